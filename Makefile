@@ -1,0 +1,69 @@
+# `make demo` shows the product at work, `make test` proves it; both need nothing but Python 3.11 or newer.
+# The targets are what .ci/run runs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test lint format bench chaos docs lock clean
+
+help: ## What can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.runtime ## Start everything here, send signed deliveries, show the markers they become, stop
+	@$(BIN)/apitraffic-events demo
+
+up: $(VENV)/.runtime ## Run receiver, worker, Redis and (without a token) a local Events API; Ctrl-C stops
+	@$(BIN)/apitraffic-events up
+
+test: $(VENV)/.dev ## Run the tests (TESTS=… for some of them)
+	@$(BIN)/pytest $(TESTS)
+
+lint: $(VENV)/.dev ## Check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(VENV)/.dev ## Format the code
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/.dev ## Measure this receiver beside an empty route and a naive one
+	@$(BIN)/python -m benchmarks
+
+chaos: $(VENV)/.dev ## Kill, stop and cut everything at random under load, then count: 0 missing, 0 double, 0 wrong
+	@$(BIN)/python -m tests.chaos
+
+docs: $(VENV)/.runtime ## Write the table of what becomes a marker
+	@$(BIN)/python -m receiver.sources.matrix > docs/events.md
+
+lock: ## Take current versions of all dependencies into the lock files
+	@$(PYTHON) -m venv $(VENV)-lock
+	@$(VENV)-lock/bin/python -m pip --disable-pip-version-check --quiet install uv
+	@$(VENV)-lock/bin/uv $(LOCK) --extra local --group build --output-file requirements.lock pyproject.toml
+	@$(VENV)-lock/bin/uv $(LOCK) --extra local --group build --group dev --output-file requirements-dev.lock pyproject.toml
+	@rm -rf $(VENV)-lock
+
+LOCK := pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+
+clean: ## Remove environments, caches and what local runs have kept
+	@rm -rf $(VENV) .apitraffic .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say which: make PYTHON=python3.12 …")'
+	@echo "Setting up $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: $(VENV)/bin/python requirements.lock pyproject.toml
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-build-isolation --no-deps --editable .
+	@$(BIN)/python -m receiver.local.fetch_redis
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@

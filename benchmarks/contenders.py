@@ -1,0 +1,116 @@
+"""What the receiver is measured against, under the same gunicorn settings: nothing, and the obvious.
+
+`python -m benchmarks.contenders <name> <port>`
+"""
+
+import hashlib
+import hmac
+import json
+import os
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from flask import Flask, abort, request
+from redis import Redis
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from benchmarks.deliveries import PATH
+from receiver.config import load_settings
+from receiver.listening import listen
+from receiver.local.child import stop_with_parent
+from receiver.local.stack import LOOPBACK
+from receiver.logs import configure_logging
+from receiver.server import ReceiverServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Answer = tuple[dict[str, str], int]
+
+EMPTY: Final = "empty"
+NAIVE: Final = "naive"
+NAIVE_LEAN: Final = "naive-lean"
+NAIVE_DEDUPE: Final = "naive-dedupe"
+NAIVE_QUEUE: Final = "naive"
+SEEN_SECONDS: Final = 14 * 86_400
+
+
+def empty() -> Flask:
+    """The ceiling: takes the same request off the wire and answers it."""
+    app = Flask("empty", static_folder=None)
+
+    @app.post(PATH)
+    def accept() -> Answer:
+        request.get_data(cache=False)
+        return {"status": "accepted"}, 202
+
+    return app
+
+
+def naive(*, lean: bool = False, dedupe: bool = False) -> Flask:
+    """The receiver that one writes in twenty lines: check the signature, read the JSON, enqueue it.
+
+    `lean` enqueues three fields and not the payload, with a description that RQ need not make of it: nothing
+    can be cheaper and still be RQ. `dedupe` refuses repeated deliveries, apart from enqueuing.
+    """
+    secret = os.environ["GITHUB_WEBHOOK_SECRET"].encode()
+    redis = Redis.from_url(os.environ["REDIS_URL"])
+    queue = Queue(NAIVE_QUEUE, connection=redis, serializer=JSONSerializer)
+    app = Flask("naive", static_folder=None)
+
+    @app.post(PATH)
+    def accept() -> Answer:
+        body = request.get_data()
+        expected = "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()
+        if not hmac.compare_digest(expected, request.headers.get("X-Hub-Signature-256", "")):
+            abort(401)
+        payload = json.loads(body)
+        delivery = request.headers["X-GitHub-Delivery"]
+        if dedupe and not redis.set(f"naive:seen:{delivery}", 1, nx=True, ex=SEEN_SECONDS):
+            return {"status": "duplicate"}, 200
+        if lean:
+            status, repository = payload["deployment_status"], payload["repository"]["full_name"]
+            fields = (repository, status["environment"], status["created_at"])
+            queue.enqueue("naive.deliver", *fields, description="deploy")
+        else:
+            queue.enqueue("naive.deliver", payload)
+        return {"status": "accepted"}, 202
+
+    return app
+
+
+CONTENDERS: "Final[dict[str, Callable[[], Flask]]]" = {
+    EMPTY: empty,
+    NAIVE: naive,
+    NAIVE_LEAN: partial(naive, lean=True),
+    NAIVE_DEDUPE: partial(naive, dedupe=True),
+}
+
+
+class ContenderServer(ReceiverServer):
+    """The receiver's own server with another application in it."""
+
+    contender: str
+
+    def load(self) -> Flask:
+        app = CONTENDERS[self.contender]()
+        app.add_url_rule("/healthz", view_func=lambda: {"status": "up"})
+        return app
+
+    def _start_threads(self, app: Flask) -> None:
+        """A contender has none."""
+
+
+def main(name: str, port: str, workers: str, threads: str) -> None:
+    stop_with_parent()
+    configure_logging()
+    ContenderServer.contender = name
+    ContenderServer(
+        load_settings(), listen(LOOPBACK, int(port)), workers=int(workers), threads=int(threads)
+    ).run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,133 @@
+"""The figures for people to read."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks.accepting import CONNECTIONS, OURS, Accepting, Serving
+from benchmarks.contenders import EMPTY, NAIVE, NAIVE_DEDUPE, NAIVE_LEAN
+from benchmarks.delivering import Latency, Work
+from benchmarks.machine import Machine
+from benchmarks.translating import Translating
+
+TITLES: Final = {
+    EMPTY: "empty Flask route",
+    NAIVE: "naive: HMAC, JSON, queue.enqueue(payload)",
+    NAIVE_LEAN: "naive, enqueues 3 fields only",
+    NAIVE_DEDUPE: "naive, with SET NX against repeats",
+    OURS: "apitraffic-events",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """All that was measured; what was not asked for is missing."""
+
+    machine: Machine
+    serving: Serving
+    accepting: Mapping[str, Accepting] | None = None
+    latency: Latency | None = None
+    work: Mapping[str, Work] | None = None
+    translating: Translating | None = None
+
+
+def lines(results: Results) -> Iterable[str]:
+    yield from _machine(results.machine)
+    if results.accepting:
+        yield from _accepting(results.accepting, results.serving)
+    if results.latency:
+        yield from _latency(results.latency)
+    if results.work:
+        yield from _work(results.work)
+    if results.translating:
+        yield from _translating(results.translating)
+
+
+def _machine(machine: Machine) -> Iterable[str]:
+    packages = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
+    cores = f"{machine.cores} cores of {machine.processor}"
+    yield f"{machine.date}: {cores}, {machine.system}, load {machine.load:.2f}"
+    yield f"{machine.python}, {packages}"
+    yield (
+        f"redis-server {machine.redis_server}, unix socket, appendfsync {machine.append_fsync};"
+        f" one fsync takes {machine.sync_us:.0f} µs here"
+    )
+
+
+def _accepting(accepting: Mapping[str, Accepting], how: Serving) -> Iterable[str]:
+    yield from _title("Accepting")
+    ours, empty = accepting[OURS], accepting[EMPTY]
+    rows = [("", "req/s", "min … max", "p50 ms", "p99 ms", "server µs", "Redis µs", "of empty", "ours is")]
+    rows += [
+        (
+            TITLES[name],
+            f"{each.per_second:,.0f}",
+            f"{min(each.rounds):,.0f} … {max(each.rounds):,.0f}",
+            f"{each.p50_ms:.1f}",
+            f"{each.p99_ms:.1f}",
+            "?" if each.server_us is None else f"{each.server_us:.0f}",
+            f"{each.redis_us:.0f}",
+            f"{each.times(empty):.0%}",
+            f"{ours.times(each):.2f} x",
+        )
+        for name, each in accepting.items()
+    ]
+    yield from _table(rows)
+    total = sum(each.accepted for each in accepting.values())
+    share = max(each.generator_us * each.per_second / 1e6 for each in accepting.values())
+    yield (
+        f"gunicorn gthread {how.workers} x {how.threads}, {CONNECTIONS} connections that never rest; medians"
+        f" of {len(ours.rounds)} rounds in turns, ratios round by round; µs are processor time a request."
+    )
+    yield (
+        f"All {total:,} requests were answered with 202, and each is in its queue. The load generator took"
+        f" {ours.generator_us:.0f} µs a request, at most {share:.0%} of one core."
+    )
+
+
+def _latency(latency: Latency) -> Iterable[str]:
+    yield from _title("From accepted to listed by the Events API, when idle")
+    yield (
+        f"p50 {latency.p50_ms:.1f} ms, p99 {latency.p99_ms:.1f} ms after the 202, which itself takes"
+        f" {latency.accepted_p50_ms:.1f} ms ({latency.deliveries} deliveries one by one)."
+    )
+    yield f"Seen by asking the local Events API for its list without pause, {latency.poll_ms:.1f} ms a look."
+
+
+def _work(work: Mapping[str, Work]) -> Iterable[str]:
+    yield from _title("Working: one worker")
+    rows = [("", "does", "jobs/s", "ms a job", "Redis commands a job")]
+    rows += [
+        (
+            name,
+            "delivers" if pace.delivers else "nothing",
+            f"{pace.per_second:.0f}",
+            f"{1000 / pace.per_second:.1f}",
+            f"{pace.commands:.0f}",
+        )
+        for name, pace in work.items()
+    ]
+    yield from _table(rows)
+
+
+def _translating(figures: Translating) -> Iterable[str]:
+    yield from _title("Translating one delivery")
+    yield (
+        f"{figures.all_us:.0f} µs: verify {figures.verify_us:.0f}, receive {figures.receive_us:.0f},"
+        f" translate {figures.translate_us:.0f}"
+        f" (median of {figures.times:,}, a body of {figures.body_bytes:,} bytes)."
+    )
+
+
+def _title(text: str) -> Iterable[str]:
+    yield ""
+    yield text
+    yield "-" * len(text)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Iterable[str]:
+    """The first column to the left, all others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *rest in rows:
+        cells = (cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))
+        yield "  ".join((first.ljust(widths[0]), *cells)).rstrip()

@@ -1,0 +1,72 @@
+"""`python -m benchmarks.translating <times>`: what it takes to check a delivery and to understand it."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import islice
+from statistics import median
+from time import perf_counter
+from typing import TypeVar
+
+from benchmarks.deliveries import DELIVERY_ID, SignedBody, new_delivery_id, signed_bodies
+from receiver.config import load_settings
+from receiver.local.child import stop_with_parent
+from receiver.reception import meaning_of
+from receiver.sources import SOURCES
+from receiver.timestamps import now
+
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, slots=True)
+class Translating:
+    """Medians in microseconds."""
+
+    times: int
+    body_bytes: int
+    verify_us: float
+    receive_us: float
+    translate_us: float
+    all_us: float
+
+
+def translating(times: int) -> Translating:
+    settings = load_settings()
+    source = SOURCES["github"]
+    secrets = settings.secrets_for(source)
+    steps: list[tuple[float, float, float]] = []
+
+    def once(signed: SignedBody) -> None:
+        headers = {name.lower(): value for name, value in signed.headers.items()}
+        headers[DELIVERY_ID.lower()] = new_delivery_id()
+        verified, verify = _timed(lambda: source.verify(headers, signed.body, secrets, now()))
+        delivery, receive = _timed(lambda: source.receive(headers, signed.body, now()))
+        meaning, translate = _timed(lambda: meaning_of(source, delivery, settings))
+        if not verified or len(meaning.changes) != 1:
+            sys.exit("a delivery was not translated")
+        steps.append((verify, receive, translate))
+
+    bodies = list(islice(signed_bodies(), min(times, 100)))
+    for number in range(times):
+        once(bodies[number % len(bodies)])
+    verify, receive, translate = (1e6 * median(step) for step in zip(*steps, strict=True))
+    return Translating(
+        times=times,
+        body_bytes=len(bodies[0].body),
+        verify_us=verify,
+        receive_us=receive,
+        translate_us=translate,
+        all_us=1e6 * median(map(sum, steps)),
+    )
+
+
+def _timed(step: Callable[[], ResultT]) -> tuple[ResultT, float]:
+    began = perf_counter()
+    result = step()
+    return result, perf_counter() - began
+
+
+if __name__ == "__main__":
+    stop_with_parent()
+    json.dump(asdict(translating(int(sys.argv[1]))), sys.stdout)

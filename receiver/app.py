@@ -1,0 +1,47 @@
+"""The Flask application factory."""
+
+from flask import Flask
+from redis import Redis
+from structlog import get_logger
+
+from receiver.config import Settings, load_settings
+from receiver.enqueueing import Enqueuer
+from receiver.intake import Intake, SpoolDrain
+from receiver.operations import operations
+from receiver.problems import answer_with_problems
+from receiver.quarantine import Quarantine
+from receiver.queues import connect
+from receiver.reception import Reception
+from receiver.sources import SOURCES
+from receiver.spool import Spool
+from receiver.webhooks import webhooks
+
+
+def create_app(settings: Settings | None = None, redis: Redis | None = None) -> Flask:
+    """The receiver as a WSGI application, with settings from the environment unless given.
+
+    Raises `ConfigurationError` where they do not hold. Connects to Redis with the first request. Whoever
+    runs it starts `app.extensions["spool_drain"]`, a thread, in each process.
+    """
+    settings = settings or load_settings()
+    redis = redis or connect(settings.redis_url)
+    app = Flask("receiver", static_folder=None)
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    intake = Intake(Enqueuer(redis), Spool(settings.spool) if settings.spool else None)
+    app.extensions["spool_drain"] = SpoolDrain(intake)
+    app.register_blueprint(webhooks(settings, Reception(settings, intake, Quarantine(redis))))
+    app.register_blueprint(operations(intake))
+    answer_with_problems(app)
+    return app
+
+
+def announce_sources(settings: Settings) -> None:
+    """Say once, at start, which sources are on, and what would turn on the others."""
+    log = get_logger("receiver")
+    for name, source in SOURCES.items():
+        if settings.secrets_for(source):
+            log.info("source is on", source=name, path=f"/webhooks/{name}")
+        else:
+            log.warning("source is off", source=name, reason=f"set {' or '.join(source.secret_variables)}")
+    for warning in settings.warnings():
+        log.warning(warning)

@@ -1,0 +1,47 @@
+"""The command `apitraffic-events`: one module per command, imported only when that command is called."""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import Final
+
+import click
+
+COMMANDS: Final = {
+    "up": "up",
+    "demo": "demo",
+    "serve": "serve",
+    "worker": "worker",
+    "api": "api",
+    "translate": "translate",
+    "send": "send",
+    "deadletters": "deadletters",
+    "quarantine": "quarantine",
+    "github": "github",
+    "config": "config",
+}
+"""Command name -> module in this package that defines it as `command`. The order is that of the help text."""
+
+
+class LazyGroup(click.Group):
+    """Loads a command when it is asked for, so that `--help` does not wait for Flask and RQ.
+
+    After https://click.palletsprojects.com/en/stable/complex/#lazily-loading-subcommands
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module_name = COMMANDS.get(cmd_name)
+        if module_name is None:
+            return None
+        command = import_module(f"{__name__}.{module_name}").command
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{__name__}.{module_name}.command is not a click command")
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("apitraffic-events"), prog_name="apitraffic-events")
+def main() -> None:
+    """Put deploys and incidents on ApiTraffic's charts."""

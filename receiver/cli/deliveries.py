@@ -1,0 +1,47 @@
+"""What `translate` and `send` share: a delivery out of a file and options."""
+
+import re
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import click
+
+from receiver.events import Delivery
+from receiver.local.senders import SENDERS
+from receiver.sources import SOURCES
+from receiver.timestamps import now
+
+SOURCE: Final = click.Choice(list(SOURCES))
+HEADER: Final = re.compile(r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(?P<value>[^\r\n]*)")
+"""RFC 9110 section 5."""
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+
+def header_option(function: CommandT) -> CommandT:
+    return click.option(
+        "--header",
+        multiple=True,
+        metavar="'NAME: VALUE'",
+        help="A header that the sender would send besides; repeatable.",
+    )(function)
+
+
+def delivery_from_file(
+    source_name: str, body: bytes, event: str | None, headers: tuple[str, ...]
+) -> Delivery:
+    """What the source would make of this body; raises `click.UsageError`."""
+    own = SENDERS[source_name].headers("", event or "", body, "")
+    given = {name.lower(): value for name, value in own.items()} | parse_headers(headers)
+    return SOURCES[source_name].receive(given, body, now())
+
+
+def parse_headers(headers: tuple[str, ...]) -> dict[str, str]:
+    """Names in lower case; raises `click.UsageError` for what is not a header."""
+    parsed = {}
+    for header in headers:
+        match = HEADER.fullmatch(header)
+        if match is None:
+            raise click.UsageError(f"--header {header!r} is not of the form 'Name: value'")
+        parsed[match["name"].lower()] = match["value"].strip()
+    return parsed

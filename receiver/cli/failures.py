@@ -1,0 +1,16 @@
+"""A user's mistake ends in a sentence and exit code 1, never in a traceback."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from receiver.environment import ConfigurationError
+
+
+@contextmanager
+def configuration_errors_in_words() -> Iterator[None]:
+    try:
+        yield
+    except ConfigurationError as error:
+        raise click.ClickException(str(error)) from error

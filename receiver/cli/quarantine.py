@@ -1,0 +1,131 @@
+"""`apitraffic-events quarantine list|show|replay|discard`"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+
+from receiver.cli.failures import configuration_errors_in_words
+from receiver.config import Settings, load_settings
+from receiver.enqueueing import Enqueuer, StorageUnavailable
+from receiver.intake import Intake
+from receiver.quarantine import Quarantine, Quarantined
+from receiver.queues import connect
+from receiver.reception import Reception
+from receiver.timestamps import format_timestamp
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+
+@click.group("quarantine")
+def command() -> None:
+    """Deliveries that were authentic but could not be translated.
+
+    They are kept as they came for 14 days, without the headers that carried credentials.
+    """
+
+
+def _chosen(function: CommandT) -> CommandT:
+    """NAME… or --all."""
+    function = click.option("--all", "everything", is_flag=True, help="All that are in quarantine.")(function)
+    return click.argument("names", metavar="[NAME]...", nargs=-1)(function)
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, one object a line.")
+def list_(*, as_json: bool) -> None:
+    """What is in quarantine, the oldest first."""
+    with _opened() as (_, _, quarantine):
+        for item in quarantine:
+            if as_json:
+                click.echo(json.dumps(_summary(item), ensure_ascii=False))
+            else:
+                received = format_timestamp(item.delivery.received_at)
+                click.echo(f"{received}  {item.name}  {item.delivery.event}  {item.reason}")
+
+
+@command.command()
+@click.argument("name")
+def show(name: str) -> None:
+    """Print one delivery, whole, as JSON. NAME is as `list` prints it."""
+    with _opened() as (_, _, quarantine):
+        item = _find(quarantine, name)
+    try:
+        body: object = json.loads(item.delivery.body)
+    except (ValueError, RecursionError):
+        body = item.delivery.body.decode("utf-8", "backslashreplace")
+    whole = {**_summary(item), "headers": item.delivery.headers, "body": body}
+    click.echo(json.dumps(whole, indent=2, ensure_ascii=True))
+
+
+@command.command()
+@_chosen
+def replay(names: tuple[str, ...], *, everything: bool) -> None:
+    """Take deliveries in again, as if they had just arrived; after an upgrade, say.
+
+    What can be translated now is queued and leaves the quarantine; what still cannot stays. Exits with 1
+    where any stays.
+    """
+    remaining = 0
+    with _opened() as (settings, intake, quarantine):
+        reception = Reception(settings, intake, quarantine)
+        for item in _select(quarantine, names, everything=everything):
+            body = reception.take_in(item.delivery).body
+            stays = body["status"] == "quarantined"
+            if not stays:
+                quarantine.discard(item.name)
+            remaining += stays
+            reason = f"  {body['reason']}" if "reason" in body else ""
+            click.echo(f"{item.name}  {body['status']}{reason}")
+    sys.exit(1 if remaining else 0)
+
+
+@command.command()
+@_chosen
+def discard(names: tuple[str, ...], *, everything: bool) -> None:
+    """Throw deliveries away."""
+    with _opened() as (_, _, quarantine):
+        for item in _select(quarantine, names, everything=everything):
+            quarantine.discard(item.name)
+            click.echo(f"{item.name}  discarded")
+
+
+@contextmanager
+def _opened() -> Iterator[tuple[Settings, Intake, Quarantine]]:
+    with configuration_errors_in_words():
+        settings = load_settings()
+        redis = connect(settings.redis_url)
+    try:
+        yield settings, Intake(Enqueuer(redis), spool=None), Quarantine(redis)
+    except StorageUnavailable as error:
+        raise click.ClickException(f"{error}. Is REDIS_URL right, and does that Redis run?") from error
+    finally:
+        redis.close()
+
+
+def _select(quarantine: Quarantine, names: tuple[str, ...], *, everything: bool) -> list[Quarantined]:
+    if bool(names) == everything:
+        raise click.UsageError("Give the NAMEs that `quarantine list` prints, or --all.")
+    return list(quarantine) if everything else [_find(quarantine, name) for name in names]
+
+
+def _find(quarantine: Quarantine, name: str) -> Quarantined:
+    item = quarantine.find(name)
+    if item is None:
+        raise click.ClickException(f"{name} is not in quarantine; `quarantine list` shows what is.")
+    return item
+
+
+def _summary(item: Quarantined) -> dict[str, str | int]:
+    return {
+        "name": item.name,
+        "source": item.delivery.source,
+        "delivery": item.delivery.id,
+        "event": item.delivery.event,
+        "reason": item.reason,
+        "received_at": format_timestamp(item.delivery.received_at),
+        "bytes": len(item.delivery.body),
+    }

@@ -1,0 +1,78 @@
+"""`apitraffic-events send`"""
+
+import sys
+import uuid
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from receiver.cli.deliveries import SOURCE, header_option, parse_headers
+from receiver.cli.failures import configuration_errors_in_words
+from receiver.config import load_settings
+from receiver.local.data_folder import DEFAULT_DATA_FOLDER, DataFolder
+from receiver.local.senders import SENDERS, Sender
+
+ANSWER_TIMEOUT = 10.0
+"""Seconds; what GitHub and GitLab allow."""
+
+
+@click.command("send")
+@click.argument("source_name", metavar="SOURCE", type=SOURCE)
+@click.argument("file", type=click.File("rb"))
+@click.option("--event", default="", help="The sender's name of the event, for example deployment_status.")
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="The receiver's address.")
+@click.option("--delivery", help="The delivery id; without it a new one. The same one again is a redelivery.")
+@header_option
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=DEFAULT_DATA_FOLDER,
+    show_default=True,
+    help="Where `up` keeps its secret, used where none is configured.",
+)
+def command(
+    source_name: str,
+    file: BinaryIO,
+    event: str,
+    url: str,
+    delivery: str | None,
+    header: tuple[str, ...],
+    data_dir: Path,
+) -> None:
+    """Sign a payload as the sender would and post it to a receiver.
+
+    FILE holds the body; - reads standard input. Prints the answer; exits with 1 where it is not a success.
+    """
+    import requests  # noqa: PLC0415 - `--help` need not wait for it
+
+    sender = SENDERS[source_name]
+    secret = _secret(sender, data_dir)
+    body = file.read()
+    headers = sender.headers(secret, event, body, delivery or str(uuid.uuid4()))
+    headers = {name: value for name, value in headers.items() if value} | parse_headers(header)
+    address = url if "/webhooks/" in url else f"{url.rstrip('/')}/webhooks/{source_name}"
+    try:
+        answer = requests.post(address, data=body, headers=headers, timeout=ANSWER_TIMEOUT)
+    except requests.RequestException as error:
+        raise click.ClickException(
+            f"No answer from {address} ({type(error).__name__}); is the receiver running? "
+            "`apitraffic-events up` starts one."
+        ) from error
+    click.echo(f"{answer.status_code} {answer.reason}")
+    click.echo(answer.text)
+    sys.exit(0 if answer.ok else 1)
+
+
+def _secret(sender: Sender, data_dir: Path) -> str:
+    """The first of the configured secrets, else the one that `up` made."""
+    with configuration_errors_in_words():
+        configured = load_settings().webhook_secrets.get(sender.secret_name)
+    secret = configured[0].get_secret_value() if configured else None
+    secret = secret or DataFolder(data_dir).read_secret(sender.secret_name)
+    if secret is None:
+        raise click.ClickException(
+            f"{sender.secret_name} is not set and {data_dir} holds none; set it to the receiver's secret, "
+            "or run this where `apitraffic-events up` runs"
+        )
+    return secret

@@ -1,0 +1,45 @@
+"""`apitraffic-events serve`"""
+
+import os
+
+import click
+
+from receiver.cli.failures import configuration_errors_in_words
+from receiver.config import load_settings
+from receiver.listening import CannotListen, listen
+from receiver.logs import configure_logging
+from receiver.queues import connect
+from receiver.server import ReceiverServer
+
+
+@click.command("serve")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=lambda: os.cpu_count() or 1,
+    show_default="one for each core",
+    help="Processes.",
+)
+@click.option("--threads", type=click.IntRange(1, 256), default=4, show_default=True, help="Threads of each.")
+def command(host: str, port: int, workers: int, threads: int) -> None:
+    """Receive webhooks over HTTP (gunicorn).
+
+    Configured by environment and apitraffic.toml; `apitraffic-events config` shows what is in force.
+    """
+    configure_logging()
+    with configuration_errors_in_words():
+        settings = load_settings()
+        connect(settings.redis_url).close()
+    try:
+        listener = listen(host, port)
+    except CannotListen as error:
+        raise click.ClickException(str(error)) from error
+    ReceiverServer(settings, listener, workers=workers, threads=threads).run()

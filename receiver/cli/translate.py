@@ -1,0 +1,69 @@
+"""`apitraffic-events translate`"""
+
+import json
+import sys
+from typing import Any, BinaryIO
+
+import click
+
+from receiver.cli.deliveries import SOURCE, delivery_from_file, header_option
+from receiver.cli.failures import configuration_errors_in_words
+from receiver.config import Settings, load_settings
+from receiver.events import Change, Delivery
+from receiver.reception import meaning_of
+from receiver.routing import explain
+from receiver.sources import SOURCES
+from receiver.sources.base import Ignored, Invalid, ItemError, Untranslatable, translate
+
+
+@click.command("translate")
+@click.argument("source_name", metavar="SOURCE", type=SOURCE)
+@click.argument("file", type=click.File("rb"))
+@click.option("--event", help="The sender's name of the event, where its headers have it.")
+@header_option
+def command(source_name: str, file: BinaryIO, event: str | None, header: tuple[str, ...]) -> None:
+    """Print what a payload would become, as a JSON list of changes.
+
+    FILE holds the body as the sender posts it; - reads standard input. Nothing is sent, no Redis and no
+    secret is needed. Standard error says which routes match and why. A delivery that is ignored prints an
+    empty list and says why on standard error; one that would be quarantined, or refused, says why and exits
+    with 1.
+    """
+    with configuration_errors_in_words():
+        settings = load_settings()
+    delivery = delivery_from_file(source_name, file.read(), event, header)
+    changes: tuple[Change, ...] = ()
+    try:
+        _explain_routes(delivery, settings)
+        meaning = meaning_of(SOURCES[source_name], delivery, settings)
+    except Ignored as ignored:
+        click.echo(f"ignored: {ignored.reason}", err=True)
+    except Untranslatable as failure:
+        click.echo(f"would be quarantined: {failure.reason}", err=True)
+        sys.exit(1)
+    except Invalid as invalid:
+        _say(invalid.errors)
+        sys.exit(1)
+    else:
+        changes = meaning.changes
+        _say(meaning.errors)
+    click.echo(json.dumps([_as_json(change) for change in changes], indent=2, ensure_ascii=False))
+
+
+def _explain_routes(delivery: Delivery, settings: Settings) -> None:
+    source = SOURCES[delivery.source]
+    for change in translate(source, delivery, settings.options_for(source)).changes:
+        for line in explain(change, settings.route):
+            click.echo(line, err=True)
+
+
+def _say(errors: tuple[ItemError, ...]) -> None:
+    for error in errors:
+        click.echo(f"event {error.index} would be refused: {error.field} {error.detail}", err=True)
+
+
+def _as_json(change: Change) -> dict[str, Any]:
+    fields = change.model_dump(mode="json", include={"key", "effect", "occurred_at"})
+    partly = {"sets": change.sets} if change.sets is not None else {}
+    remark = {"remark": change.remark} if change.remark else {}
+    return {**fields, **partly, **remark, "event": change.event.to_api()}

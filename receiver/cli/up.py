@@ -1,0 +1,141 @@
+"""`apitraffic-events up`: everything on this machine."""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from receiver.local.command import data_dir_option, errors_in_words, host_option
+from receiver.local.data_folder import DEFAULT_DATA_FOLDER, DataFolder
+from receiver.local.log import Log
+from receiver.local.redis_server import RedisServer, find_redis_server
+from receiver.local.senders import SENDERS
+from receiver.local.stack import API_TOKEN, LOOPBACK, REDIS, LocalStack, require_free_port
+from receiver.local.supervisor import StopRequested, Supervisor
+
+if TYPE_CHECKING:
+    from receiver.config import Settings
+
+UP: Final = "up"
+DEFAULT_RECEIVER_URL: Final = "http://127.0.0.1:8080"
+"""Where `send` looks for a receiver."""
+
+
+@click.command("up")
+@host_option
+@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Its port.")
+@click.option(
+    "--api-port",
+    type=click.IntRange(1, 65535),
+    default=8800,
+    show_default=True,
+    help="Port of the local Events API, which only this machine reaches.",
+)
+@data_dir_option
+def command(host: str, port: int, api_port: int, data_dir: Path) -> None:
+    """Run receiver, worker, Redis and Events API on this machine.
+
+    REDIS_URL, where set, is used instead of an own Redis, and with APITRAFFIC_API_TOKEN the markers go to
+    ApiTraffic instead of a local Events API.
+    """
+    settings = _load_settings()
+    folder = DataFolder(data_dir)
+    with errors_in_words(), folder.locked():
+        stack = LocalStack(
+            folder=folder,
+            redis=settings.redis_url or RedisServer(folder.redis, find_redis_server()),
+            host=host,
+            port=port,
+            api_port=None if settings.api_token else api_port,
+            environment=os.environ,
+            secrets=_generated_secrets(settings, folder),
+        )
+        require_free_port(host, port, "--port")
+        if stack.api_port is not None:
+            require_free_port(LOOPBACK, stack.api_port, "--api-port")
+        with stack.prepared() as notes:
+            _run(stack, notes, "\n".join(["", *_welcome(stack, settings), ""]))
+
+
+def _run(stack: LocalStack, notes: list[str], welcome: str) -> None:
+    children = stack.children()
+    names = [child.name for child in children]
+    log = Log(sys.stdout, [UP, *names], hidden=[REDIS])
+    with Supervisor(UP, children, log) as supervisor:
+        try:
+            for note in [*notes, f"starting {', '.join(names)}"]:
+                log.write(UP, note)
+            supervisor.start()
+            log.show(welcome)
+            supervisor.run()
+        except StopRequested:
+            pass
+        log.write(UP, "stopping; what was accepted is kept")
+
+
+def _load_settings() -> "Settings":
+    from receiver.cli.failures import configuration_errors_in_words  # noqa: PLC0415 - `up --help` need not
+    from receiver.config import load_settings  # noqa: PLC0415 - wait for pydantic
+
+    with configuration_errors_in_words():
+        return load_settings()
+
+
+def _generated_secrets(settings: "Settings", folder: DataFolder) -> dict[str, str]:
+    """Where no source has a secret, all would be off and nothing could be tried out."""
+    if settings.webhook_secrets:
+        return {}
+    return {sender.secret_name: folder.secret(sender.secret_name) for sender in SENDERS.values()}
+
+
+def _welcome(stack: LocalStack, settings: "Settings") -> Iterator[str]:
+    folder = stack.folder
+    yield f"  Receiver     {stack.receiver_url}   /webhooks/<source>  /healthz  /readyz"
+    if stack.api_url is None:
+        yield f"  Events API   {settings.api_url}"
+    else:
+        yield f"  Events API   {stack.api_url}   local, as APITRAFFIC_API_TOKEN is not set"
+        yield f"               its token is in {folder.secret_path(API_TOKEN)}"
+    if isinstance(stack.redis, RedisServer):
+        yield f"  Redis        its own, data in {stack.redis.folder}"
+    else:
+        yield "  Redis        the one in REDIS_URL"
+    yield from _sources(settings, folder)
+    yield f"  Try it       {_try_out(stack)}"
+    yield "  Ctrl-C stops everything; what was accepted is kept."
+
+
+def _try_out(stack: LocalStack) -> str:
+    """What to type, with the options that `send` needs to find this receiver and its secret."""
+    words = ["apitraffic-events", "send", "github", "FILE", "--event", "deployment_status"]
+    if stack.receiver_url != DEFAULT_RECEIVER_URL:
+        words += ["--url", stack.receiver_url]
+    if stack.folder.path != DEFAULT_DATA_FOLDER:
+        words += ["--data-dir", str(stack.folder.path)]
+    return shlex.join(words)
+
+
+def _sources(settings: "Settings", folder: DataFolder) -> Iterator[str]:
+    from receiver.sources import SOURCES  # noqa: PLC0415 - see _load_settings
+
+    generated = (
+        {} if settings.webhook_secrets else {name: sender.secret_name for name, sender in SENDERS.items()}
+    )
+    off = []
+    label = "Sources"
+    for name, source in SOURCES.items():
+        if name in generated:
+            state = f"on, with the secret in {folder.secret_path(generated[name])}"
+        elif any(settings.webhook_secrets.get(variable) for variable in source.secret_variables):
+            state = "on"
+        else:
+            off.append(f"{name} ({' or '.join(source.secret_variables)})")
+            continue
+        yield f"  {label:<12} {name} {state}"
+        label = ""
+    if off:
+        yield f"  {label:<12} off, for want of a secret: {', '.join(off)}"

@@ -1,0 +1,34 @@
+"""Opening a server's socket ourselves, so that what is wrong with an address can be said in a sentence."""
+
+import errno
+import socket
+from typing import Final
+
+BACKLOG: Final = 2048
+
+
+class CannotListen(Exception):
+    """The address cannot be listened on; the message says what to do."""
+
+
+def listen(host: str, port: int, option: str = "--port") -> socket.socket:
+    """A socket that listens; port 0 takes a free one. Raises `CannotListen`; `option` is what to change then.
+
+    Done before gunicorn, which would try for five seconds and then only log.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except (OSError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise CannotListen(f"port {port} is in use; choose another with {option}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise CannotListen(
+            f"cannot listen on {host} port {port} ({reason}); choose others with --host and {option}"
+        ) from error
+
+
+def base_url(listener: socket.socket) -> str:
+    """`http://127.0.0.1:8080`, as a client on this machine would write it."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,1 @@
+"""What makes the receiver run with nothing else installed."""

@@ -1,0 +1,161 @@
+"""Failures to order: what a chaos run asks the API to do wrong, and when.
+
+[METHOD:] KIND [=VALUE] [@SHARE] [xTIMES]
+
+latency=0.2         wait 0.2 s before handling each request
+status=500@0.2      answer a fifth of the requests with 500, without handling them
+status=429x3        answer the next three with 429 and Retry-After
+refusex1            close the connection of the next request without handling it
+drop@0.1            handle the request, commit, then close the connection without an answer
+POST:dropx1         the same for the next POST only
+hang=5x1            handle, commit, then say nothing for 5 s (60 s without a value) and close
+"""
+
+import random
+import re
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Final
+
+METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+HANG_SECONDS: Final = 60.0
+ERROR_STATUSES: Final = frozenset(status for status in HTTPStatus if status >= HTTPStatus.BAD_REQUEST)
+EXAMPLES: Final = "for example latency=0.2, status=500@0.2, status=429x3, POST:dropx1 or hang=5x1"
+
+GRAMMAR: Final = re.compile(
+    r"(?:(?P<method>[^:]*):)?(?P<kind>[a-z]+?)(?:=(?P<value>[^@x]*))?(?:@(?P<share>[^x]*))?(?:x(?P<times>\d+))?",
+    re.ASCII,
+)
+
+
+class Kind(StrEnum):
+    LATENCY = "latency"
+    STATUS = "status"
+    REFUSE = "refuse"
+    DROP = "drop"
+    HANG = "hang"
+
+
+class FaultSyntaxError(ValueError):
+    """A fault that cannot be understood; the message says what is wrong and gives an example."""
+
+    def __init__(self, text: str, problem: str) -> None:
+        super().__init__(f"{text!r} is not a fault: {problem}; {EXAMPLES}")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`value` is seconds for latency and hang, the HTTP status for status, and 0 for the others.
+
+    `share` is the part of the matching requests it happens to, `times` how often it happens at most.
+    """
+
+    kind: Kind
+    value: float = 0.0
+    share: float = 1.0
+    times: int | None = None
+    method: str | None = None
+
+    def __str__(self) -> str:
+        method = f"{self.method}:" if self.method else ""
+        value = f"={self.value:g}" if self.value else ""
+        share = f"@{self.share:g}" if self.share < 1 else ""
+        times = "" if self.times is None else f"x{self.times}"
+        return f"{method}{self.kind}{value}{share}{times}"
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What happens to one request: a delay in seconds, then at most one fault that spoils the answer."""
+
+    delay: float = 0.0
+    spoiler: Fault | None = None
+
+
+def parse(text: str) -> Fault:
+    """Read one fault in the grammar above; raises FaultSyntaxError."""
+    match = GRAMMAR.fullmatch(text)
+    if match is None:
+        raise FaultSyntaxError(text, "it does not read [METHOD:]KIND[=VALUE][@SHARE][xTIMES]")
+    if match["kind"] not in set(Kind):
+        raise FaultSyntaxError(text, f"the kind {match['kind']!r} is none of {', '.join(Kind)}")
+    if match["method"] is not None and match["method"] not in METHODS:
+        raise FaultSyntaxError(text, f"the method {match['method']!r} is none of {', '.join(METHODS)}")
+    kind = Kind(match["kind"])
+    share = 1.0 if match["share"] is None else _number(text, "share", match["share"])
+    if not 0 < share <= 1:
+        raise FaultSyntaxError(text, "the share after @ must be above 0 and at most 1")
+    times = None if match["times"] is None else int(match["times"])
+    if times == 0:
+        raise FaultSyntaxError(text, "the number after x must be 1 or more")
+    return Fault(kind, _value(text, kind, match["value"]), share, times, match["method"])
+
+
+def _value(text: str, kind: Kind, written: str | None) -> float:
+    if kind in {Kind.DROP, Kind.REFUSE}:
+        if written is not None:
+            raise FaultSyntaxError(text, f"{kind} takes no value")
+        return 0.0
+    if written is None:
+        if kind is Kind.HANG:
+            return HANG_SECONDS
+        raise FaultSyntaxError(text, f"{kind} needs a value after =")
+    value = _number(text, "value", written)
+    if kind is Kind.STATUS and value not in ERROR_STATUSES:
+        raise FaultSyntaxError(text, "the status must be one that HTTP knows, from 400 to 511")
+    if value == 0:
+        raise FaultSyntaxError(text, f"{kind} is in seconds and must be above 0")
+    return value
+
+
+def _number(text: str, what: str, written: str) -> float:
+    if not re.fullmatch(r"\d+(\.\d+)?", written, re.ASCII):
+        raise FaultSyntaxError(text, f"the {what} {written!r} is not a number")
+    return float(written)
+
+
+class Faults:
+    """The faults in force, shared by all threads; `draw_lot` gives numbers from 0 up to 1 for the shares."""
+
+    def __init__(self, faults: Sequence[Fault], draw_lot: Callable[[], float] = random.random) -> None:
+        self._draw_lot = draw_lot
+        self._lock = threading.Lock()
+        self._faults = list(faults)
+
+    def replace(self, faults: Sequence[Fault]) -> None:
+        with self._lock:
+            self._faults = list(faults)
+
+    def written(self) -> list[str]:
+        """Give the faults in force in the grammar above, with the times that are left."""
+        with self._lock:
+            return [str(fault) for fault in self._faults]
+
+    def effect_on(self, method: str) -> Effect:
+        """Decide what happens to one request, and count down the faults that happen to it.
+
+        Delays add up; of the faults that spoil the answer the first one wins and the others are kept.
+        """
+        effect = Effect()
+        with self._lock:
+            for index, fault in enumerate(self._faults):
+                if not self._strikes(fault, method):
+                    continue
+                if fault.kind is Kind.LATENCY:
+                    effect = replace(effect, delay=effect.delay + fault.value)
+                elif effect.spoiler is None:
+                    effect = replace(effect, spoiler=fault)
+                else:
+                    continue
+                if fault.times is not None:
+                    self._faults[index] = replace(fault, times=fault.times - 1)
+            self._faults = [fault for fault in self._faults if fault.times != 0]
+        return effect
+
+    def _strikes(self, fault: Fault, method: str) -> bool:
+        if fault.method not in {None, method}:
+            return False
+        return fault.share >= 1 or self._draw_lot() < fault.share

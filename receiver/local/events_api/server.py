@@ -1,0 +1,56 @@
+"""Running the local Events API under gunicorn, in this process."""
+
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped] # types-gunicorn rejects Flask
+
+from receiver.local.events_api.app import create_app
+from receiver.local.events_api.options import Options
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+THREADS: Final = 8
+KEEP_ALIVE_SECONDS: Final = 75
+SECONDS_TO_STOP: Final = 3
+
+
+class Server(BaseApplication):  # type: ignore[misc] # untyped, see above
+    """One process and eight threads: faults, quota and counts live in memory and must be the same for all."""
+
+    def __init__(
+        self,
+        options: Options,
+        listener: socket.socket,
+        when_ready: Callable[[], None],
+        on_exit: Callable[[], None],
+    ) -> None:
+        """Take over `listener`. `when_ready` is called once it can be used, `on_exit` when all has ended."""
+        self._options = options
+        self._listener = listener.detach()
+        self._when_ready = when_ready
+        self._on_exit = on_exit
+        super().__init__()
+
+    def load_config(self) -> None:
+        settings = {
+            "bind": [f"fd://{self._listener}"],
+            "workers": 1,
+            "worker_class": "gthread",
+            "threads": THREADS,
+            "keepalive": KEEP_ALIVE_SECONDS,
+            "graceful_timeout": SECONDS_TO_STOP,
+            "loglevel": "warning",
+            "proc_name": "apitraffic-events-api",
+            # It would need a home directory, and leave files there.
+            "control_socket_disable": True,
+            "when_ready": lambda _arbiter: self._when_ready(),
+            "on_exit": lambda _arbiter: self._on_exit(),
+        }
+        for name, value in settings.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> "Flask":
+        return create_app(self._options)

@@ -1,0 +1,94 @@
+"""Requests as the senders make them, for try-outs: pure functions from a body to the headers that go with it.
+
+The signatures are computed here and not with the receiver's own functions, so that one does not merely agree
+with itself.
+"""
+
+import base64
+import hashlib
+import hmac
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """How to make a sender's requests: `headers(secret, event, body, delivery_id)`, with the secret named."""
+
+    secret_name: str
+    headers: Callable[[str, str, bytes, str], dict[str, str]]
+
+
+def github_request(secret: str, event: str, body: bytes, delivery_id: str) -> dict[str, str]:
+    """https://docs.github.com/en/webhooks/webhook-events-and-payloads#delivery-headers"""
+    signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    return {
+        "Accept": "*/*",
+        "Content-Type": "application/json",
+        "User-Agent": "GitHub-Hookshot/1a2b3c4",
+        "X-GitHub-Delivery": delivery_id,
+        "X-GitHub-Event": event,
+        "X-GitHub-Hook-ID": "512034771",
+        "X-GitHub-Hook-Installation-Target-ID": "481516234",
+        "X-GitHub-Hook-Installation-Target-Type": "repository",
+        "X-Hub-Signature-256": f"sha256={signature}",
+    }
+
+
+def gitlab_request(secret: str, event: str, _body: bytes, delivery_id: str) -> dict[str, str]:
+    """https://docs.gitlab.com/user/project/integrations/webhooks/#delivery-headers"""
+    return {
+        "Content-Type": "application/json",
+        "Idempotency-Key": delivery_id,
+        "User-Agent": "GitLab/18.4.0-ee",
+        "X-Gitlab-Event": event,
+        "X-Gitlab-Instance": "https://gitlab.example.com",
+        "X-Gitlab-Token": secret,
+    }
+
+
+def pagerduty_request(secret: str, _event: str, body: bytes, delivery_id: str) -> dict[str, str]:
+    """https://developer.pagerduty.com/docs/webhooks-overview"""
+    signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    return {
+        "Accept": "application/json",
+        "Content-Type": "application/json",
+        "User-Agent": "PagerDuty-Webhook/V3.0",
+        "X-PagerDuty-Signature": f"v1={signature}",
+        "X-Webhook-Id": delivery_id,
+        "X-Webhook-Subscription": "PXSUIZH",
+    }
+
+
+def jenkins_request(secret: str, _event: str, _body: bytes, _delivery_id: str) -> dict[str, str]:
+    """As the HTTP Request plugin would; the Notification plugin has the token in its URL instead."""
+    return {"Authorization": f"Bearer {secret}", "Content-Type": "application/json;charset=UTF-8"}
+
+
+def events_request(secret: str, _event: str, body: bytes, delivery_id: str) -> dict[str, str]:
+    """https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md"""
+    timestamp = str(int(time.time()))
+    key = base64.b64decode(secret.removeprefix("whsec_")) if secret.startswith("whsec_") else secret.encode()
+    message = f"{delivery_id}.{timestamp}.".encode() + body
+    signature = base64.b64encode(hmac.new(key, message, hashlib.sha256).digest()).decode()
+    return {
+        "Content-Type": "application/json",
+        "webhook-id": delivery_id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": f"v1,{signature}",
+    }
+
+
+SENDERS: Final = MappingProxyType(
+    {
+        "github": Sender("GITHUB_WEBHOOK_SECRET", github_request),
+        "gitlab": Sender("GITLAB_WEBHOOK_TOKEN", gitlab_request),
+        "jenkins": Sender("JENKINS_WEBHOOK_TOKEN", jenkins_request),
+        "pagerduty": Sender("PAGERDUTY_WEBHOOK_SECRET", pagerduty_request),
+        "events": Sender("EVENTS_WEBHOOK_SECRET", events_request),
+    }
+)
+"""Name under /webhooks/ -> how that sender makes requests."""

@@ -1,0 +1,176 @@
+"""What local mode runs, and how the parts find each other: through their environment, as anywhere else."""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from receiver.listening import CannotListen, listen
+from receiver.local.data_folder import DataFolder
+from receiver.local.errors import LocalModeError
+from receiver.local.events_api.options import LOCAL_ACCOUNT_SID
+from receiver.local.plain_http import answers_ok
+from receiver.local.redis_server import RedisServer
+from receiver.local.supervisor import Child
+
+REDIS: Final = "redis"
+API: Final = "api"
+WORKER: Final = "worker"
+RECEIVER: Final = "receiver"
+
+LOOPBACK: Final = "127.0.0.1"
+"""The local Events API listens here only, whatever --host says: it is a stand-in, not a service."""
+
+SLOW_STOP: Final = 25.0
+"""Seconds; more than requests and jobs that are under way may take after SIGTERM."""
+
+API_TOKEN: Final = "APITRAFFIC_API_TOKEN"  # noqa: S105 - the variable's name
+
+
+@dataclass(frozen=True)
+class LocalStack:
+    """`redis` is a server of our own or the URL of another; `api_port` is None where the real API is used.
+
+    `environment` and `secrets` are what the parts get besides what is set here.
+    """
+
+    folder: DataFolder
+    redis: RedisServer | str = field(repr=False)
+    host: str
+    port: int
+    api_port: int | None
+    environment: Mapping[str, str] = field(repr=False)
+    secrets: Mapping[str, str] = field(repr=False)
+
+    @property
+    def redis_url(self) -> str:
+        return self.redis.url if isinstance(self.redis, RedisServer) else self.redis
+
+    @property
+    def receiver_url(self) -> str:
+        """Where the receiver is reached from this machine."""
+        host = {"0.0.0.0": LOOPBACK, "::": "::1", "": LOOPBACK}.get(self.host, self.host)  # noqa: S104 - the user's choice
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def api_url(self) -> str | None:
+        return None if self.api_port is None else f"http://{LOOPBACK}:{self.api_port}/v1"
+
+    @contextmanager
+    def prepared(self) -> Iterator[list[str]]:
+        """Before the children start and after they have stopped; gives what is to be said about it."""
+        if not isinstance(self.redis, RedisServer):
+            yield []
+            return
+        self.redis.prepare()
+        try:
+            found = self.redis.shut_down_leftover()
+            yield ["shut down a Redis that an earlier run had left behind"] if found else []
+        finally:
+            self.redis.clean_up()
+
+    def children(self, *, wait_for_worker: bool = True) -> list[Child]:
+        """In the order of starting; they stop in the opposite one, so that each can finish its work."""
+        children = []
+        after_redis: tuple[str, ...] = ()
+        if isinstance(self.redis, RedisServer):
+            redis = self.redis
+            children.append(Child(REDIS, redis.command(), ready=lambda _pid: redis.answers()))
+            after_redis = (REDIS,)
+        environment = self._environment()
+        if self.api_port is not None:
+            children.append(self._api(environment))
+        children.append(
+            Child(
+                WORKER,
+                _command("worker"),
+                environment,
+                ready=partial(worker_is_registered, self.redis_url) if wait_for_worker else None,
+                after=after_redis,
+                stop_timeout=SLOW_STOP,
+            )
+        )
+        children.append(
+            Child(
+                RECEIVER,
+                _command("serve", "--host", self.host, "--port", str(self.port)),
+                environment,
+                ready=lambda _pid: answers_ok(f"{self.receiver_url}/readyz"),
+                after=after_redis,
+                stop_timeout=SLOW_STOP,
+            )
+        )
+        return children
+
+    def _api(self, environment: Mapping[str, str]) -> Child:
+        data = self.folder.events_api
+        arguments = ["--host", LOOPBACK, "--port", str(self.api_port), "--data", str(data)]
+        return Child(
+            API,
+            _command("api", *arguments, "--account-sid", LOCAL_ACCOUNT_SID),
+            {**environment, "APITRAFFIC_LOCAL_API_TOKEN": self.folder.secret(API_TOKEN)},
+            ready=lambda _pid: answers_ok(f"http://{LOOPBACK}:{self.api_port}/healthz"),
+        )
+
+    def _environment(self) -> dict[str, str]:
+        spool = str(self.folder.path.absolute() / "spool.sqlite")
+        ours = {**self.secrets, "REDIS_URL": self.redis_url, "APITRAFFIC_SPOOL": spool}
+        if self.api_url is not None:
+            ours |= {
+                "APITRAFFIC_API_URL": self.api_url,
+                "APITRAFFIC_ACCOUNT_SID": LOCAL_ACCOUNT_SID,
+                API_TOKEN: self.folder.secret(API_TOKEN),
+            } | _without_proxy(self.environment)
+        # A variable and its _FILE twin together are refused as ambiguous.
+        rest = {
+            name: value for name, value in self.environment.items() if name.removesuffix("_FILE") not in ours
+        }
+        return {**rest, **ours, "PYTHONUNBUFFERED": "1"}
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "receiver.local.child", *arguments]
+
+
+def _without_proxy(environment: Mapping[str, str]) -> dict[str, str]:
+    """Many machines send all HTTP through a proxy, which could not reach this machine's own API."""
+    exempt = environment.get("no_proxy") or environment.get("NO_PROXY")
+    value = f"{exempt},{LOOPBACK}" if exempt else LOOPBACK
+    return {"no_proxy": value, "NO_PROXY": value}
+
+
+def worker_is_registered(redis_url: str, pid: int) -> bool:
+    """Whether a worker of that process takes jobs; entries that killed workers have left do not count."""
+    from redis import Redis, RedisError  # noqa: PLC0415 - slow to import, and `demo` is in a hurry
+
+    workers = f"{os.environ['RQ_KEY_PREFIX']}:workers"  # set by the receiver package itself
+    try:
+        with Redis.from_url(redis_url, socket_timeout=1.0, decode_responses=True) as redis:
+            return any(_belongs_to(redis.hget(key, "pid"), pid) for key in redis.smembers(workers))
+    except (RedisError, OSError):
+        return False
+
+
+def _belongs_to(found: object, pid: int) -> bool:
+    """A child leads its own process group, which its children are in, too."""
+    try:
+        return os.getpgid(int(str(found))) == pid
+    except (ValueError, ProcessLookupError, PermissionError):
+        return False
+
+
+def free_port(host: str) -> int:
+    with listen(host, 0) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def require_free_port(host: str, port: int, option: str) -> None:
+    """Say now, in words, what would otherwise be a child's failure."""
+    try:
+        listen(host, port, option).close()
+    except CannotListen as error:
+        raise LocalModeError(str(error)) from error

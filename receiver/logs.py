@@ -1,0 +1,66 @@
+"""Logging: one line an event, `time level logger what key=value …`, for people and for grep.
+
+structlog renders all of it, also what gunicorn and RQ say through the standard library. No payload can forge
+a line or reach the terminal with control characters.
+"""
+
+import json
+import logging
+import re
+import sys
+from typing import Final
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from receiver.events import INVISIBLE, one_line
+
+PLAIN: Final = re.compile(r"[\w.,:;/@+#%?&*()\[\]-]+")
+LONGEST_VALUE: Final = 1_000
+
+
+def configure_logging(level: int = logging.INFO) -> None:
+    """Send everything to standard error in one format; to be called once, by the command that runs."""
+    shared: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%S.%fZ", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render_line],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+
+
+def render_line(_logger: WrappedLogger, _method: str, fields: EventDict) -> str:
+    """The last processor: a line, and below it the traceback where there is one."""
+    moment = str(fields.pop("timestamp", ""))
+    level = str(fields.pop("level", "info"))
+    logger = str(fields.pop("logger", ""))
+    what = one_line(str(fields.pop("event", "")), LONGEST_VALUE)
+    traceback = fields.pop("exception", None)
+    pairs = (f"{name}={_quoted(value)}" for name, value in fields.items() if value is not None)
+    line = " ".join((f"{moment[:23]}Z", f"{level:<8}", logger, what, *pairs))
+    return f"{line}\n{_indented(str(traceback))}" if traceback else line
+
+
+def _indented(traceback: str) -> str:
+    """A traceback holds messages, and these may quote a payload; no line of it looks like one of the log."""
+    return "\n".join(f"    {INVISIBLE.sub(' ', text)}" for text in traceback.splitlines())
+
+
+def _quoted(value: object) -> str:
+    text = one_line(str(value), LONGEST_VALUE)
+    return text if PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)

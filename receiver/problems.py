@@ -1,0 +1,45 @@
+"""Errors as `application/problem+json`, RFC 9457, for every answer that is not a success."""
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from flask import Flask, Response, json
+from structlog import get_logger
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+DETAILS: Final = {
+    HTTPStatus.UNAUTHORIZED: "The request's signature or token is missing or wrong.",
+    HTTPStatus.NOT_FOUND: "There is nothing at this address, or the source is not configured here.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "Webhooks are sent with POST.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "The receiver failed; its log says why. Sending again later is safe.",
+}
+"""What the person who reads a sender's delivery log should know; the same words for every cause."""
+
+
+def problem(
+    status: HTTPStatus,
+    detail: str,
+    headers: dict[str, str] | None = None,
+    members: dict[str, Any] | None = None,
+) -> Response:
+    """An RFC 9457 answer; `type` is left out, which means `about:blank`: the status says what it is.
+
+    `members` are further members of the problem, such as a list of errors.
+    """
+    body = json.dumps({"title": status.phrase, "status": status.value, "detail": detail, **(members or {})})
+    return Response(body, status, headers, content_type="application/problem+json")
+
+
+def answer_with_problems(app: Flask) -> None:
+    """Give Flask's own errors and unforeseen exceptions the same form."""
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Response:
+        status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+        headers = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
+        return problem(status, DETAILS.get(status) or error.description or status.description, headers)
+
+    @app.errorhandler(Exception)
+    def failure(error: Exception) -> Response:
+        get_logger("receiver").exception("unforeseen failure", kind=type(error).__name__)
+        return http_error(InternalServerError())

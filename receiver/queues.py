@@ -1,0 +1,112 @@
+"""The queue between receiver and workers: RQ on Redis, jobs as JSON, one job for each change."""
+
+import hashlib
+import re
+import zlib
+from typing import Final
+
+from redis import Redis
+from redis.backoff import ConstantBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.retry import Retry
+from rq import Queue
+from rq.job import Job, JobStatus
+from rq.serializers import JSONSerializer
+
+from receiver.environment import ConfigurationError
+from receiver.events import Change, Effect, EventType
+from receiver.timestamps import now
+
+ROUTINE: Final = "deliveries"
+URGENT: Final = "urgent"
+"""Queues; the urgent one goes first, and lives on when the budget is nearly used up."""
+BELL: Final = "apitraffic:bell"
+"""A list that idle workers wait at; whoever queues something rings it."""
+JOB_FUNCTION: Final = "receiver.jobs.deliver"
+JOB_TIMEOUT: Final = 120
+"""Seconds after which a job is given up and tried again; several times what its HTTP calls may take."""
+DEAD_LETTER_LIFETIME: Final = 365 * 86_400
+"""Seconds for which a job that was refused for good stays readable."""
+UNEXPECTED_RETRIES: Final = 1_000
+UNEXPECTED_RETRY_INTERVAL: Final = 60
+"""Seconds between tries after a failure that nobody foresaw; foreseen ones have `receiver.retries`."""
+
+COMPRESSION: Final = 1
+"""zlib's level; higher ones take longer than they are worth for two kilobytes."""
+
+CONNECT_TIMEOUT: Final = 1.0
+COMMAND_TIMEOUT: Final = 3.0
+"""Seconds; a sender waits 5 to 10 s for its answer, so Redis has to answer well before."""
+
+
+def connect(url: str | None, *, command_timeout: float = COMMAND_TIMEOUT) -> Redis:
+    """A client for the Redis at this URL; it connects when first used.
+
+    A command is tried once more on a fresh connection, since an idle one may have been closed; all that is
+    sent this way may be sent twice. Raises `ConfigurationError` where no URL is configured.
+    """
+    if url is None:
+        raise ConfigurationError(
+            "REDIS_URL is not set; point it at a Redis, for example redis://localhost:6379/0, "
+            "or run `apitraffic-events up`, which brings its own"
+        )
+    client: Redis = Redis.from_url(
+        url,
+        socket_connect_timeout=CONNECT_TIMEOUT,
+        socket_timeout=command_timeout,
+        retry=Retry(ConstantBackoff(0.05), 1, supported_errors=(RedisConnectionError,)),
+        health_check_interval=30,
+    )
+    return client
+
+
+def delivery_queue(redis: Redis, name: str = ROUTINE) -> Queue:
+    return Queue(name, connection=redis, serializer=JSONSerializer, default_timeout=JOB_TIMEOUT)
+
+
+def delivery_queues(redis: Redis) -> tuple[Queue, Queue]:
+    """The urgent one and the other."""
+    return delivery_queue(redis, URGENT), delivery_queue(redis, ROUTINE)
+
+
+def is_urgent(change: Change) -> bool:
+    """Incidents, and whatever ends or reopens something, overtake a backlog of markers of the past."""
+    return change.event.type is EventType.INCIDENT or change.effect in {Effect.CLOSE, Effect.REOPEN}
+
+
+def job_of(change: Change, job_id: str, queue: Queue) -> Job:
+    """The RQ job, not yet stored, that will deliver this change."""
+    job = Job.create(
+        JOB_FUNCTION,
+        args=(change.model_dump(mode="json", by_alias=True),),
+        id=job_id,
+        connection=queue.connection,
+        serializer=queue.serializer,
+        origin=queue.name,
+        timeout=JOB_TIMEOUT,
+        result_ttl=0,
+        failure_ttl=DEAD_LETTER_LIFETIME,
+        description=job_description(change),
+        status=JobStatus.QUEUED,
+    )
+    job.retries_left = UNEXPECTED_RETRIES
+    job.retry_intervals = [UNEXPECTED_RETRY_INTERVAL]
+    job.enqueued_at = now()
+    return job
+
+
+def job_data(change: Change) -> bytes:
+    """What RQ keeps of a job's call, made at once instead of by way of Python objects."""
+    call = b'["%b",null,[%b],{}]' % (JOB_FUNCTION.encode(), change.model_dump_json(by_alias=True).encode())
+    return zlib.compress(call, COMPRESSION)
+
+
+def job_description(change: Change) -> str:
+    return f"{change.effect.value} {change.key}"
+
+
+def job_id_stem(source: str, delivery_id: str) -> str:
+    """A delivery's id in the characters that RQ allows, so that its jobs can be found by it."""
+    if re.fullmatch(r"[A-Za-z0-9_-]{1,80}", delivery_id):
+        return f"{source}-{delivery_id}"
+    return f"{source}-{hashlib.sha256(delivery_id.encode()).hexdigest()[:32]}"

@@ -1,0 +1,149 @@
+"""Rules that say where and how a marker is shown, or that it is not: `[[route]]` in apitraffic.toml.
+
+The first route that matches and has a word on a setting decides that setting; a route may decide several.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Annotated, Final, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+
+from receiver.events import NAME_LIMIT, Change, one_line
+
+PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
+SettingT = TypeVar("SettingT")
+
+
+def _as_tuple(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+def _check_template(template: str) -> str:
+    for name in PLACEHOLDER.findall(template):
+        if not re.fullmatch(r"[a-z_]+", name):
+            raise ValueError(f"has {{{name}}}, which is not a metadata key such as {{repository}}")
+    if "{" in PLACEHOLDER.sub("", template) or "}" in PLACEHOLDER.sub("", template):
+        raise ValueError("has a brace without its other half")
+    return template
+
+
+Patterns = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+"""Shell patterns (`prod*`, `acme/*`), of which one must match; a single one may be written without a list."""
+
+Places = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+"""Names or SIDs of buckets or environments."""
+
+Template = Annotated[str, Field(min_length=1), AfterValidator(_check_template)]
+"""Text with metadata keys in braces: `Deploy {repository} {short_commit}`."""
+
+
+class Match(BaseModel):
+    """What a change must look like for a route to apply; every pattern given must match, none matches all."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: Patterns | None = None
+    event: Patterns | None = None
+    type: Patterns | None = None
+    repository: Patterns | None = None
+    service: Patterns | None = None
+    job: Patterns | None = None
+    environment: Patterns | None = None
+    ref: Patterns | None = None
+    severity: Patterns | None = None
+
+    def accepts(self, change: Change) -> bool:
+        return all(matches for _, _, _, matches in self.comparisons(change))
+
+    def comparisons(self, change: Change) -> Iterator[tuple[str, tuple[str, ...], JsonValue, bool]]:
+        """For each pattern given: its name, the patterns, what the change has, and whether that matches."""
+        facts = facts_of(change)
+        for name, patterns in self.model_dump(exclude_none=True).items():
+            fact = facts.get(name)
+            yield name, patterns, fact, _matches(fact, patterns)
+
+
+class Route(BaseModel):
+    """One rule; what it does not set is left to later routes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    match: Match = Match()
+    buckets: Places | None = None
+    environments: Places | None = None
+    skip: bool | None = None
+    source: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    """Instead of the sender's own, as the event's `source`."""
+    name: Template | None = None
+    metadata: dict[str, Template] | None = None
+    """Added to the event's; does not replace what is there."""
+
+    def settings(self) -> dict[str, JsonValue]:
+        settings: dict[str, JsonValue] = self.model_dump(mode="json", exclude={"match"}, exclude_none=True)
+        return settings
+
+
+def facts_of(change: Change) -> Mapping[str, JsonValue]:
+    """What routes match on and templates may name: the metadata, and where the change comes from."""
+    return change.event.metadata | {
+        "source": change.delivery.source,
+        "event": change.delivery.event,
+        "type": change.event.type.value,
+    }
+
+
+def route(change: Change, routes: Sequence[Route]) -> Change | None:
+    """The change as its routes want it shown, or `None` where one says to skip it."""
+    matching = [rule for rule in routes if rule.match.accepts(change)]
+    if not matching:
+        return change
+    if _first(rule.skip for rule in matching):
+        return None
+    facts = facts_of(change)
+    event = change.event.with_scope(
+        _first(rule.buckets for rule in matching), _first(rule.environments for rule in matching)
+    )
+    own = {
+        key: _filled(template, facts)
+        for rule in reversed(matching)
+        for key, template in (rule.metadata or {}).items()
+    }
+    updates: dict[str, object] = {"metadata": own | event.metadata}
+    if source := _first(rule.source for rule in matching):
+        updates["source"] = source
+    if template := _first(rule.name for rule in matching):
+        updates["name"] = one_line(_filled(template, facts), NAME_LIMIT) or event.name
+    return change.model_copy(update={"event": event.model_copy(update=updates)})
+
+
+def explain(change: Change, routes: Sequence[Route]) -> Iterator[str]:
+    """For each route whether it matches this change, why, and what it sets; a line each, for people."""
+    for number, rule in enumerate(routes, start=1):
+        why = [
+            f"{name} {fact!r} {'matches' if matches else 'does not match'} {' or '.join(patterns)}"
+            for name, patterns, fact, matches in rule.match.comparisons(change)
+        ]
+        verdict = "matches" if rule.match.accepts(change) else "does not match"
+        reasons = "; ".join(why) or "it matches everything"
+        sets = ", ".join(f"{name} = {value!r}" for name, value in rule.settings().items())
+        yield f"route {number} {verdict} ({reasons})" + (f": {sets}" if verdict == "matches" and sets else "")
+
+
+def _first(settings: Iterable[SettingT | None]) -> SettingT | None:
+    return next((setting for setting in settings if setting is not None), None)
+
+
+def _filled(template: str, facts: Mapping[str, JsonValue]) -> str:
+    """The template with facts in its braces; what is not known leaves nothing, and no double space."""
+    text = PLACEHOLDER.sub(lambda found: _as_text(facts.get(found[1])), template)
+    return " ".join(text.split())
+
+
+def _as_text(fact: JsonValue) -> str:
+    return "" if fact is None else str(fact)
+
+
+def _matches(fact: object, patterns: tuple[str, ...]) -> bool:
+    return isinstance(fact, str) and any(fnmatchcase(fact, pattern) for pattern in patterns)

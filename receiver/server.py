@@ -1,0 +1,76 @@
+"""Running the receiver under gunicorn, in this process."""
+
+import socket
+from typing import TYPE_CHECKING, Final
+
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # has no types
+from gunicorn.config import Config  # type: ignore[import-untyped]
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+from structlog import get_logger
+
+from receiver.app import announce_sources, create_app
+from receiver.config import Settings
+from receiver.listening import base_url
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+KEEP_ALIVE: Final = 75
+"""Seconds; longer than the idle time-out of common proxies, so that they close first."""
+TIME_TO_STOP: Final = 20
+"""Seconds for which requests that are under way may go on after SIGTERM."""
+STUCK_AFTER: Final = 60
+"""Seconds after which a worker process that shows no life is killed."""
+
+
+class PropagatingLogger(Logger):  # type: ignore[misc]  # untyped, see above
+    """Leaves gunicorn's words to our own logging. There is no access log: paths may hold tokens."""
+
+    def setup(self, cfg: Config) -> None:
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+
+
+class ReceiverServer(BaseApplication):  # type: ignore[misc]  # untyped, see above
+    """`workers` processes of `threads` threads each on one socket."""
+
+    def __init__(self, settings: Settings, listener: socket.socket, *, workers: int, threads: int) -> None:
+        self._settings = settings
+        self._url = base_url(listener)
+        self._listener = listener.detach()
+        self._workers = workers
+        self._threads = threads
+        super().__init__()
+
+    def load_config(self) -> None:
+        values = {
+            "bind": [f"fd://{self._listener}"],
+            "workers": self._workers,
+            "worker_class": "gthread",
+            "threads": self._threads,
+            "keepalive": KEEP_ALIVE,
+            "timeout": STUCK_AFTER,
+            "graceful_timeout": TIME_TO_STOP,
+            "preload_app": True,
+            "logger_class": PropagatingLogger,
+            "loglevel": "warning",
+            "proc_name": "apitraffic-events",
+            # It would need a home directory and leave files there.
+            "control_socket_disable": True,
+            "when_ready": lambda _arbiter: self._announce(),
+            # Threads do not survive the fork, so each process starts its own.
+            "post_worker_init": lambda worker: self._start_threads(worker.wsgi),
+        }
+        for name, value in values.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> "Flask":
+        return create_app(self._settings)
+
+    def _start_threads(self, app: "Flask") -> None:
+        app.extensions["spool_drain"].start()
+
+    def _announce(self) -> None:
+        announce_sources(self._settings)
+        get_logger("receiver").info("receiver listens", url=self._url, workers=self._workers)

@@ -1,0 +1,16 @@
+"""The senders that are understood. A new one is one module here and one line below."""
+
+from types import MappingProxyType
+from typing import Any, Final
+
+from receiver.sources.base import Source
+from receiver.sources.github import GITHUB
+from receiver.sources.gitlab import GITLAB
+from receiver.sources.jenkins import JENKINS
+from receiver.sources.native import NATIVE
+from receiver.sources.pagerduty import PAGERDUTY
+
+SOURCES: Final = MappingProxyType[str, Source[Any]](
+    {source.name: source for source in (GITHUB, GITLAB, JENKINS, PAGERDUTY, NATIVE)}
+)
+"""Path under /webhooks/ -> the source that reads what is posted there."""

@@ -1,0 +1,140 @@
+"""Where deliveries wait on this host's disk while Redis is away: SQLite, shared by a receiver's processes."""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
+from structlog import get_logger
+
+from receiver.enqueueing import StorageUnavailable
+from receiver.events import Change
+
+LARGEST: Final = 256 * 1024 * 1024
+"""Bytes on disk; some hundred thousand deliveries."""
+PAGE_SIZE: Final = 4096
+PATIENCE: Final = 2.0
+"""Seconds that a process waits for another one to finish writing."""
+CHANGES: Final = TypeAdapter(tuple[Change, ...])
+
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS deliveries (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    source TEXT NOT NULL,
+    delivery TEXT NOT NULL,
+    changes BLOB NOT NULL,
+    UNIQUE (source, delivery)
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """A delivery in the spool; the numbers rise in the order in which they came."""
+
+    number: int
+    changes: tuple[Change, ...]
+
+
+class Spool:
+    """A file of deliveries. Every method raises `StorageUnavailable` where the disk does not play along.
+
+    `synchronous=FULL` with the write-ahead log: once `put` returns, the delivery outlives a power failure.
+    https://sqlite.org/pragma.html#pragma_synchronous
+    """
+
+    def __init__(self, path: Path, largest: int = LARGEST) -> None:
+        self.path = path
+        self._largest = largest
+
+    def put(self, changes: Sequence[Change]) -> bool:
+        """Keep one delivery's changes and say `True`; `False` where it is here already."""
+        delivery = changes[0].delivery
+        row = (delivery.source, delivery.id, CHANGES.dump_json(tuple(changes), by_alias=True))
+        with self._opened() as database, database:
+            cursor = database.execute(
+                "INSERT OR IGNORE INTO deliveries (source, delivery, changes) VALUES (?, ?, ?)", row
+            )
+            return cursor.rowcount > 0
+
+    def oldest(self, most: int) -> list[Spooled]:
+        """The first ones. What cannot be read is set aside in a table of its own, and said."""
+        with self._opened() as database:
+            rows = database.execute(
+                "SELECT number, changes FROM deliveries ORDER BY number LIMIT ?", (most,)
+            ).fetchall()
+        readable = []
+        for number, changes in rows:
+            try:
+                readable.append(Spooled(number, CHANGES.validate_json(changes)))
+            except ValidationError:
+                self._set_aside(number)
+        return readable
+
+    def _set_aside(self, number: int) -> None:
+        with self._opened() as database, database:
+            database.execute("CREATE TABLE IF NOT EXISTS unreadable AS SELECT * FROM deliveries WHERE 0")
+            database.execute("INSERT INTO unreadable SELECT * FROM deliveries WHERE number = ?", (number,))
+            database.execute("DELETE FROM deliveries WHERE number = ?", (number,))
+        get_logger("receiver.spool").error(
+            "a delivery in the spool cannot be read; it is in the table unreadable", file=str(self.path)
+        )
+
+    def remove(self, number: int) -> None:
+        with self._opened() as database, database:
+            database.execute("DELETE FROM deliveries WHERE number = ?", (number,))
+
+    def count(self) -> int:
+        """How many deliveries wait; 0 where there is no file yet."""
+        if not self.path.exists():
+            return 0
+        with self._opened() as database:
+            return int(database.execute("SELECT count(*) FROM deliveries").fetchone()[0])
+
+    def check(self) -> None:
+        """Prove that it takes a write."""
+        with self._opened() as database:
+            database.execute("BEGIN IMMEDIATE")
+            database.execute("INSERT INTO deliveries (source, delivery, changes) VALUES ('', '', '')")
+            database.execute("ROLLBACK")
+
+    @contextmanager
+    def sole_drainer(self) -> Iterator[bool]:
+        """Whether this process alone may empty the spool now; a process that dies gives that up."""
+        with self._lock_file() as descriptor:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
+    @contextmanager
+    def _lock_file(self) -> Iterator[int]:
+        try:
+            descriptor = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StorageUnavailable(f"spool {self.path}: {error.strerror}") from error
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        """A connection for one use: the spool is used rarely, and threads and forks share none this way."""
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with closing(sqlite3.connect(self.path, timeout=PATIENCE)) as database:
+                database.execute(f"PRAGMA max_page_count = {self._largest // PAGE_SIZE}")
+                database.execute("PRAGMA journal_mode = WAL")
+                database.execute("PRAGMA synchronous = FULL")
+                database.execute(SCHEMA)
+                yield database
+        except (sqlite3.Error, OSError) as error:
+            raise StorageUnavailable(f"spool {self.path}: {error}") from error

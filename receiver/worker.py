@@ -1,0 +1,220 @@
+"""The worker: takes changes off the queue and delivers them, through crashes, restarts and Redis' absence.
+
+RQ's `SimpleWorker` runs jobs in its own process: a fork for each job costs more than the job itself
+(`make bench` shows both). What that gives up is made good here: jobs of a worker that died are queued again,
+and the worker starts anew where RQ's would quit.
+"""
+
+import logging
+import signal
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any, Final
+from uuid import uuid4
+
+from redis import Redis
+from redis.exceptions import RedisError, ResponseError
+from rq import SimpleWorker
+from rq.exceptions import StopRequested
+from rq.job import Job
+from rq.serializers import JSONSerializer
+from structlog import get_logger
+
+from receiver.client import EventsClient, Pacer
+from receiver.config import Settings
+from receiver.delivery import Deliverer
+from receiver.dequeueing import DeliveryQueue
+from receiver.environment import ConfigurationError
+from receiver.jobs import DeadLetter, delivering_with
+from receiver.markers import MarkerStore
+from receiver.pacing import Pacing
+from receiver.queues import connect, delivery_queues
+from receiver.recovery import Recovery, worker_name
+from receiver.timestamps import now
+
+WORKER_TTL: Final = 30
+"""Seconds without a sign of life after which a worker on another host counts as dead (RQ adds a minute)."""
+RECOVERY_INTERVAL: Final = 15
+"""Seconds between looks for jobs that a dead worker left."""
+SCHEDULE_INTERVAL: Final = 0.5
+"""Seconds between looks for retries that are due."""
+OLDEST_REDIS: Final = (6, 2)
+RESTART_PAUSE: Final = 1.0
+"""Seconds between attempts to start while Redis is away."""
+
+
+class DeliveryWorker(SimpleWorker):
+    """An RQ worker for the delivery queue that puts back what dead ones had in hand."""
+
+    def __init__(self, redis: Redis, stop: threading.Event | None = None) -> None:
+        """`stop` is set where somebody wanted it to stop before it listened to signals itself."""
+        self._stop = stop or threading.Event()
+        queues = delivery_queues(redis)
+        super().__init__(
+            [queue.name for queue in queues],
+            queue_class=DeliveryQueue,
+            name=worker_name(uuid4().hex[:8]),
+            connection=redis,
+            serializer=JSONSerializer,
+            worker_ttl=WORKER_TTL,
+            maintenance_interval=RECOVERY_INTERVAL,
+            log_job_description=False,
+        )
+        self.log_result_lifespan = False
+        self.recoveries = tuple(Recovery(queue, self.name) for queue in queues)
+
+    @property
+    def was_asked_to_stop(self) -> bool:
+        return self._shutdown_requested_date is not None
+
+    def _install_signal_handlers(self) -> None:
+        super()._install_signal_handlers()  # type: ignore[no-untyped-call]  # RQ has no types here
+        if self._stop.is_set():
+            self._shutdown_requested_date = now()
+            self._stop_requested = True
+
+    def run_maintenance_tasks(self) -> None:
+        """Put jobs back before RQ looks: its clean-up forgets some that a dead worker was rescheduling."""
+        for recovery in self.recoveries:
+            recovery.requeue_abandoned()
+        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # RQ has no types here
+
+    def set_shutdown_requested_date(self) -> None:
+        """RQ writes this from within the signal handler, which must not fail for want of Redis."""
+        with suppress(RedisError):
+            super().set_shutdown_requested_date()  # type: ignore[no-untyped-call]  # see above
+
+    def teardown(self) -> None:
+        """End also the thread that listens for commands, where Redis is away and RQ would leave it."""
+        try:
+            super().teardown()  # type: ignore[no-untyped-call]  # see above
+        finally:
+            if self.pubsub_thread is not None:
+                self.pubsub_thread.stop()
+
+    def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = True) -> None:
+        """RQ takes a job out of the list of those on the way only where a worker has one queue."""
+        super().prepare_job_execution(job, remove_from_intermediate_queue=True)
+
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+        """Log what was not foreseen; a dead letter has been logged already, with the API's words."""
+        if not isinstance(exc_info[1], DeadLetter):
+            get_logger("receiver.worker").error("delivery failed", job=job.id, exc_info=exc_info)
+
+
+class RetryClock(threading.Thread):
+    """Queues jobs whose next try is due.
+
+    A thread of the worker and not RQ's scheduler, which is a process of its own, quits when Redis restarts
+    and leaves its lock behind when it is killed. Several at once do no harm: each move is atomic.
+    """
+
+    def __init__(self, recoveries: Iterable[Recovery]) -> None:
+        super().__init__(name="retry-clock", daemon=True)
+        self._recoveries = tuple(recoveries)
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        log = get_logger("receiver.worker")
+        was_away = False
+        while not self._stopped.wait(SCHEDULE_INTERVAL):
+            try:
+                for recovery in self._recoveries:
+                    recovery.enqueue_due()
+                was_away = False
+            except RedisError as error:
+                if not was_away:
+                    log.warning("retries wait for Redis", reason=str(error))
+                was_away = True
+            except Exception:
+                # Without this thread no retry would ever be made again, and the worker would look well.
+                log.exception("looking for retries failed")
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self.join(timeout=5)
+
+
+class RedisOutage(logging.Filter):
+    """Takes RQ's tracebacks away where the cause is only that Redis is away; the worker starts anew."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and isinstance(record.exc_info[1], RedisError):
+            record.msg, record.args, record.exc_info = "Redis is away: %s", (record.exc_info[1],), None
+        return True
+
+
+def events_client(settings: Settings, pacer: Pacer | None = None) -> EventsClient:
+    """A client for the configured account; raises `ConfigurationError` that says what is missing."""
+    if settings.api_token is None or settings.account_sid is None:
+        name = "APITRAFFIC_API_TOKEN" if settings.api_token is None else "APITRAFFIC_ACCOUNT_SID"
+        raise ConfigurationError(
+            f"{name} is not set; copy it from ApiTraffic's settings, "
+            "or run `apitraffic-events up`, which brings a local Events API"
+        )
+    return EventsClient(
+        api_url=settings.api_url,
+        account_sid=settings.account_sid,
+        token=settings.api_token.get_secret_value(),
+        pacer=pacer,
+    )
+
+
+def run_worker(settings: Settings) -> None:
+    """Deliver until SIGTERM or SIGINT; the job in hand is finished first.
+
+    Raises `ConfigurationError` where something that is needed is not set, or Redis is too old.
+    """
+    redis = connect(settings.redis_url)
+    pacing = Pacing(redis)
+    client = events_client(settings, pacing)
+    logging.getLogger("rq").setLevel(logging.WARNING)
+    logging.getLogger("rq.worker").addFilter(RedisOutage())
+    log = get_logger("receiver.worker")
+    stop = threading.Event()
+    _stop_on_signals(stop)
+    while not stop.is_set():
+        try:
+            _require_version(redis)
+            _work(redis, client, pacing, stop)
+        except RedisError as error:
+            log.warning("Redis is away; trying again", reason=str(error), in_s=RESTART_PAUSE)
+        stop.wait(RESTART_PAUSE)
+    client.close()
+    log.info("worker stopped")
+
+
+def _work(redis: Redis, client: EventsClient, pacing: Pacing, stop: threading.Event) -> None:
+    """One life of an RQ worker; sets `stop` where it ended because it was asked to."""
+    worker = DeliveryWorker(redis, stop)
+    clock = RetryClock(worker.recoveries)
+    get_logger("receiver.worker").info("worker started", name=worker.name, api=client.account_url)
+    clock.start()
+    try:
+        with delivering_with(Deliverer(client, MarkerStore(redis, worker.name), pacing)):
+            worker.work(logging_level="WARNING")
+    except StopRequested:
+        pass
+    finally:
+        # RQ's handlers belong to a worker that is no more.
+        _stop_on_signals(stop)
+        if worker.was_asked_to_stop:
+            stop.set()
+        clock.stop()
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+
+
+def _require_version(redis: Redis) -> None:
+    """Older servers cannot move a job from one list to another, so a worker that dies would take it along."""
+    try:
+        version = str(redis.info("server")["redis_version"])
+    except ResponseError:
+        # An access list may forbid INFO, which proves nothing.
+        return
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
+        raise ConfigurationError(f"REDIS_URL is a Redis {version}; 6.2 or newer is needed")

@@ -1,0 +1,92 @@
+"""`make chaos`: 0 missing, 0 double, 0 wrong, or exit code 1 and the logs' folder.
+
+Uses only 127.0.0.1 and unix sockets; ends every process it started, also on Ctrl-C.
+"""
+
+import argparse
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from random import SystemRandom
+from types import FrameType
+from typing import Final
+
+from tests.chaos import pacing
+from tests.chaos.run import Plan, run
+
+DELIVERIES: Final = 5_000
+QUICK_DELIVERIES: Final = 400
+SECONDS_LIMIT: Final = 900.0
+PER_SECOND: Final = 30
+"""Deliveries begun in a second: enough to keep two cores busy beside the disturbances."""
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--deliveries", type=int, help=f"how many ({DELIVERIES})")
+    parser.add_argument("--seconds-limit", type=float, default=SECONDS_LIMIT, help="give up after these")
+    parser.add_argument("--seed", type=int, help="what is sent and broken, and in which order")
+    parser.add_argument("--quick", action="store_true", help="under a minute")
+    parser.add_argument("--pacing", action="store_true", help="the proof of the budget instead")
+    parser.add_argument("--keep", action="store_true", help="keep the logs in any case")
+    arguments = parser.parse_args()
+    for number in STOP_SIGNALS:
+        signal.signal(number, _stop)
+    folder = Path(tempfile.mkdtemp(prefix="apitraffic-chaos-"))
+    try:
+        is_good = _pace(arguments, folder) if arguments.pacing else _break(arguments, folder)
+    except KeyboardInterrupt:
+        shutil.rmtree(folder, ignore_errors=True)
+        sys.exit("stopped; everything that was started has ended")
+    except BaseException:
+        _say(f"the logs are in {folder}")
+        raise
+    if is_good and not arguments.keep:
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        _say(f"the logs are in {folder}")
+    sys.exit(0 if is_good else 1)
+
+
+def _break(arguments: argparse.Namespace, folder: Path) -> bool:
+    deliveries = arguments.deliveries or (QUICK_DELIVERIES if arguments.quick else DELIVERIES)
+    seed = SystemRandom().randrange(10**6) if arguments.seed is None else arguments.seed
+    plan = Plan(
+        deliveries=deliveries,
+        seconds=max(15.0, deliveries / PER_SECOND),
+        limit=arguments.seconds_limit,
+        seed=seed,
+        away=3.0 if arguments.quick else 20.0,
+        is_hasty=arguments.quick,
+    )
+    _say(f"chaos: {deliveries} deliveries in {plan.seconds:.0f} s, seed {seed}")
+    verdict = run(plan, folder)
+    for line in verdict.lines():
+        _say(line)
+    return verdict.is_good
+
+
+def _pace(arguments: argparse.Namespace, folder: Path) -> bool:
+    report = pacing.prove(pacing.QUICK if arguments.quick else pacing.FULL, folder, arguments.seconds_limit)
+    for line in report.lines():
+        _say(line)
+    return report.is_good
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    """Once: an impatient second Ctrl-C would leave processes behind."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _say(what: str) -> None:
+    sys.stdout.write(f"{what}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

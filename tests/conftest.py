@@ -1,0 +1,23 @@
+"""What tests of several folders start."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.redis import running_redis
+from tests.support.stack import Stack, running_stack
+
+
+@pytest.fixture
+def redis_url(tmp_path: Path) -> Iterator[str]:
+    """A Redis of this test's own."""
+    with running_redis(tmp_path / "redis") as url:
+        yield url
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    """Redis, local Events API, receiver and worker of this test's own; it starts the latter two."""
+    with running_stack(tmp_path) as running:
+        yield running

@@ -1,0 +1,123 @@
+"""`send` posts as the sender would; `quarantine` deals with what could not be translated."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from receiver.queues import delivery_queue
+from tests.support.command import Command
+from tests.support.github import deployment_status
+from tests.support.stack import Stack, running_stack
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running_stack(tmp_path_factory.mktemp("served")) as stack:
+        stack.receiver.start()
+        yield stack
+
+
+def test_it_signs_and_posts_and_prints_the_answer(run: Command, served: Stack) -> None:
+    file = run.write("payload.json", deployment_status(1))
+    options = ("--event", "deployment_status", "--url", served.url, "--delivery", "by-hand")
+    result = run("send", "github", file, *options, environment=served.environment)
+    assert result.exit_code == 0
+    status, body = result.stdout.splitlines()
+    assert status == "202 ACCEPTED"
+    assert json.loads(body) == {"status": "accepted", "delivery": "by-hand", "changes": 1}
+    again = run("send", "github", file, *options, environment=served.environment)
+    assert json.loads(again.stdout.splitlines()[1])["status"] == "duplicate"
+
+
+def test_a_refused_one_exits_with_1(run: Command, served: Stack) -> None:
+    result = run(
+        "send",
+        "github",
+        "-",
+        "--event",
+        "ping",
+        "--url",
+        served.url,
+        body=b"{}",
+        GITHUB_WEBHOOK_SECRET="wrong-one",
+    )
+    assert result.exit_code == 1
+    assert result.stdout.startswith("401 UNAUTHORIZED")
+
+
+def test_without_a_receiver_it_says_what_to_start(run: Command) -> None:
+    result = run(
+        "send", "github", "-", "--url", "http://127.0.0.1:9", body=b"{}", GITHUB_WEBHOOK_SECRET="x" * 20
+    )
+    assert result.exit_code == 1
+    assert "No answer from http://127.0.0.1:9/webhooks/github" in result.stderr
+    assert "apitraffic-events up" in result.stderr
+
+
+def test_without_a_secret_it_says_which_to_set(run: Command) -> None:
+    result = run("send", "github", "-", body=b"{}")
+    assert result.exit_code == 1
+    assert "GITHUB_WEBHOOK_SECRET is not set" in result.stderr
+
+
+def quarantine(run: Command, served: Stack, *arguments: str) -> tuple[int, str]:
+    result = run("quarantine", *arguments, environment=served.environment)
+    return result.exit_code, result.stdout
+
+
+def test_what_could_not_be_translated_is_listed_shown_replayed_and_discarded(
+    run: Command, served: Stack
+) -> None:
+    served.redis.flushdb()
+    for identifier, body in (
+        ("unreadable", b"{"),
+        ("incomplete", b'{"deployment_status": {"state": "success"}}'),
+    ):
+        options = ("--event", "deployment_status", "--url", served.url, "--delivery", identifier)
+        assert run("send", "github", "-", *options, body=body, environment=served.environment).exit_code == 0
+
+    _, listed = quarantine(run, served, "list")
+    assert [line.split("  ")[1] for line in listed.splitlines()] == ["github:unreadable", "github:incomplete"]
+    _, as_json = quarantine(run, served, "list", "--json")
+    assert json.loads(as_json.splitlines()[1])["reason"] == "repository.full_name is missing from the payload"
+
+    _, shown = quarantine(run, served, "show", "github:incomplete")
+    assert json.loads(shown)["body"] == {"deployment_status": {"state": "success"}}
+    assert served.environment["GITHUB_WEBHOOK_SECRET"] not in shown
+    assert "sha256=" not in shown
+
+    code, replayed = quarantine(run, served, "replay", "github:incomplete")
+    assert (code, replayed.split("  ")[1]) == (1, "quarantined")
+
+    assert quarantine(run, served, "discard", "github:unreadable")[0] == 0
+    assert quarantine(run, served, "discard", "--all")[0] == 0
+    assert quarantine(run, served, "list") == (0, "")
+
+
+def test_a_replay_runs_the_whole_path_again(run: Command, served: Stack) -> None:
+    """As after an upgrade that understands more: here the entry's event was unknown when it came."""
+    served.redis.flushdb()
+    file = run.write("payload.json", deployment_status(7))
+    headers = ("--header", "X-GitHub-Event: ")
+    options = ("--url", served.url, "--delivery", "replayed", *headers)
+    assert "quarantined" in run("send", "github", file, *options, environment=served.environment).stdout
+    served.redis.hset("apitraffic:quarantine:github:replayed", "event", "deployment_status")
+    code, replayed = quarantine(run, served, "replay", "--all")
+    assert (code, replayed) == (0, "github:replayed  accepted\n")
+    assert quarantine(run, served, "list") == (0, "")
+    assert delivery_queue(served.redis).job_ids == ["github-replayed-0"]
+
+
+def test_a_name_that_is_not_there_is_said(run: Command, served: Stack) -> None:
+    result = run("quarantine", "show", "github:no-such", environment=served.environment)
+    assert result.exit_code == 1
+    assert "github:no-such is not in quarantine" in result.stderr
+    nothing = run("quarantine", "discard", environment=served.environment)
+    assert nothing.exit_code == 2
+
+
+def test_without_redis_it_says_so(run: Command) -> None:
+    result = run("quarantine", "list", REDIS_URL="redis://127.0.0.1:9/0")
+    assert result.exit_code == 1
+    assert "Is REDIS_URL right, and does that Redis run?" in result.stderr

@@ -1,0 +1,248 @@
+"""A change becomes exactly what the API should show, with a real Redis and a real Events API."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from receiver.api_errors import Rejected, ServerFailed, Unauthorised, Unreachable
+from receiver.client import EventsClient
+from receiver.delivery import Delivered, Deliverer
+from receiver.events import Change, DeliveryReference, Effect, Event, EventType
+from receiver.markers import LOCK_PREFIX, MarkerBusy, MarkerStore
+from receiver.pacing import Pacing
+from receiver.queues import connect
+from tests.support.local_api import LocalApi, running_local_api
+from tests.support.redis import running_redis
+
+START = datetime(2026, 1, 10, 10, 0, tzinfo=UTC)
+KEY = "github:acme/shop:deployment:4242"
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalApi]:
+    with running_local_api(tmp_path_factory.mktemp("api")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    folder: Path = tmp_path_factory.mktemp("redis")
+    with running_redis(folder) as url:
+        yield connect(url)
+
+
+@pytest.fixture
+def client(api: LocalApi, redis: Redis) -> Iterator[EventsClient]:
+    redis.flushdb()
+    with EventsClient(
+        api_url=api.url, account_sid=api.account_sid, token=api.token, read_timeout=5
+    ) as client:
+        for event in tuple(client.iter_events()):
+            client.delete_event(event.sid)
+        yield client
+    api.set_faults([])
+
+
+@pytest.fixture
+def deliverer(client: EventsClient, redis: Redis) -> Deliverer:
+    return Deliverer(client, MarkerStore(redis, "the worker under test"), Pacing(redis))
+
+
+def change(effect: Effect, minute: int = 0, delivery: str | None = None, **fields: Any) -> Change:
+    at = START + timedelta(minutes=minute)
+    ended_at = at if effect is Effect.CLOSE else None
+    event = {
+        "type": EventType.DEPLOYMENT,
+        "name": f"Deploy acme/shop, {effect.value}",
+        "metadata": {"marker_key": KEY, effect.value: "seen"},
+        "started_at": START if effect is Effect.CLOSE else at,
+        "ended_at": ended_at,
+    } | fields
+    reference = DeliveryReference(
+        source="github", id=delivery or f"{effect.value}-{minute}", event="deployment_status"
+    )
+    return Change(
+        key=KEY, effect=effect, occurred_at=at, event=Event.model_validate(event), delivery=reference
+    )
+
+
+def test_a_point_is_created_once(deliverer: Deliverer, client: EventsClient) -> None:
+    point = change(Effect.POINT)
+    assert deliverer.deliver(point) is Delivered.CREATED
+    assert deliverer.deliver(point) is Delivered.UNCHANGED
+    (event,) = client.iter_events()
+    assert event.as_event() == point.event
+
+
+def test_a_close_ends_what_was_opened(deliverer: Deliverer, client: EventsClient) -> None:
+    assert deliverer.deliver(change(Effect.OPEN, 1)) is Delivered.CREATED
+    (opened,) = client.iter_events()
+    assert opened.ended_at is None
+    assert deliverer.deliver(change(Effect.CLOSE, 6)) is Delivered.UPDATED
+    (closed,) = client.iter_events()
+    assert closed.sid == opened.sid
+    assert closed.started_at == START + timedelta(minutes=1)
+    assert closed.ended_at == START + timedelta(minutes=6)
+    assert closed.name == "Deploy acme/shop, close"
+    assert closed.metadata == {"marker_key": KEY, "open": "seen", "close": "seen"}
+
+
+def test_a_close_before_its_open_makes_the_same_event(deliverer: Deliverer, client: EventsClient) -> None:
+    assert deliverer.deliver(change(Effect.CLOSE, 6)) is Delivered.CREATED
+    assert deliverer.deliver(change(Effect.OPEN, 1)) is Delivered.UPDATED
+    (event,) = client.iter_events()
+    assert event.started_at == START + timedelta(minutes=1)
+    assert event.ended_at == START + timedelta(minutes=6)
+    assert event.name == "Deploy acme/shop, close"
+
+
+def test_a_second_end_does_not_move_the_first(deliverer: Deliverer, client: EventsClient) -> None:
+    for effect, minute in ((Effect.OPEN, 0), (Effect.CLOSE, 5), (Effect.CLOSE, 9)):
+        deliverer.deliver(change(effect, minute))
+    (event,) = client.iter_events()
+    assert event.ended_at == START + timedelta(minutes=5)
+
+
+def test_reopening_clears_the_end(deliverer: Deliverer, client: EventsClient) -> None:
+    for effect, minute in ((Effect.OPEN, 0), (Effect.CLOSE, 5), (Effect.REOPEN, 7)):
+        deliverer.deliver(change(effect, minute))
+    (event,) = client.iter_events()
+    assert event.ended_at is None
+    assert event.started_at == START
+
+
+def test_an_update_of_some_fields_waits_for_its_opening(deliverer: Deliverer, client: EventsClient) -> None:
+    part = change(Effect.UPDATE, 3).model_copy(update={"sets": ("metadata",)})
+    assert deliverer.deliver(part) is Delivered.AWAITING_OPENING
+    assert not list(client.iter_events())
+    assert deliverer.deliver(change(Effect.OPEN, 1)) is Delivered.CREATED
+    (event,) = client.iter_events()
+    assert event.metadata == {"marker_key": KEY, "open": "seen", "update": "seen"}
+
+
+def test_after_a_lost_answer_the_event_is_found_and_not_made_again(
+    deliverer: Deliverer, client: EventsClient, api: LocalApi
+) -> None:
+    api.set_faults(["POST:dropx1"])
+    point = change(Effect.POINT)
+    with pytest.raises(Unreachable):
+        deliverer.deliver(point)
+    assert deliverer.deliver(point) is Delivered.FOUND
+    (event,) = client.iter_events()
+    assert event.as_event() == point.event
+
+
+def test_what_was_lost_and_then_closed_is_one_event(
+    deliverer: Deliverer, client: EventsClient, api: LocalApi
+) -> None:
+    api.set_faults(["POST:dropx1"])
+    with pytest.raises(Unreachable):
+        deliverer.deliver(change(Effect.OPEN, 1))
+    deliverer.deliver(change(Effect.CLOSE, 6))
+    (event,) = client.iter_events()
+    assert event.started_at == START + timedelta(minutes=1)
+    assert event.ended_at == START + timedelta(minutes=6)
+
+
+def test_an_attempt_that_never_arrived_is_made_again(
+    deliverer: Deliverer, client: EventsClient, api: LocalApi
+) -> None:
+    api.set_faults(["POST:refusex1"])
+    with pytest.raises(Unreachable):
+        deliverer.deliver(change(Effect.POINT))
+    assert deliverer.deliver(change(Effect.POINT)) is Delivered.CREATED
+    assert len(list(client.iter_events())) == 1
+
+
+def test_a_refused_attempt_needs_no_look_up(deliverer: Deliverer, api: LocalApi) -> None:
+    api.set_faults(["POST:status=401x1"])
+    before = api.requests().get("GET", {}).get("200", 0)
+    with pytest.raises(Unauthorised):
+        deliverer.deliver(change(Effect.POINT))
+    assert deliverer.deliver(change(Effect.POINT)) is Delivered.CREATED
+    assert api.requests().get("GET", {}).get("200", 0) == before
+
+
+def test_when_redis_forgot_the_marker_closing_still_finds_it(
+    deliverer: Deliverer, client: EventsClient, redis: Redis
+) -> None:
+    deliverer.deliver(change(Effect.OPEN, 1))
+    redis.flushdb()
+    assert deliverer.deliver(change(Effect.CLOSE, 6)) is Delivered.FOUND
+    (event,) = client.iter_events()
+    assert event.started_at == START + timedelta(minutes=1)
+    assert event.ended_at == START + timedelta(minutes=6)
+
+
+def test_a_failing_api_raises_and_leaves_nothing_half_done(
+    deliverer: Deliverer, client: EventsClient, api: LocalApi
+) -> None:
+    api.set_faults(["POST:status=500x2"])
+    for _ in range(2):
+        with pytest.raises(ServerFailed):
+            deliverer.deliver(change(Effect.POINT))
+    deliverer.deliver(change(Effect.POINT))
+    assert len(list(client.iter_events())) == 1
+
+
+def test_an_event_that_somebody_deleted_is_left_deleted(deliverer: Deliverer, client: EventsClient) -> None:
+    deliverer.deliver(change(Effect.OPEN))
+    (event,) = client.iter_events()
+    client.delete_event(event.sid)
+    assert deliverer.deliver(change(Effect.CLOSE, 5)) is Delivered.DELETED
+    assert not list(client.iter_events())
+
+
+def test_names_of_buckets_and_environments_become_sids(deliverer: Deliverer, client: EventsClient) -> None:
+    (bucket, *_), (environment, *_) = client.list_buckets(), client.list_environments()
+    deliverer.deliver(change(Effect.POINT, buckets=(bucket.name,), environments=(environment.sid,)))
+    (event,) = client.iter_events()
+    assert event.buckets == (bucket.sid,)
+    assert event.environments == (environment.sid,)
+
+
+def test_an_unknown_name_does_not_lose_the_marker(deliverer: Deliverer, client: EventsClient) -> None:
+    deliverer.deliver(change(Effect.POINT, buckets=("No such bucket",)))
+    (event,) = client.iter_events()
+    assert event.buckets == ("*",)
+
+
+def test_what_the_api_refuses_carries_its_words(deliverer: Deliverer, api: LocalApi) -> None:
+    api.set_faults(["POST:status=422x1"])
+    with pytest.raises(Rejected, match="VALIDATION_ERROR") as caught:
+        deliverer.deliver(change(Effect.POINT))
+    assert caught.value.status == 422
+
+
+def test_two_workers_take_turns_at_a_marker(deliverer: Deliverer, redis: Redis) -> None:
+    with MarkerStore(redis, "another worker").locked(KEY), pytest.raises(MarkerBusy):
+        deliverer.deliver(change(Effect.POINT))
+    assert deliverer.deliver(change(Effect.POINT)) is Delivered.CREATED
+    assert not redis.exists(LOCK_PREFIX + KEY)
+
+
+def test_only_the_dead_workers_lock_is_broken(redis: Redis) -> None:
+    redis.flushdb()
+    with MarkerStore(redis, "host.1.a").locked(KEY):
+        MarkerStore(redis, "host.1.ab").break_lock(KEY)
+        MarkerStore(redis, "host.2.a").break_lock(KEY)
+        assert redis.exists(LOCK_PREFIX + KEY)
+        MarkerStore(redis, "host.1.a").break_lock(KEY)
+        assert not redis.exists(LOCK_PREFIX + KEY)
+
+
+def test_after_an_update_with_no_answer_the_next_one_sends_everything(
+    deliverer: Deliverer, client: EventsClient, api: LocalApi
+) -> None:
+    """The end was committed and its answer lost; then it is reopened, which is what was known to be shown."""
+    deliverer.deliver(change(Effect.OPEN, 0))
+    api.set_faults(["PATCH:dropx1"])
+    with pytest.raises(Unreachable):
+        deliverer.deliver(change(Effect.CLOSE, 5))
+    deliverer.deliver(change(Effect.REOPEN, 7))
+    (event,) = client.iter_events()
+    assert event.ended_at is None

@@ -1,0 +1,136 @@
+"""Several names of one marker, several reporters of one deploy: one event."""
+
+from collections.abc import Iterator
+from itertools import permutations
+
+import pytest
+from redis import Redis
+
+from receiver.api_errors import ServerFailed, Unreachable
+from receiver.client import EventsClient
+from receiver.delivery import Delivered, Deliverer
+from receiver.events import Change, Event, EventType
+from receiver.markers import ALIAS_PREFIX, MARKER_LIFETIME, MarkerStore
+from receiver.pacing import Pacing
+from receiver.queues import connect
+from tests.support.changes import at, change
+from tests.support.local_api import LocalApi, running_local_api
+from tests.support.redis import running_redis
+
+DEPLOYMENT = "github:acme/shop:deployment:4242"
+RUN = "github:acme/shop:run:77:1:production"
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalApi]:
+    with running_local_api(tmp_path_factory.mktemp("api")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    with running_redis(tmp_path_factory.mktemp("redis")) as url:
+        yield connect(url)
+
+
+@pytest.fixture
+def client(api: LocalApi, redis: Redis) -> Iterator[EventsClient]:
+    with EventsClient(api_url=api.url, account_sid=api.account_sid, token=api.token) as client:
+        clear(client, redis)
+        yield client
+
+
+@pytest.fixture
+def deliverer(client: EventsClient, redis: Redis) -> Deliverer:
+    return Deliverer(client, MarkerStore(redis, "worker"), Pacing(redis))
+
+
+def clear(client: EventsClient, redis: Redis) -> None:
+    redis.flushdb()
+    for event in tuple(client.iter_events()):
+        client.delete_event(event.sid)
+
+
+def reported(by: str, names: tuple[str, ...], effect: str = "point", minute: float = 5) -> Change:
+    key, *aliases = names
+    made = change(
+        effect,
+        minute,
+        key=key,
+        delivery=f"{by} {effect}",
+        name=f"Deploy by {by}",
+        started_at=at(0 if effect == "close" else minute),
+        ended_at=at(minute) if effect == "close" else None,
+        metadata={"marker_key": key, by: "seen"},
+    )
+    return made.model_copy(update={"aliases": tuple(aliases)})
+
+
+WEBHOOK = reported("webhook", (RUN, DEPLOYMENT))
+THIRD_PARTY = reported("third_party", (DEPLOYMENT,))
+PLUGIN = reported("plugin", (RUN,))
+
+
+@pytest.mark.parametrize("order", list(permutations([WEBHOOK, THIRD_PARTY, PLUGIN])))
+def test_all_reports_of_a_deploy_are_one_event_in_every_order(
+    deliverer: Deliverer, client: EventsClient, order: tuple[Change, ...]
+) -> None:
+    for report in order:
+        deliverer.deliver(report)
+    (event,) = client.iter_events()
+    assert {"webhook", "third_party", "plugin"} <= set(event.metadata)
+    for report in order:
+        assert deliverer.deliver(report) is Delivered.UNCHANGED
+
+
+def test_what_the_plugin_told_the_api_itself_is_enriched_and_not_doubled(
+    deliverer: Deliverer, client: EventsClient
+) -> None:
+    mine = Event(
+        type=EventType.DEPLOYMENT, name="Deploy", metadata={"marker_key": RUN, "build": "7"}, started_at=at(0)
+    )
+    created = client.create_event(mine)
+    assert deliverer.deliver(WEBHOOK) is Delivered.FOUND
+    (event,) = client.iter_events()
+    assert event.sid == created.sid
+    assert event.metadata["build"] == "7"
+    assert event.metadata["webhook"] == "seen"
+
+
+def test_an_event_made_under_another_name_before_its_answer_was_lost_is_found(
+    deliverer: Deliverer, client: EventsClient, api: LocalApi
+) -> None:
+    webhook = reported("webhook", (DEPLOYMENT, RUN), minute=4)
+    api.set_faults(["POST:status=500x1"])
+    with pytest.raises(ServerFailed):
+        deliverer.deliver(PLUGIN)
+    api.set_faults(["POST:dropx1"])
+    with pytest.raises(Unreachable):
+        deliverer.deliver(webhook)
+    (lost,) = client.iter_events()
+    assert lost.metadata["marker_key"] == DEPLOYMENT
+    assert deliverer.deliver(PLUGIN) is Delivered.FOUND
+    assert deliverer.deliver(webhook) in {Delivered.UPDATED, Delivered.UNCHANGED}
+    assert [event.sid for event in client.iter_events()] == [lost.sid]
+
+
+def test_a_span_is_closed_by_whoever_reports_its_end(deliverer: Deliverer, client: EventsClient) -> None:
+    deliverer.deliver(reported("plugin", (RUN,), "open", 1))
+    deliverer.deliver(reported("webhook", (RUN, DEPLOYMENT), "close", 6))
+    deliverer.deliver(reported("plugin", (RUN,), "close", 7))
+    (event,) = client.iter_events()
+    assert (event.started_at, event.ended_at) == (at(1), at(6))
+
+
+def test_markers_of_unrelated_names_stay_apart(deliverer: Deliverer, client: EventsClient) -> None:
+    deliverer.deliver(WEBHOOK)
+    deliverer.deliver(
+        reported("webhook", ("github:acme/shop:run:77:1:staging", "github:acme/shop:deployment:4243"))
+    )
+    assert len(list(client.iter_events())) == 2
+
+
+def test_a_name_lives_as_long_as_its_marker(deliverer: Deliverer, redis: Redis) -> None:
+    deliverer.deliver(WEBHOOK)
+    assert 0 < redis.ttl(ALIAS_PREFIX + DEPLOYMENT) <= MARKER_LIFETIME
+    assert not redis.exists(ALIAS_PREFIX + RUN)

@@ -1,0 +1,27 @@
+"""What the worker adds to RQ's, where no process of its own is needed to see it."""
+
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from receiver.queues import connect
+from receiver.worker import DeliveryWorker
+
+
+@pytest.fixture(autouse=True)
+def own_signal_handlers() -> Iterator[None]:
+    """RQ replaces them."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_signal_that_came_before_it_listened_stops_it(redis_url: str) -> None:
+    stop = threading.Event()
+    stop.set()
+    worker = DeliveryWorker(connect(redis_url), stop)
+    assert worker.work(logging_level="WARNING") is False
+    assert worker.was_asked_to_stop

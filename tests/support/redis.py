@@ -1,0 +1,78 @@
+"""A real Redis for tests that need one."""
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from receiver.local.redis_server import RedisServer, find_redis_server
+from tests.support.waiting import wait_until
+
+STOP_TIMEOUT = 10.0
+
+
+class RedisProcess:
+    """An append-only Redis with its data in `folder`; the data stays when it is stopped and started."""
+
+    def __init__(self, folder: Path) -> None:
+        self._server = RedisServer(folder, find_redis_server())
+        self._server.prepare()
+        self._log = folder / "output.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return self._server.url
+
+    def start(self) -> None:
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(self._server.command(), stdout=output, stderr=subprocess.STDOUT)
+        wait_until(self._answers, f"Redis answers:\n{self._log.read_text()}")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self.resume()
+            self._process.terminate()
+            self._process.wait(STOP_TIMEOUT)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def pause(self) -> None:
+        """Let it hang: connections are taken, nothing is answered."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
+    def clean_up(self) -> None:
+        self._server.clean_up()
+
+    def _answers(self) -> bool:
+        if self._process is not None and self._process.poll() is not None:
+            raise AssertionError(f"Redis ended:\n{self._log.read_text()}")
+        return self._server.answers()
+
+
+@contextmanager
+def running_redis(folder: Path) -> Iterator[str]:
+    """The URL of a Redis with its data in `folder`."""
+    with redis_process(folder) as redis:
+        yield redis.url
+
+
+@contextmanager
+def redis_process(folder: Path) -> Iterator[RedisProcess]:
+    """A Redis that the test may stop, kill and start."""
+    redis = RedisProcess(folder)
+    try:
+        redis.start()
+        yield redis
+    finally:
+        redis.stop()
+        redis.clean_up()

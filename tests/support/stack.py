@@ -1,0 +1,82 @@
+"""All parts of the product, each a real process, wired as in production."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+
+from receiver.queues import connect, delivery_queues
+from tests.support.github import SECRET
+from tests.support.local_api import LocalApi, running_local_api
+from tests.support.programs import Program
+from tests.support.redis import RedisProcess, redis_process
+
+
+class Stack:
+    """`receiver` and `worker` are started by those who need them, with `start()`."""
+
+    def __init__(self, folder: Path, redis_process: RedisProcess, api: LocalApi) -> None:
+        self._folder = folder
+        self.api = api
+        self.redis_process = redis_process
+        self.redis: Redis = connect(redis_process.url)
+        self.environment = {
+            "REDIS_URL": redis_process.url,
+            "APITRAFFIC_SPOOL": str(folder / "spool.sqlite"),
+            "GITHUB_WEBHOOK_SECRET": SECRET,
+            "APITRAFFIC_API_URL": api.url,
+            "APITRAFFIC_API_TOKEN": api.token,
+            "APITRAFFIC_ACCOUNT_SID": api.account_sid,
+        }
+        self.receiver = Program(
+            folder / "receiver.log",
+            self.environment,
+            *("serve", "--port", "0", "--workers", "2"),
+            ready=r"receiver listens url=(?P<url>\S+)",
+        )
+        self.worker = Program(folder / "worker.log", self.environment, "worker", ready=r"worker started")
+
+    def program(self, *arguments: str, ready: str) -> Program:
+        """One more of the product's commands, to be started and stopped by the test."""
+        return Program(self._folder / f"{arguments[0]}-2.log", self.environment, *arguments, ready=ready)
+
+    @property
+    def url(self) -> str:
+        assert self.receiver.announced is not None
+        return self.receiver.announced["url"]
+
+    def events(self) -> list[dict[str, Any]]:
+        """All events that the API lists."""
+        events: list[dict[str, Any]] = []
+        page, has_more = 0, True
+        while has_more:
+            page += 1
+            answer = self.api.call("GET", f"/events?limit=100&page={page}").json()
+            events += answer["records"]
+            has_more = answer["hasMore"]
+        return events
+
+    def is_idle(self) -> bool:
+        """Nothing is queued, in work or waiting for another try; asked in one step, for jobs move."""
+        with self.redis.pipeline() as pipeline:
+            for queue in delivery_queues(self.redis):
+                pipeline.llen(queue.key)
+                pipeline.llen(queue.intermediate_queue_key)
+                pipeline.zcard(queue.started_job_registry.key)
+                pipeline.zcard(queue.scheduled_job_registry.key)
+            return not any(pipeline.execute())
+
+
+@contextmanager
+def running_stack(folder: Path) -> Iterator[Stack]:
+    """Redis and the local Events API run; receiver and worker are stopped at the end if they do."""
+    with redis_process(folder / "redis") as redis, running_local_api(folder) as api:
+        stack = Stack(folder, redis, api)
+        try:
+            yield stack
+        finally:
+            stack.receiver.stop()
+            stack.worker.stop()
+            stack.redis.close()

@@ -1,0 +1,46 @@
+"""What a CI plugin calls a deploy, and a webhook too: the recipe of the keys that both make."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from receiver.sources.base import translate
+from receiver.sources.github import GITHUB
+from receiver.sources.gitlab import GITLAB
+from tests.support.source_fixtures import body_of
+
+RECEIVED_AT = datetime(2026, 1, 10, 12, 0, tzinfo=UTC)
+
+
+def github_aliases(case: str) -> tuple[str, ...]:
+    headers = {"x-github-event": "deployment_status", "x-github-delivery": "guid"}
+    delivery = GITHUB.receive(headers, body_of("github", f"deployment_status__{case}"), RECEIVED_AT)
+    (change,) = translate(GITHUB, delivery, GITHUB.options(deployments="point")).changes
+    return change.aliases
+
+
+def test_github_names_the_run_its_attempt_and_the_environment() -> None:
+    assert github_aliases("production_success") == ("github:acme/shop:run:77:1:production",)
+
+
+def test_an_environment_that_the_status_renames_counts() -> None:
+    (alias,) = github_aliases("renamed_environment")
+    assert alias.startswith("github:acme/shop:run:77:1:")
+    assert not alias.endswith(":production")
+
+
+@pytest.mark.parametrize("case", ["missing_workflow_run", "null_workflow_run", "no_environment"])
+def test_without_a_run_or_an_environment_there_is_none(case: str) -> None:
+    assert github_aliases(case) == ()
+
+
+def test_gitlab_names_the_job_on_its_instance() -> None:
+    delivery = GITLAB.receive(
+        {"x-gitlab-event": "Deployment Hook", "x-gitlab-instance": "https://gitlab.example.test"},
+        b'{"object_kind": "deployment", "status": "success", "deployment_id": 15, "deployable_id": 796, '
+        b'"environment": "production", "project": {"path_with_namespace": "acme/shop"}}',
+        RECEIVED_AT,
+    )
+    (change,) = translate(GITLAB, delivery, GITLAB.options(deployments="point")).changes
+    assert change.key == "gitlab:gitlab.example.test:deployment:15"
+    assert change.aliases == ("gitlab:gitlab.example.test:job:796",)

@@ -1,0 +1,36 @@
+from pathlib import Path
+
+import pytest
+
+from receiver.sources import SOURCES
+from receiver.sources.base import MIB
+from tests.support.source_fixtures import cases
+
+NAMES = sorted(SOURCES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_source_is_registered_under_its_name_and_has_a_secret(name: str) -> None:
+    assert SOURCES[name].name == name
+    assert SOURCES[name].title
+    assert SOURCES[name].secret_variables
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_source_is_held_to_the_security_rules(name: str) -> None:
+    rules = Path(__file__).with_name(f"test_{name}_security.py").read_text()
+    assert "AuthenticRequests)" in rules or "SignedRequests)" in rules
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_source_has_fixtures(name: str) -> None:
+    assert cases(name)
+
+
+def test_no_two_sources_share_a_secret_variable() -> None:
+    variables = [variable for source in SOURCES.values() for variable in source.secret_variables]
+    assert len(variables) == len(set(variables))
+
+
+def test_github_bodies_may_have_what_github_sends_at_most() -> None:
+    assert SOURCES["github"].body_limit == 25 * MIB

@@ -1,0 +1,124 @@
+"""Which dead letters a filter takes, and what a dead letter says of itself; no Redis."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from receiver.dead_letters import Cause, Death, Undelivered, Wanted
+from receiver.queues import delivery_queue
+from tests.support.changes import KEY, TEN, change
+
+
+def letter(change_fields: dict[str, Any] | None = None, **death: Any) -> Undelivered:
+    recorded = {
+        "at": TEN,
+        "cause": Cause.REFUSED,
+        "kind": "Rejected",
+        "code": "VALIDATION_ERROR",
+        "status": 422,
+        "message": "name is too long",
+        "tries": 1,
+    } | death
+    fields = change("close", delivery="d-1").model_dump(mode="json", by_alias=True)
+    return Undelivered(
+        name="github-d-1-0",
+        queue=delivery_queue(Redis()),
+        change=fields if change_fields is None else change_fields,
+        death=Death.model_validate(recorded),
+        accepted_at=TEN - timedelta(hours=1),
+    )
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Wanted(),
+        Wanted(source="github"),
+        Wanted(key=KEY),
+        Wanted(key="github:acme/*"),
+        Wanted(key="*:deployment:[0-9]*"),
+        Wanted(code="VALIDATION_ERROR"),
+        Wanted(code="validation_error"),
+        Wanted(code="422"),
+        Wanted(type="deployment"),
+        Wanted(cause="refused"),
+        Wanted(since=TEN, until=TEN),
+        Wanted(source="github", key="*acme*", code="422", type="deployment", cause="refused", since=TEN),
+    ],
+)
+def test_a_filter_takes_what_it_describes(wanted: Wanted) -> None:
+    assert wanted.includes(letter())
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Wanted(source="gitlab"),
+        Wanted(source="git"),
+        Wanted(key="github:acme"),
+        Wanted(key="GITHUB:*"),
+        Wanted(code="INTERNAL_ERROR"),
+        Wanted(code="42"),
+        Wanted(type="incident"),
+        Wanted(cause="out_of_time"),
+        Wanted(since=TEN + timedelta(seconds=1)),
+        Wanted(until=TEN - timedelta(seconds=1)),
+        Wanted(source="github", code="500"),
+    ],
+)
+def test_and_nothing_else(wanted: Wanted) -> None:
+    assert not wanted.includes(letter())
+
+
+def test_only_no_filter_at_all_is_everything() -> None:
+    assert Wanted().is_everything
+    assert not Wanted(since=TEN).is_everything
+
+
+@pytest.mark.parametrize("code", ["", "None", "none"])
+def test_no_code_is_not_a_code(code: str) -> None:
+    assert not Wanted(code=code).includes(letter(code=None, status=None))
+
+
+def test_its_json_has_the_documented_fields() -> None:
+    assert letter().as_json() == {
+        "name": "github-d-1-0",
+        "died_at": "2026-01-10T10:00:00.000Z",
+        "accepted_at": "2026-01-10T09:00:00.000Z",
+        "cause": "refused",
+        "kind": "Rejected",
+        "status": 422,
+        "code": "VALIDATION_ERROR",
+        "message": "name is too long",
+        "tries": 1,
+        "key": KEY,
+        "effect": "close",
+        "type": "deployment",
+        "event": "Deploy acme/shop v2.3.1 to production",
+        "source": "github",
+        "delivery": "d-1",
+        "queue": "deliveries",
+    }
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"key": 7, "event": "no object", "delivery": None},
+        {"key": None, "event": {"name": []}, "delivery": []},
+        {"key": "", "aliases": "no list"},
+    ],
+)
+def test_a_change_of_another_shape_says_what_it_can(fields: dict[str, Any]) -> None:
+    it = letter(fields)
+    assert it.as_json() | {"key": "", "event": "", "source": ""} == it.as_json()
+    assert it.marker_names == []
+    assert Wanted(code="422").includes(it)
+    assert not Wanted(key="?*").includes(it)
+
+
+def test_a_markers_names_are_its_key_and_then_its_aliases() -> None:
+    assert letter({"key": "a", "aliases": ["b", 7, "c"]}).marker_names == ["a", "b", "c"]

@@ -1,0 +1,61 @@
+"""The documents tell the truth about today's code, as far as a machine can see."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from receiver.cli import COMMANDS
+from receiver.environment import CONFIG_VARIABLE, SECRET_VARIABLES, VARIABLES
+from receiver.routing import Match, Route
+from receiver.sources import SOURCES
+from receiver.sources.matrix import document
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted(
+    path for path in ROOT.rglob("*.md") if not any(part.startswith(".") for part in path.parts)
+)
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_table_of_events_is_that_of_the_code() -> None:
+    assert (ROOT / "docs/events.md").read_text(encoding="utf-8") == document(), "run `make docs`"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_to_a_file_leads_somewhere(path: Path) -> None:
+    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+        if not re.match(r"[a-z]+:", target):
+            assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    "name", [CONFIG_VARIABLE, *(known.name for known in (*VARIABLES, *SECRET_VARIABLES))]
+)
+def test_every_variable_is_in_the_readme(name: str) -> None:
+    assert f"`{name}`" in README
+
+
+def test_every_setting_of_a_route_is_in_the_readme() -> None:
+    for setting in [*Match.model_fields, *(name for name in Route.model_fields if name != "match")]:
+        assert f"`{setting}`" in README or f"\n{setting} =" in README
+
+
+@pytest.mark.parametrize("name", sorted(SOURCES))
+def test_every_sender_has_its_page(name: str) -> None:
+    assert f"docs/senders/{name}.md" in README
+    page = (ROOT / "docs/senders" / f"{name}.md").read_text(encoding="utf-8")
+    for variable in SOURCES[name].secret_variables:
+        assert variable in page
+    for option in set(SOURCES[name].options.model_fields) - {"events", "deployments"}:
+        assert option in page
+
+
+def test_every_command_of_the_readme_exists() -> None:
+    for command in re.findall(r"apitraffic-events ([a-z]+)", README):
+        assert command in COMMANDS
+
+
+def test_the_readme_has_no_gaps() -> None:
+    assert not re.search(r"^(FIGURES|TODO|TBD)", README, flags=re.MULTILINE)

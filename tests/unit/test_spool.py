@@ -1,0 +1,117 @@
+"""The spool on a real disk: nothing lost, nothing twice, never larger than allowed."""
+
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from receiver.enqueueing import StorageUnavailable
+from receiver.spool import Spool
+from tests.support.changes import change
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path / "state" / "spool.sqlite")
+
+
+def test_what_is_put_in_comes_out_in_order(spool: Spool) -> None:
+    deliveries = [(change("open", 1, delivery=f"d-{number}"),) for number in range(5)]
+    for one in deliveries:
+        assert spool.put(one) is True
+    assert spool.count() == 5
+    assert [spooled.changes for spooled in spool.oldest(3)] == deliveries[:3]
+    for spooled in spool.oldest(3):
+        spool.remove(spooled.number)
+    assert [spooled.changes for spooled in spool.oldest(9)] == deliveries[3:]
+
+
+def test_a_delivery_is_kept_once(spool: Spool) -> None:
+    assert spool.put((change("open", delivery="d-1"),)) is True
+    assert spool.put((change("open", delivery="d-1"),)) is False
+    assert spool.put((change("open", delivery="d-1", source="gitlab"),)) is True
+    assert spool.count() == 2
+
+
+def test_all_changes_of_a_delivery_stay_together(spool: Spool) -> None:
+    both = (change("open", delivery="d-1"), change("close", 5, delivery="d-1"))
+    spool.put(both)
+    (spooled,) = spool.oldest(9)
+    assert spooled.changes == both
+
+
+def test_an_unused_spool_makes_no_file(spool: Spool) -> None:
+    assert spool.count() == 0
+    assert not spool.path.parent.exists()
+
+
+def test_it_is_there_for_another_process(spool: Spool) -> None:
+    spool.put((change("open", delivery="d-1"),))
+    assert Spool(spool.path).count() == 1
+    with sqlite3.connect(spool.path) as database:
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_threads_may_put_at_once(spool: Spool) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        kept = list(
+            pool.map(lambda number: spool.put((change("open", delivery=f"d-{number % 50}"),)), range(100))
+        )
+    assert sum(kept) == 50
+    assert spool.count() == 50
+
+
+def fill(spool: Spool) -> None:
+    for number in range(10_000):
+        spool.put((change("open", delivery=f"d-{number}"),))
+
+
+def test_it_does_not_grow_beyond_its_bound_and_takes_more_once_it_has_room(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool.sqlite", largest=128 * 1024)
+    with pytest.raises(StorageUnavailable, match="full"):
+        fill(spool)
+    kept = spool.count()
+    assert kept > 20
+    assert spool.path.stat().st_size <= 128 * 1024
+    for spooled in spool.oldest(kept // 2):
+        spool.remove(spooled.number)
+    assert spool.put((change("open", delivery="later"),)) is True
+
+
+def test_a_disk_that_does_not_play_along_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    spool = Spool(tmp_path / "file" / "spool.sqlite")
+    for use in (lambda: spool.put((change("open"),)), spool.check):
+        with pytest.raises(StorageUnavailable, match="spool"):
+            use()
+
+
+def test_a_damaged_file_is_said(spool: Spool) -> None:
+    spool.path.parent.mkdir()
+    spool.path.write_bytes(b"this is no database, but it is long enough to be looked at " * 100)
+    with pytest.raises(StorageUnavailable, match="not a database"):
+        spool.put((change("open"),))
+
+
+def test_one_drains_at_a_time(spool: Spool) -> None:
+    spool.put((change("open"),))
+    answers: list[bool] = []
+
+    def other() -> None:
+        with spool.sole_drainer() as may_drain:
+            answers.append(may_drain)
+
+    with spool.sole_drainer() as may_drain:
+        assert may_drain
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    other()
+    assert answers == [False, True]
+
+
+def test_checking_leaves_nothing_behind(spool: Spool) -> None:
+    spool.check()
+    assert spool.count() == 0
