@@ -4,9 +4,10 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
@@ -125,16 +126,29 @@ class Spool:
         finally:
             os.close(descriptor)
 
+    def _make(self) -> None:
+        """Make the file elsewhere and put it in place whole; the first of several at once wins.
+
+        Where two connections turn on the write-ahead log at once, SQLite waits for no time-out.
+        """
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=self.path.parent) as folder:
+            made = Path(folder, self.path.name)
+            with closing(sqlite3.connect(made)) as database:
+                database.execute("PRAGMA journal_mode = WAL")
+                database.execute(SCHEMA)
+            with suppress(FileExistsError):
+                os.link(made, self.path)
+
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
         """A connection for one use: the spool is used rarely, and threads and forks share none this way."""
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self.path.exists():
+                self._make()
             with closing(sqlite3.connect(self.path, timeout=PATIENCE)) as database:
                 database.execute(f"PRAGMA max_page_count = {self._largest // PAGE_SIZE}")
-                database.execute("PRAGMA journal_mode = WAL")
                 database.execute("PRAGMA synchronous = FULL")
-                database.execute(SCHEMA)
                 yield database
         except (sqlite3.Error, OSError) as error:
             raise StorageUnavailable(f"spool {self.path}: {error}") from error

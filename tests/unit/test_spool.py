@@ -115,3 +115,19 @@ def test_one_drains_at_a_time(spool: Spool) -> None:
 def test_checking_leaves_nothing_behind(spool: Spool) -> None:
     spool.check()
     assert spool.count() == 0
+
+
+def test_the_first_ones_may_come_at_once(tmp_path: Path) -> None:
+    rounds, together = 30, 8
+    for attempt in range(rounds):
+        path = tmp_path / str(attempt) / "spool.sqlite"
+        start = threading.Barrier(together)
+
+        def put(number: int, path: Path = path, start: threading.Barrier = start) -> bool:
+            start.wait()
+            return Spool(path).put((change("open", delivery=f"d-{number}"),))
+
+        with ThreadPoolExecutor(together) as pool:
+            assert all(pool.map(put, range(together)))
+        assert [entry.name for entry in path.parent.iterdir() if entry.is_dir()] == []
+        assert Spool(path).count() == together
