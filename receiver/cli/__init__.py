@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "deadletters": "deadletters",
     "quarantine": "quarantine",
     "github": "github",
+    "mcp": "mcp",
     "config": "config",
 }
 """Command name -> module in this package that defines it as `command`. The order is that of the help text."""
