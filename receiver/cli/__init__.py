@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "deadletters": "deadletters",
     "quarantine": "quarantine",
     "github": "github",
+    "doctor": "doctor",
     "mcp": "mcp",
     "config": "config",
 }
