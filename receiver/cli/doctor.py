@@ -21,6 +21,7 @@ MARKS: Final = {
     State.FAILURE: ("✗", "bold red"),
 }
 WIDTH_WHEN_PIPED: Final = 120
+EXAMPLE: Final = "Write an http or https URL, such as https://hooks.example.com."
 
 
 class ReceiverUrl(click.ParamType[str]):
@@ -29,11 +30,14 @@ class ReceiverUrl(click.ParamType[str]):
     name = "url"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            self.fail(f"{value!r} is not an http or https URL, such as https://hooks.example.com")
+        try:
+            parts = urlsplit(value)
+        except ValueError:
+            self.fail(EXAMPLE)
         if parts.username or parts.password:
-            self.fail("it holds a user name or password; senders have none")
+            self.fail("It holds a user name or password; senders have none.")
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            self.fail(EXAMPLE)
         base, _, _ = parts.path.partition("/webhooks/")
         return f"{parts.scheme}://{parts.netloc}{base}".rstrip("/")
 

@@ -65,7 +65,8 @@ def why_not(error: EventsApiError, url: str, raw_token: str) -> Finding:
         return failure(
             "api",
             f"the token knows no such account; {said}",
-            "copy APITRAFFIC_ACCOUNT_SID from ApiTraffic's settings, of the account that the token belongs to",
+            "take APITRAFFIC_ACCOUNT_SID from the settings of the account that the token is of; and "
+            "APITRAFFIC_API_URL ends in the version, /v1",
         )
     if isinstance(error, RateLimited):
         return warning(

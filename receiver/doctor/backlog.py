@@ -65,7 +65,7 @@ def workers(found: Backlog) -> Finding:
         return ok("workers", f"{found.workers} at work")
     advice = "start one: apitraffic-events worker"
     if found.waiting or found.to_retry:
-        return failure("workers", f"none, and {found.waiting + found.to_retry} changes wait", advice)
+        return failure("workers", f"none, while changes wait: {found.waiting + found.to_retry}", advice)
     return warning("workers", "none", advice)
 
 
@@ -75,16 +75,16 @@ def line(found: Backlog) -> Finding:
     return failure(
         "line",
         f"delivery is paused: {found.paused_because}",
-        "mend the token, the account or the address; workers look every minute, and nothing is lost meanwhile",
+        "mend the token, the account or the address; workers look every minute, nothing is lost",
     )
 
 
 def queue(found: Backlog, moment: datetime) -> Finding:
-    retries = f", {found.to_retry} wait for another try" if found.to_retry else ""
+    retries = f"; waiting for another try: {found.to_retry}" if found.to_retry else ""
     if found.oldest_at is None:
         return ok("queue", f"nothing waits for a worker{retries}")
     age = max(timedelta(), moment - found.oldest_at)
-    words = f"{found.waiting} changes wait, the oldest for {_words(age)}{retries}"
+    words = f"waiting: {found.waiting}, the oldest for {_words(age)}{retries}"
     if age < LONG:
         return ok("queue", words)
     return warning("queue", words, "the workers' log says why: API failing, budget used up? else start more")
@@ -95,7 +95,7 @@ def dead_letters(found: Backlog) -> Finding:
         return ok("dead_letters", "none")
     return warning(
         "dead_letters",
-        f"{found.dead_letters} changes were given up",
+        f"changes that were given up: {found.dead_letters}",
         "apitraffic-events deadletters list says why, deadletters replay tries them again",
     )
 
@@ -105,7 +105,7 @@ def quarantine(found: Backlog) -> Finding:
         return ok("quarantine", "empty")
     return warning(
         "quarantine",
-        f"{found.quarantined} deliveries were not understood",
+        f"deliveries that were not understood: {found.quarantined}",
         "apitraffic-events quarantine list says why; quarantine replay after an upgrade",
     )
 

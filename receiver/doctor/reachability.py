@@ -55,9 +55,19 @@ def receiver(url: str, settings: Settings) -> Iterator[Finding]:
         # Some pings hold the secret itself, which is nobody else's business.
         return
     for name, ping in PINGS.items():
-        signed = signed_headers(name, ping, settings)
-        if signed is not None:
-            yield answer_to_ping(name, f"{base}/webhooks/{name}", ping, signed, is_private=_is_private(url))
+        try:
+            signed = signed_headers(name, ping, settings)
+            if signed is not None:
+                yield answer_to_ping(
+                    name, f"{base}/webhooks/{name}", ping, signed, is_private=_is_private(url)
+                )
+        except ValueError:
+            # No base64 after whsec_, or characters that no header holds; the words would quote the secret.
+            yield failure(
+                f"url_{name}",
+                "its secret cannot be used to make a delivery",
+                "was it copied whole? after whsec_ there is base64; a token is ASCII",
+            )
 
 
 def health(base: str) -> Finding:

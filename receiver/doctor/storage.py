@@ -90,7 +90,7 @@ def persistence(info: Mapping[str, Any], appendfsync: str | None) -> Finding:
         return failure(
             "redis_persistence",
             "the append-only file is off: a restart loses what was accepted and not yet delivered",
-            "set `appendonly yes` in redis.conf; now: redis-cli CONFIG SET appendonly yes, then CONFIG REWRITE",
+            "set `appendonly yes` in redis.conf; at once: redis-cli CONFIG SET appendonly yes",
         )
     if info.get("aof_last_write_status", "ok") != "ok":
         return failure(
@@ -120,8 +120,8 @@ def memory(info: Mapping[str, Any]) -> Finding:
         return (failure if most else warning)(
             "redis_memory",
             f"maxmemory-policy is {policy}: {thrown} memory runs out, accepted deliveries among them",
-            "set `maxmemory-policy noeviction` in redis.conf; now: redis-cli CONFIG SET maxmemory-policy "
-            "noeviction, then CONFIG REWRITE",
+            "set `maxmemory-policy noeviction` in redis.conf; at once: redis-cli CONFIG SET maxmemory-policy "
+            "noeviction",
         )
     if most and used * 100 >= most * NEARLY_FULL:
         return warning(
@@ -146,7 +146,7 @@ def spool(path: Path | None) -> Finding:
             waiting = Spool(path).count()
         except StorageUnavailable as error:
             return failure("spool", str(error), "let the receiver's user write that file and its folder")
-        found = f"{path} can be written" + (f", {waiting} deliveries wait in it" if waiting else "")
+        found = f"{path} can be written" + (f"; deliveries waiting in it: {waiting}" if waiting else "")
     else:
         folder = next(parent for parent in path.absolute().parents if parent.exists())
         if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
