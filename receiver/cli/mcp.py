@@ -1,6 +1,7 @@
 """`apitraffic-events mcp`"""
 
 import os
+import signal
 from functools import partial
 from typing import Final
 
@@ -58,6 +59,8 @@ def command(
     if not over_http:
         import anyio  # noqa: PLC0415 - comes with the extra
 
+        # Python's own way would wait for the thread that waits for standard input.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         anyio.run(serve_stdio, server)
         return
     if host not in LOOPBACK and not allowed_hosts:

@@ -1,6 +1,7 @@
 """`apitraffic-events doctor`, let loose on real ones: Redis, the local Events API, a receiver."""
 
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from tests.support.changes import change
 from tests.support.command import Command
 from tests.support.github import received
 from tests.support.local_api import LocalApi, running_local_api
+from tests.support.programs import REPOSITORY
 from tests.support.stack import Stack, running_stack
 
 SECRETS = {
@@ -129,6 +131,14 @@ class TestAllOfIt:
         (found,) = doctor(REDIS_URL="redis://localhost").values()
         assert found["state"] == "failure"
         assert "did you mean deployments?" in found["found"]
+
+    def test_every_check_is_in_its_page(self, doctor: Doctor, run: Command, served: Stack) -> None:
+        page = (REPOSITORY / "docs/doctor.md").read_text(encoding="utf-8")
+        documented = set(re.findall(r"`([a-z_<>]+)`", page))
+        run.write("apitraffic.toml", '[[route]]\nbuckets = ["Checkout API"]\nenvironments = ["production"]\n')
+        for check in doctor("--url", served.url, **served.environment):
+            name = re.sub(f"({'|'.join(SENDERS)})", "<source>", check)
+            assert name in documented
 
 
 class TestApi:
