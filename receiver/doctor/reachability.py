@@ -109,7 +109,12 @@ def answer_to_ping(
         return warning(check, "not pinged: over http its secret would be read on the way", "use https")
     try:
         answer = requests.post(
-            address, data=ping.body, headers=headers, timeout=TIMEOUT, allow_redirects=False
+            address,
+            data=ping.body,
+            headers=headers,
+            timeout=TIMEOUT,
+            allow_redirects=False,
+            auth=lambda request: request,  # else what a .netrc file has for this host replaces the header
         )
     except requests.RequestException as error:
         return failure(

@@ -54,10 +54,10 @@ def secret(check: str, variable: str, values: list[str], raw: str) -> Finding:
             f"{variable} {quoted}, which counts as part of it",
             "take it away unless the sender's settings have it too; `docker --env-file` keeps quotes",
         )
-    several = f", {len(values) - 1} of them by itself" if len(values) > 2 else ""  # noqa: PLR2004 - see below
-    # A value of several words is each of them, and the whole.
+    # Several are each of its words, and the whole.
+    held = f"holds {len(values) - 1} secrets" if len(values) > 1 else f"has {shortest} characters"
     note = " (the line break at its end is no part of it)" if raw.endswith(LINE_BREAKS) else ""
-    return ok(check, f"{variable} has {max(len(value) for value in values)} characters{several}{note}")
+    return ok(check, f"{variable} {held}{note}")
 
 
 def odd_ends(raw: str) -> str | None:

@@ -97,6 +97,11 @@ def _candidates(
     """What started in the period, and incidents that started before it and may have reached into it."""
     bucket = _bucket(client, wanted.bucket)
     environment = _environment(client, wanted.environment)
+    # One type can be asked for; of several, all are read and the others left out.
+    only = wanted.types[0] if len(wanted.types) == 1 else None
+    yield from client.iter_events(
+        type=only, started_from=start, started_to=end, bucket=bucket, environment=environment
+    )
     if not wanted.types or EventType.INCIDENT in wanted.types:
         yield from client.iter_events(
             type=EventType.INCIDENT,
@@ -105,11 +110,6 @@ def _candidates(
             bucket=bucket,
             environment=environment,
         )
-    # One type can be asked for; of several, all are read and the others left out.
-    only = wanted.types[0] if len(wanted.types) == 1 else None
-    yield from client.iter_events(
-        type=only, started_from=start, started_to=end, bucket=bucket, environment=environment
-    )
 
 
 def create_event(client: EventsClient, event: CreateEvent) -> dict[str, Any]:

@@ -98,6 +98,12 @@ def test_secrets_as_people_write_them(raw: str, state: State, words: str) -> Non
     assert STRONG not in f"{found.found} {found.advice}"
 
 
+def test_several_secrets_while_one_is_changed() -> None:
+    both = f"{STRONG} {STRONG[::-1]}"
+    found = secrets.secret("github_secret", "GITHUB_WEBHOOK_SECRET", [STRONG, STRONG[::-1], both], both)
+    assert found.found == "GITHUB_WEBHOOK_SECRET holds 2 secrets"
+
+
 def waiting(**changes: Any) -> dict[str, State]:
     quiet = Backlog(
         waiting=0, to_retry=0, oldest_at=None, workers=1, paused_because=None, dead_letters=0, quarantined=0
