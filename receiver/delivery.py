@@ -1,10 +1,11 @@
 """Applying a change to the Events API: at most one event for each marker, whatever breaks on the way."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
+from http import HTTPStatus
 from typing import Final
 
 from redis.lock import Lock
@@ -15,18 +16,20 @@ from receiver.api_errors import (
     NotFound,
     RateLimited,
     Rejected,
+    ServerFailed,
     Unauthorised,
     Unreachable,
 )
 from receiver.api_records import EventUpdate
 from receiver.client import EventsClient
 from receiver.events import Change, DeliveryReference, Effect, Event
-from receiver.folding import difference, fold
+from receiver.folding import LISTED, difference, fold
 from receiver.markers import Marker, MarkerBusy, MarkerStore
 from receiver.pacing import Paced, Pacing
 from receiver.queues import is_urgent
-from receiver.retries import PAUSE_WHEN_REFUSED, pause_after
+from receiver.retries import PAUSE_WHEN_REFUSED, pause_after, waits_for_a_person
 from receiver.scopes import Scopes
+from receiver.timestamps import now
 
 WHAT_TO_CHECK: Final = (
     "check APITRAFFIC_API_TOKEN, APITRAFFIC_ACCOUNT_SID and APITRAFFIC_API_URL; what is accepted is kept, "
@@ -34,6 +37,13 @@ WHAT_TO_CHECK: Final = (
 )
 LOOK_AROUND: Final = timedelta(hours=1)
 """How far from its start an event is looked for; wide enough for an API that rounds or shifts it."""
+LATE: Final = timedelta(seconds=30)
+"""How long after its start a request may still be carried out that got no answer. Until then a look-up that
+finds nothing proves nothing."""
+GAVE_UP_WAITING: Final = frozenset(
+    {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT}
+)
+"""Answers of something before the API, which may still be at it."""
 
 
 class Delivered(Enum):
@@ -48,21 +58,39 @@ class Delivered(Enum):
     DELETED = "was deleted in ApiTraffic, left so"
 
 
+class Unsettled(Exception):
+    """A request about this marker had no answer, and the API may still be at it; `wait` is in seconds."""
+
+    def __init__(self, wait: float) -> None:
+        self.wait = wait
+        super().__init__(f"a request without an answer may still be carried out within {wait:.0f} s")
+
+
 class Deliverer:
     """Applies changes, one at a time."""
 
-    def __init__(self, client: EventsClient, markers: MarkerStore, pacing: Pacing) -> None:
+    def __init__(
+        self,
+        client: EventsClient,
+        markers: MarkerStore,
+        pacing: Pacing,
+        *,
+        late: timedelta = LATE,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
         self._client = client
         self._markers = markers
         self._pacing = pacing
+        self._late = late
+        self._clock = clock
         self._scopes = Scopes(client)
         self._has_paused = False
 
     def deliver(self, change: Change) -> Delivered:
         """Make the API show what is known of this change's marker.
 
-        Raises `EventsApiError` or `MarkerBusy`; doing it again with the same change is right after
-        either, and after a crash. A refusal of the token or the account pauses the line for all workers.
+        Raises `EventsApiError`, `MarkerBusy` or `Unsettled`; doing it again with the same change is right
+        after each, and after a crash. A refusal of the token or the account pauses the line for all workers.
         """
         try:
             with self._pacing.delivering(is_urgent=is_urgent(change)):
@@ -72,8 +100,9 @@ class Deliverer:
         except RateLimited as error:
             self._pacing.use_up(pause_after(error, tries=0, waiting_for=timedelta()) or 0)
             raise
-        except (Unauthorised, NotFound) as error:
-            self._pause(error)
+        except EventsApiError as error:
+            if waits_for_a_person(error):
+                self._pause(error)
             raise
         if self._has_paused:
             self._has_paused = False
@@ -108,12 +137,11 @@ class Deliverer:
                 return Delivered.AWAITING_OPENING
             desired = self._scopes.resolve(desired)
             if marker.sid is None:
+                self._require_settled(marker)
                 marker, outcome = self._create(marker, desired, lock, known), Delivered.CREATED
             elif update := difference(None if marker.is_in_doubt else marker.sent, desired):
-                # Until its answer is here nobody knows what the API shows: the next attempt sends everything.
-                self._markers.save(replace(known, sid=marker.sid, sent=marker.sent, is_in_doubt=True))
-                marker, updated = self._update(marker, desired, update)
-                marker = replace(marker, is_in_doubt=False)
+                self._require_settled(marker)
+                marker, updated = self._update(marker, desired, update, known)
                 outcome = outcome or updated
             self._markers.save(marker)
             return outcome or Delivered.UNCHANGED
@@ -126,6 +154,8 @@ class Deliverer:
                 marker, _ = self._look_up(marker, marker.changes)
             if other.sid is None and other.is_in_doubt:
                 other, _ = self._look_up(other, other.changes)
+            self._require_settled(marker)
+            self._require_settled(other)
             merged = marker.with_change(*other.changes)
             if marker.sid is None:
                 in_doubt = marker.is_in_doubt or other.is_in_doubt
@@ -152,38 +182,62 @@ class Deliverer:
         if stored is None:
             return marker, None
         event = stored.as_event()
-        opening = Change(
+        told = Change(
             key=marker.key,
-            effect=Effect.OPEN,
-            occurred_at=event.started_at or min(moments),
+            effect=Effect.CLOSE if event.ended_at else Effect.OPEN,
+            occurred_at=event.ended_at or event.started_at or min(moments),
             event=event,
-            delivery=DeliveryReference(source="api", id=stored.sid, event="look-up"),
+            delivery=DeliveryReference(source=LISTED, id=stored.sid, event="look-up"),
         )
-        known = replace(marker.with_change(opening), sid=stored.sid, sent=event, is_in_doubt=False)
-        return known, Delivered.FOUND
+        known = replace(marker.with_change(told), sid=stored.sid, sent=event)
+        return replace(known, is_in_doubt=False, unanswered_since=None), Delivered.FOUND
 
     def _create(self, marker: Marker, desired: Event, lock: Lock, known: Marker) -> Marker:
         """Create the event; `known` is what is kept where it is refused, without the refused change."""
-        self._markers.save(replace(marker, is_in_doubt=True))
+        self._markers.save(replace(marker, is_in_doubt=True, unanswered_since=self._clock()))
         lock.reacquire()
         try:
             created = self._client.create_event(desired)
         except EventsApiError as error:
             if _was_surely_not_done(error):
-                self._markers.save(replace(known, is_in_doubt=False))
+                self._markers.save(replace(known, is_in_doubt=False, unanswered_since=None))
+            elif _is_over(error):
+                self._markers.save(replace(marker, is_in_doubt=True, unanswered_since=None))
             raise
-        return replace(marker, sid=created.sid, sent=desired, is_in_doubt=False)
+        return replace(marker, sid=created.sid, sent=desired, is_in_doubt=False, unanswered_since=None)
 
-    def _update(self, marker: Marker, desired: Event, update: EventUpdate) -> tuple[Marker, Delivered]:
+    def _require_settled(self, marker: Marker) -> None:
+        """Raises `Unsettled` while a request that got no answer may still be carried out.
+
+        A second create would make a second event, and an update that comes late would undo a newer one.
+        """
+        if marker.unanswered_since is None:
+            return
+        wait = marker.unanswered_since + self._late - self._clock()
+        if wait > timedelta(0):
+            raise Unsettled(wait.total_seconds())
+
+    def _update(
+        self, marker: Marker, desired: Event, update: EventUpdate, known: Marker
+    ) -> tuple[Marker, Delivered]:
+        """Update the event; `known` as in `_create`."""
         if marker.sid is None:
             raise ValueError("only a marker with a SID can be updated")
+        # Until its answer is here nobody knows what the API shows: the next attempt sends everything.
+        in_doubt = replace(known, sid=marker.sid, sent=marker.sent, is_in_doubt=True)
+        self._markers.save(replace(in_doubt, unanswered_since=self._clock()))
+        outcome = Delivered.UPDATED
         try:
             self._client.update_event(marker.sid, update)
         except NotFound:
             # The API has one code for an event and for an account it does not find; raises for the latter.
             self._client.list_events(limit=1)
-            return replace(marker, sent=desired), Delivered.DELETED
-        return replace(marker, sent=desired), Delivered.UPDATED
+            outcome = Delivered.DELETED
+        except EventsApiError as error:
+            if _was_surely_not_done(error) or _is_over(error):
+                self._markers.save(replace(in_doubt, unanswered_since=None))
+            raise
+        return replace(marker, sent=desired, is_in_doubt=False, unanswered_since=None), outcome
 
 
 def _may_exist_already(marker: Marker, change: Change) -> bool:
@@ -193,6 +247,11 @@ def _may_exist_already(marker: Marker, change: Change) -> bool:
     is_first_heard = len(marker.changes) == 1
     is_beginning = change.effect in {Effect.OPEN, Effect.POINT}
     return marker.is_in_doubt or (is_first_heard and (bool(change.aliases) or not is_beginning))
+
+
+def _is_over(error: EventsApiError) -> bool:
+    """Whether the API itself answered: it may have done it or not, and will not do it any more."""
+    return isinstance(error, ServerFailed) and error.status not in GAVE_UP_WAITING
 
 
 def _was_surely_not_done(error: EventsApiError) -> bool:

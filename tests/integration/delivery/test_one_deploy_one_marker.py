@@ -97,6 +97,24 @@ def test_what_the_plugin_told_the_api_itself_is_enriched_and_not_doubled(
     assert event.metadata["webhook"] == "seen"
 
 
+def test_the_end_that_the_plugin_told_the_api_itself_is_left(
+    deliverer: Deliverer, client: EventsClient
+) -> None:
+    span = Event(
+        type=EventType.DEPLOYMENT,
+        name="Deploy",
+        metadata={"marker_key": RUN},
+        started_at=at(0),
+        ended_at=at(4),
+    )
+    created = client.create_event(span)
+    deliverer.deliver(WEBHOOK)
+    (event,) = client.iter_events()
+    assert event.sid == created.sid
+    assert (event.name, event.started_at, event.ended_at) == ("Deploy", at(0), at(4))
+    assert event.metadata["webhook"] == "seen"
+
+
 def test_an_event_made_under_another_name_before_its_answer_was_lost_is_found(
     deliverer: Deliverer, client: EventsClient, api: LocalApi
 ) -> None:
