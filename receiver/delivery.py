@@ -37,9 +37,6 @@ WHAT_TO_CHECK: Final = (
 )
 LOOK_AROUND: Final = timedelta(hours=1)
 """How far from its start an event is looked for; wide enough for an API that rounds or shifts it."""
-LATE: Final = timedelta(seconds=30)
-"""How long after its start a request may still be carried out that got no answer. Until then a look-up that
-finds nothing proves nothing."""
 GAVE_UP_WAITING: Final = frozenset(
     {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT}
 )
@@ -67,7 +64,11 @@ class Unsettled(Exception):
 
 
 class Deliverer:
-    """Applies changes, one at a time."""
+    """Applies changes, one at a time.
+
+    `settle` is how long after its start a request without an answer may still be carried out: until then a
+    look-up that finds nothing proves nothing.
+    """
 
     def __init__(
         self,
@@ -75,13 +76,13 @@ class Deliverer:
         markers: MarkerStore,
         pacing: Pacing,
         *,
-        late: timedelta = LATE,
+        settle: timedelta,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._client = client
         self._markers = markers
         self._pacing = pacing
-        self._late = late
+        self._settle = settle
         self._clock = clock
         self._scopes = Scopes(client)
         self._has_paused = False
@@ -213,7 +214,7 @@ class Deliverer:
         """
         if marker.unanswered_since is None:
             return
-        wait = marker.unanswered_since + self._late - self._clock()
+        wait = marker.unanswered_since + self._settle - self._clock()
         if wait > timedelta(0):
             raise Unsettled(wait.total_seconds())
 

@@ -66,7 +66,7 @@ return dropped
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A delivery in quarantine and why it is there. Its headers lack those that carried credentials."""
+    """A delivery that is set aside, and why. Its headers lack those that carried credentials."""
 
     delivery: Delivery
     reason: str
@@ -75,6 +75,11 @@ class Quarantined:
     def name(self) -> str:
         """How the command line calls it."""
         return f"{self.delivery.source}:{self.delivery.id}"
+
+    @classmethod
+    def of(cls, delivery: Delivery, reason: str) -> Self:
+        headers = {name: value for name, value in delivery.headers.items() if not _is_credential(name)}
+        return cls(delivery.model_copy(update={"headers": headers}), reason)
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, bytes]) -> Self:
@@ -98,7 +103,7 @@ class Quarantine:
 
     def keep(self, delivery: Delivery, reason: str) -> int:
         """Store the delivery, its headers without credentials; how many older ones had to go for it."""
-        headers = {name: value for name, value in delivery.headers.items() if not _is_credential(name)}
+        delivery = Quarantined.of(delivery, reason).delivery
         body = zlib.compress(delivery.body)
         fields: dict[str, str | bytes] = {
             "source": delivery.source,
@@ -106,7 +111,7 @@ class Quarantine:
             "event": delivery.event,
             "reason": reason,
             "received_at": format_timestamp(delivery.received_at),
-            "headers": json.dumps(headers),
+            "headers": json.dumps(delivery.headers),
             "body": body,
         }
         arguments: list[str | bytes | float] = [LIFETIME, MOST_KEPT, MOST_BYTES]

@@ -1,6 +1,7 @@
 """Several names of one marker, several reporters of one deploy: one event."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import permutations
 
 import pytest
@@ -42,7 +43,7 @@ def client(api: LocalApi, redis: Redis) -> Iterator[EventsClient]:
 
 @pytest.fixture
 def deliverer(client: EventsClient, redis: Redis) -> Deliverer:
-    return Deliverer(client, MarkerStore(redis, "worker"), Pacing(redis))
+    return Deliverer(client, MarkerStore(redis, "worker"), Pacing(redis), settle=timedelta(seconds=30))
 
 
 def clear(client: EventsClient, redis: Redis) -> None:
