@@ -28,8 +28,8 @@ API_FAULTS: Final = (
     ["POST:latency=2@0.3", "PATCH:latency=1@0.3"],
     ["POST:status=504@0.2", "PATCH:status=502@0.2"],
 )
-REFUSALS: Final = (["status=401"], ["status=403"])
-"""Each once in a run: they stop the line, which looks only every minute whether it is let in again."""
+REFUSAL: Final = ["status=401"]
+"""Once in a run: it stops the line, which looks only every minute whether it is let in again."""
 
 
 class Disturbances:
@@ -53,7 +53,7 @@ class Disturbances:
             for kind in (
                 (self._process_troubles(), pause, ()),
                 (self._redis_troubles(), pause, ()),
-                (self._api_troubles(), (0.0, api_phase / 2), [self._order(faults) for faults in REFUSALS]),
+                (self._api_troubles(), (0.0, api_phase / 2), [self._order(REFUSAL)]),
             )
         ]
 
