@@ -14,14 +14,13 @@ from receiver.api_errors import (
     EventsApiError,
     NotFound,
     RateLimited,
-    Rejected,
     Unauthorised,
-    Unreachable,
 )
 from receiver.api_records import EventUpdate
 from receiver.client import EventsClient
 from receiver.events import Change, DeliveryReference, Effect, Event
 from receiver.folding import difference, fold
+from receiver.lookup import find_event, is_marker, was_surely_not_done
 from receiver.markers import Marker, MarkerBusy, MarkerStore
 from receiver.pacing import Paced, Pacing
 from receiver.queues import is_urgent
@@ -32,8 +31,6 @@ WHAT_TO_CHECK: Final = (
     "check APITRAFFIC_API_TOKEN, APITRAFFIC_ACCOUNT_SID and APITRAFFIC_API_URL; what is accepted is kept, "
     "and delivery goes on by itself"
 )
-LOOK_AROUND: Final = timedelta(hours=1)
-"""How far from its start an event is looked for; wide enough for an API that rounds or shifts it."""
 
 
 class Delivered(Enum):
@@ -145,10 +142,7 @@ class Deliverer:
         names = {marker.key, *(name for change in changes for name in change.names)}
         moments = {change.occurred_at for change in changes}
         moments |= {change.event.started_at for change in changes if change.event.started_at}
-        listed = self._client.iter_events(
-            started_from=min(moments) - LOOK_AROUND, started_to=max(moments) + LOOK_AROUND
-        )
-        stored = next((event for event in listed if event.metadata.get("marker_key") in names), None)
+        stored = find_event(self._client, moments, lambda event: is_marker(event, names))
         if stored is None:
             return marker, None
         event = stored.as_event()
@@ -169,7 +163,7 @@ class Deliverer:
         try:
             created = self._client.create_event(desired)
         except EventsApiError as error:
-            if _was_surely_not_done(error):
+            if was_surely_not_done(error):
                 self._markers.save(replace(known, is_in_doubt=False))
             raise
         return replace(marker, sid=created.sid, sent=desired, is_in_doubt=False)
@@ -193,9 +187,3 @@ def _may_exist_already(marker: Marker, change: Change) -> bool:
     is_first_heard = len(marker.changes) == 1
     is_beginning = change.effect in {Effect.OPEN, Effect.POINT}
     return marker.is_in_doubt or (is_first_heard and (bool(change.aliases) or not is_beginning))
-
-
-def _was_surely_not_done(error: EventsApiError) -> bool:
-    return isinstance(error, Rejected | Unauthorised | RateLimited) or (
-        isinstance(error, Unreachable) and not error.was_sent
-    )
