@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "translate": "translate",
     "send": "send",
     "events": "events",
+    "status": "status",
     "deadletters": "deadletters",
     "quarantine": "quarantine",
     "github": "github",
