@@ -142,7 +142,7 @@ def said(error: ValidationError) -> str:
 def time_options(function: CommandT) -> CommandT:
     """`--started-at`, `--ended-at`."""
     started = click.option(
-        "--started-at", type=Moment(), help="When it began: ISO 8601 (UTC), or 10m, ten minutes ago."
+        "--started-at", type=Moment(), help="When it began: ISO 8601 (UTC), or 10m for ten minutes ago."
     )
     ended = click.option("--ended-at", type=Moment(), help="When it ended; without it, it has no end.")
     return started(ended(function))
