@@ -1,4 +1,4 @@
-"""The help texts of all commands, for the documentation: `make docs` writes them, and a test compares them."""
+"""The help texts of all commands, for the documentation: `make docs` writes them, a test compares them."""
 
 from collections.abc import Iterator
 
