@@ -11,7 +11,7 @@ from receiver.account import events_client
 from receiver.cli.exits import api_problems
 from receiver.client import EventsClient
 from receiver.config import load_settings
-from receiver.scopes import Scopes, UnknownPlace
+from receiver.scopes import Scopes
 from receiver.tries import Tries
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
@@ -30,16 +30,10 @@ class Account:
         return self.tries.call(question)
 
     def sids(self, buckets: tuple[str, ...], environments: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-        """Of both; raises `click.UsageError` for a name that the account does not have."""
-        try:
-            return self.ask(
-                lambda: (
-                    self.scopes.require_buckets(buckets),
-                    self.scopes.require_environments(environments),
-                )
-            )
-        except UnknownPlace as unknown:
-            raise click.UsageError(f"{str(unknown)[:1].upper()}{str(unknown)[1:]}.") from unknown
+        """Of both; raises `UnknownPlace` for a name that the account does not have."""
+        return self.ask(
+            lambda: (self.scopes.require_buckets(buckets), self.scopes.require_environments(environments))
+        )
 
 
 @contextmanager

@@ -166,4 +166,4 @@ def get(sid: str, *, timeout: float, as_lines: bool) -> None:
     if as_lines:
         click.echo(json.dumps(as_json(event)))
     else:
-        console().print(details(event))
+        console().print(details(event), soft_wrap=True)

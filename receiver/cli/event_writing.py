@@ -125,7 +125,11 @@ def writing(function: Callable[..., None]) -> Callable[..., None]:
 @click.option("--to", metavar="ENVIRONMENT", help="Where a deployment went to, such as production.")
 @click.option("--version", help="What was deployed, such as v2.3.1.")
 @click.option("--status", type=click.Choice(STATUSES), help="How a deployment went; its name says so too.")
-@click.option("--marker-key", metavar="KEY", help="Make one event of this key, however often this is run.")
+@click.option(
+    "--marker-key",
+    metavar="KEY",
+    help="Make one event of this key, if this is run again within an hour.",
+)
 @click.option("--from-ci", is_flag=True, help="Take what is not given from the CI job that this runs in.")
 @writing
 def create(*, manner: Manner, from_ci: bool, **given: Any) -> None:
@@ -253,7 +257,7 @@ def delete(sid: str, *, manner: Manner, yes: bool) -> None:
             stored = account.ask(lambda: account.client.get_event(sid))
             if manner.dry_run:
                 return _of(SKIPPED, stored)
-            console().print(details(stored))
+            console().print(details(stored), soft_wrap=True)
             click.confirm("Delete it?", abort=True)
         account.ask(Deletion(account.client, sid))
         return Outcome("deleted", sid)

@@ -14,6 +14,7 @@ import click
 from receiver.api_errors import EventsApiError, NotFound, Rejected, Unauthorised
 from receiver.environment import ConfigurationError
 from receiver.events import one_line
+from receiver.scopes import UnknownPlace
 from receiver.tries import OutOfTime
 
 LONGEST_PROBLEM: Final = 1_000
@@ -32,6 +33,12 @@ class Problem(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         click.echo(self.format_message(), file=file, err=file is None)
+
+
+class WrongPlace(Problem):
+    """A bucket or environment that the account does not have, or not any more."""
+
+    exit_code = click.UsageError.exit_code
 
 
 class NotConfigured(Problem):
@@ -53,6 +60,8 @@ def api_problems(what: str = "request") -> Iterator[None]:
         yield
     except ConfigurationError as error:
         raise NotConfigured(f"ApiTraffic is not configured: {error}") from error
+    except UnknownPlace as error:
+        raise WrongPlace(f"ApiTraffic: {error}") from error
     except (Rejected, Unauthorised) as error:
         raise Refused(f"ApiTraffic refused the {what}: {_words(error)}") from error
     except (OutOfTime, EventsApiError) as error:

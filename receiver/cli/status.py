@@ -45,24 +45,18 @@ def command(*, watch: bool, every: float, as_json: bool) -> None:
 
         def show() -> None:
             snapshot = Snapshot.take(settings, redis)
-            click.echo(json.dumps(snapshot.as_json()) if as_json else snapshot.as_text().plain)
+            if as_json:
+                click.echo(json.dumps(snapshot.as_json()))
+            else:
+                out.print(snapshot.as_text(), soft_wrap=True)
             snapshot.require_redis()
 
         if not watch:
-            _show_once(settings, redis, out, as_json=as_json)
+            show()
         elif out.is_terminal and not as_json:
             redraw(out, every, lambda: Snapshot.take(settings, redis).as_text())
         else:
             repeat(every, show, Console(stderr=True, highlight=False))
-
-
-def _show_once(settings: Settings, redis: Redis, out: Console, *, as_json: bool) -> None:
-    snapshot = Snapshot.take(settings, redis)
-    if as_json:
-        click.echo(json.dumps(snapshot.as_json()))
-    else:
-        out.print(snapshot.as_text())
-    snapshot.require_redis()
 
 
 @contextmanager

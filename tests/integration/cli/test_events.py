@@ -171,6 +171,12 @@ class TestCreate:
             assert words in " ".join(result.stderr.split())
         assert listed(api) == []
 
+    def test_a_bucket_that_is_gone_stops_no_deploy(self, api: LocalApi, events: Events) -> None:
+        result = events("create", "--name", "x", "--bucket", "Gone", "--on-error", "warn", "--json")
+        assert answer(result)["status"] == "failed"
+        assert result.stderr.startswith("ApiTraffic: there is no bucket 'Gone'; there are: Checkout API,")
+        assert listed(api) == []
+
     def test_a_dry_run_sends_nothing_and_needs_no_token(self, api: LocalApi, events: Events) -> None:
         result = events("create", "--to", "prod", "--bucket", "Any", "--dry-run", APITRAFFIC_API_TOKEN="")
         event = answer(result)
@@ -200,6 +206,11 @@ class TestCreateOnce:
         assert event["name"] == "Flag on for all"
         assert event["metadata"] == {"marker_key": "flag:1", "a": "b"}
         assert event["startedAt"] == first["event"]["startedAt"]
+
+    def test_of_the_same_moment_it_is_so_for_ever(self, api: LocalApi, events: Events) -> None:
+        flag = ("create", "--marker-key", "flag:1", "--name", "On", "--started-at", "2026-01-10", "--json")
+        assert [answer(events(*flag))["status"] for _ in range(3)] == ["created", "updated", "updated"]
+        assert len(listed(api)) == 1
 
     @pytest.mark.parametrize(
         "fault", ["POST:dropx1", "POST:status=500x1", "POST:status=429x1", "POST:refusex1"]
