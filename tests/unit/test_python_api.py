@@ -34,7 +34,7 @@ def test_the_package_alone_loads_no_library() -> None:
     assert not {"requests", "pydantic", "redis", "rq", "flask"} & set(loaded)
 
 
-@pytest.mark.parametrize("name", receiver.__all__)
+@pytest.mark.parametrize("name", ["EventsClient", "EventType"])
 def test_each_can_be_asked_for_first(name: str) -> None:
     assert in_a_new_process(f"from receiver import {name}; print({name}.__name__)") == name
 
