@@ -44,7 +44,7 @@ def as_row(event: StoredEvent) -> tuple[str, ...]:
 def table(events: Iterable[StoredEvent]) -> Table:
     """Two lines for each event, for a terminal of 80 columns or more."""
     made = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0), header_style="bold")
-    made.add_column("Started, UTC", no_wrap=True)
+    made.add_column("Started, UTC\n", no_wrap=True)
     made.add_column("Type\nSource", no_wrap=True)
     made.add_column("Name\nSID", overflow="fold", ratio=1)
     for event in events:
