@@ -5,7 +5,6 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum
-from http import HTTPStatus
 from typing import Final
 
 from redis.lock import Lock
@@ -15,15 +14,12 @@ from receiver.api_errors import (
     EventsApiError,
     NotFound,
     RateLimited,
-    Rejected,
-    ServerFailed,
-    Unauthorised,
-    Unreachable,
 )
 from receiver.api_records import EventUpdate
 from receiver.client import EventsClient
 from receiver.events import Change, DeliveryReference, Effect, Event
 from receiver.folding import LISTED, difference, fold
+from receiver.lookup import find_event, is_marker, is_over, was_surely_not_done
 from receiver.markers import Marker, MarkerBusy, MarkerStore
 from receiver.pacing import Paced, Pacing
 from receiver.queues import is_urgent
@@ -35,12 +31,6 @@ WHAT_TO_CHECK: Final = (
     "check APITRAFFIC_API_TOKEN, APITRAFFIC_ACCOUNT_SID and APITRAFFIC_API_URL; what is accepted is kept, "
     "and delivery goes on by itself"
 )
-LOOK_AROUND: Final = timedelta(hours=1)
-"""How far from its start an event is looked for; wide enough for an API that rounds or shifts it."""
-GAVE_UP_WAITING: Final = frozenset(
-    {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT}
-)
-"""Answers of something before the API, which may still be at it."""
 
 
 class Delivered(Enum):
@@ -176,10 +166,7 @@ class Deliverer:
         names = {marker.key, *(name for change in changes for name in change.names)}
         moments = {change.occurred_at for change in changes}
         moments |= {change.event.started_at for change in changes if change.event.started_at}
-        listed = self._client.iter_events(
-            started_from=min(moments) - LOOK_AROUND, started_to=max(moments) + LOOK_AROUND
-        )
-        stored = next((event for event in listed if event.metadata.get("marker_key") in names), None)
+        stored = find_event(self._client, moments, lambda event: is_marker(event, names))
         if stored is None:
             return marker, None
         event = stored.as_event()
@@ -200,9 +187,9 @@ class Deliverer:
         try:
             created = self._client.create_event(desired)
         except EventsApiError as error:
-            if _was_surely_not_done(error):
+            if was_surely_not_done(error):
                 self._markers.save(replace(known, is_in_doubt=False, unanswered_since=None))
-            elif _is_over(error):
+            elif is_over(error):
                 self._markers.save(replace(marker, is_in_doubt=True, unanswered_since=None))
             raise
         return replace(marker, sid=created.sid, sent=desired, is_in_doubt=False, unanswered_since=None)
@@ -235,7 +222,7 @@ class Deliverer:
             self._client.list_events(limit=1)
             outcome = Delivered.DELETED
         except EventsApiError as error:
-            if _was_surely_not_done(error) or _is_over(error):
+            if was_surely_not_done(error) or is_over(error):
                 self._markers.save(replace(in_doubt, unanswered_since=None))
             raise
         return replace(marker, sent=desired, is_in_doubt=False, unanswered_since=None), outcome
@@ -248,14 +235,3 @@ def _may_exist_already(marker: Marker, change: Change) -> bool:
     is_first_heard = len(marker.changes) == 1
     is_beginning = change.effect in {Effect.OPEN, Effect.POINT}
     return marker.is_in_doubt or (is_first_heard and (bool(change.aliases) or not is_beginning))
-
-
-def _is_over(error: EventsApiError) -> bool:
-    """Whether the API itself answered: it may have done it or not, and will not do it any more."""
-    return isinstance(error, ServerFailed) and error.status not in GAVE_UP_WAITING
-
-
-def _was_surely_not_done(error: EventsApiError) -> bool:
-    return isinstance(error, Rejected | Unauthorised | RateLimited) or (
-        isinstance(error, Unreachable) and not error.was_sent
-    )

@@ -22,6 +22,7 @@ from receiver.markers import MarkerBusy
 from receiver.pacing import Paced
 from receiver.queues import UNEXPECTED_RETRIES
 from receiver.retries import PATIENCE, is_outage, is_refusal, pause_after, waits_for_a_person
+from receiver.throughput import count_delivered
 from receiver.timestamps import now, parse_timestamp
 
 ANY_NUMBER: Final = 1_000_000
@@ -88,6 +89,7 @@ def _deliver(fields: dict[str, Any], deliverer: Deliverer, job: Job) -> Retry | 
     except EventsApiError as error:
         return _after(error, job, log)
     log.info(outcome.value, effect=change.effect.value, ms=round((perf_counter() - began) * 1000, 1))
+    count_delivered(job.connection)
     return None
 
 

@@ -16,7 +16,7 @@ from structlog import get_logger
 
 from receiver.enqueueing import StorageUnavailable
 from receiver.events import Delivery
-from receiver.timestamps import format_timestamp
+from receiver.timestamps import format_timestamp, now
 
 INDEX: Final = "apitraffic:quarantine"
 SIZES: Final = "apitraffic:quarantine:sizes"
@@ -126,6 +126,12 @@ class Quarantine:
         if dropped:
             get_logger("receiver.quarantine").warning("quarantine is full; the oldest went", dropped=dropped)
         return dropped
+
+    def count(self) -> int:
+        try:
+            return int(self._redis.zcount(INDEX, now().timestamp() - LIFETIME, "+inf"))
+        except RedisError as error:
+            raise StorageUnavailable(f"Redis: {error}") from error
 
     def __iter__(self) -> Iterator[Quarantined]:
         """All that is kept, the oldest first."""

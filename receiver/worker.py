@@ -22,7 +22,8 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from structlog import get_logger
 
-from receiver.client import EventsClient, Pacer
+from receiver.account import events_client
+from receiver.client import EventsClient
 from receiver.config import Settings
 from receiver.delivery import Deliverer
 from receiver.dequeueing import DeliveryQueue
@@ -144,22 +145,6 @@ class RedisOutage(logging.Filter):
         if record.exc_info and isinstance(record.exc_info[1], RedisError):
             record.msg, record.args, record.exc_info = "Redis is away: %s", (record.exc_info[1],), None
         return True
-
-
-def events_client(settings: Settings, pacer: Pacer | None = None) -> EventsClient:
-    """A client for the configured account; raises `ConfigurationError` that says what is missing."""
-    if settings.api_token is None or settings.account_sid is None:
-        name = "APITRAFFIC_API_TOKEN" if settings.api_token is None else "APITRAFFIC_ACCOUNT_SID"
-        raise ConfigurationError(
-            f"{name} is not set; copy it from ApiTraffic's settings, "
-            "or run `apitraffic-events up`, which brings a local Events API"
-        )
-    return EventsClient(
-        api_url=settings.api_url,
-        account_sid=settings.account_sid,
-        token=settings.api_token.get_secret_value(),
-        pacer=pacer,
-    )
 
 
 def run_worker(settings: Settings) -> None:
