@@ -36,8 +36,9 @@ bench: $(VENV)/.dev ## Measure this receiver beside an empty route and a naive o
 chaos: $(VENV)/.dev ## Kill, stop and cut everything at random under load, then count: 0 missing, 0 double, 0 wrong
 	@$(BIN)/python -m tests.chaos
 
-docs: $(VENV)/.runtime ## Write the table of what becomes a marker
+docs: $(VENV)/.runtime ## Write the table of what becomes a marker, and the help of all commands
 	@$(BIN)/python -m receiver.sources.matrix > docs/events.md
+	@$(BIN)/python -m receiver.cli.reference > docs/commands.md
 
 lock: ## Take current versions of all dependencies into the lock files
 	@$(PYTHON) -m venv $(VENV)-lock

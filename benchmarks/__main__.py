@@ -22,6 +22,7 @@ from benchmarks.accepting import Contest, Serving
 from benchmarks.burst import WORKERS
 from benchmarks.deliveries import SECRET
 from benchmarks.delivering import ListedApi, Work
+from benchmarks.enduring import endure
 from benchmarks.machine import machine
 from benchmarks.processes import BenchmarkError, Launcher
 from benchmarks.report import Results
@@ -30,7 +31,7 @@ from receiver.local.errors import LocalModeError
 from tests.support.local_api import running_local_api
 from tests.support.redis import running_redis
 
-PARTS: Final = ("accepting", "delivering", "working", "translating")
+PARTS: Final = ("accepting", "enduring", "delivering", "working", "translating")
 THREADS: Final = 4
 """As `apitraffic-events serve` has by default, and with it one process for each core."""
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -46,6 +47,9 @@ class Extent:
     seconds: float
     singles: int
     backlog: int
+    burst: int
+    queued: int
+    steady_seconds: float
     jobs: dict[str, int]
     translations: int
 
@@ -55,6 +59,9 @@ FULL: Final = Extent(
     seconds=2.0,
     singles=100,
     backlog=200,
+    burst=10_000,
+    queued=100_000,
+    steady_seconds=10.0,
     jobs={"SpawnWorker": 20, "Worker": 200, "SimpleWorker": 400, "DeliveryWorker": 400},
     translations=3_000,
 )
@@ -63,6 +70,9 @@ QUICK: Final = Extent(
     seconds=0.8,
     singles=10,
     backlog=100,
+    burst=500,
+    queued=1_000,
+    steady_seconds=2.0,
     jobs=dict.fromkeys(WORKERS, 30) | {"SpawnWorker": 3},
     translations=300,
 )
@@ -102,12 +112,22 @@ def measure(extent: Extent, parts: Collection[str]) -> Results:
             settings = {"REDIS_URL": redis_url, "GITHUB_WEBHOOK_SECRET": SECRET}
             launcher = Launcher.with_settings(folder, settings | delivering.worker_settings(api))
             how = Serving(workers=os.cpu_count() or 1, threads=THREADS)
-            accepting = latency = translating = None
+            accepting = enduring = latency = translating = None
             work: dict[str, Work] = {}
             about = machine(redis, folder)
             if "accepting" in parts:
                 _say(f"accepting: {extent.rounds} rounds of {extent.seconds:g} s each …")
                 accepting = Contest(launcher, redis, how).run(rounds=extent.rounds, seconds=extent.seconds)
+            if "enduring" in parts:
+                _say("enduring …")
+                enduring = endure(
+                    launcher,
+                    redis,
+                    how,
+                    burst=extent.burst,
+                    queued=extent.queued,
+                    seconds=extent.steady_seconds,
+                )
             if "working" in parts:
                 _say("working …")
                 work = delivering.work(launcher, redis, extent.jobs)
@@ -121,7 +141,7 @@ def measure(extent: Extent, parts: Collection[str]) -> Results:
                 command = ["benchmarks.translating", str(extent.translations)]
                 printed = launcher.run("translating", command, given="", timeout=TRANSLATE_PATIENCE)
                 translating = Translating(**json.loads(printed))
-    return Results(about, how, accepting, latency, work, translating)
+    return Results(about, how, accepting, enduring, latency, work, translating)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

@@ -1,8 +1,10 @@
 """The load generator: `python -m benchmarks.load`, a process of its own that shares no interpreter lock.
 
 A closed loop over keep-alive connections: each sends its next request when the answer to the last one is
-there. One thread, raw sockets and epoll; requests are put together from parts made beforehand, so that it
-costs a fraction of what any server does. What it costs is part of the result.
+there. With a rate, requests are due at fixed moments instead, whether or not earlier ones have their answers,
+and their time counts from when they were due. One thread, raw sockets and epoll; requests are put together
+from parts made beforehand, so that it costs a fraction of what any server does. What it costs is part of the
+result.
 """
 
 import json
@@ -11,7 +13,7 @@ import socket
 import sys
 import time
 from array import array
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Final
@@ -36,6 +38,8 @@ class Plan:
     warm_up: float
     seconds: float
     most: int
+    rate: float = 0.0
+    """Requests a second; 0 is as many as come back."""
 
 
 @dataclass
@@ -47,6 +51,7 @@ class Load:
     requests: int
     p50_ms: float
     p99_ms: float
+    slowest_ms: float
     generator_us: float
     """The generator's own processor time for each request, in microseconds."""
 
@@ -74,6 +79,8 @@ class Generator:
         self._waiting = 0
         self._answers: Counter[str] = Counter()
         self._latencies = array("d")
+        self._idle: deque[Connection] = deque()
+        self._due = 0.0
 
     def run(self) -> Load:
         plan = self._plan
@@ -81,12 +88,13 @@ class Generator:
         measured_from = time.perf_counter() + plan.warm_up
         until = measured_from + plan.seconds
         cpu_at_start = time.process_time()
-        for connection in connections:
-            self._send(connection)
+        self._due = time.perf_counter()
+        self._idle.extend(connections)
+        self._send_due(until)
         last = measured_from
-        while self._waiting:
-            ready = self._selector.select(ANSWER_TIMEOUT)
-            if not ready:
+        while self._waiting or self._goes_on(until):
+            ready = self._selector.select(self._time_to_wait(until))
+            if not ready and not self._goes_on(until):
                 raise TimeoutError(f"no answer within {ANSWER_TIMEOUT:g} s")
             for key, _ in ready:
                 connection = key.data
@@ -96,12 +104,32 @@ class Generator:
                 if connection.began >= measured_from and now <= until:
                     self._latencies.append(now - connection.began)
                     last = now
-                if now < until and self._sent < plan.most:
-                    self._send(connection)
+                self._idle.append(connection)
+            self._send_due(until)
         cpu = time.process_time() - cpu_at_start
         for connection in connections:
             connection.socket.close()
         return self._load(last - measured_from, cpu)
+
+    def _goes_on(self, until: float) -> bool:
+        """Whether there is more to send: at a rate it may be that nothing is on the way meanwhile."""
+        now = max(time.perf_counter(), self._due) if self._plan.rate else time.perf_counter()
+        return now < until and self._sent < self._plan.most
+
+    def _time_to_wait(self, until: float) -> float:
+        if not self._plan.rate or not self._idle or not self._goes_on(until):
+            return ANSWER_TIMEOUT
+        return max(0.0, self._due - time.perf_counter())
+
+    def _send_due(self, until: float) -> None:
+        """Let connections that are free send what is due."""
+        while self._idle and self._goes_on(until):
+            due_at = time.perf_counter()
+            if self._plan.rate:
+                if self._due > due_at:
+                    return
+                due_at, self._due = self._due, self._due + 1 / self._plan.rate
+            self._send(self._idle.popleft(), due_at)
 
     def _connect(self) -> Connection:
         opened = socket.create_connection((LOOPBACK, self._plan.port), timeout=ANSWER_TIMEOUT)
@@ -110,12 +138,12 @@ class Generator:
         self._selector.register(opened, selectors.EVENT_READ, connection)
         return connection
 
-    def _send(self, connection: Connection) -> None:
+    def _send(self, connection: Connection, due_at: float) -> None:
         before, after = self._parts[self._sent % BODIES]
         request = b"%s%s%012d%s" % (before, self._id_stem, self._sent, after)
         self._sent += 1
         self._waiting += 1
-        connection.began = time.perf_counter()
+        connection.began = due_at
         connection.socket.sendall(request)
 
     def _receive(self, connection: Connection) -> bool:
@@ -147,6 +175,7 @@ class Generator:
             requests=len(latencies),
             p50_ms=1000 * latencies[len(latencies) // 2],
             p99_ms=1000 * latencies[len(latencies) * 99 // 100],
+            slowest_ms=1000 * latencies[-1],
             generator_us=1e6 * cpu / self._sent,
         )
 

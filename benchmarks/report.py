@@ -7,6 +7,7 @@ from typing import Final
 from benchmarks.accepting import CONNECTIONS, OURS, Accepting, Serving
 from benchmarks.contenders import EMPTY, NAIVE, NAIVE_DEDUPE, NAIVE_LEAN
 from benchmarks.delivering import Latency, Work
+from benchmarks.enduring import Enduring
 from benchmarks.machine import Machine
 from benchmarks.translating import Translating
 
@@ -26,6 +27,7 @@ class Results:
     machine: Machine
     serving: Serving
     accepting: Mapping[str, Accepting] | None = None
+    enduring: Enduring | None = None
     latency: Latency | None = None
     work: Mapping[str, Work] | None = None
     translating: Translating | None = None
@@ -35,6 +37,8 @@ def lines(results: Results) -> Iterable[str]:
     yield from _machine(results.machine)
     if results.accepting:
         yield from _accepting(results.accepting, results.serving)
+    if results.enduring:
+        yield from _enduring(results.enduring)
     if results.latency:
         yield from _latency(results.latency)
     if results.work:
@@ -82,6 +86,26 @@ def _accepting(accepting: Mapping[str, Accepting], how: Serving) -> Iterable[str
     yield (
         f"All {total:,} requests were answered with 202, and each is in its queue. The load generator took"
         f" {ours.generator_us:.0f} µs a request, at most {share:.0%} of one core."
+    )
+
+
+def _enduring(figures: Enduring) -> Iterable[str]:
+    yield from _title("Accepting, for long")
+    for when, steady in (
+        ("with nothing queued", figures.idle),
+        (f"with {figures.queued:,} queued", figures.behind_queued),
+    ):
+        yield (
+            f"At {figures.rate:.0f} requests/s {when}: p50 {steady.p50_ms:.1f} ms,"
+            f" p99 {steady.p99_ms:.1f} ms, slowest {steady.slowest_ms:.0f} ms."
+        )
+    yield (
+        f"A burst of {figures.burst:,}: {figures.burst_per_second:,.0f} requests/s, slowest"
+        f" {figures.burst_slowest_ms:.0f} ms; all answered with 202 and queued."
+    )
+    yield (
+        f"The largest process has {figures.memory_before_mib:.0f} MiB,"
+        f" and after {figures.queued:,} deliveries {figures.memory_after_mib:.0f} MiB."
     )
 
 

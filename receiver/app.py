@@ -27,9 +27,10 @@ def create_app(settings: Settings | None = None, redis: Redis | None = None) -> 
     redis = redis or connect(settings.redis_url)
     app = Flask("receiver", static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    intake = Intake(Enqueuer(redis), Spool(settings.spool) if settings.spool else None)
+    spool = Spool(settings.spool) if settings.spool else None
+    intake = Intake(Enqueuer(redis), Quarantine(redis), spool)
     app.extensions["spool_drain"] = SpoolDrain(intake)
-    app.register_blueprint(webhooks(settings, Reception(settings, intake, Quarantine(redis))))
+    app.register_blueprint(webhooks(settings, Reception(settings, intake)))
     app.register_blueprint(operations(intake))
     answer_with_problems(app)
     return app

@@ -92,6 +92,10 @@ class EventsClient:
     def close(self) -> None:
         self._session.close()
 
+    def wait_at_most(self, seconds: float) -> None:
+        """From now on wait no longer than this for a connection or an answer."""
+        self._timeout = (min(CONNECT_TIMEOUT, seconds), min(READ_TIMEOUT, seconds))
+
     def create_event(self, event: Event) -> StoredEvent:
         return read_record(StoredEvent, self._call("POST", "/events", body=event.to_api())[0])
 

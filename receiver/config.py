@@ -120,6 +120,8 @@ class DeliverySection(BaseModel):
 
     deployments: Literal["point", "span"] = "point"
     """A deploy is a point when it finished, or a span from its start to its end."""
+    settle: Annotated[int, Field(ge=1, le=600)] = 30
+    """Seconds after which the API no longer carries out a request that got no answer."""
 
 
 class Settings(BaseSettings):

@@ -1,9 +1,9 @@
 """Applying a change to the Events API: at most one event for each marker, whatever breaks on the way."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
@@ -14,26 +14,23 @@ from receiver.api_errors import (
     EventsApiError,
     NotFound,
     RateLimited,
-    Rejected,
-    Unauthorised,
-    Unreachable,
 )
 from receiver.api_records import EventUpdate
 from receiver.client import EventsClient
 from receiver.events import Change, DeliveryReference, Effect, Event
-from receiver.folding import difference, fold
+from receiver.folding import LISTED, difference, fold
+from receiver.lookup import find_event, is_marker, is_over, was_surely_not_done
 from receiver.markers import Marker, MarkerBusy, MarkerStore
 from receiver.pacing import Paced, Pacing
 from receiver.queues import is_urgent
-from receiver.retries import PAUSE_WHEN_REFUSED, pause_after
+from receiver.retries import PAUSE_WHEN_REFUSED, pause_after, waits_for_a_person
 from receiver.scopes import Scopes
+from receiver.timestamps import now
 
 WHAT_TO_CHECK: Final = (
     "check APITRAFFIC_API_TOKEN, APITRAFFIC_ACCOUNT_SID and APITRAFFIC_API_URL; what is accepted is kept, "
     "and delivery goes on by itself"
 )
-LOOK_AROUND: Final = timedelta(hours=1)
-"""How far from its start an event is looked for; wide enough for an API that rounds or shifts it."""
 
 
 class Delivered(Enum):
@@ -48,21 +45,43 @@ class Delivered(Enum):
     DELETED = "was deleted in ApiTraffic, left so"
 
 
-class Deliverer:
-    """Applies changes, one at a time."""
+class Unsettled(Exception):
+    """A request about this marker had no answer, and the API may still be at it; `wait` is in seconds."""
 
-    def __init__(self, client: EventsClient, markers: MarkerStore, pacing: Pacing) -> None:
+    def __init__(self, wait: float) -> None:
+        self.wait = wait
+        super().__init__(f"a request without an answer may still be carried out within {wait:.0f} s")
+
+
+class Deliverer:
+    """Applies changes, one at a time.
+
+    `settle` is how long after its start a request without an answer may still be carried out: until then a
+    look-up that finds nothing proves nothing.
+    """
+
+    def __init__(
+        self,
+        client: EventsClient,
+        markers: MarkerStore,
+        pacing: Pacing,
+        *,
+        settle: timedelta,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
         self._client = client
         self._markers = markers
         self._pacing = pacing
+        self._settle = settle
+        self._clock = clock
         self._scopes = Scopes(client)
         self._has_paused = False
 
     def deliver(self, change: Change) -> Delivered:
         """Make the API show what is known of this change's marker.
 
-        Raises `EventsApiError` or `MarkerBusy`; doing it again with the same change is right after
-        either, and after a crash. A refusal of the token or the account pauses the line for all workers.
+        Raises `EventsApiError`, `MarkerBusy` or `Unsettled`; doing it again with the same change is right
+        after each, and after a crash. A refusal of the token or the account pauses the line for all workers.
         """
         try:
             with self._pacing.delivering(is_urgent=is_urgent(change)):
@@ -72,8 +91,9 @@ class Deliverer:
         except RateLimited as error:
             self._pacing.use_up(pause_after(error, tries=0, waiting_for=timedelta()) or 0)
             raise
-        except (Unauthorised, NotFound) as error:
-            self._pause(error)
+        except EventsApiError as error:
+            if waits_for_a_person(error):
+                self._pause(error)
             raise
         if self._has_paused:
             self._has_paused = False
@@ -108,12 +128,11 @@ class Deliverer:
                 return Delivered.AWAITING_OPENING
             desired = self._scopes.resolve(desired)
             if marker.sid is None:
+                self._require_settled(marker)
                 marker, outcome = self._create(marker, desired, lock, known), Delivered.CREATED
             elif update := difference(None if marker.is_in_doubt else marker.sent, desired):
-                # Until its answer is here nobody knows what the API shows: the next attempt sends everything.
-                self._markers.save(replace(known, sid=marker.sid, sent=marker.sent, is_in_doubt=True))
-                marker, updated = self._update(marker, desired, update)
-                marker = replace(marker, is_in_doubt=False)
+                self._require_settled(marker)
+                marker, updated = self._update(marker, desired, update, known)
                 outcome = outcome or updated
             self._markers.save(marker)
             return outcome or Delivered.UNCHANGED
@@ -126,6 +145,8 @@ class Deliverer:
                 marker, _ = self._look_up(marker, marker.changes)
             if other.sid is None and other.is_in_doubt:
                 other, _ = self._look_up(other, other.changes)
+            self._require_settled(marker)
+            self._require_settled(other)
             merged = marker.with_change(*other.changes)
             if marker.sid is None:
                 in_doubt = marker.is_in_doubt or other.is_in_doubt
@@ -145,45 +166,66 @@ class Deliverer:
         names = {marker.key, *(name for change in changes for name in change.names)}
         moments = {change.occurred_at for change in changes}
         moments |= {change.event.started_at for change in changes if change.event.started_at}
-        listed = self._client.iter_events(
-            started_from=min(moments) - LOOK_AROUND, started_to=max(moments) + LOOK_AROUND
-        )
-        stored = next((event for event in listed if event.metadata.get("marker_key") in names), None)
+        stored = find_event(self._client, moments, lambda event: is_marker(event, names))
         if stored is None:
             return marker, None
         event = stored.as_event()
-        opening = Change(
+        told = Change(
             key=marker.key,
-            effect=Effect.OPEN,
-            occurred_at=event.started_at or min(moments),
+            effect=Effect.CLOSE if event.ended_at else Effect.OPEN,
+            occurred_at=event.ended_at or event.started_at or min(moments),
             event=event,
-            delivery=DeliveryReference(source="api", id=stored.sid, event="look-up"),
+            delivery=DeliveryReference(source=LISTED, id=stored.sid, event="look-up"),
         )
-        known = replace(marker.with_change(opening), sid=stored.sid, sent=event, is_in_doubt=False)
-        return known, Delivered.FOUND
+        known = replace(marker.with_change(told), sid=stored.sid, sent=event)
+        return replace(known, is_in_doubt=False, unanswered_since=None), Delivered.FOUND
 
     def _create(self, marker: Marker, desired: Event, lock: Lock, known: Marker) -> Marker:
         """Create the event; `known` is what is kept where it is refused, without the refused change."""
-        self._markers.save(replace(marker, is_in_doubt=True))
+        self._markers.save(replace(marker, is_in_doubt=True, unanswered_since=self._clock()))
         lock.reacquire()
         try:
             created = self._client.create_event(desired)
         except EventsApiError as error:
-            if _was_surely_not_done(error):
-                self._markers.save(replace(known, is_in_doubt=False))
+            if was_surely_not_done(error):
+                self._markers.save(replace(known, is_in_doubt=False, unanswered_since=None))
+            elif is_over(error):
+                self._markers.save(replace(marker, is_in_doubt=True, unanswered_since=None))
             raise
-        return replace(marker, sid=created.sid, sent=desired, is_in_doubt=False)
+        return replace(marker, sid=created.sid, sent=desired, is_in_doubt=False, unanswered_since=None)
 
-    def _update(self, marker: Marker, desired: Event, update: EventUpdate) -> tuple[Marker, Delivered]:
+    def _require_settled(self, marker: Marker) -> None:
+        """Raises `Unsettled` while a request that got no answer may still be carried out.
+
+        A second create would make a second event, and an update that comes late would undo a newer one.
+        """
+        if marker.unanswered_since is None:
+            return
+        wait = marker.unanswered_since + self._settle - self._clock()
+        if wait > timedelta(0):
+            raise Unsettled(wait.total_seconds())
+
+    def _update(
+        self, marker: Marker, desired: Event, update: EventUpdate, known: Marker
+    ) -> tuple[Marker, Delivered]:
+        """Update the event; `known` as in `_create`."""
         if marker.sid is None:
             raise ValueError("only a marker with a SID can be updated")
+        # Until its answer is here nobody knows what the API shows: the next attempt sends everything.
+        in_doubt = replace(known, sid=marker.sid, sent=marker.sent, is_in_doubt=True)
+        self._markers.save(replace(in_doubt, unanswered_since=self._clock()))
+        outcome = Delivered.UPDATED
         try:
             self._client.update_event(marker.sid, update)
         except NotFound:
             # The API has one code for an event and for an account it does not find; raises for the latter.
             self._client.list_events(limit=1)
-            return replace(marker, sent=desired), Delivered.DELETED
-        return replace(marker, sent=desired), Delivered.UPDATED
+            outcome = Delivered.DELETED
+        except EventsApiError as error:
+            if was_surely_not_done(error) or is_over(error):
+                self._markers.save(replace(in_doubt, unanswered_since=None))
+            raise
+        return replace(marker, sent=desired, is_in_doubt=False, unanswered_since=None), outcome
 
 
 def _may_exist_already(marker: Marker, change: Change) -> bool:
@@ -193,9 +235,3 @@ def _may_exist_already(marker: Marker, change: Change) -> bool:
     is_first_heard = len(marker.changes) == 1
     is_beginning = change.effect in {Effect.OPEN, Effect.POINT}
     return marker.is_in_doubt or (is_first_heard and (bool(change.aliases) or not is_beginning))
-
-
-def _was_surely_not_done(error: EventsApiError) -> bool:
-    return isinstance(error, Rejected | Unauthorised | RateLimited) or (
-        isinstance(error, Unreachable) and not error.was_sent
-    )

@@ -230,6 +230,8 @@ class Delivery(Model):
     own name for what happened; header names are lower-case.
     """
 
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
     source: str
     id: str
     event: str

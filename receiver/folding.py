@@ -1,6 +1,7 @@
 """What a marker shows once several changes of it are known: a pure function of the set, not of its order."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from itertools import pairwise
 
 from receiver.api_records import EventUpdate
@@ -11,6 +12,9 @@ RANK = {Effect.OPEN: 0, Effect.UPDATE: 1, Effect.REOPEN: 2, Effect.CLOSE: 3, Eff
 
 LONGEST_TRAIL = 5
 """Remarks shown; the latest count."""
+
+LISTED = "api"
+"""Source of what was not told by a sender but found in the API, where an open end may also mean a point."""
 
 UPDATABLE = ("name", "description", "source", "metadata", "buckets", "environments", "started_at", "ended_at")
 
@@ -60,12 +64,13 @@ def fold(changes: Iterable[Change]) -> Event | None:
     The opening decides when it started; without one the closing's own start counts. The first terminal
     change decides the end and what the marker says, and later ones do not move it, unless it was reopened.
     An update that knows the whole event stands for an opening that was never heard of; one that knows only
-    some fields waits for it. Remarks make a trail below the description, whenever they were made.
+    some fields waits for it. One who draws a deploy as a point tells of its end to one who draws its span.
+    Remarks make a trail below the description, whenever they were made.
     """
     event: Event | None = None
     waiting: list[Event] = []
     is_terminal = False
-    ordered = in_order(changes)
+    ordered = _points_as_ends(in_order(changes))
     for change in ordered:
         if event is None and change.sets is not None and change.effect is Effect.UPDATE:
             waiting.append(change.event)
@@ -99,6 +104,28 @@ def difference(sent: Event | None, desired: Event) -> EventUpdate | None:
         if sent is None or getattr(sent, name) != getattr(desired, name)
     }
     return EventUpdate(**changed) if changed else None
+
+
+def _points_as_ends(ordered: tuple[Change, ...]) -> tuple[Change, ...]:
+    """The same changes; a point among those of a span is a closing."""
+    spans = [
+        change
+        for change in ordered
+        if change.effect is Effect.CLOSE
+        or (change.effect is Effect.OPEN and change.delivery.source != LISTED)
+    ]
+    if not spans:
+        return ordered
+    began_at = spans[0].event.started_at
+    return tuple(
+        _as_closing(change, began_at) if change.effect is Effect.POINT else change for change in ordered
+    )
+
+
+def _as_closing(point: Change, began_at: datetime | None) -> Change:
+    ended_at = point.event.ended_at or point.occurred_at
+    event = point.event.model_copy(update={"started_at": began_at, "ended_at": ended_at})
+    return point.model_copy(update={"effect": Effect.CLOSE, "event": event})
 
 
 def _with_names_of(change: Change, other: Change) -> Change:

@@ -1,4 +1,4 @@
-"""Taking a delivery in: into the queue in Redis, or into the spool on disk where Redis does not take it."""
+"""Taking a delivery in: into Redis, or into the spool on disk where Redis does not take it."""
 
 import threading
 import time
@@ -8,8 +8,9 @@ from typing import Final
 from structlog import get_logger
 
 from receiver.enqueueing import Enqueuer, StorageUnavailable
-from receiver.events import Change
-from receiver.spool import Spool
+from receiver.events import Change, Delivery
+from receiver.quarantine import Quarantine, Quarantined
+from receiver.spool import Content, Spool
 
 REST: Final = 2.0
 """Seconds for which Redis is left alone after it failed: senders must not all wait for its time-outs."""
@@ -19,12 +20,17 @@ DRAIN_BATCH: Final = 100
 
 
 class Intake:
-    """Stores deliveries so that their changes will be delivered."""
+    """Stores deliveries, so that their changes will be delivered or somebody will look at them."""
 
     def __init__(
-        self, enqueuer: Enqueuer, spool: Spool | None, clock: Callable[[], float] = time.monotonic
+        self,
+        enqueuer: Enqueuer,
+        quarantine: Quarantine,
+        spool: Spool | None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._enqueuer = enqueuer
+        self._quarantine = quarantine
         self._spool = spool
         self._clock = clock
         self._resting_until = clock()
@@ -34,10 +40,17 @@ class Intake:
 
         Raises `StorageUnavailable` where neither Redis nor the spool took them.
         """
+        return self._store(tuple(changes))
+
+    def set_aside(self, delivery: Delivery, reason: str) -> None:
+        """Store a delivery that could not be translated, as it came; raises `StorageUnavailable` likewise."""
+        self._store(Quarantined.of(delivery, reason))
+
+    def _store(self, content: Content) -> bool:
         reason = "Redis: left alone after a failure"
         if self._clock() >= self._resting_until:
             try:
-                return self._enqueuer.enqueue(changes)
+                return self._store_in_redis(content)
             except StorageUnavailable as failure:
                 reason = str(failure)
                 self._resting_until = self._clock() + REST
@@ -45,9 +58,15 @@ class Intake:
         if self._spool is None:
             raise StorageUnavailable(f"{reason}; there is no spool")
         try:
-            return self._spool.put(changes)
+            return self._spool.put(content)
         except StorageUnavailable as failure:
             raise StorageUnavailable(f"{reason}; {failure}") from failure
+
+    def _store_in_redis(self, content: Content) -> bool:
+        if isinstance(content, Quarantined):
+            self._quarantine.keep(content.delivery, content.reason)
+            return True
+        return self._enqueuer.enqueue(content)
 
     def storage(self) -> str:
         """Where a delivery would be stored now: `redis`, or `spool` while Redis is away.
@@ -70,7 +89,7 @@ class Intake:
         return self._spool.count() if self._spool else 0
 
     def drain(self) -> int:
-        """Move what waits in the spool into the queue, in the order in which it came; how many were moved.
+        """Move what waits in the spool into Redis, in the order in which it came; how many were moved.
 
         A delivery that is moved and not yet removed when the process dies is moved again, and recognised.
         Raises `StorageUnavailable` where Redis is still away.
@@ -82,7 +101,7 @@ class Intake:
             while may_drain and self._spool.count():
                 waiting = self._spool.oldest(DRAIN_BATCH)
                 for spooled in waiting:
-                    self._enqueuer.enqueue(spooled.changes)
+                    self._store_in_redis(spooled.content)
                     self._spool.remove(spooled.number)
                     moved += 1
         self._resting_until = self._clock()

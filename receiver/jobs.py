@@ -1,5 +1,6 @@
 """The RQ job: deliver one change, and on failure say when to try again."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,12 +16,13 @@ from structlog.typing import FilteringBoundLogger
 
 from receiver.api_errors import EventsApiError
 from receiver.dead_letters import Cause, Death
-from receiver.delivery import Deliverer
+from receiver.delivery import Deliverer, Unsettled
 from receiver.events import Change
 from receiver.markers import MarkerBusy
 from receiver.pacing import Paced
 from receiver.queues import UNEXPECTED_RETRIES
 from receiver.retries import PATIENCE, is_outage, is_refusal, pause_after, waits_for_a_person
+from receiver.throughput import count_delivered
 from receiver.timestamps import now, parse_timestamp
 
 ANY_NUMBER: Final = 1_000_000
@@ -81,9 +83,13 @@ def _deliver(fields: dict[str, Any], deliverer: Deliverer, job: Job) -> Retry | 
         outcome = deliverer.deliver(change)
     except MarkerBusy:
         return Retry(max=ANY_NUMBER, interval=PAUSE_WHEN_BUSY)
+    except Unsettled as unsettled:
+        log.info("waits for an earlier attempt", reason=str(unsettled))
+        return Retry(max=ANY_NUMBER, interval=math.ceil(unsettled.wait))
     except EventsApiError as error:
         return _after(error, job, log)
     log.info(outcome.value, effect=change.effect.value, ms=round((perf_counter() - began) * 1000, 1))
+    count_delivered(job.connection)
     return None
 
 

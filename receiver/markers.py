@@ -7,6 +7,7 @@ Redis keys: `apitraffic:marker:<key>`, 180 days after its last change; `apitraff
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final, Self
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ from redis.lock import Lock
 from receiver.events import Change, Event
 from receiver.folding import condensed, in_order
 from receiver.queues import JOB_TIMEOUT
+from receiver.timestamps import format_timestamp, parse_timestamp
 
 MARKER_PREFIX: Final = "apitraffic:marker:"
 MARKER_LIFETIME: Final = 180 * 86_400
@@ -30,7 +32,7 @@ LOCK_PATIENCE: Final = 2.0
 MOST_CHANGES: Final = 50
 """Changes of one marker that are remembered; more are condensed."""
 
-FIELDS: Final = ("changes", "sid", "sent", "in_doubt")
+FIELDS: Final = ("changes", "sid", "sent", "in_doubt", "unanswered_since")
 CHANGES: Final = TypeAdapter(tuple[Change, ...])
 
 RESOLVE_SCRIPT: Final = """
@@ -79,7 +81,8 @@ class Marker:
     """One marker.
 
     `sid` and `sent` are what the API has, as far as is known. `is_in_doubt` says that an attempt to create
-    it was begun and its end is not known: the API may have it.
+    or update it was begun and its end is not known: the API may have it. `unanswered_since` is when a request
+    began that got no answer at all: the API may still be at it.
     """
 
     key: str
@@ -87,6 +90,7 @@ class Marker:
     sid: str | None = None
     sent: Event | None = None
     is_in_doubt: bool = False
+    unanswered_since: datetime | None = None
 
     def with_change(self, *added: Change) -> Self:
         changes = in_order((*self.changes, *added))
@@ -135,13 +139,14 @@ class MarkerStore:
         self._break_lock(keys=[f"{LOCK_PREFIX}{key}"], args=[f"{self._owner} "])
 
     def load(self, key: str) -> Marker:
-        changes, sid, sent, in_doubt = self._redis.hmget(f"{MARKER_PREFIX}{key}", FIELDS)
+        changes, sid, sent, in_doubt, unanswered = self._redis.hmget(f"{MARKER_PREFIX}{key}", FIELDS)
         return Marker(
             key,
             changes=CHANGES.validate_json(changes) if changes else (),
             sid=_text(sid) or None,
             sent=Event.model_validate_json(sent) if sent else None,
             is_in_doubt=_text(in_doubt) == "1",
+            unanswered_since=parse_timestamp(_text(unanswered) or None),
         )
 
     def save(self, marker: Marker) -> None:
@@ -151,6 +156,7 @@ class MarkerStore:
             marker.sid or "",
             marker.sent.model_dump_json(by_alias=True) if marker.sent else "",
             int(marker.is_in_doubt),
+            format_timestamp(marker.unanswered_since) if marker.unanswered_since else "",
         )
         with self._redis.pipeline() as pipeline:
             pipeline.hset(name, mapping=dict(zip(FIELDS, values, strict=True)))

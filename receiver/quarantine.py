@@ -16,7 +16,7 @@ from structlog import get_logger
 
 from receiver.enqueueing import StorageUnavailable
 from receiver.events import Delivery
-from receiver.timestamps import format_timestamp
+from receiver.timestamps import format_timestamp, now
 
 INDEX: Final = "apitraffic:quarantine"
 SIZES: Final = "apitraffic:quarantine:sizes"
@@ -66,7 +66,7 @@ return dropped
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A delivery in quarantine and why it is there. Its headers lack those that carried credentials."""
+    """A delivery that is set aside, and why. Its headers lack those that carried credentials."""
 
     delivery: Delivery
     reason: str
@@ -75,6 +75,11 @@ class Quarantined:
     def name(self) -> str:
         """How the command line calls it."""
         return f"{self.delivery.source}:{self.delivery.id}"
+
+    @classmethod
+    def of(cls, delivery: Delivery, reason: str) -> Self:
+        headers = {name: value for name, value in delivery.headers.items() if not _is_credential(name)}
+        return cls(delivery.model_copy(update={"headers": headers}), reason)
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, bytes]) -> Self:
@@ -98,7 +103,7 @@ class Quarantine:
 
     def keep(self, delivery: Delivery, reason: str) -> int:
         """Store the delivery, its headers without credentials; how many older ones had to go for it."""
-        headers = {name: value for name, value in delivery.headers.items() if not _is_credential(name)}
+        delivery = Quarantined.of(delivery, reason).delivery
         body = zlib.compress(delivery.body)
         fields: dict[str, str | bytes] = {
             "source": delivery.source,
@@ -106,7 +111,7 @@ class Quarantine:
             "event": delivery.event,
             "reason": reason,
             "received_at": format_timestamp(delivery.received_at),
-            "headers": json.dumps(headers),
+            "headers": json.dumps(delivery.headers),
             "body": body,
         }
         arguments: list[str | bytes | float] = [LIFETIME, MOST_KEPT, MOST_BYTES]
@@ -121,6 +126,12 @@ class Quarantine:
         if dropped:
             get_logger("receiver.quarantine").warning("quarantine is full; the oldest went", dropped=dropped)
         return dropped
+
+    def count(self) -> int:
+        try:
+            return int(self._redis.zcount(INDEX, now().timestamp() - LIFETIME, "+inf"))
+        except RedisError as error:
+            raise StorageUnavailable(f"Redis: {error}") from error
 
     def __iter__(self) -> Iterator[Quarantined]:
         """All that is kept, the oldest first."""

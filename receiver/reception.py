@@ -7,7 +7,6 @@ from typing import Any
 from receiver.config import Settings
 from receiver.events import Delivery
 from receiver.intake import Intake
-from receiver.quarantine import Quarantine
 from receiver.routing import route
 from receiver.sources import SOURCES
 from receiver.sources.base import Ignored, Source, Translation, Untranslatable, translate
@@ -38,10 +37,9 @@ def meaning_of(source: Source[Any], delivery: Delivery, settings: Settings) -> T
 class Reception:
     """Takes deliveries in."""
 
-    def __init__(self, settings: Settings, intake: Intake, quarantine: Quarantine) -> None:
+    def __init__(self, settings: Settings, intake: Intake) -> None:
         self._settings = settings
         self._intake = intake
-        self._quarantine = quarantine
 
     def take_in(self, delivery: Delivery) -> Outcome:
         """Store what the delivery means, or the delivery itself where that cannot be told.
@@ -55,7 +53,7 @@ class Reception:
         except Ignored as ignored:
             return Outcome(HTTPStatus.OK, {"status": "ignored", "reason": ignored.reason})
         except Untranslatable as failure:
-            self._quarantine.keep(delivery, failure.reason)
+            self._intake.set_aside(delivery, failure.reason)
             kept = {"status": "quarantined", "delivery": delivery.id, "reason": failure.reason}
             return Outcome(HTTPStatus.ACCEPTED, kept)
         keys = tuple(change.key for change in meaning.changes)

@@ -17,6 +17,10 @@ FRESH_FOR: Final = 600.0
 """Seconds for which a list of names is trusted."""
 
 
+class UnknownPlace(Exception):
+    """There is no bucket or environment of this name or SID; the message says which there are."""
+
+
 class Scopes:
     """Looks names up in the API and remembers them."""
 
@@ -36,6 +40,14 @@ class Scopes:
             self._buckets.sids(event.buckets), self._environments.sids(event.environments)
         )
 
+    def require_buckets(self, wanted: tuple[str, ...]) -> tuple[str, ...]:
+        """Their SIDs; raises `UnknownPlace`, or `EventsApiError` where the list cannot be had now."""
+        return self._buckets.require(wanted)
+
+    def require_environments(self, wanted: tuple[str, ...]) -> tuple[str, ...]:
+        """As `require_buckets`; where the API has no list of them, what is wanted is taken as it is."""
+        return self._environments.require(wanted)
+
 
 class _Directory:
     def __init__(
@@ -53,21 +65,34 @@ class _Directory:
         self._sids: dict[str, str] | None = None
 
     def sids(self, wanted: tuple[str, ...]) -> tuple[str, ...]:
+        found, missing = self._split(wanted)
+        for name in missing:
+            get_logger("receiver.scopes").error(
+                f"a route names a {self._kind} that this account does not have",
+                name=name,
+                known=self._known(),
+                advice="correct the [[route]] in apitraffic.toml",
+            )
+        return found or EVERYWHERE
+
+    def require(self, wanted: tuple[str, ...]) -> tuple[str, ...]:
+        found, missing = self._split(wanted)
+        if missing:
+            raise UnknownPlace(f"there is no {self._kind} {missing[0]!r}; there are: {self._known()}")
+        return found
+
+    def _split(self, wanted: tuple[str, ...]) -> tuple[tuple[str, ...], list[str]]:
+        """The SIDs of those that there are, and the names of those that there are not."""
         if wanted == EVERYWHERE or all(self._is_sid(place) for place in wanted):
-            return wanted
+            return wanted, []
         self._refresh()
         if self._sids is None:
-            return wanted
-        found = tuple(self._sids[name] for name in wanted if name in self._sids)
-        for name in wanted:
-            if name not in self._sids:
-                get_logger("receiver.scopes").error(
-                    f"a route names a {self._kind} that this account does not have",
-                    name=name,
-                    known=", ".join(sorted(self._sids)) or "none",
-                    advice="correct the [[route]] in apitraffic.toml",
-                )
-        return tuple(dict.fromkeys(found)) or EVERYWHERE
+            return wanted, []
+        found = dict.fromkeys(self._sids[name] for name in wanted if name in self._sids)
+        return tuple(found), [name for name in wanted if name not in self._sids]
+
+    def _known(self) -> str:
+        return ", ".join(sorted(self._sids or ())) or "none"
 
     def _is_sid(self, place: str) -> bool:
         """Whether it cannot be a name; an environment's SID, six letters and digits, could."""

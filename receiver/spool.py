@@ -3,7 +3,7 @@
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,20 +15,23 @@ from structlog import get_logger
 
 from receiver.enqueueing import StorageUnavailable
 from receiver.events import Change
+from receiver.quarantine import Quarantined
 
 LARGEST: Final = 256 * 1024 * 1024
 """Bytes on disk; some hundred thousand deliveries."""
 PAGE_SIZE: Final = 4096
 PATIENCE: Final = 2.0
 """Seconds that a process waits for another one to finish writing."""
-CHANGES: Final = TypeAdapter(tuple[Change, ...])
+Content = tuple[Change, ...] | Quarantined
+"""What a delivery means; or the delivery itself, where that could not be told."""
+CONTENT: Final[TypeAdapter[Content]] = TypeAdapter(Content)
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS deliveries (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     source TEXT NOT NULL,
     delivery TEXT NOT NULL,
-    changes BLOB NOT NULL,
+    content BLOB NOT NULL,
     UNIQUE (source, delivery)
 )
 """
@@ -39,7 +42,7 @@ class Spooled:
     """A delivery in the spool; the numbers rise in the order in which they came."""
 
     number: int
-    changes: tuple[Change, ...]
+    content: Content
 
 
 class Spool:
@@ -53,13 +56,13 @@ class Spool:
         self.path = path
         self._largest = largest
 
-    def put(self, changes: Sequence[Change]) -> bool:
-        """Keep one delivery's changes and say `True`; `False` where it is here already."""
-        delivery = changes[0].delivery
-        row = (delivery.source, delivery.id, CHANGES.dump_json(tuple(changes), by_alias=True))
+    def put(self, content: Content) -> bool:
+        """Keep one delivery and say `True`; `False` where it is here already."""
+        delivery = content.delivery if isinstance(content, Quarantined) else content[0].delivery
+        row = (delivery.source, delivery.id, CONTENT.dump_json(content, by_alias=True))
         with self._opened() as database, database:
             cursor = database.execute(
-                "INSERT OR IGNORE INTO deliveries (source, delivery, changes) VALUES (?, ?, ?)", row
+                "INSERT OR IGNORE INTO deliveries (source, delivery, content) VALUES (?, ?, ?)", row
             )
             return cursor.rowcount > 0
 
@@ -67,12 +70,12 @@ class Spool:
         """The first ones. What cannot be read is set aside in a table of its own, and said."""
         with self._opened() as database:
             rows = database.execute(
-                "SELECT number, changes FROM deliveries ORDER BY number LIMIT ?", (most,)
+                "SELECT number, content FROM deliveries ORDER BY number LIMIT ?", (most,)
             ).fetchall()
         readable = []
-        for number, changes in rows:
+        for number, content in rows:
             try:
-                readable.append(Spooled(number, CHANGES.validate_json(changes)))
+                readable.append(Spooled(number, CONTENT.validate_json(content)))
             except ValidationError:
                 self._set_aside(number)
         return readable
@@ -101,7 +104,7 @@ class Spool:
         """Prove that it takes a write."""
         with self._opened() as database:
             database.execute("BEGIN IMMEDIATE")
-            database.execute("INSERT INTO deliveries (source, delivery, changes) VALUES ('', '', '')")
+            database.execute("INSERT INTO deliveries (source, delivery, content) VALUES ('', '', '')")
             database.execute("ROLLBACK")
 
     @contextmanager

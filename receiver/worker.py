@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any, Final
 from uuid import uuid4
 
@@ -162,7 +163,7 @@ def run_worker(settings: Settings) -> None:
     while not stop.is_set():
         try:
             _require_version(redis)
-            _work(redis, client, pacing, stop)
+            _work(redis, client, pacing, stop, timedelta(seconds=settings.delivery.settle))
         except RedisError as error:
             log.warning("Redis is away; trying again", reason=str(error), in_s=RESTART_PAUSE)
         stop.wait(RESTART_PAUSE)
@@ -170,14 +171,17 @@ def run_worker(settings: Settings) -> None:
     log.info("worker stopped")
 
 
-def _work(redis: Redis, client: EventsClient, pacing: Pacing, stop: threading.Event) -> None:
+def _work(
+    redis: Redis, client: EventsClient, pacing: Pacing, stop: threading.Event, settle: timedelta
+) -> None:
     """One life of an RQ worker; sets `stop` where it ended because it was asked to."""
     worker = DeliveryWorker(redis, stop)
     clock = RetryClock(worker.recoveries)
     get_logger("receiver.worker").info("worker started", name=worker.name, api=client.account_url)
     clock.start()
     try:
-        with delivering_with(Deliverer(client, MarkerStore(redis, worker.name), pacing)):
+        markers = MarkerStore(redis, worker.name)
+        with delivering_with(Deliverer(client, markers, pacing, settle=settle)):
             worker.work(logging_level="WARNING")
     except StopRequested:
         pass

@@ -14,12 +14,15 @@ COMMANDS: Final = {
     "api": "api",
     "translate": "translate",
     "send": "send",
+    "events": "events",
+    "status": "status",
     "deadletters": "deadletters",
     "quarantine": "quarantine",
     "github": "github",
     "doctor": "doctor",
     "mcp": "mcp",
     "config": "config",
+    "completion": "completion",
 }
 """Command name -> module in this package that defines it as `command`. The order is that of the help text."""
 

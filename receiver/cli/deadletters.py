@@ -1,45 +1,27 @@
 """`apitraffic-events deadletters list|show|replay|discard`"""
 
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 import click
 
 from receiver.cli.failures import configuration_errors_in_words
+from receiver.cli.moments import Moment
+from receiver.cli.tables import age, columns
 from receiver.config import load_settings
 from receiver.dead_letters import Cause, DeadLetters, Undelivered, Wanted
 from receiver.enqueueing import StorageUnavailable
 from receiver.events import EventType, one_line
 from receiver.queues import connect, delivery_queues
-from receiver.timestamps import format_timestamp, now, parse_timestamp
+from receiver.timestamps import format_timestamp, now
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
-UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 HEADINGS: Final = ("NAME", "DIED", "AGE", "TRIES", "EFFECT", "ERROR", "KEY", "EVENT", "REASON")
 WIDEST_EVENT: Final = 50
 GONE: Final = "is no dead letter any more; somebody else replayed or discarded it"
-
-
-class Moment(click.ParamType[datetime]):
-    """A point in time, or how long ago it was."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        ago = re.fullmatch(r"(\d{1,5})([mhdw])", value, re.ASCII)
-        if ago:
-            return now() - timedelta(**{UNITS[ago[2]]: int(ago[1])})
-        moment = parse_timestamp(value)
-        if moment is None:
-            self.fail(f"{value!r} is no time; write 2026-01-10T10:05:00Z, 2026-01-10, 90m, 2h or 3d.")
-        return moment
 
 
 @click.group("deadletters")
@@ -89,7 +71,7 @@ def list_(*, as_json: bool, **filters: Any) -> None:
     if not rows:
         click.echo(f"No dead letters{'' if wanted.is_everything else ' match'}.", err=True)
         return
-    for line in _table(rows):
+    for line in columns(HEADINGS, rows):
         click.echo(line)
 
 
@@ -169,7 +151,7 @@ def _row(letter: Undelivered) -> tuple[str, ...]:
     return (
         letter.name,
         format_timestamp(death.at).partition(".")[0] + "Z",
-        _age(now() - death.at),
+        age(now() - death.at),
         str(death.tries),
         letter.text("effect"),
         answered or death.kind,
@@ -177,19 +159,3 @@ def _row(letter: Undelivered) -> tuple[str, ...]:
         one_line(letter.text("event", "name"), WIDEST_EVENT),
         death.message,
     )
-
-
-def _age(age: timedelta) -> str:
-    minutes = max(0, int(age.total_seconds() // 60))
-    if minutes < 2 * 60:
-        return f"{minutes}m"
-    hours = minutes // 60
-    return f"{hours}h" if hours < 2 * 24 else f"{hours // 24}d"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Columns two spaces apart; `-` stands for nothing, so that a script can split them."""
-    filled = [HEADINGS, *([cell or "-" for cell in row] for row in rows)]
-    widths = [max(len(cell) for cell in column) for column in zip(*filled, strict=True)]
-    for row in filled:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

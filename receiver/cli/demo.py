@@ -4,7 +4,6 @@ import os
 import re
 import sys
 import time
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -47,8 +46,6 @@ def command(host: str, port: int, api_port: int, data_dir: Path, *, stay: bool, 
     # Absolute, because the parts run in it: there they find no apitraffic.toml that would change the outcome.
     folder = DataFolder((data_dir / DEMO).absolute())
     with errors_in_words(), folder.locked():
-        if find_spec("rich") is None:
-            raise LocalModeError("`demo` needs rich. Install it: pip install 'apitraffic-events[local]'")
         stack = LocalStack(
             folder=folder,
             redis=RedisServer(folder.redis, find_redis_server()),

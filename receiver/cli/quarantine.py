@@ -71,7 +71,7 @@ def replay(names: tuple[str, ...], *, everything: bool) -> None:
     """
     remaining = 0
     with _opened() as (settings, intake, quarantine):
-        reception = Reception(settings, intake, quarantine)
+        reception = Reception(settings, intake)
         for item in _select(quarantine, names, everything=everything):
             body = reception.take_in(item.delivery).body
             stays = body["status"] == "quarantined"
@@ -99,7 +99,8 @@ def _opened() -> Iterator[tuple[Settings, Intake, Quarantine]]:
         settings = load_settings()
         redis = connect(settings.redis_url)
     try:
-        yield settings, Intake(Enqueuer(redis), spool=None), Quarantine(redis)
+        quarantine = Quarantine(redis)
+        yield settings, Intake(Enqueuer(redis), quarantine, spool=None), quarantine
     except StorageUnavailable as error:
         raise click.ClickException(f"{error}. Is REDIS_URL right, and does that Redis run?") from error
     finally:

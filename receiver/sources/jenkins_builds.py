@@ -36,7 +36,7 @@ LONGEST_DURATION: Final = 10**12
 def build_key(payload: Payload) -> str:
     """The same for all that is sent of a build. From the whole text: cut short, two builds would be one."""
     if url := next(_whole(payload, "build.full_url", "build.fullUrl", "buildUrl"), None):
-        return f"jenkins:{_without_credentials(url).rstrip('/')}"
+        return f"jenkins:{without_credentials(url).rstrip('/')}"
     job = next(_whole(payload, "url", "name", "projectName"), None)
     number = build_number(payload)
     if job is None or number is None:
@@ -117,11 +117,11 @@ def facts(payload: Payload) -> dict[str, JsonValue]:
     repository = REPOSITORY.fullmatch(clone_url)
     is_web = repository and clone_url.startswith("http")
     page = payload.url("build.full_url", "build.fullUrl", "buildUrl")
-    url = _without_credentials(page) if page else None
+    url = without_credentials(page) if page else None
     return present(
         job=job_name(payload),
         repository=repository["path"] if repository else None,
-        repository_url=_without_credentials(clone_url).rstrip("/").removesuffix(".git") if is_web else None,
+        repository_url=without_credentials(clone_url).rstrip("/").removesuffix(".git") if is_web else None,
         ref=_branch(payload),
         commit=commit,
         short_commit=commit[:7] if commit else None,
@@ -154,6 +154,6 @@ def _whole(payload: Payload, *paths: str) -> Iterator[str]:
             yield found.strip()
 
 
-def _without_credentials(url: str) -> str:
+def without_credentials(url: str) -> str:
     """Git URLs may hold a token before the host's name."""
     return CREDENTIALS_IN_URL.sub(r"\1", url)

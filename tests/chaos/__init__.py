@@ -4,3 +4,5 @@ Signed deliveries of all senders go through the real receiver, queue and workers
 all of these are killed, frozen and made to fail at random. What senders got a 2xx for is then compared with
 what the API lists, by a model of the markers that shares no code with the product.
 """
+
+import receiver  # noqa: F401 - before rq, which reads the prefix of its keys when it is imported

@@ -25,7 +25,11 @@ API_FAULTS: Final = (
     ["refuse@0.3"],
     ["GET:status=502@0.5", "POST:dropx3"],
     ["latency=0.05", "GET:dropx2", "POST:dropx3"],
+    ["POST:latency=2@0.3", "PATCH:latency=1@0.3"],
+    ["POST:status=504@0.2", "PATCH:status=502@0.2"],
 )
+REFUSAL: Final = ["status=401"]
+"""Once in a run: it stops the line, which looks only every minute whether it is let in again."""
 
 
 class Disturbances:
@@ -47,9 +51,9 @@ class Disturbances:
         self._threads = [
             threading.Thread(target=self._trouble, args=(seeded(random.randrange(10**9)), *kind), daemon=True)
             for kind in (
-                (self._process_troubles(), pause),
-                (self._redis_troubles(), pause),
-                (self._api_troubles(), (0.0, api_phase / 2)),
+                (self._process_troubles(), pause, ()),
+                (self._redis_troubles(), pause, ()),
+                (self._api_troubles(), (0.0, api_phase / 2), [self._order(REFUSAL)]),
             )
         ]
 
@@ -74,10 +78,14 @@ class Disturbances:
         self.done["power failure"] += 1
 
     def _trouble(
-        self, random: Random, troubles: Sequence[Callable[[Random], str]], pause: tuple[float, float]
+        self,
+        random: Random,
+        troubles: Sequence[Callable[[Random], str]],
+        pause: tuple[float, float],
+        once: Sequence[Callable[[Random], str]],
     ) -> None:
         try:
-            for trouble in _shuffled_for_ever(random, troubles):
+            for trouble in _shuffled_for_ever(random, troubles, once):
                 if self._stopped.wait(random.uniform(*pause)):
                     return
                 self.done[trouble(random)] += 1
@@ -156,7 +164,8 @@ class Disturbances:
 
 
 def _shuffled_for_ever(
-    random: Random, troubles: Sequence[Callable[[Random], str]]
+    random: Random, troubles: Sequence[Callable[[Random], str]], once: Sequence[Callable[[Random], str]]
 ) -> Iterator[Callable[[Random], str]]:
+    yield from random.sample([*troubles, *once], len(troubles) + len(once))
     while True:
         yield from random.sample(troubles, len(troubles))

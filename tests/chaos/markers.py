@@ -4,12 +4,12 @@ It knows nothing of the product's own folding. A delivery without a 2xx may or m
 a marker may have several right states: one for each choice of such deliveries.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
 from itertools import chain, combinations
-from typing import Final
+from typing import Any, Final
 
 FAILED: Final = "Failed "
 """How the names of failed deploys begin, whoever sends them."""
@@ -42,14 +42,28 @@ class Said:
     delivery: str
     beat: Beat
     at: datetime
+    since: datetime | None = None
+    """When it says that the story began, where that is not this moment."""
+    words: str = ""
+    """How the description of a marker begins that this ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the API must list of a marker."""
+    """What the API must list of a marker; of the description only how it begins."""
 
+    started_at: str
     ended_at: str | None
     has_failed: bool
+    description: str = ""
+
+    def fits(self, event: Mapping[str, Any]) -> bool:
+        return (
+            event["startedAt"] == self.started_at
+            and event["endedAt"] == self.ended_at
+            and str(event["name"]).startswith(FAILED) is self.has_failed
+            and str(event["description"] or "").startswith(self.description)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,28 +84,25 @@ class Marker:
         return {_state([*certain, *others]) for others in _choices(open_questions)}
 
 
-def state_of(event: dict[str, object]) -> State:
-    """What the API lists, in the model's words."""
-    ended_at = event.get("endedAt")
-    return State(str(ended_at) if ended_at else None, str(event["name"]).startswith(FAILED))
-
-
 def moment(at: datetime) -> str:
     """As the API writes it."""
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z"
 
 
 def _state(told: Iterable[Said]) -> State | None:
-    exists, ended_at, has_failed = False, None, False
+    started_at, ended_at, has_failed, words = None, None, False, ""
     for said in sorted(told, key=lambda said: said.at):
-        exists = exists or said.beat is not Beat.REMARK
+        if said.beat is not Beat.REMARK:
+            started_at = started_at or said.since or said.at
         if said.beat in ENDS and ended_at is None:
-            ended_at, has_failed = said.at, said.beat is Beat.ENDS_BADLY
+            ended_at, has_failed, words = said.at, said.beat is Beat.ENDS_BADLY, said.words
         if said.beat is Beat.FAILED_POINT:
             has_failed = True
         if said.beat is Beat.AGAIN:
-            ended_at, has_failed = None, False
-    return State(moment(ended_at) if ended_at else None, has_failed) if exists else None
+            ended_at, has_failed, words = None, False, ""
+    if started_at is None:
+        return None
+    return State(moment(started_at), moment(ended_at) if ended_at else None, has_failed, words)
 
 
 def _choices(told: list[Said]) -> Iterator[tuple[Said, ...]]:

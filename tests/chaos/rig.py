@@ -11,6 +11,7 @@ import requests
 from redis import Redis
 from rq import Queue
 
+from receiver.pacing import LINE
 from receiver.queues import connect, delivery_queues
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.programs import Program
@@ -28,6 +29,7 @@ SECRETS: Final = MappingProxyType(
 CONFIGURATION: Final = """\
 [delivery]
 deployments = "span"
+settle = {settle}
 
 [jenkins]
 deployments = "point"
@@ -38,14 +40,14 @@ RECEIVER_PROCESSES: Final = 2
 class Rig:
     """Nothing of receiver and workers runs until they are started."""
 
-    def __init__(self, folder: Path, redis: RedisProcess, api: LocalApi, workers: int) -> None:
+    def __init__(self, folder: Path, redis: RedisProcess, api: LocalApi, workers: int, settle: int) -> None:
         self.folder = folder
         self.redis_process = redis
         self.redis: Redis = connect(redis.url)
         self.api = api
         self._spool = folder / "spool.sqlite"
         configuration = folder / "chaos.toml"
-        configuration.write_text(CONFIGURATION)
+        configuration.write_text(CONFIGURATION.format(settle=settle))
         self._environment = {
             **SECRETS,
             "APITRAFFIC_CONFIG": str(configuration),
@@ -123,7 +125,8 @@ class Rig:
         return {"spooled": spooled} if spooled else {}
 
     def hasten(self) -> None:
-        """Let everything that waits for another try be due now."""
+        """Let everything that waits for another try be due now, and a line that is paused run."""
+        self.redis.delete(LINE)
         for queue in delivery_queues(self.redis):
             registry = queue.scheduled_job_registry
             due = dict.fromkeys(registry.get_job_ids(cleanup=False), 1.0)
@@ -146,11 +149,11 @@ class Rig:
 
 
 @contextmanager
-def running_rig(folder: Path, *api_options: str, workers: int = 2) -> Iterator[Rig]:
+def running_rig(folder: Path, *api_options: str, workers: int = 2, settle: int = 30) -> Iterator[Rig]:
     """Redis and the local Events API run; the rest is started by who wants it and ended in any case."""
     folder.mkdir(parents=True, exist_ok=True)
     with redis_process(folder / "redis") as redis, running_local_api(folder, *api_options) as api:
-        rig = Rig(folder, redis, api, workers)
+        rig = Rig(folder, redis, api, workers, settle)
         try:
             yield rig
         finally:

@@ -17,6 +17,9 @@ from tests.chaos.senders import Storyteller
 from tests.chaos.verdict import Verdict, judge, sending_figures
 
 POLL: Final = 0.1
+SETTLE: Final = 30
+HASTY_SETTLE: Final = 4
+"""Seconds; the API's requests take less than this here, as they take less than the other where it is real."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ def run(plan: Plan, folder: Path) -> Verdict:
     stories = list(Storyteller(random, datetime.now(UTC)).stories(plan.deliveries))
     parcels = [parcel for story in stories for parcel in story.parcels]
     verdict = Verdict()
-    with running_rig(folder) as rig:
+    with running_rig(folder, settle=HASTY_SETTLE if plan.is_hasty else SETTLE) as rig:
         rig.start()
         load = Load(parcels, random, plan.seconds, lambda: rig.url)
         disturbances = Disturbances(rig, random, away=plan.away, pause=plan.pause, api_phase=plan.api_phase)

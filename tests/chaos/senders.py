@@ -117,7 +117,9 @@ class Storyteller:
             }
             is_retried = self._random.random() >= SHARE_NEVER_RETRIED
             parcels.append(self._parcel("github", "deployment_status", payload, is_retried=is_retried))
-            told.append(Said(parcels[-1].id, GITHUB_BEATS[state], at))
+            beat = GITHUB_BEATS[state]
+            since = at if beat is Beat.BEGINS else began_at
+            told.append(Said(parcels[-1].id, beat, at, since, DEPLOY_WORDS.get(beat, "")))
         marker = Marker(
             f"github:{REPOSITORY}:deployment:{deployment}",
             tuple(told),
@@ -144,7 +146,10 @@ class Storyteller:
         moment = self._random.random()
         webhook = replace(self._parcel("github", "deployment_status", payload), moment=moment)
         plugin = replace(self._parcel("events", "", event), moment=moment)
-        told = Said(webhook.id, Beat.ENDS_WELL, ended_at), Said(plugin.id, Beat.ENDS_WELL, told_at)
+        told = (
+            Said(webhook.id, Beat.ENDS_WELL, ended_at, began_at, DEPLOY_WORDS[Beat.ENDS_WELL]),
+            Said(plugin.id, Beat.ENDS_WELL, told_at, began_at),
+        )
         key = f"github:{REPOSITORY}:deployment:{deployment}"
         return Story((webhook, plugin), (Marker(key, told, other_keys=(run_key,)),))
 
@@ -172,7 +177,9 @@ class Storyteller:
             else:
                 data |= {"id": incident, "number": number % 10_000, "created_at": _zulu(began_at)}
             parcels.append(self._parcel("pagerduty", event["event_type"], payload))
-            told.append(Said(parcels[-1].id, PAGERDUTY_BEATS[word], at))
+            beat = PAGERDUTY_BEATS[word]
+            outcome = "Resolved by Ada Example after " if beat is Beat.ENDS_WELL else ""
+            told.append(Said(parcels[-1].id, beat, at, began_at, outcome))
         return _story(parcels, f"pagerduty:{incident}", told)
 
     def _gitlab(self) -> Story:
@@ -196,7 +203,8 @@ class Storyteller:
                 "user": {"username": "ada"},
             }
             parcels.append(self._parcel("gitlab", "Deployment Hook", payload))
-            told.append(Said(parcels[-1].id, GITLAB_BEATS[word], at))
+            beat = GITLAB_BEATS[word]
+            told.append(Said(parcels[-1].id, beat, at, words=DEPLOY_WORDS.get(beat, "")))
         return _story(parcels, f"gitlab:{GITLAB_INSTANCE}:deployment:{deployment}", told)
 
     def _jenkins(self) -> Story:
@@ -272,6 +280,7 @@ GITHUB_BEATS: Final = {
     "failure": Beat.ENDS_BADLY,
     "error": Beat.ENDS_BADLY,
 }
+DEPLOY_WORDS: Final = {Beat.ENDS_WELL: "Succeeded", Beat.ENDS_BADLY: "Failed"}
 GITLAB_BEATS: Final = {"running": Beat.BEGINS, "success": Beat.ENDS_WELL, "failed": Beat.ENDS_BADLY}
 PAGERDUTY_BEATS: Final = {
     "triggered": Beat.BEGINS,

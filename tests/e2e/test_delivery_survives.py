@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
+from receiver.quarantine import Quarantine
 from receiver.queues import delivery_queue
 from tests.support.github import deployment_status, post
 from tests.support.stack import Stack
@@ -242,6 +243,20 @@ def test_a_redis_that_takes_no_writes_is_as_good_as_none(stack: Stack, trouble: 
     stack.worker.start()
     wait_until(lambda: "spool drained" in stack.receiver.log(), "the spool to drain")
     assert_listed_once(stack, keys)
+
+
+def test_what_means_nothing_to_us_is_kept_too_while_redis_is_away(stack: Stack) -> None:
+    stack.receiver.start()
+    stack.redis_process.stop()
+    body = b'{"deployment_status": "\xff'
+    answers = [post(stack.url, body, delivery="unreadable") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert answers[0].json()["status"] == "quarantined"
+    stack.redis_process.start()
+    wait_until(lambda: list(Quarantine(stack.redis)), "it to be in quarantine")
+    (kept,) = Quarantine(stack.redis)
+    assert (kept.name, kept.delivery.body) == ("github:unreadable", body)
+    assert not any("signature" in header for header in kept.delivery.headers)
 
 
 def test_with_neither_redis_nor_spool_nothing_is_accepted_and_that_is_said(stack: Stack) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from receiver.cli import COMMANDS
+from receiver.cli import COMMANDS, reference
 from receiver.environment import CONFIG_VARIABLE, SECRET_VARIABLES, VARIABLES
 from receiver.mcp_server.http import PATH
 from receiver.mcp_server.tools import TOOLS
@@ -23,6 +23,17 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_the_table_of_events_is_that_of_the_code() -> None:
     assert (ROOT / "docs/events.md").read_text(encoding="utf-8") == document(), "run `make docs`"
+
+
+def test_the_help_of_the_commands_is_that_of_the_code() -> None:
+    written = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
+    assert written == reference.document(), "read what changed for users, then run `make docs`"
+
+
+def test_every_command_has_its_help() -> None:
+    written = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
+    for command in COMMANDS:
+        assert f"## apitraffic-events {command}\n" in written
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from receiver.api_records import EventUpdate
 from receiver.events import Change, Effect, Event
-from receiver.folding import difference, fold, in_order
+from receiver.folding import LISTED, difference, fold, in_order
 from tests.support.changes import at, change, event
 from tests.support.properties import reproducible, thorough
 
@@ -52,6 +52,30 @@ class TestExamples:
         assert (span.started_at, span.ended_at) == (at(0), at(5))
         assert (span.name, span.description) == ("Failed deploy v2", "Failed")
         assert span.metadata == {"status": "failure", "run_id": "7"}
+
+    def test_a_point_among_the_changes_of_a_span_is_its_end(self) -> None:
+        """The webhook draws points, the step in the pipeline a span."""
+        point = change("point", 5, name="Deploy v2 of the webhook", started_at=at(5), metadata={"url": "u"})
+        only_opened = folded(OPENED, point)
+        assert (only_opened.started_at, only_opened.ended_at) == (at(0), at(5))
+        assert only_opened.name == "Deploy v2 of the webhook"
+        early = change("close", 4, name="Failed deploy v2", started_at=at(0), ended_at=at(4))
+        for whole in (folded(OPENED, early, point), folded(early, point)):
+            assert (whole.started_at, whole.ended_at) == (at(0), at(4))
+            assert whole.name == "Failed deploy v2"
+            assert whole.metadata["url"] == "u"
+
+    def test_a_point_told_before_the_end_of_its_span_ends_it(self) -> None:
+        point = change("point", 4, name="Deploy v2 of the webhook", started_at=at(4))
+        for whole in (folded(OPENED, point, CLOSED), folded(point, change("close", 5, started_at=at(0)))):
+            assert whole.ended_at == at(4)
+            assert whole.started_at is not None
+            assert whole.started_at <= at(0)
+
+    def test_what_the_api_lists_without_an_end_may_be_a_point(self) -> None:
+        point = change("point", 3, started_at=at(3), source="github")
+        listed = change("open", 3, started_at=at(3), source=LISTED)
+        assert folded(listed, point).ended_at is None
 
     def test_a_close_alone_is_complete(self) -> None:
         assert folded(CLOSED) == CLOSED.event
@@ -275,6 +299,10 @@ def test_no_metadata_is_forgotten(known: list[Change]) -> None:
         assert set(found.metadata) == {name for one in known for name in one.event.metadata}
 
 
+def is_span(known: list[Change]) -> bool:
+    return any(one.effect in {Effect.OPEN, Effect.CLOSE} for one in known)
+
+
 @reproducible
 @given(change_sets(), change_sets())
 def test_what_is_later_never_undoes_an_end_unless_it_reopens(
@@ -293,6 +321,9 @@ def test_what_is_later_never_undoes_an_end_unless_it_reopens(
         for one in later
         if one.effect is not Effect.REOPEN
     ]
+    if not is_span(known) and is_span(after):
+        # That a point was the end of a span is news.
+        return
     found = fold([*known, *after])
     assert found is not None
     assert (found.started_at, found.ended_at, found.name) == (ended.started_at, ended.ended_at, ended.name)

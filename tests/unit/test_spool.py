@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from receiver.enqueueing import StorageUnavailable
+from receiver.events import Delivery
+from receiver.quarantine import Quarantined
 from receiver.spool import Spool
-from tests.support.changes import change
+from tests.support.changes import at, change
 
 
 @pytest.fixture
@@ -22,10 +24,10 @@ def test_what_is_put_in_comes_out_in_order(spool: Spool) -> None:
     for one in deliveries:
         assert spool.put(one) is True
     assert spool.count() == 5
-    assert [spooled.changes for spooled in spool.oldest(3)] == deliveries[:3]
+    assert [spooled.content for spooled in spool.oldest(3)] == deliveries[:3]
     for spooled in spool.oldest(3):
         spool.remove(spooled.number)
-    assert [spooled.changes for spooled in spool.oldest(9)] == deliveries[3:]
+    assert [spooled.content for spooled in spool.oldest(9)] == deliveries[3:]
 
 
 def test_a_delivery_is_kept_once(spool: Spool) -> None:
@@ -39,7 +41,19 @@ def test_all_changes_of_a_delivery_stay_together(spool: Spool) -> None:
     both = (change("open", delivery="d-1"), change("close", 5, delivery="d-1"))
     spool.put(both)
     (spooled,) = spool.oldest(9)
-    assert spooled.changes == both
+    assert spooled.content == both
+
+
+def test_a_delivery_that_means_nothing_to_us_is_kept_as_it_came(spool: Spool) -> None:
+    body = bytes(range(256))
+    headers = {"x-github-event": "release", "x-hub-signature-256": "sha256=1"}
+    came = Delivery(source="github", id="d-1", event="release", headers=headers, body=body, received_at=at(0))
+    assert spool.put(Quarantined.of(came, "the body is not JSON")) is True
+    assert spool.put(Quarantined.of(came, "the body is not JSON")) is False
+    (spooled,) = spool.oldest(9)
+    assert isinstance(spooled.content, Quarantined)
+    assert spooled.content.reason == "the body is not JSON"
+    assert spooled.content.delivery == came.model_copy(update={"headers": {"x-github-event": "release"}})
 
 
 def test_an_unused_spool_makes_no_file(spool: Spool) -> None:

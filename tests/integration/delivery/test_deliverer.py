@@ -6,20 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import responses
 from redis import Redis
 
-from receiver.api_errors import Rejected, ServerFailed, Unauthorised, Unreachable
+from receiver.api_errors import EventsApiError, Rejected, ServerFailed, Unauthorised, Unreachable
 from receiver.client import EventsClient
-from receiver.delivery import Delivered, Deliverer
+from receiver.delivery import Delivered, Deliverer, Unsettled
 from receiver.events import Change, DeliveryReference, Effect, Event, EventType
 from receiver.markers import LOCK_PREFIX, MarkerBusy, MarkerStore
-from receiver.pacing import Pacing
+from receiver.pacing import LINE, Pacing
 from receiver.queues import connect
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.redis import running_redis
+from tests.support.waiting import wait_until
 
 START = datetime(2026, 1, 10, 10, 0, tzinfo=UTC)
 KEY = "github:acme/shop:deployment:4242"
+SETTLE = timedelta(seconds=30)
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +50,29 @@ def client(api: LocalApi, redis: Redis) -> Iterator[EventsClient]:
     api.set_faults([])
 
 
+class Clock:
+    """The worker's; goes on when told to."""
+
+    def __init__(self) -> None:
+        self.now = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_by(self, passed: timedelta) -> None:
+        self.now += passed
+
+
 @pytest.fixture
-def deliverer(client: EventsClient, redis: Redis) -> Deliverer:
-    return Deliverer(client, MarkerStore(redis, "the worker under test"), Pacing(redis))
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def deliverer(client: EventsClient, redis: Redis, clock: Clock) -> Deliverer:
+    return Deliverer(
+        client, MarkerStore(redis, "the worker under test"), Pacing(redis), settle=SETTLE, clock=clock
+    )
 
 
 def change(effect: Effect, minute: int = 0, delivery: str | None = None, **fields: Any) -> Change:
@@ -149,13 +172,89 @@ def test_what_was_lost_and_then_closed_is_one_event(
 
 
 def test_an_attempt_that_never_arrived_is_made_again(
-    deliverer: Deliverer, client: EventsClient, api: LocalApi
+    deliverer: Deliverer, client: EventsClient, api: LocalApi, clock: Clock
 ) -> None:
     api.set_faults(["POST:refusex1"])
     with pytest.raises(Unreachable):
         deliverer.deliver(change(Effect.POINT))
+    with pytest.raises(Unsettled) as unsettled:
+        deliverer.deliver(change(Effect.POINT))
+    clock.pass_by(timedelta(seconds=unsettled.value.wait))
     assert deliverer.deliver(change(Effect.POINT)) is Delivered.CREATED
     assert len(list(client.iter_events())) == 1
+
+
+def test_an_attempt_that_is_carried_out_late_makes_the_only_event(
+    deliverer: Deliverer, client: EventsClient, api: LocalApi, redis: Redis, clock: Clock
+) -> None:
+    """The worker gives up waiting, looks and finds nothing; then the API carries the request out."""
+    api.set_faults(["POST:latency=2x1"])
+    impatient = EventsClient(api_url=api.url, account_sid=api.account_sid, token=api.token, read_timeout=0.2)
+    other = Deliverer(
+        impatient, MarkerStore(redis, "another worker"), Pacing(redis), settle=SETTLE, clock=clock
+    )
+    with impatient, pytest.raises(Unreachable):
+        other.deliver(change(Effect.POINT))
+    with pytest.raises(Unsettled):
+        deliverer.deliver(change(Effect.POINT))
+    assert not list(client.iter_events())
+    wait_until(lambda: list(client.iter_events()), "the late request is carried out")
+    clock.pass_by(SETTLE)
+    assert deliverer.deliver(change(Effect.POINT)) is Delivered.FOUND
+    assert len(list(client.iter_events())) == 1
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_what_the_api_answered_is_over(
+    deliverer: Deliverer, client: EventsClient, api: LocalApi, status: int
+) -> None:
+    api.set_faults([f"POST:status={status}x1"])
+    with pytest.raises(ServerFailed):
+        deliverer.deliver(change(Effect.POINT))
+    assert deliverer.deliver(change(Effect.POINT)) is Delivered.CREATED
+
+
+@pytest.mark.parametrize("status", [408, 502, 504])
+def test_what_a_gateway_answered_may_not_be(deliverer: Deliverer, api: LocalApi, status: int) -> None:
+    api.set_faults([f"POST:status={status}x1"])
+    with pytest.raises(ServerFailed):
+        deliverer.deliver(change(Effect.POINT))
+    with pytest.raises(Unsettled):
+        deliverer.deliver(change(Effect.POINT))
+
+
+def test_an_update_that_comes_late_undoes_no_newer_one(
+    deliverer: Deliverer, client: EventsClient, api: LocalApi, clock: Clock
+) -> None:
+    deliverer.deliver(change(Effect.OPEN, 0))
+    api.set_faults(["PATCH:status=504x1"])
+    with pytest.raises(ServerFailed):
+        deliverer.deliver(change(Effect.CLOSE, 5))
+    with pytest.raises(Unsettled):
+        deliverer.deliver(change(Effect.REOPEN, 7))
+    clock.pass_by(SETTLE)
+    assert deliverer.deliver(change(Effect.REOPEN, 7)) is Delivered.UPDATED
+    (event,) = client.iter_events()
+    assert event.ended_at is None
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 302])
+def test_what_a_person_must_mend_stops_the_line(redis: Redis, status: int) -> None:
+    """302 is what a wrong address gets: the local API cannot redirect, so this answer is made up."""
+    redis.flushdb()
+    client = EventsClient(api_url="https://wrong.example/v1", account_sid="acc_1", token="some-token")
+    deliverer = Deliverer(client, MarkerStore(redis, "worker"), Pacing(redis), settle=SETTLE)
+    with responses.RequestsMock() as mock:
+        address = "https://wrong.example/v1/accounts/acc_1/events"
+        mock.post(address, status=status, headers={"Location": "https://elsewhere.example/"})
+        with pytest.raises(EventsApiError):
+            deliverer.deliver(change(Effect.POINT))
+        assert redis.exists(LINE)
+        mock.replace("POST", address, status=422, json={"error": {"code": "VALIDATION_ERROR"}})
+        redis.delete(LINE)
+        with pytest.raises(Rejected):
+            deliverer.deliver(change(Effect.POINT))
+        assert not redis.exists(LINE)
 
 
 def test_a_refused_attempt_needs_no_look_up(deliverer: Deliverer, api: LocalApi) -> None:
@@ -236,13 +335,14 @@ def test_only_the_dead_workers_lock_is_broken(redis: Redis) -> None:
 
 
 def test_after_an_update_with_no_answer_the_next_one_sends_everything(
-    deliverer: Deliverer, client: EventsClient, api: LocalApi
+    deliverer: Deliverer, client: EventsClient, api: LocalApi, clock: Clock
 ) -> None:
     """The end was committed and its answer lost; then it is reopened, which is what was known to be shown."""
     deliverer.deliver(change(Effect.OPEN, 0))
     api.set_faults(["PATCH:dropx1"])
     with pytest.raises(Unreachable):
         deliverer.deliver(change(Effect.CLOSE, 5))
+    clock.pass_by(SETTLE)
     deliverer.deliver(change(Effect.REOPEN, 7))
     (event,) = client.iter_events()
     assert event.ended_at is None

@@ -1,6 +1,7 @@
 """Several names of one marker, several reporters of one deploy: one event."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import permutations
 
 import pytest
@@ -42,7 +43,7 @@ def client(api: LocalApi, redis: Redis) -> Iterator[EventsClient]:
 
 @pytest.fixture
 def deliverer(client: EventsClient, redis: Redis) -> Deliverer:
-    return Deliverer(client, MarkerStore(redis, "worker"), Pacing(redis))
+    return Deliverer(client, MarkerStore(redis, "worker"), Pacing(redis), settle=timedelta(seconds=30))
 
 
 def clear(client: EventsClient, redis: Redis) -> None:
@@ -94,6 +95,24 @@ def test_what_the_plugin_told_the_api_itself_is_enriched_and_not_doubled(
     (event,) = client.iter_events()
     assert event.sid == created.sid
     assert event.metadata["build"] == "7"
+    assert event.metadata["webhook"] == "seen"
+
+
+def test_the_end_that_the_plugin_told_the_api_itself_is_left(
+    deliverer: Deliverer, client: EventsClient
+) -> None:
+    span = Event(
+        type=EventType.DEPLOYMENT,
+        name="Deploy",
+        metadata={"marker_key": RUN},
+        started_at=at(0),
+        ended_at=at(4),
+    )
+    created = client.create_event(span)
+    deliverer.deliver(WEBHOOK)
+    (event,) = client.iter_events()
+    assert event.sid == created.sid
+    assert (event.name, event.started_at, event.ended_at) == ("Deploy", at(0), at(4))
     assert event.metadata["webhook"] == "seen"
 
 

@@ -1,7 +1,7 @@
 """An incident's deliveries become one event in the API, in whatever order they come, with a real Redis."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from pathlib import Path
 
@@ -51,7 +51,8 @@ def client(api: LocalApi, redis: Redis) -> Iterator[EventsClient]:
 
 @pytest.fixture
 def deliverer(client: EventsClient, redis: Redis) -> Deliverer:
-    return Deliverer(client, MarkerStore(redis, "the worker under test"), Pacing(redis))
+    markers = MarkerStore(redis, "the worker under test")
+    return Deliverer(client, markers, Pacing(redis), settle=timedelta(seconds=30))
 
 
 def _forget_everything(client: EventsClient, redis: Redis) -> None:

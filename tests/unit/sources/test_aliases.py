@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from receiver.ci import detect
+from receiver.events import EventType
 from receiver.sources.base import translate
 from receiver.sources.github import GITHUB
 from receiver.sources.gitlab import GITLAB
@@ -44,3 +46,27 @@ def test_gitlab_names_the_job_on_its_instance() -> None:
     (change,) = translate(GITLAB, delivery, GITLAB.options(deployments="point")).changes
     assert change.key == "gitlab:gitlab.example.test:deployment:15"
     assert change.aliases == ("gitlab:gitlab.example.test:job:796",)
+
+
+@pytest.mark.parametrize(
+    ("environ", "alias"),
+    [
+        (
+            {
+                "GITHUB_ACTIONS": "true",
+                "GITHUB_REPOSITORY": "acme/shop",
+                "GITHUB_RUN_ID": "77",
+                "GITHUB_RUN_ATTEMPT": "1",
+            },
+            "github:acme/shop:run:77:1:production",
+        ),
+        (
+            {"GITLAB_CI": "true", "CI_SERVER_HOST": "gitlab.example.test", "CI_JOB_ID": "796"},
+            "gitlab:gitlab.example.test:job:796",
+        ),
+    ],
+)
+def test_a_job_calls_its_own_deploy_the_same(environ: dict[str, str], alias: str) -> None:
+    job = detect(environ)
+    assert job is not None
+    assert job.marker_key(EventType.DEPLOYMENT, "production") == (alias, True)

@@ -1,0 +1,76 @@
+"""How commands that look after events and the queue end: 2 for usage, 3 where something is not configured,
+4 where the API refuses, 5 where it, or Redis, cannot be reached (docs/cli.md).
+
+What they say begins with the words that the CI plugins use (docs/ci-plugins.md).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import IO, Any, Final
+
+import click
+
+from receiver.api_errors import EventsApiError, NotFound, Rejected, Unauthorised
+from receiver.environment import ConfigurationError
+from receiver.events import one_line
+from receiver.scopes import UnknownPlace
+from receiver.tries import OutOfTime
+
+LONGEST_PROBLEM: Final = 1_000
+ADVICE: Final[dict[int | None, str]] = {
+    HTTPStatus.UNAUTHORIZED: "check APITRAFFIC_API_TOKEN: it may have expired or been switched off",
+    HTTPStatus.FORBIDDEN: "check APITRAFFIC_ACCOUNT_SID, and what the token is allowed to do",
+    HTTPStatus.NOT_FOUND: "check the SID, APITRAFFIC_ACCOUNT_SID and APITRAFFIC_API_URL",
+}
+
+
+class Problem(click.ClickException):
+    """What went wrong, on one line that says so itself."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message, LONGEST_PROBLEM))
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(self.format_message(), file=file, err=file is None)
+
+
+class WrongPlace(Problem):
+    """A bucket or environment that the account does not have, or not any more."""
+
+    exit_code = click.UsageError.exit_code
+
+
+class NotConfigured(Problem):
+    exit_code = 3
+
+
+class Refused(Problem):
+    exit_code = 4
+
+
+class Unreachable(Problem):
+    exit_code = 5
+
+
+@contextmanager
+def api_problems(what: str = "request") -> Iterator[None]:
+    """Raises a `Problem` where the API cannot be asked or says no to `what` was sent to it."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise NotConfigured(f"ApiTraffic is not configured: {error}") from error
+    except UnknownPlace as error:
+        raise WrongPlace(f"ApiTraffic: {error}") from error
+    except (Rejected, Unauthorised) as error:
+        raise Refused(f"ApiTraffic refused the {what}: {_words(error)}") from error
+    except (OutOfTime, EventsApiError) as error:
+        raise Unreachable(f"ApiTraffic could not be reached: {error}") from error
+
+
+def _words(error: EventsApiError) -> str:
+    said = f"{error.status or ''} {error}".strip().rstrip(".")
+    advice = ADVICE.get(
+        HTTPStatus.NOT_FOUND if isinstance(error, NotFound) else HTTPStatus(error.status or 400)
+    )
+    return f"{said}; {advice}" if advice else said

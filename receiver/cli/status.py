@@ -1,0 +1,235 @@
+"""`apitraffic-events status`"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import click
+from redis import Redis
+from rich.console import Console
+from rich.text import Text
+
+from receiver.cli.exits import NotConfigured, Unreachable
+from receiver.cli.watching import console, every_option, redraw, repeat
+from receiver.config import Settings, load_settings
+from receiver.enqueueing import StorageUnavailable
+from receiver.environment import ConfigurationError
+from receiver.queues import connect
+from receiver.sources.names import duration
+from receiver.spool import Spool
+from receiver.status import BudgetState, QueueStatus, WorkerState, read_status
+from receiver.timestamps import format_timestamp, now
+
+WIDEST_LABEL: Final = len("Dead letters")
+WAITED_LONG: Final = timedelta(minutes=5)
+"""After which a change that waits is something to look at."""
+LATE_SIGN_OF_LIFE: Final = timedelta(seconds=45)
+"""A worker gives one every 15 s or so when it is idle."""
+
+
+@click.command("status")
+@click.option("--watch", is_flag=True, help="Go on until Ctrl-C.")
+@every_option
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object; with --watch one a line.")
+def command(*, watch: bool, every: float, as_json: bool) -> None:
+    """What waits to be delivered, since when, and who works on it.
+
+    Reads Redis and this host's spool; asks nothing of the API. Exit codes: 0, 3 not configured, 5 Redis
+    could not be reached; the spool is shown all the same.
+    """
+    out = console()
+    with _opened() as (settings, redis):
+
+        def show() -> None:
+            snapshot = Snapshot.take(settings, redis)
+            if as_json:
+                click.echo(json.dumps(snapshot.as_json()))
+            else:
+                out.print(snapshot.as_text(), soft_wrap=True)
+            snapshot.require_redis()
+
+        if not watch:
+            show()
+        elif out.is_terminal and not as_json:
+            redraw(out, every, lambda: Snapshot.take(settings, redis).as_text())
+        else:
+            repeat(every, show, Console(stderr=True, highlight=False))
+
+
+@contextmanager
+def _opened() -> Iterator[tuple[Settings, Redis]]:
+    try:
+        settings = load_settings()
+        redis = connect(settings.redis_url)
+    except ConfigurationError as error:
+        raise NotConfigured(f"The queue is not configured: {error}") from error
+    try:
+        yield settings, redis
+    finally:
+        redis.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What was found at one moment; `problem` says why Redis told nothing, or the spool."""
+
+    taken_at: datetime
+    queue: QueueStatus | None
+    redis_problem: str | None
+    spool: Spool | None
+    spooled: int | None
+    spool_problem: str | None
+
+    @classmethod
+    def take(cls, settings: Settings, redis: Redis) -> "Snapshot":
+        queue, redis_problem = None, None
+        try:
+            queue = read_status(redis)
+        except StorageUnavailable as error:
+            redis_problem = str(error).removeprefix("Redis: ").rstrip(".")
+        spool = Spool(settings.spool) if settings.spool else None
+        spooled, spool_problem = None, None
+        try:
+            spooled = spool.count() if spool else None
+        except StorageUnavailable as error:
+            spool_problem = str(error)
+        return cls(now(), queue, redis_problem, spool, spooled, spool_problem)
+
+    def require_redis(self) -> None:
+        if self.redis_problem is not None:
+            raise Unreachable(
+                f"Redis could not be reached: {self.redis_problem}; is REDIS_URL right, and does it run?"
+            )
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that docs/cli.md documents."""
+        queue = self.queue
+        return {
+            "at": format_timestamp(self.taken_at),
+            "redis": {"reachable": queue is not None, "problem": self.redis_problem},
+            "spool": {
+                "path": str(self.spool.path) if self.spool else None,
+                "deliveries": self.spooled,
+                "problem": self.spool_problem,
+            },
+            **(_queue_as_json(queue, self.taken_at) if queue else dict.fromkeys(QUEUE_FIELDS)),
+        }
+
+    def as_text(self) -> Text:
+        lines = [*(_queue_lines(self.queue, self.taken_at) if self.queue else ()), self._spool_line()]
+        if self.redis_problem:
+            lines.insert(0, _line("Redis", "away: of the queues nothing is known", "red"))
+        return Text("\n").join(lines)
+
+    def _spool_line(self) -> Text:
+        if self.spool is None:
+            return _line("Spool", "off")
+        if self.spooled is None:
+            return _line("Spool", self.spool_problem or "", "red")
+        return _line("Spool", f"{self.spooled} in {self.spool.path}", "yellow" if self.spooled else "")
+
+
+QUEUE_FIELDS: Final = (
+    *("queues", "oldest_at", "oldest_age_s", "delivered_last_hour", "paused", "budget"),
+    *("dead_letters", "quarantined", "workers"),
+)
+
+
+def _queue_as_json(status: QueueStatus, at: datetime) -> dict[str, Any]:
+    oldest, pause, budget = status.oldest_at, status.pause, status.budget
+    values = (
+        [
+            {
+                "name": queue.name,
+                "waiting": queue.waiting,
+                "in_work": queue.in_work,
+                "to_retry": queue.to_retry,
+                "oldest_at": _time(queue.oldest_at),
+            }
+            for queue in status.queues
+        ],
+        _time(oldest),
+        round(max(0.0, (at - oldest).total_seconds()), 3) if oldest else None,
+        status.delivered_last_hour,
+        {"until": _time(pause.until), "reason": pause.reason} if pause else None,
+        {
+            "limit": budget.limit,
+            "remaining": budget.remaining,
+            "reset_at": _time(budget.reset_at),
+            "blocked_until": _time(budget.blocked_until),
+        }
+        if budget
+        else None,
+        status.dead_letters,
+        status.quarantined,
+        [
+            {
+                "name": worker.name,
+                "state": worker.state,
+                "seen_at": _time(worker.seen_at),
+                "delivered": worker.delivered,
+            }
+            for worker in status.workers
+        ],
+    )
+    return dict(zip(QUEUE_FIELDS, values, strict=True))
+
+
+def _queue_lines(status: QueueStatus, at: datetime) -> Iterator[Text]:
+    for number, queue in enumerate(status.queues):
+        counts = f"{queue.waiting} waiting, {queue.in_work} in work, {queue.to_retry} to be tried again"
+        yield _line("" if number else "Queues", f"{queue.name:<10}  {counts}")
+    oldest = status.oldest_at
+    waits = at - oldest if oldest else timedelta()
+    yield _line("Oldest", f"accepted {duration(waits)} ago" if oldest else "-", _if(waits > WAITED_LONG))
+    rate = status.delivered_last_hour
+    yield _line("Delivered", f"{rate:,} in the last hour, {rate / 60:.1f} a minute")
+    if status.pause:
+        yield _line("Paused", f"until {_when(status.pause.until, at)}: {status.pause.reason}", "red")
+    yield _line("Budget", *_budget_words(status.budget, at))
+    yield _line("Dead letters", f"{status.dead_letters:,}", _if(status.dead_letters > 0))
+    yield _line("Quarantine", f"{status.quarantined:,}", _if(status.quarantined > 0))
+    if not status.workers:
+        yield _line("Workers", "none; start one: apitraffic-events worker", "red")
+    for number, worker in enumerate(status.workers):
+        yield _line("" if number else "Workers", *_worker_words(worker, at))
+
+
+def _budget_words(budget: BudgetState | None, at: datetime) -> tuple[str, str]:
+    if budget is None:
+        return "not known before the first answer of the API", ""
+    if budget.blocked_until:
+        return f"used up until {_when(budget.blocked_until, at)}", "red"
+    if budget.limit is None or budget.remaining is None or budget.reset_at is None:
+        return "not known", ""
+    if budget.reset_at <= at:
+        return f"all {budget.limit:,} requests left again", ""
+    left = f"{budget.remaining:,} of {budget.limit:,} requests left"
+    return f"{left} until {_when(budget.reset_at, at)}", _if(budget.remaining * 10 <= budget.limit)
+
+
+def _worker_words(worker: WorkerState, at: datetime) -> tuple[str, str]:
+    silent = at - worker.seen_at if worker.seen_at else timedelta.max
+    seen = f"seen {duration(silent)} ago" if worker.seen_at else "not seen"
+    return f"{worker.name}  {worker.state}, {seen}, {worker.delivered:,} done", _if(
+        silent > LATE_SIGN_OF_LIFE
+    )
+
+
+def _line(label: str, value: str, style: str = "") -> Text:
+    return Text.assemble((f"{label:<{WIDEST_LABEL}}  ", "bold"), (value, style))
+
+
+def _if(is_notable: bool) -> str:
+    return "yellow" if is_notable else ""
+
+
+def _when(moment: datetime, at: datetime) -> str:
+    return f"{format_timestamp(moment)}, in {duration(moment - at)}"
+
+
+def _time(moment: datetime | None) -> str | None:
+    return format_timestamp(moment) if moment else None

@@ -1,0 +1,56 @@
+"""`--watch`: the same again until Ctrl-C."""
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console, RenderableType
+from rich.live import Live
+
+from receiver.cli.exits import Unreachable
+from receiver.timestamps import format_timestamp, now
+
+WIDTH_WHEN_PIPED = 1_000
+"""Lines that no terminal shows are not broken; `grep` and `cut` want them whole."""
+
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+
+def every_option(function: CommandT) -> CommandT:
+    return click.option(
+        "--every",
+        type=click.FloatRange(min=0.1),
+        default=10.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="How often --watch looks.",
+    )(function)
+
+
+def console() -> Console:
+    """Standard output: colours and the terminal's width on a terminal, neither in a pipe."""
+    out = Console(highlight=False)
+    if not out.is_terminal:
+        out.width = WIDTH_WHEN_PIPED
+    return out
+
+
+def redraw(out: Console, every: float, render: Callable[[], RenderableType]) -> None:
+    """Show what `render` gives and, in its place, what it gives after each so many seconds."""
+    with Live(console=out, auto_refresh=False, vertical_overflow="crop") as live:
+        repeat(every, lambda: live.update(render(), refresh=True), live.console)
+
+
+def repeat(every: float, act: Callable[[], None], errors: Console) -> None:
+    """Act, and again after each so many seconds; what cannot be reached may come back."""
+    try:
+        while True:
+            try:
+                act()
+            except Unreachable as problem:
+                errors.print(f"{format_timestamp(now())}  {problem.message}", markup=False)
+            time.sleep(every)
+    except KeyboardInterrupt:
+        return

@@ -1,0 +1,209 @@
+"""What README.md says to type is typed here, against all parts of the product.
+
+What cannot be typed as it stands is adapted: ports are free ones, `evt_…` is an event that there is,
+`show|replay` are two commands, and what runs until Ctrl-C is stopped once it is up. Only our own commands are
+run.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import requests
+
+from receiver.environment import SECRET_VARIABLES, VARIABLES
+from receiver.events import Delivery
+from receiver.quarantine import Quarantine
+from receiver.timestamps import now
+from tests.support.github import deployment_status
+from tests.support.programs import Program
+from tests.support.stack import Stack, running_stack
+
+ROOT: Final = Path(__file__).parents[2]
+README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
+OURS: Final = re.compile(r"([A-Z_]+=\S+ +)*(\.venv/bin/)?(?P<program>apitraffic-events|make|pip|export)\b")
+CHOICE: Final = re.compile(r"\b\w+(?:\|\w+)+\b")
+SERVICES: Final = {
+    "serve": ("--host 127.0.0.1 --port 0", r"receiver listens url=(?P<url>\S+)"),
+    "worker": ("", r"worker started"),
+    "api": ("--port 0", r"Events API at (?P<url>\S+)"),
+}
+"""Command that runs until it is stopped -> what is added to it, and what it says when it is up."""
+IN_CI: Final = {
+    "GITHUB_ACTIONS": "true",
+    "GITHUB_REPOSITORY": "acme/shop",
+    "GITHUB_RUN_ID": "27",
+    "GITHUB_REF": "refs/tags/v2.3.1",
+}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> Iterator[str]:
+    """Every line after a `$`, with each of the choices that it gives, without the comment behind it."""
+    for block in blocks("console"):
+        for line in re.findall(r"^\$ (.*)$", block, re.MULTILINE):
+            command = re.split(r"\s+#\s", line)[0].strip()
+            choice = CHOICE.search(command)
+            for word in choice[0].split("|") if choice else [""]:
+                yield CHOICE.sub(word, command)
+
+
+class GitHub(BaseHTTPRequestHandler):
+    """A GitHub with one webhook that failed to deliver nothing."""
+
+    def do_GET(self) -> None:
+        hook = {"id": 7, "active": True, "config": {"url": "https://events.example.test/webhooks/github"}}
+        body = json.dumps([] if "/deliveries" in self.path else [hook]).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@dataclass
+class Reader:
+    """Who follows the README, on a machine where everything runs."""
+
+    stack: Stack
+    folder: Path
+    environment: dict[str, str]
+    quarantined: list[str] = field(default_factory=list)
+
+    def types(self, command: str) -> str:
+        """What it prints; raises AssertionError where it fails."""
+        result = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", self.adapted(command)],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert result.returncode == 0, f"{command}\n{result.stdout}{result.stderr}"
+        assert "Traceback" not in result.stderr
+        return result.stdout
+
+    def starts(self, command: str, service: str) -> None:
+        """See it come up, and end in good order."""
+        added, ready = SERVICES[service]
+        words = self.adapted(command).split()
+        variables = dict(word.split("=", 1) for word in words if re.match(r"[A-Z_]+=", word))
+        arguments = words[words.index("apitraffic-events") + 1 :]
+        log, environment = self.folder / f"readme-{service}.log", self.environment | variables
+        program = Program(log, environment, *arguments, *added.split(), ready=ready)
+        try:
+            program.start()
+            assert program.announced is not None
+            if url := program.announced.groupdict().get("url"):
+                assert requests.get(url, timeout=20).status_code < HTTPStatus.INTERNAL_SERVER_ERROR
+        finally:
+            program.stop()
+
+    def adapted(self, command: str) -> str:
+        command = command.replace(".venv/bin/", "")
+        if " send " in command:
+            command += f" --url {self.stack.url}"
+        command = command.replace("https://hooks.example.com", self.stack.url)
+        if "evt_…" in command:
+            event = {"type": "incident", "name": "Checkout is slow"}
+            command = command.replace(
+                "evt_…", self.stack.api.call("POST", "/events", json=event).json()["sid"]
+            )
+        if re.search(r"quarantine (show|replay|discard)$", command):
+            command += f" {self.quarantined.pop()}"
+        return command
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    folder = tmp_path_factory.mktemp("readme")
+    github = HTTPServer(("127.0.0.1", 0), GitHub)
+    threading.Thread(target=github.serve_forever, daemon=True).start()
+    with running_stack(folder) as stack:
+        stack.receiver.start()
+        stack.worker.start()
+        environment = {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "HOME": str(folder),
+            "PYTHONUNBUFFERED": "1",
+            "GITHUB_API_URL": f"http://127.0.0.1:{github.server_port}",
+            "GITHUB_TOKEN": "ghp_token",
+            **IN_CI,
+            **stack.environment,
+        }
+        reader = Reader(stack, folder, environment)
+        for number in range(3):
+            delivery = Delivery(
+                source="github",
+                id=f"kept-{number}",
+                event="deployment_status",
+                headers={"x-github-event": "deployment_status", "content-type": "application/json"},
+                body=deployment_status(number + 1),
+                received_at=now(),
+            )
+            Quarantine(stack.redis).keep(delivery, "was not understood")
+            reader.quarantined.append(f"github:{delivery.id}")
+        yield reader
+    github.shutdown()
+    github.server_close()
+
+
+@pytest.mark.parametrize("command", dict.fromkeys(commands()))
+def test_a_command(reader: Reader, command: str) -> None:
+    ours = OURS.match(command)
+    if ours is None:
+        pytest.skip("no command of ours")
+    service = re.search(r"apitraffic-events (\w+)", command)
+    if ours["program"] == "export":
+        known = {variable.name for variable in (*VARIABLES, *SECRET_VARIABLES)}
+        told = reader.types(f"unset {' '.join(known)}; {command}; env").splitlines()
+        assert {line.partition("=")[0] for line in told} & known == set(re.findall(r"([A-Z_]+)=", command))
+    elif ours["program"] == "pip":
+        quick = "--dry-run --no-deps --no-build-isolation --quiet --disable-pip-version-check"
+        reader.types(f"python -m {command} {quick}")
+    elif ours["program"] == "make":
+        for line in reader.types(f"make --dry-run {command.removeprefix('make ')}").splitlines():
+            if "apitraffic-events" in line:
+                reader.types(f"{line} --data-dir {reader.folder / 'data'}")
+    elif service and service[1] in SERVICES:
+        reader.starts(command, service[1])
+    else:
+        reader.types(command)
+
+
+@pytest.mark.parametrize("program", blocks("python"))
+def test_a_python_program(reader: Reader, program: str) -> None:
+    api = reader.stack.api
+    for placeholder, value in {
+        "https://api.apitraffic.io/v1": api.url,
+        "acc_…": api.account_sid,
+        'token="…"': f'token="{api.token}"',
+    }.items():
+        assert placeholder in program
+        program = program.replace(placeholder, value)
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "Workers: 4 to 8" in [event["name"] for event in reader.stack.events()]
+
+
+def test_there_are_commands_to_type() -> None:
+    typed = list(commands())
+    assert len(typed) > 15
+    assert "apitraffic-events quarantine show" in typed
