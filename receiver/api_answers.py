@@ -93,6 +93,14 @@ def rate_limit_of(headers: Mapping[str, str]) -> RateLimit | None:
         return None
 
 
+def date_of(headers: Mapping[str, str]) -> datetime | None:
+    """When the API sent the answer, by its own clock and in whole seconds; RFC 9110 section 6.6.1."""
+    try:
+        return parse_timestamp(parsedate_to_datetime(headers["Date"]))
+    except (KeyError, ValueError):
+        return None
+
+
 def _retry_after(value: str | None) -> float | None:
     """Seconds, from the two forms of RFC 9110 section 10.2.3: a number or an HTTP date."""
     if value is None:

@@ -15,6 +15,7 @@ from urllib3.exceptions import NewConnectionError
 from receiver.api_answers import (
     RecordT,
     content_of,
+    date_of,
     failure_of,
     rate_limit_of,
     read_record,
@@ -48,7 +49,8 @@ class EventsClient:
     """All calls of the Events API for one account. Not for use by several threads at once.
 
     `api_url` ends in the version (`https://api.apitraffic.io/v1`). Every method raises a subclass of
-    `EventsApiError`; none tries again by itself. `rate_limit` is the budget as of the last answer.
+    `EventsApiError`; none tries again by itself. `rate_limit` is the budget as of the last answer, `date` the
+    API's clock as of then.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class EventsClient:
         # As `auth`, because a plain header gives way to what a .netrc file has for the API's host.
         self._session.auth = _bearer(token)
         self.rate_limit: RateLimit | None = None
+        self.date: datetime | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -225,6 +228,7 @@ class EventsClient:
             raise Unreachable(f"no answer: {_words(cause)}", was_sent=was_sent) from error
         rate_limit = rate_limit_of(response.headers)
         self.rate_limit = rate_limit or self.rate_limit
+        self.date = date_of(response.headers) or self.date
         if self._pacer is not None:
             self._pacer.after_answer(rate_limit)
         content = content_of(response)

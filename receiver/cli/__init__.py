@@ -19,6 +19,8 @@ COMMANDS: Final = {
     "deadletters": "deadletters",
     "quarantine": "quarantine",
     "github": "github",
+    "doctor": "doctor",
+    "mcp": "mcp",
     "config": "config",
     "completion": "completion",
 }

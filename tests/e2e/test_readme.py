@@ -125,6 +125,7 @@ class Reader:
             command = command.replace(
                 "evt_…", self.stack.api.call("POST", "/events", json=event).json()["sid"]
             )
+        command = command.replace("https://hooks.example.com", self.stack.url)
         if re.search(r"quarantine (show|replay|discard)$", command):
             command += f" {self.quarantined.pop()}"
         return command

@@ -1,5 +1,6 @@
 """The documents tell the truth about today's code, as far as a machine can see."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 
 from receiver.cli import COMMANDS, reference
 from receiver.environment import CONFIG_VARIABLE, SECRET_VARIABLES, VARIABLES
+from receiver.mcp_server.http import PATH
+from receiver.mcp_server.tools import TOOLS
 from receiver.routing import Match, Route
 from receiver.sources import SOURCES
 from receiver.sources.matrix import document
@@ -66,6 +69,20 @@ def test_every_sender_has_its_page(name: str) -> None:
 def test_every_command_of_the_readme_exists() -> None:
     for command in re.findall(r"apitraffic-events ([a-z]+)", README):
         assert command in COMMANDS
+
+
+def test_every_tool_for_assistants_is_in_its_page_and_no_other() -> None:
+    page = (ROOT / "docs/mcp.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `([a-z_]+)` \|", page, flags=re.MULTILINE) == [tool.name for tool in TOOLS]
+
+
+def test_what_is_to_be_copied_into_a_client_is_json_and_starts_the_server() -> None:
+    page = (ROOT / "docs/mcp.md").read_text(encoding="utf-8")
+    desk, team = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, flags=re.DOTALL))
+    started = desk["mcpServers"]["apitraffic"]
+    assert (started["command"], started["args"]) == ("apitraffic-events", ["mcp"])
+    assert {name.removesuffix("_FILE") for name in started["env"]} <= {known.name for known in VARIABLES}
+    assert team["mcpServers"]["apitraffic"]["url"].endswith(PATH)
 
 
 def test_the_readme_has_no_gaps() -> None:

@@ -1,0 +1,94 @@
+"""`apitraffic-events doctor`"""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from receiver.doctor.examination import examine
+from receiver.doctor.findings import Finding, State
+
+MARKS: Final = {
+    State.OK: ("✓", "green"),
+    State.WARNING: ("!", "bold yellow"),
+    State.FAILURE: ("✗", "bold red"),
+}
+WIDTH_WHEN_PIPED: Final = 120
+EXAMPLE: Final = "Write an http or https URL, such as https://hooks.example.com."
+
+
+class ReceiverUrl(click.ParamType[str]):
+    """The receiver's base URL; the address that a sender has, with /webhooks/…, will do too."""
+
+    name = "url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            parts = urlsplit(value)
+        except ValueError:
+            self.fail(EXAMPLE)
+        if parts.username or parts.password:
+            self.fail("It holds a user name or password; senders have none.")
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            self.fail(EXAMPLE)
+        base, _, _ = parts.path.partition("/webhooks/")
+        return f"{parts.scheme}://{parts.netloc}{base}".rstrip("/")
+
+
+@click.command("doctor")
+@click.option(
+    "--url",
+    type=ReceiverUrl(),
+    help="The receiver's address as senders see it; it is sent a signed ping for each source.",
+)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def command(*, url: str | None, as_json: bool) -> None:
+    """Look for what goes wrong in practice, and say what to do.
+
+    Checks the configuration, the sources' secrets, Redis, the spool, what waits, and the Events API with its
+    token, account, scopes, budget and clock. Changes nothing. Exits with 1 where anything is marked ✗.
+    """
+    findings = list(examine(os.environ, url))
+    is_well = all(finding.state is not State.FAILURE for finding in findings)
+    if as_json:
+        report = {"ok": is_well, "checks": [finding.as_json() for finding in findings]}
+        click.echo(json.dumps(report, indent=2, ensure_ascii=False))
+    else:
+        _print(findings)
+    sys.exit(0 if is_well else 1)
+
+
+def _print(findings: Sequence[Finding]) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDTH_WHEN_PIPED
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for finding in findings:
+        mark, style = MARKS[finding.state]
+        table.add_row(Text(mark, style), Text(finding.check), Text(finding.found))
+        if finding.advice:
+            table.add_row("", "", Text(f"→ {finding.advice}", "bold"))
+    with console.capture() as printed:
+        console.print(table)
+    for line in printed.get().splitlines():
+        click.echo(line.rstrip())
+    click.echo(_summary(findings))
+
+
+def _summary(findings: Sequence[Finding]) -> str:
+    failures, warnings = (
+        sum(finding.state is state for finding in findings) for state in (State.FAILURE, State.WARNING)
+    )
+    if not failures and not warnings:
+        return "All is well."
+    return f"{failures} ✗  {warnings} !  {len(findings) - failures - warnings} ✓"

@@ -1,0 +1,94 @@
+"""`apitraffic-events mcp`"""
+
+import os
+import signal
+from functools import partial
+from typing import Final
+
+import click
+
+from receiver.account import events_client
+from receiver.cli.failures import configuration_errors_in_words
+from receiver.config import SHORTEST_STRONG_SECRET, load_settings
+from receiver.environment import ConfigurationError, read_variable
+from receiver.listening import CannotListen, listen
+from receiver.logs import configure_logging
+
+TOKEN_VARIABLE: Final = "APITRAFFIC_MCP_TOKEN"  # noqa: S105 - the name of it, not the token
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+@click.command("mcp", epilog=f"The token that HTTP clients must send is read from {TOKEN_VARIABLE}.")
+@click.option("--http", "over_http", is_flag=True, help="Serve HTTP instead of standard input and output.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on, with --http.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8090,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
+@click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Name by which clients reach it, besides localhost; repeatable.",
+)
+@click.option("--allow-delete", is_flag=True, help="Offer delete_event too.")
+def command(
+    *, over_http: bool, host: str, port: int, allowed_hosts: tuple[str, ...], allow_delete: bool
+) -> None:
+    """Give assistants the Events API as tools (Model Context Protocol).
+
+    Over standard input and output, for an assistant that starts this itself, or over streamable HTTP with
+    --http. Uses the API token and account of this configuration.
+    """
+    try:
+        from receiver.mcp_server.server import make_server, serve_stdio  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise click.ClickException(
+            f"This needs the MCP SDK ({error.name} is missing): pip install 'apitraffic-events[mcp]'"
+        ) from error
+    configure_logging()
+    with configuration_errors_in_words():
+        settings = load_settings()
+        events_client(settings).close()
+        tokens = _tokens() if over_http else ()
+    server = make_server(partial(events_client, settings), allow_delete=allow_delete)
+    if not over_http:
+        import anyio  # noqa: PLC0415 - comes with the extra
+
+        # Python's own way would wait for the thread that waits for standard input.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        anyio.run(serve_stdio, server)
+        return
+    if host not in LOOPBACK and not allowed_hosts:
+        raise click.UsageError(
+            f"--host {host} lets others reach this server; say with --allowed-host by which name, "
+            "so that no web page can use another one."
+        )
+    from receiver.mcp_server.http import http_app, serve_http  # noqa: PLC0415 - an extra
+
+    try:
+        listener = listen(host, port)
+    except CannotListen as error:
+        raise click.ClickException(str(error)) from error
+    serve_http(http_app(server, tokens, allowed_hosts), listener)
+
+
+def _tokens() -> tuple[str, ...]:
+    """Raises `ConfigurationError` where there is none, or one that can be guessed."""
+    value = read_variable(TOKEN_VARIABLE, os.environ)
+    if value is None:
+        raise ConfigurationError(
+            f"{TOKEN_VARIABLE} is not set; it is the token that clients must send. "
+            f'For example: export {TOKEN_VARIABLE}="$(openssl rand -hex 32)"'
+        )
+    tokens = tuple(value.split())
+    if min(len(token) for token in tokens) < SHORTEST_STRONG_SECRET:
+        raise ConfigurationError(
+            f"{TOKEN_VARIABLE} is shorter than {SHORTEST_STRONG_SECRET} characters and could be guessed; "
+            "better: openssl rand -hex 32"
+        )
+    return tokens

@@ -1,0 +1,65 @@
+"""The whole examination, in the order in which a delivery travels."""
+
+from collections.abc import Iterator, Mapping
+
+from redis.exceptions import RedisError
+
+from receiver.account import events_client
+from receiver.config import Settings, load_settings
+from receiver.doctor import api, backlog, reachability, secrets, storage
+from receiver.doctor.findings import Finding, State, failure, ok
+from receiver.enqueueing import StorageUnavailable
+from receiver.environment import VARIABLES, ConfigurationError, config_file
+from receiver.queues import connect
+from receiver.timestamps import now
+
+
+def examine(environ: Mapping[str, str], url: str | None) -> Iterator[Finding]:
+    """All findings; where one stands in the way of others, these are left out."""
+    try:
+        settings = load_settings()
+    except ConfigurationError as error:
+        for line in str(error).splitlines():
+            yield failure("configuration", line, "apitraffic-events config shows the rest")
+        return
+    yield ok("configuration", f"from the environment and {config_file(environ) or 'no apitraffic.toml'}")
+    yield from secrets.sources(settings, environ)
+    if url is not None:
+        yield from reachability.receiver(url, settings)
+    yield from stored(settings)
+    yield from account(settings, environ)
+
+
+def stored(settings: Settings) -> Iterator[Finding]:
+    yield storage.spool(settings.spool)
+    if settings.redis_url is None:
+        yield not_set("redis", "REDIS_URL")
+        return
+    redis = connect(settings.redis_url)
+    try:
+        findings = list(storage.redis(redis))
+        yield from findings
+        if findings[0].state is not State.FAILURE:
+            yield from backlog.backlog(backlog.read_backlog(redis), now())
+    except (RedisError, StorageUnavailable) as error:
+        yield failure("redis", f"went away meanwhile; {error}", "run this again")
+    finally:
+        redis.close()
+
+
+def account(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    if settings.api_token is None:
+        yield not_set("api", "APITRAFFIC_API_TOKEN")
+    if settings.account_sid is None:
+        yield not_set("account_sid", "APITRAFFIC_ACCOUNT_SID")
+        return
+    yield secrets.account_sid(settings.account_sid)
+    if settings.api_token is not None:
+        with events_client(settings) as client:
+            raw_token = secrets.raw_value("APITRAFFIC_API_TOKEN", environ)
+            yield from api.api(client, raw_token, settings.route)
+
+
+def not_set(check: str, variable: str) -> Finding:
+    advice = next(known.advice for known in VARIABLES if known.name == variable)
+    return failure(check, f"{variable} is not set", advice)

@@ -1,0 +1,88 @@
+"""Checks of what is configured, without asking anybody: the sources' secrets, the account's SID."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from receiver.config import ACCOUNT_SID_LENGTH, SHORTEST_STRONG_SECRET, Settings
+from receiver.doctor.findings import Finding, failure, ok, warning
+from receiver.sources import SOURCES
+
+PLACEHOLDERS: Final = frozenset({"changeme", "change-me", "secret", "password", "todo", "example"})
+LINE_BREAKS: Final = ("\n", "\r")
+WRITTEN_LINE_BREAKS: Final = ("\\n", "\\r")
+RANDOM: Final = "make one with `openssl rand -hex 32` and put it there and into the sender's settings"
+
+
+def sources(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """One finding for each secret of a source that is on, and one for the sources that are off."""
+    off = []
+    for name, source in SOURCES.items():
+        variables = [
+            variable for variable in source.secret_variables if settings.webhook_secrets.get(variable)
+        ]
+        if not variables:
+            off.append(name)
+        for variable in variables:
+            values = [secret.get_secret_value() for secret in settings.webhook_secrets[variable]]
+            yield secret(f"{name}_secret", variable, values, raw_value(variable, environ))
+    if len(off) == len(SOURCES):
+        yield warning(
+            "sources",
+            "all off: none has a secret here",
+            "on a host that only runs workers this is right; on a receiver set a secret, such as "
+            "GITHUB_WEBHOOK_SECRET",
+        )
+    else:
+        yield ok("sources", f"off, for want of a secret: {', '.join(off)}" if off else "all on")
+
+
+def secret(check: str, variable: str, values: list[str], raw: str) -> Finding:
+    """`values` are the secrets in force, `raw` is what the variable or its file holds."""
+    shortest = min(len(value) for value in values)
+    if any(value.strip("<>…").lower() in PLACEHOLDERS for value in values):
+        return failure(check, f"{variable} is a placeholder, which anybody can guess", RANDOM)
+    if shortest < SHORTEST_STRONG_SECRET:
+        return warning(
+            check,
+            f"{variable} has {shortest} characters; shorter than {SHORTEST_STRONG_SECRET} can be guessed",
+            RANDOM,
+        )
+    if quoted := odd_ends(raw):
+        return warning(
+            check,
+            f"{variable} {quoted}, which counts as part of it",
+            "take it away unless the sender's settings have it too; `docker --env-file` keeps quotes",
+        )
+    # Several are each of its words, and the whole.
+    held = f"holds {len(values) - 1} secrets" if len(values) > 1 else f"has {shortest} characters"
+    note = " (the line break at its end is no part of it)" if raw.endswith(LINE_BREAKS) else ""
+    return ok(check, f"{variable} {held}{note}")
+
+
+def odd_ends(raw: str) -> str | None:
+    """What an env file, a shell or YAML has left around a value by mistake."""
+    value = raw.strip()
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        return "is in quotes"
+    return "ends in a written-out line break" if value.endswith(WRITTEN_LINE_BREAKS) else None
+
+
+def raw_value(variable: str, environ: Mapping[str, str]) -> str:
+    """As it is in the environment or the file, which `load_settings` has found readable."""
+    path = environ.get(f"{variable}_FILE")
+    if path:
+        # newline: a line break of Windows must stay one to be seen.
+        with Path(path).open(encoding="utf-8-sig", newline="") as file:
+            return file.read()
+    return environ.get(variable, "")
+
+
+def account_sid(sid: str) -> Finding:
+    if len(sid) != ACCOUNT_SID_LENGTH:
+        return warning(
+            "account_sid",
+            f"{sid} is not {ACCOUNT_SID_LENGTH} characters long",
+            "compare APITRAFFIC_ACCOUNT_SID with ApiTraffic's settings; was it copied whole?",
+        )
+    return ok("account_sid", sid)

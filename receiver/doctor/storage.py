@@ -1,0 +1,180 @@
+"""Checks of where deliveries are kept: Redis and the spool."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any, Final
+
+from redis import Redis
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
+from rq.utils import as_text
+
+from receiver.doctor.findings import Finding, State, failure, ok, warning
+from receiver.enqueueing import Enqueuer, StorageUnavailable
+from receiver.spool import LARGEST, Spool
+
+OLDEST_VERSION: Final = (6, 2)
+PINGS: Final = 5
+SLOW: Final = 0.05
+"""Seconds; with `appendfsync always` a write takes longer than a ping."""
+NEARLY_FULL: Final = 90
+"""Per cent."""
+
+
+def redis(client: Redis) -> Iterator[Finding]:
+    """All that can be found out; what cannot be asked because of an earlier failure is left out."""
+    reached = reachable(client)
+    yield reached
+    if reached.state is State.FAILURE:
+        return
+    yield takes_writes(Enqueuer(client).check)
+    try:
+        info: Mapping[str, Any] = client.info()
+    except ResponseError as error:
+        yield warning(
+            "redis_info", f"its settings cannot be seen; {error}", "allow this user the command INFO"
+        )
+        return
+    yield version(info)
+    yield persistence(info, _setting(client, "appendfsync"))
+    yield memory(info)
+
+
+def reachable(client: Redis) -> Finding:
+    """PING, several times: the first one also connects."""
+    try:
+        client.ping()
+        seconds = median(_seconds_of(client.ping) for _ in range(PINGS))
+    except (AuthenticationError, NoPermissionError) as error:
+        return failure("redis", f"refuses us; {error}", "correct the user name and password in REDIS_URL")
+    except RedisError as error:
+        return failure(
+            "redis",
+            f"cannot be reached; {error}",
+            "start it, or correct REDIS_URL; deliveries go to the spool meanwhile",
+        )
+    found = f"answers in {seconds * 1000:.1f} ms"
+    if seconds > SLOW:
+        return warning("redis", found, "put it nearer: each delivery waits for it before it is answered")
+    return ok("redis", found)
+
+
+def takes_writes(check: Callable[[], None]) -> Finding:
+    """A PING is also answered by a replica, or by a Redis that has no memory left."""
+    try:
+        check()
+    except StorageUnavailable as error:
+        return failure(
+            "redis_write",
+            f"takes no write; {error}",
+            "point REDIS_URL at the primary; give it memory and disk",
+        )
+    return ok("redis_write", "takes writes")
+
+
+def version(info: Mapping[str, Any]) -> Finding:
+    text = str(info.get("redis_version", ""))
+    numbers = tuple(int(part) for part in text.split(".")[:2] if part.isdecimal())
+    if numbers < OLDEST_VERSION:
+        return failure("redis_version", text or "unknown", "upgrade to 6.2 or newer: workers need LMOVE")
+    return ok("redis_version", text)
+
+
+def persistence(info: Mapping[str, Any], appendfsync: str | None) -> Finding:
+    """Whether what was answered 202 outlives a restart."""
+    if not info.get("aof_enabled"):
+        return failure(
+            "redis_persistence",
+            "the append-only file is off: a restart loses what was accepted and not yet delivered",
+            "set `appendonly yes` in redis.conf; at once: redis-cli CONFIG SET appendonly yes",
+        )
+    if info.get("aof_last_write_status", "ok") != "ok":
+        return failure(
+            "redis_persistence", "the append-only file cannot be written", "is its disk full? see Redis' log"
+        )
+    if appendfsync == "no":
+        return failure(
+            "redis_persistence",
+            "appendfsync is no: the kernel decides when what was accepted reaches the disk",
+            "set `appendfsync everysec`, or `always`, in redis.conf",
+        )
+    if appendfsync == "everysec":
+        return ok(
+            "redis_persistence", "append-only file, appendfsync everysec: a power failure can take a second"
+        )
+    return ok("redis_persistence", f"append-only file{f', appendfsync {appendfsync}' if appendfsync else ''}")
+
+
+def memory(info: Mapping[str, Any]) -> Finding:
+    """Whether Redis may throw away what was accepted, and how much room there is."""
+    policy = str(info.get("maxmemory_policy", "unknown"))
+    most, used = int(info.get("maxmemory", 0)), int(info.get("used_memory", 0))
+    if policy != "noeviction":
+        thrown = (
+            "Redis throws keys away when" if most else "Redis would throw keys away if maxmemory were set and"
+        )
+        return (failure if most else warning)(
+            "redis_memory",
+            f"maxmemory-policy is {policy}: {thrown} memory runs out, accepted deliveries among them",
+            "set `maxmemory-policy noeviction` in redis.conf; at once: redis-cli CONFIG SET maxmemory-policy "
+            "noeviction",
+        )
+    if most and used * 100 >= most * NEARLY_FULL:
+        return warning(
+            "redis_memory",
+            f"{used * 100 // most} % of maxmemory is used",
+            "raise maxmemory; when full, deliveries go to the spool",
+        )
+    return ok("redis_memory", f"noeviction, {f'{used * 100 // most} % of maxmemory' if most else 'no limit'}")
+
+
+def spool(path: Path | None) -> Finding:
+    """Never makes the file: made by another user than the receiver's it would be of no use to that one."""
+    if path is None:
+        return warning(
+            "spool",
+            "off: while Redis is away senders get 503",
+            "set APITRAFFIC_SPOOL to a file on a disk that lasts",
+        )
+    if path.exists():
+        try:
+            Spool(path).check()
+            waiting = Spool(path).count()
+        except StorageUnavailable as error:
+            return failure("spool", str(error), "let the receiver's user write that file and its folder")
+        found = f"{path} can be written" + (f"; deliveries waiting in it: {waiting}" if waiting else "")
+    else:
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+        if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+            return failure(
+                "spool",
+                f"{path} cannot be made: {folder} cannot be written by this user",
+                "run this as the receiver's user, give it that folder, or set APITRAFFIC_SPOOL",
+            )
+        found = f"{path} can be made"
+    free = shutil.disk_usage(next(parent for parent in path.absolute().parents if parent.exists())).free
+    if free < LARGEST:
+        return warning(
+            "spool",
+            f"{found}, but its disk has {free // 2**20} MiB left",
+            f"free {LARGEST // 2**20} MiB, which it may grow to",
+        )
+    return ok("spool", found)
+
+
+def _seconds_of(action: Callable[[], object]) -> float:
+    began = perf_counter()
+    action()
+    return perf_counter() - began
+
+
+def _setting(client: Redis, name: str) -> str | None:
+    """`None` where CONFIG is forbidden, as by many who run Redis for others."""
+    with suppress(ResponseError):
+        settings: Any = client.config_get(name)
+        return {as_text(key): as_text(value) for key, value in settings.items()}.get(name)
+    return None

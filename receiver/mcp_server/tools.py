@@ -1,0 +1,275 @@
+"""The tools: functions from an `EventsClient` and checked arguments to what JSON can say.
+
+Each raises `EventsApiError`, or `ToolRefused` with what to do instead.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any, Final
+
+from receiver.api_errors import Rejected
+from receiver.api_records import EventUpdate, Record, StoredEvent
+from receiver.client import EventsClient
+from receiver.events import EVERYWHERE, EventType, one_line, paragraphs
+from receiver.mcp_server.arguments import (
+    Arguments,
+    CloseIncident,
+    CreateEvent,
+    ListEvents,
+    OneEvent,
+    UpdateEvent,
+    WhatChanged,
+)
+from receiver.mcp_server.nearness import nearest
+from receiver.scopes import BUCKET_SID
+from receiver.timestamps import format_timestamp, now
+
+MOST_LOOKED_AT: Final = 500
+"""Events that `what_changed` reads at most; five requests of the budget."""
+LONGEST_INCIDENT: Final = timedelta(days=7)
+"""How long before the period an incident may have begun that is still found by `what_changed`."""
+RECENT: Final = timedelta(hours=24)
+MOST_NAMES: Final = 30
+
+
+class ToolRefused(Exception):
+    """The tool does not do this; the message says what to do instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """`is_additive` tools change nothing that is there; `is_repeatable` ones do no more the second time."""
+
+    name: str
+    title: str
+    description: str
+    arguments: type[Arguments]
+    call: Callable[[EventsClient, Any], dict[str, Any]]
+    reads_only: bool = False
+    is_additive: bool = False
+    is_repeatable: bool = False
+
+
+def list_events(client: EventsClient, wanted: ListEvents) -> dict[str, Any]:
+    page = client.list_events(
+        type=wanted.type,
+        started_from=wanted.started_from,
+        started_to=wanted.started_to,
+        bucket=_bucket(client, wanted.bucket),
+        environment=_environment(client, wanted.environment),
+        limit=wanted.limit,
+        page=wanted.page,
+    )
+    events = [as_json(event) for event in page.records]
+    return {"now": format_timestamp(now()), "events": events, "page": wanted.page, "hasMore": page.has_more}
+
+
+def what_changed(client: EventsClient, wanted: WhatChanged) -> dict[str, Any]:
+    moment, within = wanted.around or now(), timedelta(minutes=wanted.minutes)
+    found = list(islice(_candidates(client, wanted, moment - within, moment + within), MOST_LOOKED_AT + 1))
+    by_sid = {event.sid: event for event in found[:MOST_LOOKED_AT]}
+    if wanted.types:
+        by_sid = {sid: event for sid, event in by_sid.items() if event.type in wanted.types}
+    near = nearest(by_sid.values(), moment, within)
+    return {
+        "around": format_timestamp(moment),
+        "from": format_timestamp(moment - within),
+        "to": format_timestamp(moment + within),
+        "now": format_timestamp(now()),
+        "changes": [
+            {
+                "when": one.words,
+                "offsetSeconds": round(one.offset.total_seconds()),
+                "event": as_json(one.event),
+            }
+            for one in near[: wanted.limit]
+        ],
+        "leftOut": max(0, len(near) - wanted.limit),
+        "complete": len(found) <= MOST_LOOKED_AT,
+    }
+
+
+def _candidates(
+    client: EventsClient, wanted: WhatChanged, start: datetime, end: datetime
+) -> Iterable[StoredEvent]:
+    """What started in the period, and incidents that started before it and may have reached into it."""
+    bucket = _bucket(client, wanted.bucket)
+    environment = _environment(client, wanted.environment)
+    # One type can be asked for; of several, all are read and the others left out.
+    only = wanted.types[0] if len(wanted.types) == 1 else None
+    yield from client.iter_events(
+        type=only, started_from=start, started_to=end, bucket=bucket, environment=environment
+    )
+    if not wanted.types or EventType.INCIDENT in wanted.types:
+        yield from client.iter_events(
+            type=EventType.INCIDENT,
+            started_from=start - LONGEST_INCIDENT,
+            started_to=start,
+            bucket=bucket,
+            environment=environment,
+        )
+
+
+def create_event(client: EventsClient, event: CreateEvent) -> dict[str, Any]:
+    placed = event.with_scope(_buckets(client, event.buckets), _environments(client, event.environments))
+    return as_json(client.create_event(placed))
+
+
+def get_event(client: EventsClient, wanted: OneEvent) -> dict[str, Any]:
+    return as_json(client.get_event(wanted.sid))
+
+
+def update_event(client: EventsClient, wanted: UpdateEvent) -> dict[str, Any]:
+    """Metadata is added to what is there: the receiver knows its markers again by `metadata.marker_key`."""
+    fields = {name: getattr(wanted, name) for name in wanted.model_fields_set - {"sid", "reopen"}}
+    if wanted.reopen:
+        fields["ended_at"] = None
+    if wanted.metadata is not None:
+        fields["metadata"] = client.get_event(wanted.sid).metadata | wanted.metadata
+    if wanted.buckets is not None:
+        fields["buckets"] = _buckets(client, wanted.buckets)
+    if wanted.environments is not None:
+        fields["environments"] = _environments(client, wanted.environments)
+    return as_json(client.update_event(wanted.sid, EventUpdate.model_validate(fields)))
+
+
+def close_incident(client: EventsClient, wanted: CloseIncident) -> dict[str, Any]:
+    incident = client.get_event(wanted.sid)
+    if incident.type != EventType.INCIDENT:
+        raise ToolRefused(f"{wanted.sid} is no incident but of type {incident.type}; use update_event.")
+    if incident.ended_at is not None:
+        raise ToolRefused(
+            f"{wanted.sid} was closed at {format_timestamp(incident.ended_at)}; "
+            "use update_event to change that."
+        )
+    ended_at = wanted.ended_at or now()
+    if incident.started_at is not None and ended_at < incident.started_at:
+        started_at = format_timestamp(incident.started_at)
+        raise ToolRefused(f"endedAt is before the incident's start, which was at {started_at}; correct it.")
+    description = f"Resolved: {wanted.resolution}\n\n{incident.description or ''}"
+    update = EventUpdate(ended_at=ended_at, description=paragraphs(description))
+    return as_json(client.update_event(wanted.sid, update))
+
+
+def delete_event(client: EventsClient, wanted: OneEvent) -> dict[str, Any]:
+    """What it was is answered, so that it can be made again."""
+    event = as_json(client.get_event(wanted.sid))
+    client.delete_event(wanted.sid)
+    return {"deleted": True, "event": event}
+
+
+def recent_events(client: EventsClient) -> dict[str, Any]:
+    """The resource of that name: what started within a day, at most a hundred."""
+    return list_events(client, ListEvents(started_from=now() - RECENT, limit=100))
+
+
+def as_json(event: StoredEvent) -> dict[str, Any]:
+    """In the Events API's own fields, without those that are empty."""
+    return event.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _bucket(client: EventsClient, wanted: str | None) -> str | None:
+    return None if wanted is None else _buckets(client, (wanted,))[0]
+
+
+def _environment(client: EventsClient, wanted: str | None) -> str | None:
+    return None if wanted is None else _environments(client, (wanted,))[0]
+
+
+def _buckets(client: EventsClient, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    if all(BUCKET_SID.fullmatch(place) for place in wanted):
+        return wanted
+    return _sids("bucket", wanted, client.list_buckets)
+
+
+def _environments(client: EventsClient, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    return _sids("environment", wanted, client.list_environments)
+
+
+def _sids(kind: str, wanted: tuple[str, ...], fetch: Callable[[], Iterable[Record]]) -> tuple[str, ...]:
+    """SIDs for names; raises `ToolRefused` with the names that there are."""
+    if wanted == EVERYWHERE:
+        return wanted
+    try:
+        known = tuple(fetch())
+    except Rejected:
+        # The reference does not say how environments are listed; see `receiver.scopes`.
+        return wanted
+    sids = {record.name.casefold(): record.sid for record in known if record.name}
+    sids |= {record.sid.casefold(): record.sid for record in known}
+    for place in wanted:
+        if place.casefold() not in sids:
+            names = ", ".join(one_line(record.name or record.sid, 100) for record in known[:MOST_NAMES])
+            more = f" and {len(known) - MOST_NAMES} more" if len(known) > MOST_NAMES else ""
+            raise ToolRefused(
+                f"This account has no {kind} {one_line(place, 100)!r}. It has: {names or 'none'}{more}."
+            )
+    return tuple(dict.fromkeys(sids[place.casefold()] for place in wanted))
+
+
+TOOLS: Final = (
+    Tool(
+        "what_changed",
+        "What changed around a time",
+        "Find what may explain a jump in an API's charts: deploys, incidents, configuration changes and "
+        "scalings around a time, the nearest first, with incidents that were under way. Use this first when "
+        "asked why latency, errors or traffic changed.",
+        WhatChanged,
+        what_changed,
+        reads_only=True,
+    ),
+    Tool(
+        "list_events",
+        "List events",
+        "List event markers by type, time of start, bucket and environment.",
+        ListEvents,
+        list_events,
+        reads_only=True,
+    ),
+    Tool(
+        "get_event",
+        "Get an event",
+        "One event marker with all its fields.",
+        OneEvent,
+        get_event,
+        reads_only=True,
+    ),
+    Tool(
+        "create_event",
+        "Create an event",
+        "Put an event marker on the charts, which everybody in the account sees. An incident stays open "
+        "until close_incident. Deploys that a webhook or a CI plugin reports have theirs already: look with "
+        "what_changed first.",
+        CreateEvent,
+        create_event,
+        is_additive=True,
+    ),
+    Tool(
+        "update_event",
+        "Update an event",
+        "Change fields of an event marker; those left out stay as they are, and metadata is added to.",
+        UpdateEvent,
+        update_event,
+        is_repeatable=True,
+    ),
+    Tool(
+        "close_incident",
+        "Close an incident",
+        "Say that an incident is over, when, and how it was resolved.",
+        CloseIncident,
+        close_incident,
+        is_additive=True,
+    ),
+    Tool(
+        "delete_event",
+        "Delete an event",
+        "Delete an event marker for good. Only for one made by mistake: what is over is closed, not deleted.",
+        OneEvent,
+        delete_event,
+        is_repeatable=True,
+    ),
+)
+DELETING: Final = frozenset({"delete_event"})
+"""Tools that are there only where they were asked for."""

@@ -1,0 +1,385 @@
+"""`apitraffic-events doctor`, let loose on real ones: Redis, the local Events API, a receiver."""
+
+import json
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from receiver.enqueueing import Enqueuer
+from receiver.pacing import Pacing
+from receiver.quarantine import Quarantine
+from receiver.queues import DEAD_LETTER_LIFETIME, connect, delivery_queue, job_of
+from tests.support.changes import change
+from tests.support.command import Command
+from tests.support.github import received
+from tests.support.local_api import LocalApi, running_local_api
+from tests.support.programs import REPOSITORY
+from tests.support.stack import Stack, running_stack
+
+SECRETS = {
+    name: f"{name.lower()}-of-the-tests-0123456789"
+    for name in (
+        *("GITHUB_WEBHOOK_SECRET", "GITLAB_WEBHOOK_TOKEN", "GITLAB_SIGNING_TOKEN"),
+        *("JENKINS_WEBHOOK_TOKEN", "PAGERDUTY_WEBHOOK_SECRET", "EVENTS_WEBHOOK_SECRET"),
+    )
+}
+SENDERS = ("github", "gitlab", "jenkins", "pagerduty", "events")
+
+
+class Doctor:
+    """Calls it with `--json`; gives the findings by check."""
+
+    def __init__(self, run: Command) -> None:
+        self._run = run
+
+    def __call__(self, *arguments: str, **variables: str) -> dict[str, dict[str, str]]:
+        variables = {"APITRAFFIC_SPOOL": str(self._run.folder / "spool.sqlite")} | variables
+        result = self._run("doctor", "--json", *arguments, environment=variables)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        report = json.loads(result.stdout)
+        states = [check["state"] for check in report["checks"]]
+        assert report["ok"] is ("failure" not in states)
+        assert result.exit_code == (0 if report["ok"] else 1)
+        for secret in SECRETS.values():
+            assert secret not in result.output
+        for check in report["checks"]:
+            assert set(check) == {"check", "state", "found", "advice"}
+            assert (check["advice"] is None) is (check["state"] == "ok")
+        return {check["check"]: check for check in report["checks"]}
+
+
+@pytest.fixture
+def doctor(run: Command) -> Doctor:
+    return Doctor(run)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """All parts, with a secret for every source."""
+    with running_stack(tmp_path_factory.mktemp("doctor")) as stack:
+        stack.environment |= SECRETS
+        stack.receiver = stack.program(
+            *("serve", "--port", "0", "--workers", "1"), ready=r"receiver listens url=(?P<url>\S+)"
+        )
+        stack.receiver.start()
+        stack.worker.start()
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def running_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalApi]:
+    with running_local_api(tmp_path_factory.mktemp("api")) as api:
+        yield api
+
+
+@pytest.fixture
+def api(running_api: LocalApi) -> LocalApi:
+    running_api.set_faults([])
+    return running_api
+
+
+def account(api: LocalApi) -> dict[str, str]:
+    return {
+        "APITRAFFIC_API_URL": api.url,
+        "APITRAFFIC_API_TOKEN": api.token,
+        "APITRAFFIC_ACCOUNT_SID": api.account_sid,
+    }
+
+
+class TestAllOfIt:
+    def test_a_system_that_is_well(self, doctor: Doctor, run: Command, served: Stack) -> None:
+        findings = doctor("--url", served.url, **served.environment)
+        assert {name: found for name, found in findings.items() if found["state"] != "ok"} == {}
+        assert {f"url_{name}" for name in SENDERS} < set(findings)
+        result = run("doctor", "--url", served.url, environment=served.environment)
+        assert result.exit_code == 0
+        assert result.stdout.splitlines()[-1] == "All is well."
+
+    def test_it_leaves_nothing_behind(self, doctor: Doctor, served: Stack) -> None:
+        before = served.events()
+        keys = {key for key in served.redis.keys("apitraffic:*") if b":seen:" in key or b":quarantine" in key}
+        doctor("--url", served.url, **served.environment)
+        assert served.events() == before
+        after = {
+            key for key in served.redis.keys("apitraffic:*") if b":seen:" in key or b":quarantine" in key
+        }
+        assert after == keys
+        assert served.is_idle()
+
+    def test_the_table_has_marks_and_says_what_to_do(self, run: Command) -> None:
+        result = run("doctor")
+        lines = result.stdout.splitlines()
+        assert result.exit_code == 1
+        assert any(line.startswith("✗ redis") and "REDIS_URL is not set" in line for line in lines)
+        assert any(line.strip().startswith("→ for example redis://localhost") for line in lines)
+        assert all(line == line.rstrip() for line in lines)
+        assert "\x1b" not in result.stdout
+
+    def test_a_configuration_that_cannot_be_read_is_the_only_finding(
+        self, doctor: Doctor, run: Command
+    ) -> None:
+        run.write("apitraffic.toml", "[delivery]\ndeployment = 1\n")
+        (found,) = doctor(REDIS_URL="redis://localhost").values()
+        assert found["state"] == "failure"
+        assert "did you mean deployments?" in found["found"]
+
+    def test_every_check_is_in_its_page(self, doctor: Doctor, run: Command, served: Stack) -> None:
+        page = (REPOSITORY / "docs/doctor.md").read_text(encoding="utf-8")
+        documented = set(re.findall(r"`([a-z_<>]+)`", page))
+        run.write("apitraffic.toml", '[[route]]\nbuckets = ["Checkout API"]\nenvironments = ["production"]\n')
+        for check in doctor("--url", served.url, **served.environment):
+            name = re.sub(f"({'|'.join(SENDERS)})", "<source>", check)
+            assert name in documented
+
+
+class TestApi:
+    def test_a_wrong_token(self, doctor: Doctor, api: LocalApi) -> None:
+        found = doctor(**account(api) | {"APITRAFFIC_API_TOKEN": "another"})["api"]
+        assert found["state"] == "failure"
+        assert "wrong, expired or switched off; the API says 401: INVALID_TOKEN" in found["found"]
+        assert "copy a new one" in found["advice"]
+
+    def test_a_token_in_quotes(self, doctor: Doctor, api: LocalApi) -> None:
+        found = doctor(**account(api) | {"APITRAFFIC_API_TOKEN": f'"{api.token}"'})["api"]
+        assert found["advice"] == "APITRAFFIC_API_TOKEN is in quotes; take that away"
+
+    def test_another_account(self, doctor: Doctor, api: LocalApi) -> None:
+        findings = doctor(**account(api) | {"APITRAFFIC_ACCOUNT_SID": "acc_another"})
+        assert "knows no such account" in findings["api"]["found"]
+        assert "APITRAFFIC_ACCOUNT_SID" in findings["api"]["advice"]
+        assert findings["account_sid"]["state"] == "warning"
+        assert "api_write" not in findings
+
+    @pytest.mark.parametrize(
+        ("fault", "state", "words"),
+        [
+            ("status=403", "failure", "the token lacks a scope"),
+            ("status=401", "failure", "the token is wrong, expired or switched off"),
+            ("status=429", "warning", "the request budget is used up"),
+            ("status=500", "warning", "the API fails"),
+            ("refuse", "failure", "cannot be reached"),
+        ],
+    )
+    def test_an_api_that_does_not_list(
+        self, doctor: Doctor, api: LocalApi, fault: str, state: str, words: str
+    ) -> None:
+        api.set_faults([fault])
+        found = doctor(**account(api))["api"]
+        assert found["state"] == state
+        assert words in found["found"]
+
+    def test_a_token_that_may_only_read(self, doctor: Doctor, api: LocalApi) -> None:
+        api.set_faults([f"{method}:status=403" for method in ("POST", "PUT", "PATCH")])
+        findings = doctor(**account(api))
+        assert findings["api"]["state"] == "ok"
+        assert findings["api_write"]["state"] == "failure"
+        assert "the right to write events" in findings["api_write"]["advice"]
+
+    def test_nobody_there(self, doctor: Doctor, api: LocalApi) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as unused:
+            url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
+        found = doctor(**account(api) | {"APITRAFFIC_API_URL": url})["api"]
+        assert "Connection refused" in found["found"]
+        assert "APITRAFFIC_API_URL" in found["advice"]
+
+    def test_something_else_at_that_address_and_with_another_clock(
+        self, doctor: Doctor, api: LocalApi
+    ) -> None:
+        with http_server(HTTPStatus.OK, b"<html>Welcome</html>") as url:
+            findings = doctor(**account(api) | {"APITRAFFIC_API_URL": url})
+        assert "does not answer as the Events API does" in findings["api"]["found"]
+        assert findings["clock"]["state"] == "failure"
+        assert "ahead of the API's" in findings["clock"]["found"]
+
+    def test_names_in_routes_that_lead_nowhere(self, doctor: Doctor, api: LocalApi, run: Command) -> None:
+        run.write(
+            "apitraffic.toml",
+            '[[route]]\nbuckets = ["Checkout API", "Chekout"]\nenvironments = ["production", "env456"]\n',
+        )
+        findings = doctor(**account(api))
+        assert findings["route_environments"]["state"] == "ok"
+        assert findings["route_buckets"]["state"] == "warning"
+        assert "names Chekout," in findings["route_buckets"]["found"]
+        assert "Payments API" in findings["route_buckets"]["advice"]
+
+
+class TestRedis:
+    @pytest.fixture
+    def redis(self, redis_url: str) -> Redis:
+        return connect(redis_url)
+
+    def test_as_up_starts_it(self, doctor: Doctor, redis_url: str) -> None:
+        findings = doctor(REDIS_URL=redis_url)
+        checks = ("redis", "redis_write", "redis_version", "redis_persistence", "redis_memory")
+        assert [findings[name]["state"] for name in checks] == ["ok"] * 5
+        assert findings["redis_persistence"]["found"] == "append-only file, appendfsync always"
+
+    def test_without_its_append_only_file(self, doctor: Doctor, redis: Redis, redis_url: str) -> None:
+        redis.config_set("appendonly", "no")
+        found = doctor(REDIS_URL=redis_url)["redis_persistence"]
+        assert found["state"] == "failure"
+        assert "appendonly yes" in found["advice"]
+
+    def test_that_throws_keys_away(self, doctor: Doctor, redis: Redis, redis_url: str) -> None:
+        redis.config_set("maxmemory", "100mb")
+        redis.config_set("maxmemory-policy", "allkeys-lru")
+        found = doctor(REDIS_URL=redis_url)["redis_memory"]
+        assert found["state"] == "failure"
+        assert "allkeys-lru" in found["found"]
+
+    def test_that_has_no_memory_left(self, doctor: Doctor, redis: Redis, redis_url: str) -> None:
+        redis.config_set("maxmemory", "1")
+        findings = doctor(REDIS_URL=redis_url)
+        assert findings["redis"]["state"] == "ok"
+        assert findings["redis_write"]["state"] == "failure"
+        assert findings["redis_memory"]["state"] == "warning"
+
+    def test_that_is_a_replica(self, doctor: Doctor, redis: Redis, redis_url: str) -> None:
+        redis.replicaof("127.0.0.1", 1)
+        assert "read only replica" in doctor(REDIS_URL=redis_url)["redis_write"]["found"]
+
+    def test_that_lets_nobody_see_its_settings(self, doctor: Doctor, redis: Redis, redis_url: str) -> None:
+        def acl(*rules: str) -> None:
+            redis.execute_command("ACL", "SETUSER", "app", *rules)  # type: ignore[no-untyped-call]  # redis-py
+
+        acl("on", ">pass", "~*", "&*", "+@all", "-config")
+        url = redis_url.replace("unix://", "unix://app:pass@")
+        findings = doctor(REDIS_URL=url)
+        assert findings["redis_persistence"]["found"] == "append-only file"
+        acl("-info")
+        assert doctor(REDIS_URL=url)["redis_info"]["state"] == "warning"
+        found = doctor(REDIS_URL=url.replace(":pass@", ":wrong@"))["redis"]
+        assert "refuses us" in found["found"]
+
+    def test_that_is_gone(self, doctor: Doctor, tmp_path: Path) -> None:
+        findings = doctor(REDIS_URL=f"unix://{tmp_path}/nothing.sock")
+        assert "cannot be reached" in findings["redis"]["found"]
+        assert "queue" not in findings
+
+    def test_what_waits_in_it(self, doctor: Doctor, redis: Redis, redis_url: str) -> None:
+        Enqueuer(redis).enqueue([change("point")])
+        queue = delivery_queue(redis)
+        job = job_of(change("point"), "dead", queue)
+        job.save()
+        queue.failed_job_registry.add(job, ttl=DEAD_LETTER_LIFETIME)
+        Quarantine(redis).keep(received(b"{}", "deployment_status"), "unreadable")
+        Pacing(redis).pause("INVALID_TOKEN expired", 60)
+        findings = doctor(REDIS_URL=redis_url)
+        assert findings["workers"]["found"] == "none, while changes wait: 1"
+        assert findings["line"]["found"] == "delivery is paused: INVALID_TOKEN expired"
+        assert findings["queue"]["found"].startswith("waiting: 1, the oldest for ")
+        assert findings["dead_letters"]["found"] == "changes that were given up: 1"
+        assert findings["quarantine"]["found"] == "deliveries that were not understood: 1"
+
+
+class TestSpool:
+    def test_it_is_not_made_by_looking(self, doctor: Doctor, tmp_path: Path) -> None:
+        path = tmp_path / "state" / "spool.sqlite"
+        assert doctor(APITRAFFIC_SPOOL=str(path))["spool"]["found"] == f"{path} can be made"
+        assert not path.parent.exists()
+
+    def test_off(self, doctor: Doctor) -> None:
+        assert doctor(APITRAFFIC_SPOOL="off")["spool"]["state"] == "warning"
+
+    def test_where_no_file_can_be(self, doctor: Doctor, run: Command) -> None:
+        path = run.write("file", "")
+        found = doctor(APITRAFFIC_SPOOL=f"{path}/spool.sqlite")["spool"]
+        assert found["state"] == "failure"
+        assert "cannot be made" in found["found"]
+
+    def test_what_is_no_spool(self, doctor: Doctor, run: Command) -> None:
+        path = run.write("spool.sqlite", "no database " * 100)
+        assert doctor(APITRAFFIC_SPOOL=path)["spool"]["state"] == "failure"
+
+
+class TestUrl:
+    def test_a_receiver_with_another_secret(self, doctor: Doctor, served: Stack) -> None:
+        others = {name: f"{secret}-another" for name, secret in SECRETS.items()}
+        findings = doctor("--url", f"{served.url}/webhooks/github", **others)
+        assert findings["url"]["state"] == "ok"
+        for name in SENDERS:
+            assert findings[f"url_{name}"]["state"] == "failure"
+            assert "answers 401" in findings[f"url_{name}"]["found"]
+
+    def test_gitlab_with_a_signing_token_alone(self, doctor: Doctor, served: Stack) -> None:
+        signing = {"GITLAB_SIGNING_TOKEN": SECRETS["GITLAB_SIGNING_TOKEN"]}
+        assert doctor("--url", served.url, **signing)["url_gitlab"]["state"] == "ok"
+
+    def test_a_secret_that_signs_nothing(self, doctor: Doctor, served: Stack) -> None:
+        """Standard Webhooks' prefix and no base64, and what no header may hold."""
+        wrong = {
+            "EVENTS_WEBHOOK_SECRET": "whsec_123456789012345",
+            "GITLAB_WEBHOOK_TOKEN": "tökën-→-0123456789",
+        }
+        findings = doctor("--url", served.url, **wrong)
+        for name in ("events", "gitlab"):
+            assert "cannot be used" in findings[f"url_{name}"]["found"]
+
+    def test_a_receiver_where_the_source_is_off(self, doctor: Doctor, stack: Stack) -> None:
+        stack.receiver.start()
+        found = doctor("--url", stack.url, PAGERDUTY_WEBHOOK_SECRET=SECRETS["PAGERDUTY_WEBHOOK_SECRET"])
+        assert "answers 404" in found["url_pagerduty"]["found"]
+        assert "the source is off there" in found["url_pagerduty"]["advice"]
+
+    def test_nothing_is_sent_to_what_is_no_receiver(self, doctor: Doctor) -> None:
+        asked: list[str] = []
+        with http_server(HTTPStatus.OK, b"Welcome", asked) as url:
+            findings = doctor("--url", url, **SECRETS)
+        assert "not as a receiver does" in findings["url"]["found"]
+        assert asked == ["GET /v1/healthz"]
+
+    def test_a_redirect(self, doctor: Doctor) -> None:
+        with http_server(HTTPStatus.MOVED_PERMANENTLY, b"", location="https://hooks.example.test/") as url:
+            findings = doctor("--url", url, **SECRETS)
+        assert "redirects to https://hooks.example.test/" in findings["url"]["found"]
+
+    def test_what_is_no_address_of_a_receiver(self, run: Command) -> None:
+        for url in ("hooks.example.test", "ftp://u:pass@h.test", "https://u:pass@h.test", "http://[::1"):
+            result = run("doctor", "--url", url)
+            assert result.exit_code == 2
+            assert "pass@" not in result.stderr
+
+
+@contextmanager
+def http_server(
+    status: HTTPStatus, body: bytes, asked: list[str] | None = None, location: str | None = None
+) -> Iterator[str]:
+    """A server that is neither the Events API nor a receiver, and whose clock stands in 2020."""
+
+    class Answering(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if asked is not None:
+                asked.append(f"{self.command} {self.path}")
+            self.send_response(status)
+            if location:
+                self.send_header("Location", location)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return "Wed, 01 Jan 2020 00:00:00 GMT"
+
+        def log_message(self, *_arguments: Any) -> None: ...
+
+    server = HTTPServer(("127.0.0.1", 0), Answering)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,201 @@
+"""What the tools do with a real Events API, and what they say when it does not play along."""
+
+import json
+from datetime import datetime, timedelta
+
+import pytest
+from mcp import MCPError
+
+from receiver.timestamps import format_timestamp, now
+from tests.support.assistant import Assistant, McpServer
+
+NOON = datetime.fromisoformat("2026-01-10T12:00:00+00:00")
+
+
+def at(minutes: float) -> str:
+    return format_timestamp(NOON + timedelta(minutes=minutes))
+
+
+class TestWhatChanged:
+    def test_the_nearest_comes_first_and_a_cause_before_a_consequence(
+        self, assistant: Assistant, server: McpServer
+    ) -> None:
+        server.create(name="an hour before", startedAt=at(-60))
+        server.create(name="five minutes after", startedAt=at(5))
+        server.create(name="five minutes before", startedAt=at(-5))
+        server.create(name="too long ago", startedAt=at(-500))
+        answer = assistant.call("what_changed", around=at(0))
+        assert [(change["when"], change["event"]["name"]) for change in answer["changes"]] == [
+            ("5 min before", "five minutes before"),
+            ("5 min after", "five minutes after"),
+            ("60 min before", "an hour before"),
+        ]
+        assert answer["changes"][0]["offsetSeconds"] == -300
+        assert answer["complete"] is True
+
+    def test_an_incident_that_was_under_way_is_nearest_of_all(
+        self, assistant: Assistant, server: McpServer
+    ) -> None:
+        server.create(name="a deploy", startedAt=at(-1))
+        server.create(type="incident", name="still open", startedAt=at(-2000))
+        server.create(type="incident", name="over before", startedAt=at(-2000), endedAt=at(-1990))
+        server.create(type="incident", name="ended just before", startedAt=at(-2000), endedAt=at(-3))
+        changes = assistant.call("what_changed", around=at(0), minutes=30)["changes"]
+        assert [(change["when"], change["event"]["name"]) for change in changes] == [
+            ("under way", "still open"),
+            ("1 min before", "a deploy"),
+            ("3 min before", "ended just before"),
+        ]
+
+    def test_without_a_time_it_is_about_now(self, assistant: Assistant, server: McpServer) -> None:
+        server.create(startedAt=format_timestamp(now() - timedelta(minutes=3)))
+        assert [change["when"] for change in assistant.call("what_changed")["changes"]] == ["3 min before"]
+
+    def test_types_places_and_number_can_be_narrowed(self, assistant: Assistant, server: McpServer) -> None:
+        for kind in ("deployment", "config_change", "incident"):
+            server.create(type=kind, name=kind, startedAt=at(-1))
+        server.create(name="elsewhere", startedAt=at(-1), buckets=["bkt_search000000000000000000000"])
+
+        def names(**arguments: object) -> list[str]:
+            changes = assistant.call("what_changed", around=at(0), **arguments)["changes"]
+            return sorted(change["event"]["name"] for change in changes)
+
+        assert names(types=["config_change"]) == ["config_change"]
+        assert names(types=["config_change", "incident"]) == ["config_change", "incident"]
+        assert "elsewhere" not in names(bucket="checkout api")
+        assert "elsewhere" in names(bucket="Search API")
+        assert len(names(limit=1)) == 1
+        assert assistant.call("what_changed", around=at(0), limit=1)["leftOut"] == 3
+
+
+class TestEvents:
+    def test_names_of_places_become_sids(self, assistant: Assistant, server: McpServer) -> None:
+        made = assistant.call(
+            "create_event",
+            type="scale",
+            name="Checkout to 12 instances",
+            buckets=["Checkout API"],
+            environments=["production"],
+            startedAt="10m",
+        )
+        stored = server.event(made["sid"])
+        assert stored["buckets"] == ["bkt_checkout0000000000000000000"]
+        assert stored["environments"] == ["env123"]
+        assert stored["source"] == "assistant"
+        assert datetime.fromisoformat(stored["startedAt"]) < now() - timedelta(minutes=9)
+
+    def test_nulls_and_json_in_strings_are_understood(self, assistant: Assistant, server: McpServer) -> None:
+        sid = assistant.call(
+            "create_event",
+            type="custom",
+            name="Batch import",
+            description=None,
+            endedAt=None,
+            metadata='{"ticket": "OPS-7"}',
+            buckets='["*"]',
+        )["sid"]
+        assert server.event(sid)["metadata"] == {"ticket": "OPS-7"}
+
+    def test_an_update_changes_what_is_given_and_adds_metadata(
+        self, assistant: Assistant, server: McpServer
+    ) -> None:
+        """The receiver knows its markers again by `marker_key`, which an assistant must not lose."""
+        sid = server.create(description="as it was", metadata={"marker_key": "github:acme/shop:deployment:1"})
+        assistant.call(
+            "update_event", sid=sid, name="Deploy v2.3.2", metadata={"ticket": "OPS-7"}, description=None
+        )
+        event = server.event(sid)
+        assert event["name"] == "Deploy v2.3.2"
+        assert event["description"] == "as it was"
+        assert event["metadata"] == {"marker_key": "github:acme/shop:deployment:1", "ticket": "OPS-7"}
+
+    def test_an_incident_is_closed_once_and_can_be_reopened(
+        self, assistant: Assistant, server: McpServer
+    ) -> None:
+        sid = server.create(type="incident", description="p99 above 2 s", startedAt=at(0))
+        closed = assistant.call("close_incident", sid=sid, resolution="Rolled back to v2.3.0", endedAt=at(30))
+        assert closed["endedAt"] == at(30)
+        assert server.event(sid)["description"] == "Resolved: Rolled back to v2.3.0\n\np99 above 2 s"
+        assert "was closed at" in assistant.error("close_incident", sid=sid, resolution="again")
+        assistant.call("update_event", sid=sid, reopen=True)
+        assert server.event(sid)["endedAt"] is None
+
+    def test_only_an_open_incident_is_closed_and_not_before_it_began(
+        self, assistant: Assistant, server: McpServer
+    ) -> None:
+        deploy = server.create()
+        assert "no incident but of type deployment" in assistant.error(
+            "close_incident", sid=deploy, resolution="done"
+        )
+        incident = server.create(type="incident", startedAt=at(0))
+        assert "before the incident's start" in assistant.error(
+            "close_incident", sid=incident, resolution="done", endedAt=at(-1)
+        )
+        assert server.event(incident)["endedAt"] is None
+
+    def test_lists_are_filtered_and_paged(self, assistant: Assistant, server: McpServer) -> None:
+        for minute in range(3):
+            server.create(type="scale", startedAt=at(minute))
+        server.create(startedAt=at(1))
+        first = assistant.call("list_events", type="scale", startedFrom=at(0), startedTo=at(9), limit=2)
+        second = assistant.call(
+            "list_events", type="scale", startedFrom=at(0), startedTo=at(9), limit=2, page=2
+        )
+        assert (first["hasMore"], second["hasMore"]) == (True, False)
+        assert len({event["sid"] for event in first["events"] + second["events"]}) == 3
+
+    def test_recent_events_are_a_resource(self, assistant: Assistant, server: McpServer) -> None:
+        recent = server.create()
+        server.create(startedAt=at(0))
+        content = json.loads(assistant.read("apitraffic://events/recent"))
+        assert [event["sid"] for event in content["events"]] == [recent]
+        assert json.loads(assistant.read(f"apitraffic://events/{recent}"))["sid"] == recent
+        with pytest.raises(ExceptionGroup) as missing:
+            assistant.read("apitraffic://events/evt_nosuch")
+        assert missing.group_contains(MCPError, match="There is no event evt_nosuch")
+
+
+class TestErrors:
+    def test_every_mistake_in_a_call_is_named(self, assistant: Assistant, server: McpServer) -> None:
+        words = assistant.error("create_event", type="deploy", name=" ", startedAt="soon", severity=1)
+        assert "type: Input should be 'deployment', 'incident'" in words
+        assert "name: is empty" in words
+        assert "startedAt: is not a time" in words
+        assert "severity: is no argument of this tool" in words
+        assert "no field to change was given" in assistant.error("update_event", sid="evt_1")
+        assert "contradict" in assistant.error("update_event", sid="evt_1", reopen=True, endedAt="1h")
+        assert "there are what_changed, list_events" in assistant.error("list_event")
+        assert server.api.call("GET", "/events").json()["records"] == []
+
+    def test_a_place_that_is_not_there_is_answered_with_those_that_are(self, assistant: Assistant) -> None:
+        words = assistant.error("create_event", type="custom", name="x", environments=["prod"])
+        assert words == "This account has no environment 'prod'. It has: production, staging, development."
+        assert "Checkout API, Payments API, Search API" in assistant.error("list_events", bucket="Cart")
+
+    def test_an_event_that_is_not_there(self, assistant: Assistant) -> None:
+        words = assistant.error("get_event", sid="evt_nosuch")
+        assert "There is no event evt_nosuch" in words
+        assert "list_events" in words
+
+    @pytest.mark.parametrize(
+        ("fault", "expected"),
+        [
+            ("status=403", "API token is not accepted for that, and trying again does not help"),
+            ("status=401", "API token is not accepted for that, and trying again does not help"),
+            ("status=429", "nothing was done; try again in 1 s"),
+            ("POST:status=500", "look with list_events or get_event before trying again"),
+            ("POST:drop", "It may have been done all the same"),
+            ("GET:status=500", "Nothing was done; try again in a minute"),
+        ],
+    )
+    def test_an_api_that_fails_leaves_the_assistant_with_something_to_do(
+        self, assistant: Assistant, server: McpServer, fault: str, expected: str
+    ) -> None:
+        server.api.set_faults([fault])
+        if fault.startswith("GET"):
+            words = assistant.error("list_events")
+        else:
+            words = assistant.error("create_event", type="custom", name="x")
+        assert expected in words
+        assert server.api.token not in words
+        assert "Traceback" not in words

@@ -1,0 +1,126 @@
+"""What `doctor` makes of what it has found out; `tests/integration/cli/test_doctor.py` lets it look."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from receiver.api_errors import RateLimit
+from receiver.doctor import api, backlog, secrets, storage
+from receiver.doctor.backlog import Backlog
+from receiver.doctor.findings import State
+from receiver.timestamps import now
+
+NOW = now()
+STRONG = "9f86d081884c7d659a2feaa0c55ad015"
+WELL: dict[str, Any] = {
+    "redis_version": "7.4.1",
+    "aof_enabled": 1,
+    "aof_last_write_status": "ok",
+    "maxmemory_policy": "noeviction",
+    "maxmemory": 0,
+    "used_memory": 1_000_000,
+}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "state"),
+    [(0, State.OK), (-4, State.OK), (6, State.WARNING), (-90, State.WARNING), (301, State.FAILURE)],
+)
+def test_clocks_that_disagree(seconds: float, state: State) -> None:
+    found = api.clock(NOW, NOW + timedelta(seconds=seconds))
+    assert found.state is state
+    if state is not State.OK:
+        assert f"{abs(seconds)} s {'ahead of' if seconds > 0 else 'behind'} the API's" in found.found
+
+
+@pytest.mark.parametrize(
+    ("left", "state"), [(1000, State.OK), (101, State.OK), (100, State.WARNING), (0, State.WARNING)]
+)
+def test_the_budget_is_low_when_only_what_is_urgent_gets_through(left: int, state: State) -> None:
+    assert api.budget(RateLimit(1000, left, NOW)).state is state
+
+
+@pytest.mark.parametrize(
+    ("changes", "appendfsync", "state"),
+    [
+        ({}, "always", State.OK),
+        ({}, "everysec", State.OK),
+        ({}, None, State.OK),
+        ({}, "no", State.FAILURE),
+        ({"aof_enabled": 0}, "always", State.FAILURE),
+        ({"aof_last_write_status": "err"}, "always", State.FAILURE),
+    ],
+)
+def test_accepted_must_mean_on_disk(changes: dict[str, Any], appendfsync: str | None, state: State) -> None:
+    assert storage.persistence(WELL | changes, appendfsync).state is state
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({}, State.OK),
+        ({"maxmemory": 2_000_000}, State.OK),
+        ({"maxmemory": 1_100_000}, State.WARNING),
+        ({"maxmemory_policy": "allkeys-lru"}, State.WARNING),
+        ({"maxmemory_policy": "volatile-ttl", "maxmemory": 2_000_000}, State.FAILURE),
+    ],
+)
+def test_nothing_accepted_may_be_thrown_away(changes: dict[str, Any], state: State) -> None:
+    assert storage.memory(WELL | changes).state is state
+
+
+@pytest.mark.parametrize(
+    ("version", "state"),
+    [("6.2.14", State.OK), ("8.0", State.OK), ("6.0.16", State.FAILURE), ("", State.FAILURE)],
+)
+def test_the_version_of_redis(version: str, state: State) -> None:
+    assert storage.version({"redis_version": version}).state is state
+
+
+@pytest.mark.parametrize(
+    ("raw", "state", "words"),
+    [
+        (STRONG, State.OK, "has 32 characters"),
+        (f"{STRONG}\n", State.OK, "the line break at its end is no part of it"),
+        (f'"{STRONG}"', State.WARNING, "is in quotes"),
+        (f"'{STRONG}'", State.WARNING, "is in quotes"),
+        (f"{STRONG}\\n", State.WARNING, "ends in a written-out line break"),
+        ("tooshort", State.WARNING, "has 8 characters"),
+        ("changeme", State.FAILURE, "is a placeholder"),
+        ("<secret>", State.FAILURE, "is a placeholder"),
+    ],
+)
+def test_secrets_as_people_write_them(raw: str, state: State, words: str) -> None:
+    found = secrets.secret("github_secret", "GITHUB_WEBHOOK_SECRET", [raw.strip()], raw)
+    assert found.state is state
+    assert words in found.found
+    assert STRONG not in f"{found.found} {found.advice}"
+
+
+def test_several_secrets_while_one_is_changed() -> None:
+    both = f"{STRONG} {STRONG[::-1]}"
+    found = secrets.secret("github_secret", "GITHUB_WEBHOOK_SECRET", [STRONG, STRONG[::-1], both], both)
+    assert found.found == "GITHUB_WEBHOOK_SECRET holds 2 secrets"
+
+
+def waiting(**changes: Any) -> dict[str, State]:
+    quiet = Backlog(
+        waiting=0, to_retry=0, oldest_at=None, workers=1, paused_because=None, dead_letters=0, quarantined=0
+    )
+    fields = {name: getattr(quiet, name) for name in Backlog.__dataclass_fields__}
+    found = backlog.backlog(Backlog(**(fields | changes)), NOW)
+    return {finding.check: finding.state for finding in found if finding.state is not State.OK}
+
+
+def test_what_waits_is_told_by_how_long_and_whether_anybody_works() -> None:
+    assert waiting() == {}
+    assert waiting(waiting=500, oldest_at=NOW - timedelta(minutes=2)) == {}
+    assert waiting(waiting=1, oldest_at=NOW - timedelta(minutes=11)) == {"queue": State.WARNING}
+    assert waiting(workers=0) == {"workers": State.WARNING}
+    assert waiting(workers=0, to_retry=1) == {"workers": State.FAILURE}
+    assert waiting(paused_because="401") == {"line": State.FAILURE}
+    assert waiting(dead_letters=1, quarantined=1) == {
+        "dead_letters": State.WARNING,
+        "quarantine": State.WARNING,
+    }
