@@ -182,8 +182,8 @@ class Deliverer:
 
     def _create(self, marker: Marker, desired: Event, lock: Lock, known: Marker) -> Marker:
         """Create the event; `known` is what is kept where it is refused, without the refused change."""
-        self._markers.save(replace(marker, is_in_doubt=True, unanswered_since=self._clock()))
         lock.reacquire()
+        self._markers.save(replace(marker, is_in_doubt=True, unanswered_since=self._clock()))
         try:
             created = self._client.create_event(desired)
         except EventsApiError as error:

@@ -27,7 +27,7 @@ def accept(stack: Stack, count: int = 1) -> set[str]:
 
 
 def assert_listed_once(stack: Stack, keys: set[str], timeout: float = 15.0) -> None:
-    wait_until(stack.is_idle, f"the queue to be empty:\n{stack.worker.log()[-2000:]}", timeout)
+    wait_until(stack.is_idle, lambda: f"the queue to be empty:\n{stack.worker.log()[-3000:]}", timeout)
     listed = [event["metadata"]["marker_key"] for event in stack.events()]
     assert sorted(listed) == sorted(keys)
 

@@ -120,12 +120,12 @@ class Reader:
         command = command.replace(".venv/bin/", "")
         if " send " in command:
             command += f" --url {self.stack.url}"
-        command = command.replace("https://hooks.example.com", self.stack.url)
         if "evt_…" in command:
             event = {"type": "incident", "name": "Checkout is slow"}
             command = command.replace(
                 "evt_…", self.stack.api.call("POST", "/events", json=event).json()["sid"]
             )
+        command = command.replace("https://hooks.example.com", self.stack.url)
         if re.search(r"quarantine (show|replay|discard)$", command):
             command += f" {self.quarantined.pop()}"
         return command

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from redis import Redis
 
@@ -12,6 +12,9 @@ from tests.support.github import SECRET
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.programs import Program
 from tests.support.redis import RedisProcess, redis_process
+
+SETTLE: Final = 2
+"""Seconds; where a test kills something in the middle of a request, the next attempt waits for so long."""
 
 
 class Stack:
@@ -22,7 +25,10 @@ class Stack:
         self.api = api
         self.redis_process = redis_process
         self.redis: Redis = connect(redis_process.url)
+        configuration = folder / "stack.toml"
+        configuration.write_text(f"[delivery]\nsettle = {SETTLE}\n")
         self.environment = {
+            "APITRAFFIC_CONFIG": str(configuration),
             "REDIS_URL": redis_process.url,
             "APITRAFFIC_SPOOL": str(folder / "spool.sqlite"),
             "GITHUB_WEBHOOK_SECRET": SECRET,
