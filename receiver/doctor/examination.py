@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator, Mapping
 
+from redis import Redis
 from redis.exceptions import RedisError
 
 from receiver.account import events_client
 from receiver.config import Settings, load_settings
 from receiver.doctor import api, backlog, reachability, secrets, storage
-from receiver.doctor.findings import Finding, State, failure, ok
+from receiver.doctor.findings import Finding, State, failure, ok, warning
 from receiver.enqueueing import StorageUnavailable
 from receiver.environment import VARIABLES, ConfigurationError, config_file
 from receiver.queues import connect
+from receiver.status import read_status
 from receiver.timestamps import now
 
 
@@ -37,14 +39,25 @@ def stored(settings: Settings) -> Iterator[Finding]:
         return
     redis = connect(settings.redis_url)
     try:
-        findings = list(storage.redis(redis))
-        yield from findings
-        if findings[0].state is not State.FAILURE:
-            yield from backlog.backlog(backlog.read_backlog(redis), now())
-    except (RedisError, StorageUnavailable) as error:
+        yield from in_redis(redis)
+    except RedisError as error:
         yield failure("redis", f"went away meanwhile; {error}", "run this again")
     finally:
         redis.close()
+
+
+def in_redis(redis: Redis) -> Iterator[Finding]:
+    findings = list(storage.redis(redis))
+    yield from findings
+    if findings[0].state is State.FAILURE:
+        return
+    try:
+        status = read_status(redis)
+    except StorageUnavailable as error:
+        # A Redis without memory refuses even to be read in one step.
+        yield warning("backlog", f"what waits cannot be seen; {error}", "mend Redis, then run this again")
+        return
+    yield from backlog.backlog(status, now())
 
 
 def account(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:

@@ -4,8 +4,7 @@ Field names are the Events API's own (`startedAt`), so that what a tool answers 
 """
 
 import json
-import re
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
@@ -14,10 +13,9 @@ from pydantic.alias_generators import to_camel
 from receiver.api_records import EventUpdate
 from receiver.client import LARGEST_PAGE
 from receiver.events import Description, Event, EventType
-from receiver.timestamps import now, parse_timestamp
+from receiver.moments import read_moment
+from receiver.timestamps import parse_timestamp
 
-AGO: Final = re.compile(r"(\d{1,5})([mhdw])(?: ago)?", re.ASCII)
-UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 LONGEST_LOOK: Final = 7 * 24 * 60
 """Minutes."""
 
@@ -50,8 +48,7 @@ DESCRIPTIONS: Final = {
 
 
 def _read_moment(value: object) -> datetime:
-    ago = AGO.fullmatch(value.strip()) if isinstance(value, str) else None
-    moment = now() - timedelta(**{UNITS[ago[2]]: int(ago[1])}) if ago else parse_timestamp(value)
+    moment = read_moment(value.strip()) if isinstance(value, str) else parse_timestamp(value)
     if moment is None:
         raise ValueError(f"is not a time; write {MOMENT}")
     return moment

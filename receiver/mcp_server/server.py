@@ -55,6 +55,7 @@ from receiver.mcp_server.tools import (
     as_json,
     recent_events,
 )
+from receiver.scopes import UnknownPlace
 
 INSTRUCTIONS: Final = (
     "Event markers (deployments, incidents, configuration changes, scalings) on ApiTraffic's charts of an "
@@ -66,6 +67,8 @@ RECENT_URI: Final = "apitraffic://events/recent"
 EVENT_URI: Final = "apitraffic://events/{sid}"
 JSON: Final = "application/json"
 MOST_MISTAKES: Final = 10
+LONGEST_LIST: Final = 2_000
+"""Characters of the names of places that there are."""
 ASK_A_PERSON: Final = "If it stays so, ask who runs this server to look with `apitraffic-events doctor`."
 ADVICE: Final = {
     Unauthorised: "This server's API token is not accepted for that, and trying again does not help: ask who "
@@ -174,6 +177,8 @@ def _answer(
     try:
         with open_client() as client:
             return tool.call(client, arguments)
+    except UnknownPlace as error:
+        raise ToolRefused(f"{one_line(str(error), LONGEST_LIST)}.") from error
     except EventsApiError as error:
         raise ToolRefused(explain(error, may_have_happened=not tool.reads_only)) from error
 

@@ -1,6 +1,6 @@
 """The tools: functions from an `EventsClient` and checked arguments to what JSON can say.
 
-Each raises `EventsApiError`, or `ToolRefused` with what to do instead.
+Each raises `EventsApiError`, `UnknownPlace`, or `ToolRefused` with what to do instead.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,10 +9,9 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Final
 
-from receiver.api_errors import Rejected
-from receiver.api_records import EventUpdate, Record, StoredEvent
+from receiver.api_records import EventUpdate, StoredEvent
 from receiver.client import EventsClient
-from receiver.events import EVERYWHERE, EventType, one_line, paragraphs
+from receiver.events import DESCRIPTION_LIMIT, EventType
 from receiver.mcp_server.arguments import (
     Arguments,
     CloseIncident,
@@ -23,7 +22,7 @@ from receiver.mcp_server.arguments import (
     WhatChanged,
 )
 from receiver.mcp_server.nearness import nearest
-from receiver.scopes import BUCKET_SID
+from receiver.scopes import Scopes
 from receiver.timestamps import format_timestamp, now
 
 MOST_LOOKED_AT: Final = 500
@@ -31,7 +30,6 @@ MOST_LOOKED_AT: Final = 500
 LONGEST_INCIDENT: Final = timedelta(days=7)
 """How long before the period an incident may have begun that is still found by `what_changed`."""
 RECENT: Final = timedelta(hours=24)
-MOST_NAMES: Final = 30
 
 
 class ToolRefused(Exception):
@@ -53,12 +51,13 @@ class Tool:
 
 
 def list_events(client: EventsClient, wanted: ListEvents) -> dict[str, Any]:
+    scopes = Scopes(client)
     page = client.list_events(
         type=wanted.type,
         started_from=wanted.started_from,
         started_to=wanted.started_to,
-        bucket=_bucket(client, wanted.bucket),
-        environment=_environment(client, wanted.environment),
+        bucket=_place(scopes.require_buckets, wanted.bucket),
+        environment=_place(scopes.require_environments, wanted.environment),
         limit=wanted.limit,
         page=wanted.page,
     )
@@ -95,8 +94,9 @@ def _candidates(
     client: EventsClient, wanted: WhatChanged, start: datetime, end: datetime
 ) -> Iterable[StoredEvent]:
     """What started in the period, and incidents that started before it and may have reached into it."""
-    bucket = _bucket(client, wanted.bucket)
-    environment = _environment(client, wanted.environment)
+    scopes = Scopes(client)
+    bucket = _place(scopes.require_buckets, wanted.bucket)
+    environment = _place(scopes.require_environments, wanted.environment)
     # One type can be asked for; of several, all are read and the others left out.
     only = wanted.types[0] if len(wanted.types) == 1 else None
     yield from client.iter_events(
@@ -113,7 +113,10 @@ def _candidates(
 
 
 def create_event(client: EventsClient, event: CreateEvent) -> dict[str, Any]:
-    placed = event.with_scope(_buckets(client, event.buckets), _environments(client, event.environments))
+    scopes = Scopes(client)
+    placed = event.with_scope(
+        scopes.require_buckets(event.buckets), scopes.require_environments(event.environments)
+    )
     return as_json(client.create_event(placed))
 
 
@@ -129,9 +132,9 @@ def update_event(client: EventsClient, wanted: UpdateEvent) -> dict[str, Any]:
     if wanted.metadata is not None:
         fields["metadata"] = client.get_event(wanted.sid).metadata | wanted.metadata
     if wanted.buckets is not None:
-        fields["buckets"] = _buckets(client, wanted.buckets)
+        fields["buckets"] = Scopes(client).require_buckets(wanted.buckets)
     if wanted.environments is not None:
-        fields["environments"] = _environments(client, wanted.environments)
+        fields["environments"] = Scopes(client).require_environments(wanted.environments)
     return as_json(client.update_event(wanted.sid, EventUpdate.model_validate(fields)))
 
 
@@ -148,8 +151,9 @@ def close_incident(client: EventsClient, wanted: CloseIncident) -> dict[str, Any
     if incident.started_at is not None and ended_at < incident.started_at:
         started_at = format_timestamp(incident.started_at)
         raise ToolRefused(f"endedAt is before the incident's start, which was at {started_at}; correct it.")
-    description = f"Resolved: {wanted.resolution}\n\n{incident.description or ''}"
-    update = EventUpdate(ended_at=ended_at, description=paragraphs(description))
+    room = DESCRIPTION_LIMIT - len(wanted.resolution) - 1
+    description = "\n".join(filter(None, ((incident.description or "")[:room], wanted.resolution)))
+    update = EventUpdate(ended_at=ended_at, description=description)
     return as_json(client.update_event(wanted.sid, update))
 
 
@@ -170,43 +174,9 @@ def as_json(event: StoredEvent) -> dict[str, Any]:
     return event.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def _bucket(client: EventsClient, wanted: str | None) -> str | None:
-    return None if wanted is None else _buckets(client, (wanted,))[0]
-
-
-def _environment(client: EventsClient, wanted: str | None) -> str | None:
-    return None if wanted is None else _environments(client, (wanted,))[0]
-
-
-def _buckets(client: EventsClient, wanted: tuple[str, ...]) -> tuple[str, ...]:
-    if all(BUCKET_SID.fullmatch(place) for place in wanted):
-        return wanted
-    return _sids("bucket", wanted, client.list_buckets)
-
-
-def _environments(client: EventsClient, wanted: tuple[str, ...]) -> tuple[str, ...]:
-    return _sids("environment", wanted, client.list_environments)
-
-
-def _sids(kind: str, wanted: tuple[str, ...], fetch: Callable[[], Iterable[Record]]) -> tuple[str, ...]:
-    """SIDs for names; raises `ToolRefused` with the names that there are."""
-    if wanted == EVERYWHERE:
-        return wanted
-    try:
-        known = tuple(fetch())
-    except Rejected:
-        # The reference does not say how environments are listed; see `receiver.scopes`.
-        return wanted
-    sids = {record.name.casefold(): record.sid for record in known if record.name}
-    sids |= {record.sid.casefold(): record.sid for record in known}
-    for place in wanted:
-        if place.casefold() not in sids:
-            names = ", ".join(one_line(record.name or record.sid, 100) for record in known[:MOST_NAMES])
-            more = f" and {len(known) - MOST_NAMES} more" if len(known) > MOST_NAMES else ""
-            raise ToolRefused(
-                f"This account has no {kind} {one_line(place, 100)!r}. It has: {names or 'none'}{more}."
-            )
-    return tuple(dict.fromkeys(sids[place.casefold()] for place in wanted))
+def _place(sids: Callable[[tuple[str, ...]], tuple[str, ...]], wanted: str | None) -> str | None:
+    """The SID of one bucket or environment, by which to filter."""
+    return None if wanted is None else sids((wanted,))[0]
 
 
 TOOLS: Final = (

@@ -1,5 +1,6 @@
 """What `doctor` makes of what it has found out; `tests/integration/cli/test_doctor.py` lets it look."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -7,8 +8,8 @@ import pytest
 
 from receiver.api_errors import RateLimit
 from receiver.doctor import api, backlog, secrets, storage
-from receiver.doctor.backlog import Backlog
 from receiver.doctor.findings import State
+from receiver.status import Pause, QueueState, QueueStatus, WorkerState
 from receiver.timestamps import now
 
 NOW = now()
@@ -104,23 +105,34 @@ def test_several_secrets_while_one_is_changed() -> None:
     assert found.found == "GITHUB_WEBHOOK_SECRET holds 2 secrets"
 
 
-def waiting(**changes: Any) -> dict[str, State]:
-    quiet = Backlog(
-        waiting=0, to_retry=0, oldest_at=None, workers=1, paused_because=None, dead_letters=0, quarantined=0
-    )
-    fields = {name: getattr(quiet, name) for name in Backlog.__dataclass_fields__}
-    found = backlog.backlog(Backlog(**(fields | changes)), NOW)
+QUIET = QueueStatus(
+    queues=(QueueState("deliveries", waiting=0, in_work=0, to_retry=0, oldest_at=None),),
+    pause=None,
+    delivered_last_hour=0,
+    budget=None,
+    dead_letters=0,
+    quarantined=0,
+    workers=(WorkerState("one", "idle", NOW, 0),),
+)
+
+
+def wrong_with(**changes: Any) -> dict[str, State]:
+    found = backlog.backlog(replace(QUIET, **changes), NOW)
     return {finding.check: finding.state for finding in found if finding.state is not State.OK}
 
 
+def queued(minutes: float, **jobs: Any) -> tuple[QueueState]:
+    return (replace(QUIET.queues[0], oldest_at=NOW - timedelta(minutes=minutes), **jobs),)
+
+
 def test_what_waits_is_told_by_how_long_and_whether_anybody_works() -> None:
-    assert waiting() == {}
-    assert waiting(waiting=500, oldest_at=NOW - timedelta(minutes=2)) == {}
-    assert waiting(waiting=1, oldest_at=NOW - timedelta(minutes=11)) == {"queue": State.WARNING}
-    assert waiting(workers=0) == {"workers": State.WARNING}
-    assert waiting(workers=0, to_retry=1) == {"workers": State.FAILURE}
-    assert waiting(paused_because="401") == {"line": State.FAILURE}
-    assert waiting(dead_letters=1, quarantined=1) == {
+    assert wrong_with() == {}
+    assert wrong_with(queues=queued(2, waiting=500)) == {}
+    assert wrong_with(queues=queued(11, to_retry=1)) == {"queue": State.WARNING}
+    assert wrong_with(workers=()) == {"workers": State.WARNING}
+    assert wrong_with(workers=(), queues=queued(2, waiting=1)) == {"workers": State.FAILURE}
+    assert wrong_with(pause=Pause(NOW, "401")) == {"line": State.FAILURE}
+    assert wrong_with(dead_letters=1, quarantined=1) == {
         "dead_letters": State.WARNING,
         "quarantine": State.WARNING,
     }

@@ -242,6 +242,7 @@ class TestRedis:
         assert findings["redis"]["state"] == "ok"
         assert findings["redis_write"]["state"] == "failure"
         assert findings["redis_memory"]["state"] == "warning"
+        assert findings["backlog"]["state"] == "warning"
 
     def test_that_is_a_replica(self, doctor: Doctor, redis: Redis, redis_url: str) -> None:
         redis.replicaof("127.0.0.1", 1)
@@ -276,7 +277,7 @@ class TestRedis:
         findings = doctor(REDIS_URL=redis_url)
         assert findings["workers"]["found"] == "none, while changes wait: 1"
         assert findings["line"]["found"] == "delivery is paused: INVALID_TOKEN expired"
-        assert findings["queue"]["found"].startswith("waiting: 1, the oldest for ")
+        assert findings["queue"]["found"].startswith("waiting: 1, for another try: 0; the oldest for ")
         assert findings["dead_letters"]["found"] == "changes that were given up: 1"
         assert findings["quarantine"]["found"] == "deliveries that were not understood: 1"
 

@@ -49,7 +49,7 @@ def test_an_incident_from_start_to_end(any_assistant: Assistant, server: McpServ
 
     offered, sid, event = any_assistant.do(whole_story)
     assert offered == OFFERED
-    assert event["description"] == "Resolved: Rolled back"
+    assert event["description"] == "Rolled back"
     assert server.event(sid)["endedAt"] == event["endedAt"]
 
 
