@@ -108,7 +108,8 @@ def read_status(redis: Redis) -> QueueStatus:
 def _queue(queue: Queue) -> QueueState:
     redis = queue.connection
     started, scheduled = queue.started_job_registry, queue.scheduled_job_registry
-    with redis.pipeline() as pipeline:
+    # Not in a MULTI, which a Redis without memory refuses even where it only reads.
+    with redis.pipeline(transaction=False) as pipeline:
         pipeline.llen(queue.key)
         pipeline.llen(queue.intermediate_queue_key)
         pipeline.zcard(started.key)

@@ -242,7 +242,7 @@ class TestRedis:
         assert findings["redis"]["state"] == "ok"
         assert findings["redis_write"]["state"] == "failure"
         assert findings["redis_memory"]["state"] == "warning"
-        assert findings["backlog"]["state"] == "warning"
+        assert findings["queue"]["state"] == "ok"
 
     def test_that_is_a_replica(self, doctor: Doctor, redis: Redis, redis_url: str) -> None:
         redis.replicaof("127.0.0.1", 1)
@@ -256,6 +256,8 @@ class TestRedis:
         url = redis_url.replace("unix://", "unix://app:pass@")
         findings = doctor(REDIS_URL=url)
         assert findings["redis_persistence"]["found"] == "append-only file"
+        acl("-zcard")
+        assert doctor(REDIS_URL=url)["backlog"]["state"] == "warning"
         acl("-info")
         assert doctor(REDIS_URL=url)["redis_info"]["state"] == "warning"
         found = doctor(REDIS_URL=url.replace(":pass@", ":wrong@"))["redis"]

@@ -122,6 +122,14 @@ def test_why_nobody_delivers(redis: Redis, status: Status) -> None:
     assert line(status(), "Paused").startswith(f"until {paused['until']}, in ")
 
 
+def test_a_redis_without_memory_can_still_be_read(status: Status, redis: Redis) -> None:
+    redis.config_set("maxmemory", "1")
+    try:
+        assert told(status("--json"))["redis"]["reachable"] is True
+    finally:
+        redis.config_set("maxmemory", "0")
+
+
 def test_without_redis_the_spool_is_shown_all_the_same(run: Command, tmp_path: Path) -> None:
     spool = tmp_path / "spool.sqlite"
     Spool(spool).put((change("point"),))
