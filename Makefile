@@ -67,3 +67,8 @@ $(VENV)/.runtime: $(VENV)/bin/python requirements.lock pyproject.toml
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $@
+
+.PHONY: actions
+actions: ## Copy what both GitHub Actions share into the second
+	@rm -rf actions/deployment/lib
+	@cp -R actions/event/lib actions/deployment/lib

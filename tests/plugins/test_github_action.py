@@ -1,0 +1,175 @@
+"""The GitHub Actions in real workflows, run by act on this machine without containers."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.plugins.contract import TOKEN, PluginContract, Run, listed
+from tests.support.local_api import LocalApi
+from tests.support.programs import REPOSITORY
+from tests.support.waiting import wait_until
+
+ACT: Final = Path(sys.executable).parent / "act"
+STEPS: Final = {
+    "success": "true",
+    "failure": "false",
+    "cancelled": 'touch "$STARTED"; while true; do sleep 0.1; done',
+}
+SECONDS_FOR_A_RUN: Final = 60
+
+
+def need(*programs: Path | str) -> None:
+    missing = [str(program) for program in programs if shutil.which(program) is None]
+    if missing and os.environ.get("REQUIRE_TOOLS") == "1":
+        pytest.fail(f"not installed: {', '.join(missing)}")
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}; .ci/run installs it")
+
+
+class GitHubAction:
+    """Workflows in a scratch repository, one act run each."""
+
+    source = "github_actions"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._runs = 0
+
+    def event(self, inputs: Mapping[str, str], commit_message: str = "Faster checkout") -> Run:
+        return self.run(self.step("event", inputs), "success", commit_message)
+
+    def deployment(
+        self, inputs: Mapping[str, str], outcome: str = "success", commit_message: str = "Faster checkout"
+    ) -> Run:
+        return self.run(self.step("deployment", inputs), outcome, commit_message)
+
+    def step(self, action: str, inputs: Mapping[str, str]) -> dict[str, object]:
+        return {"uses": f"./actions/{action}", "id": "marker", "with": dict(inputs)}
+
+    def run(self, step: dict[str, object], outcome: str, commit_message: str = "Faster checkout") -> Run:
+        self._runs += 1
+        folder = self._folder / str(self._runs)
+        repository = folder / "repository"
+        (repository / ".github/workflows").mkdir(parents=True)
+        shutil.copytree(REPOSITORY / "actions", repository / "actions")
+        outputs, started = folder / "outputs.json", folder / "started"
+        report = {
+            "if": "always()",
+            "run": 'printf %s "$OUTPUTS" > "$OUTPUTS_FILE"',
+            "env": {"OUTPUTS": "${{ toJSON(steps.marker.outputs) }}"},
+        }
+        job = {
+            "runs-on": "ubuntu-latest",
+            "environment": "production",
+            "steps": [{"uses": "actions/checkout@v4"}, step, {"run": STEPS[outcome]}, report],
+        }
+        workflow = {"name": "Release", "on": "push", "jobs": {"deploy": job}}
+        (repository / ".github/workflows/release.yml").write_text(json.dumps(workflow))
+        payload = {"ref": "refs/heads/main", "head_commit": {"message": commit_message}}
+        (folder / "payload.json").write_text(json.dumps(payload))
+        _as_repository(repository)
+        command = [
+            *(str(ACT), "push", "--pull=false", "--no-cache-server", "-P", "ubuntu-latest=-self-hosted"),
+            *("--actor", "alice", "--eventpath", str(folder / "payload.json")),
+            *("--action-cache-path", str(folder / "cache")),
+            *("--env", f"OUTPUTS_FILE={outputs}", "--env", f"STARTED={started}"),
+        ]
+        environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "XDG_CACHE_HOME": str(folder)}
+        with subprocess.Popen(
+            command,
+            cwd=repository,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as process:
+            if outcome == "cancelled":
+                wait_until(started.exists, "the job deploys", SECONDS_FOR_A_RUN)
+                process.send_signal(signal.SIGINT)
+            log, _ = process.communicate(timeout=SECONDS_FOR_A_RUN)
+        told = json.loads(outputs.read_text()) if outputs.exists() else {}
+        return Run(process.returncode == 0, log, told)
+
+
+def _as_repository(folder: Path) -> None:
+    who = ("-c", "user.name=Alice", "-c", "user.email=alice@example.com")
+    for command in (
+        ("init", "--quiet", "--initial-branch=main"),
+        (*who, "commit", "--quiet", "--allow-empty", "--message", "first"),
+        ("remote", "add", "origin", "https://github.com/acme/shop.git"),
+    ):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> GitHubAction:
+    need(ACT, "node", "git")
+    return GitHubAction(tmp_path)
+
+
+class TestGitHubAction(PluginContract):
+    @pytest.fixture
+    def plugin(self, plugin: GitHubAction) -> GitHubAction:
+        return plugin
+
+    def test_the_log_has_no_command_but_ours(
+        self, plugin: GitHubAction, api: LocalApi, direct: dict[str, str]
+    ) -> None:
+        run = plugin.event(direct | {"type": "custom", "name": "a\n::error::pwned ##[add-mask]x"})
+        assert run.outputs["status"] == "created"
+        assert not re.search(r"(?m)\|\s*::error|##\[", run.log), run.log
+
+    def test_a_deployment_left_open_is_closed_by_another_job(
+        self, plugin: GitHubAction, api: LocalApi, direct: dict[str, str]
+    ) -> None:
+        opened = plugin.deployment(direct | {"environment": "production", "close": "false"})
+        assert listed(api)[0]["endedAt"] is None
+        closed = plugin.deployment(direct | {"event-sid": opened.outputs["event-sid"]}, "failure")
+        (event,) = listed(api)
+        assert not closed.is_success
+        assert event["endedAt"] is not None
+        assert event["metadata"]["status"] == "failure"
+        assert event["metadata"]["environment"] == "production"
+
+    def test_the_webhooks_event_of_the_same_run_is_updated(
+        self, plugin: GitHubAction, api: LocalApi, direct: dict[str, str]
+    ) -> None:
+        facts = {"repository": "acme/shop", "run_id": "1", "run_attempt": "1", "environment": "production"}
+        body = {"type": "deployment", "name": "By the webhook", "metadata": facts | {"deployment_id": "7"}}
+        api.call("POST", "/events", json=body)
+        run = plugin.deployment(direct | {"environment": "production"})
+        (event,) = listed(api)
+        assert run.outputs["status"] == "updated", run.log
+        assert event["metadata"]["deployment_id"] == "7"
+        assert event["metadata"]["status"] == "success"
+
+
+def test_the_token_is_in_no_line_but_the_masking_one(tmp_path: Path) -> None:
+    need("node")
+    inputs = {"INPUT_API-TOKEN": TOKEN, "INPUT_API-URL": "http://127.0.0.1:9", "INPUT_ACCOUNT-SID": "acc_1"}
+    environment = {"PATH": os.environ["PATH"], "INPUT_TIMEOUT-SECONDS": "0.2", **inputs}
+    printed = subprocess.run(
+        ["node", str(REPOSITORY / "actions/event/main.mjs")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    holding = [line for line in printed.stdout.splitlines() + printed.stderr.splitlines() if TOKEN in line]
+    assert holding == [f"::add-mask::{TOKEN}"]
+
+
+def test_what_both_actions_share_is_the_same() -> None:
+    event, deployment = (REPOSITORY / f"actions/{name}/lib" for name in ("event", "deployment"))
+    copies = {path.name: path.read_text() for path in deployment.iterdir()}
+    assert copies == {path.name: path.read_text() for path in event.iterdir()}, "run `make actions`"
