@@ -2,18 +2,20 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.plugins.contract import TOKEN, PluginContract, Run, listed
+from receiver.events import marker_key, one_line, paragraphs
+from receiver.sources.names import describe_version, duration
+from tests.plugins.contract import HOSTILE, MANY_LINES, TOKEN, PluginContract, Run, listed
 from tests.support.local_api import LocalApi
 from tests.support.programs import REPOSITORY
 from tests.support.waiting import wait_until
@@ -73,7 +75,7 @@ class GitHubAction:
             "steps": [{"uses": "actions/checkout@v4"}, step, {"run": STEPS[outcome]}, report],
         }
         workflow = {"name": "Release", "on": "push", "jobs": {"deploy": job}}
-        (repository / ".github/workflows/release.yml").write_text(json.dumps(workflow))
+        (repository / ".github/workflows/release.yml").write_text(json.dumps(workflow, ensure_ascii=False))
         payload = {"ref": "refs/heads/main", "head_commit": {"message": commit_message}}
         (folder / "payload.json").write_text(json.dumps(payload))
         _as_repository(repository)
@@ -122,13 +124,6 @@ class TestGitHubAction(PluginContract):
     def plugin(self, plugin: GitHubAction) -> GitHubAction:
         return plugin
 
-    def test_the_log_has_no_command_but_ours(
-        self, plugin: GitHubAction, api: LocalApi, direct: dict[str, str]
-    ) -> None:
-        run = plugin.event(direct | {"type": "custom", "name": "a\n::error::pwned ##[add-mask]x"})
-        assert run.outputs["status"] == "created"
-        assert not re.search(r"(?m)\|\s*::error|##\[", run.log), run.log
-
     def test_a_deployment_left_open_is_closed_by_another_job(
         self, plugin: GitHubAction, api: LocalApi, direct: dict[str, str]
     ) -> None:
@@ -154,19 +149,73 @@ class TestGitHubAction(PluginContract):
         assert event["metadata"]["status"] == "success"
 
 
-def test_the_token_is_in_no_line_but_the_masking_one(tmp_path: Path) -> None:
+def alone(folder: Path, **inputs: str) -> list[str]:
+    """What the event action prints without a runner that would mask and read it."""
     need("node")
-    inputs = {"INPUT_API-TOKEN": TOKEN, "INPUT_API-URL": "http://127.0.0.1:9", "INPUT_ACCOUNT-SID": "acc_1"}
-    environment = {"PATH": os.environ["PATH"], "INPUT_TIMEOUT-SECONDS": "0.2", **inputs}
+    named = {f"INPUT_{name.upper().replace('_', '-')}": value for name, value in inputs.items()}
     printed = subprocess.run(
         ["node", str(REPOSITORY / "actions/event/main.mjs")],
-        env=environment,
+        env={"PATH": os.environ["PATH"], "GITHUB_STEP_SUMMARY": str(folder / "summary.md"), **named},
         capture_output=True,
         text=True,
         check=True,
     )
-    holding = [line for line in printed.stdout.splitlines() + printed.stderr.splitlines() if TOKEN in line]
-    assert holding == [f"::add-mask::{TOKEN}"]
+    return (printed.stdout + printed.stderr).splitlines()
+
+
+def test_the_token_is_in_no_line_but_the_masking_one(tmp_path: Path) -> None:
+    api = {"api_token": TOKEN, "api_url": "http://127.0.0.1:9", "account_sid": "acc_1"}
+    lines = alone(tmp_path, timeout_seconds="0.2", **api)
+    assert [line for line in lines if TOKEN in line] == [f"::add-mask::{TOKEN}"]
+    assert TOKEN not in (tmp_path / "summary.md").read_text()
+
+
+def test_the_runner_reads_no_command_but_ours(tmp_path: Path) -> None:
+    hostile = "::error::pwned ##[add-mask]x"
+    lines = alone(tmp_path, dry_run="true", name=hostile, description=f"a\n{hostile}", metadata=hostile)
+    commands = [line.strip() for line in lines if line.strip().startswith("::")]
+    assert {line.split("::")[1].split()[0] for line in commands} == {"group", "endgroup", "warning"}
+    assert not any("##[" in line for line in lines)
+
+
+def test_words_are_cut_and_written_as_the_receiver_does(tmp_path: Path) -> None:
+    need("node")
+    texts = [HOSTILE, MANY_LINES, "word " * 100, "x" * 500, "🚀" * 300, "  a\u200b b\u00a0c ", "a, " * 99, ""]
+    versions = [
+        ("refs/heads/main", "0123abcdef"),
+        ("refs/tags/v1", "0123abcdef"),
+        ("v2.3.1", "0123abcdef"),
+        ("0123abc", "0123abcdef"),
+        ("", "0123abcdef"),
+        ("main", ""),
+        ("@acme/cart@3.0.0", "0123abcdef"),
+    ]
+    seconds = [0, 45, 60, 303, 3600, 7800, 86400, 360_000]
+    script = f"""
+        import * as text from {json.dumps(str(REPOSITORY / "actions/event/lib/text.mjs"))}
+        const [texts, versions, seconds] = {json.dumps([texts, versions, seconds])}
+        const keys = await Promise.all(texts.map((each) => text.markerKey(each)))
+        process.stdout.write(JSON.stringify([
+          texts.map((each) => text.oneLine(each, 200)), texts.map((each) => text.paragraphs(each)), keys,
+          versions.map((each) => text.describeVersion(...each)),
+          seconds.map((each) => text.duration(each * 1000)),
+        ]))"""
+    command = ["node", "--input-type=module", "--eval", script]
+    written = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(written.stdout) == [
+        [one_line(text, 200) for text in texts],
+        [paragraphs(text) for text in texts],
+        [marker_key(text) for text in texts],
+        [describe_version(*version) for version in versions],
+        [duration(timedelta(seconds=each)) for each in seconds],
+    ]
+
+
+def test_the_logic_by_itself() -> None:
+    need("node")
+    tests = sorted(str(path) for path in (REPOSITORY / "actions/tests").glob("*.test.mjs"))
+    done = subprocess.run(["node", "--test", *tests], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_what_both_actions_share_is_the_same() -> None:
