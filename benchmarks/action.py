@@ -1,4 +1,4 @@
-"""What the GitHub Action adds to a job: one event sent to the local Events API, the start of node included."""
+"""What the GitHub Action adds to a job: an event sent to the local Events API, start of node included."""
 
 import os
 import shutil

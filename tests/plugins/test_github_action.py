@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]  # comes with schemathesis; its stubs do not
 
 from receiver.events import marker_key, one_line, paragraphs
 from receiver.sources.names import describe_version, duration
@@ -89,7 +89,15 @@ class GitHubAction:
         (folder / "payload.json").write_text(json.dumps(payload))
         _as_repository(repository)
         command = [
-            *(str(ACT), "push", "--pull=false", "--no-cache-server", "-P", "ubuntu-latest=-self-hosted"),
+            *(
+                str(ACT),
+                "push",
+                "--pull=false",
+                "--action-offline-mode",
+                "--no-cache-server",
+                "-P",
+                "ubuntu-latest=-self-hosted",
+            ),
             *("--actor", "alice", "--eventpath", str(folder / "payload.json")),
             *("--action-cache-path", str(folder / "cache")),
             *("--env", f"OUTPUTS_FILE={outputs}", "--env", f"STARTED={started}"),
@@ -242,7 +250,7 @@ def test_workflows_and_actions_are_as_github_wants_them() -> None:
     checker = TOOLS / "check-jsonschema"
     need(checker)
     for schema, files in (("github-workflows", WORKFLOWS), ("github-actions", ACTIONS)):
-        command = [checker, "--builtin-schema", f"vendor.{schema}", *files]
+        command = [str(checker), "--builtin-schema", f"vendor.{schema}", *files]
         done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -250,7 +258,7 @@ def test_workflows_and_actions_are_as_github_wants_them() -> None:
 def test_workflows_and_actions_are_safe() -> None:
     zizmor = TOOLS / "zizmor"
     need(zizmor)
-    command = [zizmor, "--offline", "--quiet", ".github/workflows", "actions"]
+    command = [str(zizmor), "--offline", "--quiet", ".github/workflows", "actions"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -3,7 +3,7 @@
 import * as commands from './commands.mjs'
 import { readContext, readPayload } from './context.mjs'
 import { input, policyOf, readInputs } from './inputs.mjs'
-import { Problem } from './problems.mjs'
+import { Ignored, Problem } from './problems.mjs'
 import { summaryOf } from './summary.mjs'
 
 /** Runs `step(inputs, context, outcome)`, which gives `{status, event, sid}` and may note in `outcome` what it
@@ -36,8 +36,7 @@ export async function run(step, { env = process.env, hasOutputs = true, hasSumma
 }
 
 function report(problem, policy) {
-  if (problem.status === 'skipped' && problem.constructor.name === 'Ignored') commands.say(problem.message)
-  else if (policy === 'ignore') commands.say(problem.message)
+  if (problem instanceof Ignored || policy === 'ignore') commands.say(problem.message)
   else if (policy === 'warn') commands.warn(problem.message)
   else {
     commands.fail(problem.message)

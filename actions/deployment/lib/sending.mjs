@@ -3,14 +3,14 @@
 import { givenFields } from './event.mjs'
 import { EventsApi } from './events_api.mjs'
 import { Requests } from './http.mjs'
-import { InputProblem, NotConfigured, Refused } from './problems.mjs'
+import { InputProblem, NotConfigured } from './problems.mjs'
 import { Receiver } from './receiver.mjs'
 
 /** The way that the inputs configure; throws `NotConfigured`, with the usual causes. */
 export function wayFor(inputs, context, say) {
   const requests = new Requests(inputs.seconds, say)
   if (inputs.receiverUrl && inputs.receiverSecret) return new ByReceiver(new Receiver(inputs, requests))
-  if (inputs.apiToken && inputs.accountSid) return new Directly(new EventsApi(inputs, requests), say)
+  if (inputs.apiToken && inputs.accountSid) return new Directly(new EventsApi(inputs, requests))
   const empty = Object.entries(
     inputs.receiverUrl || inputs.receiverSecret
       ? { 'receiver-url': inputs.receiverUrl, 'receiver-secret': inputs.receiverSecret }
@@ -25,17 +25,17 @@ export function wayFor(inputs, context, say) {
 }
 
 class Directly {
-  constructor(api, say) {
+  constructor(api) {
     this.api = api
-    this.say = say
   }
 
   /** Creates it, or updates the one that is there under its key. */
-  async put(event, { isKnown, isGiven }) {
-    const found = isKnown ? await this.#find(event, !isGiven) : undefined
+  async put(event, { isKnown, isGiven }, effect) {
+    const found = isKnown ? await this.api.find(event, !isGiven) : undefined
     if (!found) return { status: 'created', ...stored(await this.api.create(event)) }
     const { type, startedAt, ...fields } = event
-    const merged = { ...fields, endedAt: event.endedAt ?? null, metadata: { ...found.metadata, ...event.metadata } }
+    const reopened = effect === 'open' && found.endedAt ? { endedAt: null } : {}
+    const merged = { ...fields, ...reopened, metadata: { ...found.metadata, ...event.metadata } }
     return { status: 'updated', ...stored(await this.api.update(found.sid, merged), found.sid) }
   }
 
@@ -55,17 +55,6 @@ class Directly {
 
   get(sid) {
     return this.api.get(sid)
-  }
-
-  /** A token that may not list events may still create them. */
-  async #find(event, isRun) {
-    try {
-      return await this.api.find(event, isRun)
-    } catch (error) {
-      if (!(error instanceof Refused)) throw error
-      this.say(`Existing events could not be looked up (${error.httpStatus}).`)
-      return undefined
-    }
   }
 }
 

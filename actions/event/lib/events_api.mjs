@@ -42,6 +42,17 @@ export class EventsApi {
 
   /** The event that is this one: by its marker key, or, where `isRun`, a deployment by the same run. */
   async find(event, isRun = false) {
+    try {
+      return await this.#look(event, isRun && Boolean(event.metadata.environment))
+    } catch (error) {
+      // A token that may not list events may still create them.
+      if (!(error instanceof Refused)) throw error
+      this.requests.say(`Existing events could not be looked up (${error.httpStatus}).`)
+      return undefined
+    }
+  }
+
+  async #look(event, isRun) {
     const startedAt = parse(event.startedAt)
     const from = format(startedAt - HOUR)
     const to = format(startedAt + HOUR)
