@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -66,7 +66,14 @@ class GitHubAction:
     def step(self, action: str, inputs: Mapping[str, str]) -> dict[str, object]:
         return {"uses": f"./actions/{action}", "id": "marker", "with": dict(inputs)}
 
-    def run(self, step: dict[str, object], outcome: str, commit_message: str = "Faster checkout") -> Run:
+    def run(
+        self,
+        step: dict[str, object],
+        outcome: str,
+        commit_message: str = "Faster checkout",
+        is_time_to_cancel: Callable[[], bool] | None = None,
+    ) -> Run:
+        """A job of this step and a deploy; cancelled as Ctrl-C does, while it deploys or when it is time."""
         self._runs += 1
         folder = self._folder / str(self._runs)
         repository = folder / "repository"
@@ -113,7 +120,7 @@ class GitHubAction:
             start_new_session=True,
         ) as process:
             if outcome == "cancelled":
-                wait_until(started.exists, "the job deploys", SECONDS_FOR_A_RUN)
+                wait_until(is_time_to_cancel or started.exists, "time to cancel", SECONDS_FOR_A_RUN)
                 process.send_signal(signal.SIGINT)
             log, _ = process.communicate(timeout=SECONDS_FOR_A_RUN)
         told = json.loads(outputs.read_text()) if outputs.exists() else {}
@@ -152,6 +159,16 @@ class TestGitHubAction(PluginContract):
         assert event["endedAt"] is not None
         assert event["metadata"]["status"] == "failure"
         assert event["metadata"]["environment"] == "production"
+
+    def test_a_deployment_cancelled_while_it_opens_is_closed(
+        self, plugin: GitHubAction, api: LocalApi, direct: dict[str, str]
+    ) -> None:
+        api.set_faults(["POST:hang=2x1"])
+        step = plugin.step("deployment", direct)
+        run = plugin.run(step, "cancelled", is_time_to_cancel=lambda: bool(listed(api)))
+        (event,) = listed(api)
+        assert event["metadata"]["status"] == "cancelled", run.log
+        assert event["endedAt"] is not None
 
     def test_the_webhooks_event_of_the_same_run_is_updated(
         self, plugin: GitHubAction, api: LocalApi, direct: dict[str, str]
