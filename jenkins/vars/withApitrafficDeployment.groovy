@@ -6,11 +6,11 @@ Object call(Map inputs = [:], Closure body) {
     Map given = inputs + [type: 'deployment']
     Map event = new Report(this, given).send([status: 'in_progress', endedAt: null])
     if (!(event.status in ['created', 'updated', 'failed'])) {
-        return run(event, body)
+        return within(event, body)
     }
     Object value = null
     try {
-        value = run(event, body)
+        value = within(event, body)
     } catch (FlowInterruptedException interruption) {
         closeQuietly(given, event, 'cancelled')
         throw interruption
@@ -22,7 +22,7 @@ Object call(Map inputs = [:], Closure body) {
     return value
 }
 
-private Object run(Map event, Closure body) {
+private Object within(Map event, Closure body) {
     Object value = null
     withEnv(['APITRAFFIC_EVENT_SID=' + (event.sid ?: ''), 'APITRAFFIC_MARKER_KEY=' + (event.markerKey ?: '')]) {
         value = body(event)

@@ -16,7 +16,7 @@ set -- --silent --show-error --config - --globoff --proto '=http,https' --max-ti
 if [ -f "$APITRAFFIC_FILE.json" ]; then
   set -- "$@" --data-binary "@$APITRAFFIC_FILE.json"
 fi
-if [ -n "$APITRAFFIC_DELIVERY" ]; then
+if [ -n "${APITRAFFIC_DELIVERY:-}" ]; then
   set -- "$@" --header "webhook-id: $APITRAFFIC_DELIVERY"
 fi
 

@@ -89,7 +89,7 @@ class Report implements Serializable {
     }
 
     private Map deliver(Map marker, Map known) {
-        boolean isByReceiver = inputs.receiverUrl
+        boolean isByReceiver = inputs.receiverUrl != null
         if (!isByReceiver && !inputs.accountSid) {
             return problem('skipped', NOT_CONFIGURED + 'accountSid is empty; give it, or set APITRAFFIC_ACCOUNT_SID for all jobs')
         }

@@ -79,7 +79,8 @@ class Text implements Serializable {
 
     @NonCPS
     static int length(String text) {
-        return new StringBuilder(text).codePointCount(0, text.length())
+        int units = text.length() - text.replaceAll('[\\x{10000}-\\x{10ffff}]+', '').length()
+        return text.length() - units.intdiv(2)
     }
 
     @NonCPS
