@@ -36,8 +36,7 @@ class Declarative {
                     script.parallel(section.branches.collectEntries { stage -> [(stage.name): { performStage(stage) }] })
                 }
                 if (section.steps != null) {
-                    section.steps.delegate = script
-                    section.steps.call()
+                    inScript(section.steps)
                 }
             } catch (Throwable thrown) {
                 failure = thrown
@@ -45,14 +44,19 @@ class Declarative {
             }
             ORDER.findAll { isMet(it) && section.post.containsKey(it) }.each { condition ->
                 script.build.within([STAGE_NAME: place]) {
-                    section.post[condition].delegate = script
-                    section.post[condition].call()
+                    inScript(section.post[condition])
                 }
             }
             if (failure != null) {
                 throw failure
             }
         }
+    }
+
+    private void inScript(Closure body) {
+        body.delegate = script
+        body.resolveStrategy = Closure.DELEGATE_FIRST
+        body.call()
     }
 
     private void performStage(Section stage) {

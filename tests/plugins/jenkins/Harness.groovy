@@ -63,6 +63,9 @@ class Harness {
         ImportCustomizer imports = new ImportCustomizer()
         imports.addImports('Library')
         configuration.addCompilationCustomizers(imports)
+        if (build.request.isSandboxed) {
+            configuration.addCompilationCustomizers(new SandboxCustomizer(findings))
+        }
         return new GroovyShell(classes, binding, configuration).parse(text)
     }
 

@@ -10,7 +10,7 @@ class Build implements Serializable {
     private static final String REPOSITORY =
         '(?:(?:https?|ssh|git)://[^/\\s]+/|[^/@:\\s]+@[^/:\\s]+:)/?([^\\s?#@]+?)(?:\\.git)?/?'
 
-    /** `scm` is what `checkout scm` gave: scripted pipelines have no GIT_… in their environment. */
+    /** `scm` is what `checkout scm` gave: scripted pipelines have no GIT_COMMIT in their environment. */
     static Map facts(Object script, Map scm) {
         Object env = script.env
         Map git = [
