@@ -1,4 +1,4 @@
-"""The Jenkins shared library, in a harness whose steps really run, through the scenarios of all three plugins."""
+"""The Jenkins shared library through the scenarios of all three plugins, in a harness whose steps really run."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -28,7 +28,9 @@ def as_arguments(inputs: Mapping[str, str]) -> dict[str, Any]:
     """Inputs as the GitHub Action calls them, as arguments of a build of the harness."""
     return {
         "inputs": {NAMES.get(name, name): value for name, value in inputs.items() if name not in CREDENTIALS},
-        "credentials": {CREDENTIALS[name]: value for name, value in inputs.items() if name in CREDENTIALS and value},
+        "credentials": {
+            CREDENTIALS[name]: value for name, value in inputs.items() if name in CREDENTIALS and value
+        },
     }
 
 
@@ -68,7 +70,7 @@ class JenkinsLibrary:
         return as_run(self._controller.build(script, commit_message=commit_message, **arguments))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]:
     with running_controller(tmp_path_factory.mktemp("jenkins")) as running:
         yield running

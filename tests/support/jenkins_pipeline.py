@@ -1,4 +1,4 @@
-"""Jenkins in small: a process that runs pipelines with our shared library (tests/plugins/jenkins), many in one JVM.
+"""Jenkins in small: one JVM that runs many pipelines with our shared library (tests/plugins/jenkins).
 
 Its steps really do what they say, and the library runs in what is a sandbox with Jenkins' own whitelist.
 """
@@ -26,7 +26,7 @@ BUILDS: Final = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """`result` is Jenkins' word, `recorded` what `record step()` was given, `left` what is in the temporary folder."""
+    """`recorded` is what `record step()` was given, `left` what lies in the agent's temporary folder."""
 
     result: str
     failure: str | None
@@ -89,7 +89,7 @@ class Controller:
 
 @contextmanager
 def running_controller(folder: Path) -> Iterator[Controller]:
-    """Skips where there is no Java or Groovy 2.4; fails instead where REQUIRE_TOOLS says that they must be there."""
+    """Skips where there is no Java or Groovy 2.4; fails instead where REQUIRE_TOOLS is set."""
     jar = next(iter(sorted(JARS.glob("groovy-all-2.4*.jar"))), None)
     if jar is None or shutil.which("java") is None:
         reason = "Groovy 2.4 and Java are needed (apt-get install groovy)"
