@@ -1,4 +1,4 @@
-"""The Jenkins shared library through the scenarios of all three plugins, in a harness whose steps really run."""
+"""The Jenkins shared library through the scenarios of all three plugins, with steps that really run."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final

@@ -41,8 +41,9 @@ class Marker implements Serializable {
             endedAt = startedAt
         }
         String key = Text.markerKey((inputs.markerKey ?: keyOf(inputs, place, isDeployment, type)).toString())
-        Map metadata = isPartial ? [:] : facts + [environment: oneLine(inputs.environment), version: oneLine(inputs.version) ?: (isDeployment ? facts.version : '')]
-        metadata = metadata + (isPartial && inputs.environment ? [environment: oneLine(inputs.environment)] : [:]) + [status: oneLine(status)] + (Map) inputs.metadata
+        String version = oneLine(inputs.version) ?: (isDeployment ? facts.version : '')
+        Map metadata = (isPartial ? [:] : facts + [version: version]) +
+            [environment: oneLine(inputs.environment), status: oneLine(status)] + (Map) inputs.metadata
         String name = inputs.name ? Text.oneLine(inputs.name, Text.NAME_LIMIT) : (isDeployment ? deployment(metadata, status) : '')
         String description = inputs.description ? inputs.description.toString() : ''
         if (isDeployment && effect == 'close') {

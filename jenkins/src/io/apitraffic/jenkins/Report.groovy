@@ -85,7 +85,8 @@ class Report implements Serializable {
         if (!marker.isPartial && !marker.event.name) {
             return 'ApiTraffic: the input name is empty; say what happened'
         }
-        return marker.isPartial && !marker.event ? 'ApiTraffic: the input eventSid or markerKey names an event, but nothing is to be changed' : null
+        boolean isNothing = marker.isPartial && !marker.event
+        return isNothing ? 'ApiTraffic: the input eventSid or markerKey names an event, but nothing is to be changed' : null
     }
 
     private Map deliver(Map marker, Map known) {

@@ -126,7 +126,8 @@ class Text implements Serializable {
             long number = text.toLong()
             return number < MILLISECONDS_FROM ? number * 1000 : number
         }
-        def parts = text =~ '(\\d{4}-\\d\\d-\\d\\d)(?:[Tt ](\\d\\d:\\d\\d)(:\\d\\d(?:[.,]\\d{1,9})?)?)?\\s*(Z|z|UTC|[+-]\\d\\d(?::?\\d\\d)?)?'
+        def parts = text =~ '(\\d{4}-\\d\\d-\\d\\d)(?:[Tt ](\\d\\d:\\d\\d)(:\\d\\d(?:[.,]\\d{1,9})?)?)?\\s*' +
+            '(Z|z|UTC|[+-]\\d\\d(?::?\\d\\d)?)?'
         if (!parts.matches()) {
             return null
         }
