@@ -1,15 +1,19 @@
 """What is Jenkins' own: aborts, branches, no agent, Windows, pull requests, post, freestyle jobs."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from receiver.events import marker_key
+from receiver.sources.base import translate
+from receiver.sources.native import NATIVE
 from tests.plugins.contract import NOT_CONFIGURED, RECEIVER_SECRET, TOKEN, UNREACHABLE, listed, requests_made
 from tests.support.jenkins_pipeline import COMMIT, LIBRARY, BuildResult, Controller, running_controller
 from tests.support.local_api import LocalApi, running_local_api
@@ -272,6 +276,17 @@ def test_the_freestyle_shell_recipe_reports_by_way_of_the_receiver(tmp_path: Pat
         assert events[f"jenkins:{url}:production"]["name"] == f'{name}deploy "shop" #7 to production'
 
 
+def test_the_freestyle_http_request_is_an_event() -> None:
+    (body,) = re.findall(r"```json\n(.*?)```", (LIBRARY / "README.md").read_text(), re.DOTALL)
+    url = "https://jenkins.example.test/job/deploy/7/"
+    values = {"BUILD_URL": url, "JOB_NAME": "deploy", "BUILD_NUMBER": "7"}
+    expanded = re.sub(r"\$\{(\w+)\}", lambda name: values[name[1]], body)
+    delivery = NATIVE.receive({}, expanded.encode(), datetime(2026, 1, 10, tzinfo=UTC))
+    (change,) = translate(NATIVE, delivery, NATIVE.options()).changes
+    assert change.event.name == "Deploy deploy #7"
+    assert change.key == f"jenkins:{url}"
+
+
 def freestyle(workspace: Path, receiver_url: str, result: str) -> str:
     """Run the recipe as the build step does, with -xe; gives the build's log."""
     environment = {
@@ -282,8 +297,7 @@ def freestyle(workspace: Path, receiver_url: str, result: str) -> str:
         "JOB_NAME": 'deploy "shop"',
         "BUILD_NUMBER": "7",
         "BUILD_URL": f'https://jenkins.example.test/job/deploy "shop"{result}/7/',
-        "GIT_COMMIT": COMMIT,
-    } | ({"BUILD_RESULT": result} if result else {})
+    } | ({"BUILD_RESULT": result, "GIT_COMMIT": COMMIT} if result else {})
     command = ["sh", "-xe", str(EXAMPLES / "freestyle.sh")]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return ran.stdout + ran.stderr

@@ -39,24 +39,24 @@ class EventsApi implements Serializable {
     }
 
     private Map create(Map marker) {
-        for (int n = 0; ; n++) {
-            Map answer = requests.once(method: 'POST', address: address, body: marker.event)
-            if (answer.isFine) {
-                return result('created', record(answer), marker)
+        int n = 0
+        Map answer = once(marker)
+        while (answer.isAgain && requests.pause(n, answer)) {
+            n += 1
+            Map looked = answer.isDoubtful ? look(marker, 1.0d) : [:]
+            if (looked.record) {
+                return result('created', (Map) looked.record, marker)
             }
-            if (!answer.isAgain || !requests.pause(n, answer)) {
-                return failure(answer)
+            if (looked.answer) {
+                return failure((Map) looked.answer)
             }
-            if (answer.isDoubtful) {
-                Map looked = look(marker, 1.0d)
-                if (looked.record) {
-                    return result('created', (Map) looked.record, marker)
-                }
-                if (looked.answer) {
-                    return failure((Map) looked.answer)
-                }
-            }
+            answer = once(marker)
         }
+        return answer.isFine ? result('created', record(answer), marker) : failure(answer)
+    }
+
+    private Map once(Map marker) {
+        return requests.once(method: 'POST', address: address, body: marker.event)
     }
 
     private Map updateBySid(Map marker, String sid) {

@@ -47,12 +47,13 @@ class Requests implements Serializable {
 
     /** As `once`, until it is fine or refused, or the share (0 to 1) of the budget is used up. */
     Map repeated(Map request, double share = 1.0d) {
-        for (int n = 0; ; n++) {
-            Map answer = once(request)
-            if (!answer.isAgain || !pause(n, answer, share)) {
-                return answer
-            }
+        int n = 0
+        Map answer = once(request)
+        while (answer.isAgain && pause(n, answer, share)) {
+            n += 1
+            answer = once(request)
         }
+        return answer
     }
 
     /** Waits before the next try; false where it would lie past the budget. */
