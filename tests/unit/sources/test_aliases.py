@@ -67,4 +67,4 @@ def test_a_jenkins_build_without_a_root_url_is_named_by_its_job() -> None:
 
 
 def test_a_jenkins_build_that_names_no_environment_has_no_alias() -> None:
-    assert len(jenkins_names("completed__other_parameters")) == 1
+    assert len(jenkins_names("failure__freestyle")) == 1
