@@ -189,9 +189,12 @@ def _deploy(payload: Payload, delivery: Delivery, options: Options, job: str, ef
         f"({result.remark})" if result and result.remark else "",
     ]
     began_at = occurred_at - taken if taken else occurred_at
+    key = build_key(payload)
     return change_of(
         delivery,
-        key=build_key(payload),
+        key=key,
+        # The shared library names the deployment so (docs/ci-plugins.md): a build may deploy to several.
+        aliases=(f"{key}:{environment}",) if environment else (),
         effect=effect,
         occurred_at=occurred_at,
         type=EventType.DEPLOYMENT,

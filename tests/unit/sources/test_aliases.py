@@ -9,6 +9,8 @@ from receiver.events import EventType
 from receiver.sources.base import translate
 from receiver.sources.github import GITHUB
 from receiver.sources.gitlab import GITLAB
+from receiver.sources.jenkins import JENKINS
+from tests.support import jenkins
 from tests.support.source_fixtures import body_of
 
 RECEIVED_AT = datetime(2026, 1, 10, 12, 0, tzinfo=UTC)
@@ -70,3 +72,25 @@ def test_a_job_calls_its_own_deploy_the_same(environ: dict[str, str], alias: str
     job = detect(environ)
     assert job is not None
     assert job.marker_key(EventType.DEPLOYMENT, "production") == (alias, True)
+
+
+def jenkins_names(case: str) -> tuple[str, ...]:
+    (change,) = translate(JENKINS, jenkins.received(case), JENKINS.options(deployments="point")).changes
+    return change.names
+
+
+@pytest.mark.parametrize("case", ["completed__success", "job.completed__success"])
+def test_jenkins_names_the_build_and_the_environment(case: str) -> None:
+    key, alias = jenkins_names(case)
+    assert key.startswith("jenkins:https://jenkins.example.test/job/")
+    assert alias == f"{key}:production"
+
+
+def test_a_jenkins_build_without_a_root_url_is_named_by_its_job() -> None:
+    key, alias = jenkins_names("completed__no_root_url")
+    assert "#" in key
+    assert alias.startswith(f"{key}:")
+
+
+def test_a_jenkins_build_that_names_no_environment_has_no_alias() -> None:
+    assert len(jenkins_names("failure__freestyle")) == 1

@@ -1,0 +1,116 @@
+package io.apitraffic.jenkins
+
+import com.cloudbees.groovy.cps.NonCPS
+
+/** What Jenkins knows of the build that runs, as a map of the metadata's names and texts. */
+class Build implements Serializable {
+
+    private static final long serialVersionUID = 1
+
+    private static final String REPOSITORY =
+        '(?:(?:https?|ssh|git)://[^/\\s]+/|[^/@:\\s]+@[^/:\\s]+:)/?([^\\s?#@]+?)(?:\\.git)?/?'
+
+    /** `scm` is what `checkout scm` gave: scripted pipelines have no GIT_COMMIT in their environment. */
+    static Map facts(Object script, Map scm) {
+        Object env = script.env
+        Map git = [
+            commit: (scm.GIT_COMMIT ?: env.GIT_COMMIT),
+            branch: (scm.GIT_LOCAL_BRANCH ?: scm.GIT_BRANCH ?: env.GIT_LOCAL_BRANCH ?: env.GIT_BRANCH),
+            url: (scm.GIT_URL ?: env.GIT_URL),
+        ]
+        Map place = [
+            job: env.JOB_NAME, number: env.BUILD_NUMBER, url: env.BUILD_URL, page: env.RUN_DISPLAY_URL, node: env.NODE_NAME,
+            tag: env.TAG_NAME, branch: env.CHANGE_BRANCH ?: env.BRANCH_NAME, pullRequest: env.CHANGE_ID,
+        ]
+        return metadata(git, place) + present(history(script.currentBuild, git.commit?.toString()))
+    }
+
+    /** `jenkins:<build URL>`, as the receiver names what a webhook tells of this build. */
+    static String key(Object script) {
+        String url = script.env.BUILD_URL ?: ''
+        if (url.isEmpty()) {
+            return 'jenkins:' + jobPath(script.env.JOB_NAME ?: '') + '#' + script.env.BUILD_NUMBER
+        }
+        return 'jenkins:' + withoutCredentials(url).replaceAll('/+$', '')
+    }
+
+    @NonCPS
+    private static String jobPath(String name) {
+        List parts = []
+        for (String part in name.split('/')) {
+            parts.add('job/' + URLEncoder.encode(part, 'UTF-8').replace('+', '%20'))
+        }
+        return parts.join('/')
+    }
+
+    @NonCPS
+    private static Map metadata(Map git, Map place) {
+        String commit = git.commit ?: ''
+        String branch = (place.branch ?: git.branch ?: '').toString().replaceAll('^(refs/remotes/)?origin/', '')
+        String ref = place.tag ?: (['detached', 'HEAD'].contains(branch) ? '' : branch)
+        String clone = withoutCredentials((git.url ?: '').toString())
+        def parts = clone =~ REPOSITORY
+        String buildUrl = withoutCredentials((place.url ?: '').toString())
+        String shortCommit = commit.length() > 7 ? commit.substring(0, 7) : commit
+        String version = place.tag ?: ''
+        if (version.isEmpty()) {
+            version = shortCommit.isEmpty() ? '#' + place.number : (ref.isEmpty() ? '' : ref + '@') + shortCommit
+        }
+        return present([
+            repository: parts.matches() ? parts.group(1) : '',
+            repository_url: clone.startsWith('http') ? clone.replaceAll('/+$', '').replaceAll('\\.git$', '') : '',
+            version: version, ref: ref, commit: commit, short_commit: shortCommit,
+            url: place.page ?: buildUrl, run_url: buildUrl, run_number: place.number,
+            job: decoded((place.job ?: '').toString()), node: place.node, pull_request: place.pullRequest,
+        ])
+    }
+
+    /** Who started it, and the commit's first line where it is among the build's changes. */
+    @NonCPS
+    private static Map history(Object build, String commit) {
+        Map found = [:]
+        for (cause in build.getBuildCauses()) {
+            for (Object name in [cause.get('userName'), cause.get('userId')]) {
+                if (found.actor == null && name && !name.toString().contains('@')) {
+                    found.put('actor', name.toString())
+                }
+            }
+        }
+        for (changes in build.changeSets) {
+            for (change in changes.getItems()) {
+                if (commit != null && commit == change.getCommitId()?.toString()) {
+                    found.put('commit_message', Text.firstLine(change.getMsg()))
+                }
+            }
+        }
+        return found
+    }
+
+    @NonCPS
+    private static Map present(Map values) {
+        Map kept = [:]
+        for (entry in values.entrySet()) {
+            String line = entry.getValue() == null ? '' : Text.oneLine(entry.getValue(), Text.VALUE_LIMIT)
+            if (!line.isEmpty()) {
+                kept.put(entry.getKey(), line)
+            }
+        }
+        return kept
+    }
+
+    /** A multibranch project's job is its branch, encoded. */
+    @NonCPS
+    private static String decoded(String job) {
+        try {
+            return URLDecoder.decode(job.replace('+', '%2B'), 'UTF-8')
+        } catch (Exception ignored) { // a job may be called 100%
+            return job
+        }
+    }
+
+    @NonCPS
+    private static String withoutCredentials(String url) {
+        return url.replaceAll('^([a-z+]+://)[^/?#]*@', '$1')
+    }
+
+}

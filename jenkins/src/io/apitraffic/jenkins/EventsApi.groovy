@@ -1,0 +1,139 @@
+package io.apitraffic.jenkins
+
+import com.cloudbees.groovy.cps.NonCPS
+
+/**
+ * Straight to the Events API. Gives [status, sid, key, metadata], or [refused: answer], or [unreachable: words].
+ */
+class EventsApi implements Serializable {
+
+    private static final long serialVersionUID = 1
+
+    private static final long HOUR = 3600000
+    private static final long WEEK = 168 * HOUR
+    private static final int MOST_PAGES = 50
+
+    private final Requests requests
+    private final String address
+
+    EventsApi(Requests requests, String apiUrl, String accountSid) {
+        this.requests = requests
+        this.address = apiUrl.replaceAll('/+$', '') + '/accounts/' + URLEncoder.encode(accountSid, 'UTF-8') + '/events'
+    }
+
+    Map send(Map marker, String sid) {
+        if (sid) {
+            return updateBySid(marker, sid)
+        }
+        Map looked = look(marker, 0.5d)
+        if (looked.record) {
+            return update((Map) looked.record, marker)
+        }
+        if (looked.isOver) {
+            return [unreachable: requests.unreachable()]
+        }
+        if (marker.isPartial) {
+            return looked.answer ? failure((Map) looked.answer) : [missing: true]
+        }
+        return create(marker)
+    }
+
+    private Map create(Map marker) {
+        int n = 0
+        Map answer = once(marker)
+        while (answer.isAgain && requests.pause(n, answer)) {
+            n += 1
+            Map looked = answer.isDoubtful ? look(marker, 1.0d) : [:]
+            if (looked.record) {
+                return result('created', (Map) looked.record, marker)
+            }
+            if (looked.answer) {
+                return failure((Map) looked.answer)
+            }
+            answer = once(marker)
+        }
+        return answer.isFine ? result('created', record(answer), marker) : failure(answer)
+    }
+
+    private Map once(Map marker) {
+        return requests.once(method: 'POST', address: address, body: marker.event)
+    }
+
+    private Map updateBySid(Map marker, String sid) {
+        Map there = [sid: sid]
+        if (marker.isPartial && marker.event.metadata) {
+            // What is sent as metadata replaces all of it.
+            Map answer = requests.repeated(method: 'GET', address: addressOf(sid))
+            if (!answer.isFine) {
+                return failure(answer)
+            }
+            there = record(answer) + [sid: sid]
+        }
+        return update(there, marker)
+    }
+
+    private Map update(Map there, Map marker) {
+        Map request = [method: 'PATCH', address: addressOf(there.sid.toString()), body: Marker.changes(there, (Map) marker.event)]
+        Map answer = requests.repeated(request)
+        if ([404, 405].contains(answer.status)) {
+            answer = requests.repeated(request + [method: 'PUT'])
+        }
+        return answer.isFine ? result('updated', record(answer) + [sid: there.sid], marker) : failure(answer)
+    }
+
+    /** Gives [record] of the marker, [:] where it is not there, else [answer: the last, isOver]. */
+    private Map look(Map marker, double share) {
+        long about = marker.startedAt == null ? System.currentTimeMillis() : (long) marker.startedAt
+        long before = marker.startedAt == null ? WEEK : HOUR
+        String window = '?startDate=' + Text.timestamp(about - before) + '&endDate=' + Text.timestamp(about + HOUR) + '&limit=100&page='
+        for (int page = 1; page <= MOST_PAGES; page++) {
+            Map answer = requests.repeated([method: 'GET', address: address + window + page], share)
+            if (!answer.isFine) {
+                return [answer: answer, isOver: answer.isOver]
+            }
+            Map listed = record(answer)
+            Map found = matching(listed.records, marker.key.toString(), (Map) marker.event)
+            if (found != null) {
+                return [record: found]
+            }
+            if (listed.hasMore != true) {
+                return [:]
+            }
+        }
+        return [:]
+    }
+
+    private Map failure(Map answer) {
+        return answer.isAgain ? [unreachable: requests.unreachable()] : [refused: answer]
+    }
+
+    private String addressOf(String sid) {
+        return address + '/' + URLEncoder.encode(sid, 'UTF-8')
+    }
+
+    @NonCPS
+    private static Map matching(Object records, String key, Map event) {
+        if (records instanceof List) {
+            for (item in (List) records) {
+                if (item instanceof Map && Marker.isSame((Map) item, key, event)) {
+                    return (Map) item
+                }
+            }
+        }
+        return null
+    }
+
+    @NonCPS
+    private static Map result(String status, Map there, Map marker) {
+        Map metadata = there.metadata instanceof Map ? (Map) there.metadata : [:]
+        return [status: status, sid: there.sid, key: metadata.marker_key ?: marker.key, metadata: metadata]
+    }
+
+    /** The object in an answer, which may be in an envelope. */
+    @NonCPS
+    private static Map record(Map answer) {
+        Map data = answer.data instanceof Map ? (Map) answer.data : [:]
+        return data.success == true && data.data instanceof Map ? (Map) data.data : data
+    }
+
+}

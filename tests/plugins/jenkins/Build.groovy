@@ -1,0 +1,55 @@
+import org.jenkinsci.plugins.workflow.steps.MissingContextVariableException
+
+/** One build: what a request of the driver says of it, its log and its result. */
+class Build {
+
+    final Map request
+    final StringBuffer log = new StringBuffer()
+    final Map base
+    final RunWrapper run
+    final File workspace
+    final File temporary
+    List recorded = [].asSynchronized()
+    List order = [].asSynchronized()
+    final InheritableThreadLocal<List<Map>> layers = new InheritableThreadLocal<List<Map>>()
+    final InheritableThreadLocal<Boolean> node = new InheritableThreadLocal<Boolean>()
+
+    Build(Map request) {
+        this.request = request
+        base = new LinkedHashMap(request.env)
+        workspace = new File(request.workspace)
+        temporary = new File(request.workspace + '@tmp')
+        workspace.mkdirs()
+        temporary.mkdirs()
+        run = new RunWrapper(
+            startTimeInMillis: request.startTimeInMillis ?: System.currentTimeMillis() - 1000, causes: request.causes ?: [],
+            changeSets: [new ChangeSet(items: request.changes.collect { new ChangeEntry(commitId: it.commitId, msg: it.msg) })],
+        )
+        layers.set([])
+        node.set(request.node)
+    }
+
+    Map environment() {
+        Map all = new LinkedHashMap(base)
+        layers.get().each { all.putAll(it) }
+        return all.findAll { it.value != null && it.value.toString() != '' }
+    }
+
+    Object within(Map layer, Closure body) {
+        List before = layers.get()
+        layers.set(before + [layer])
+        try {
+            return body()
+        } finally {
+            layers.set(before)
+        }
+    }
+
+    void needNode() {
+        if (!node.get()) {
+            throw new MissingContextVariableException(
+                'Required context class hudson.FilePath is missing\nPerhaps you forgot to surround the step with a step that provides this, such as: node')
+        }
+    }
+
+}

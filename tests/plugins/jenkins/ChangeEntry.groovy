@@ -1,0 +1,6 @@
+class ChangeEntry implements Whitelisted {
+
+    String commitId
+    String msg
+
+}

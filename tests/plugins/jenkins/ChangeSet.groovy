@@ -1,0 +1,5 @@
+class ChangeSet implements Whitelisted {
+
+    List items
+
+}

@@ -1,0 +1,7 @@
+class HttpResponseContent implements Whitelisted {
+
+    int status
+    String content
+    Map headers
+
+}

@@ -1,0 +1,9 @@
+package org.jenkinsci.plugins.workflow.steps
+
+class MissingContextVariableException extends Exception {
+
+    MissingContextVariableException(String message) {
+        super(message)
+    }
+
+}
