@@ -114,7 +114,8 @@ class RedisGroup:
 @contextmanager
 def redis_server(folder: Path, settings: list[str]) -> Iterator[Redis]:
     """A client of one more Redis with these settings."""
-    (port,) = _free_ports(1)
+    # A cluster also listens at a port that is 10,000 higher.
+    port = min(_free_ports(64))
     file = folder / "redis.conf"
     file.write_text(
         "\n".join([f"port {port}", "bind 127.0.0.1", f"dir {folder}", *settings, "logfile o.log\n"])
