@@ -20,7 +20,6 @@ from pydantic import (
     create_model,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
-from redis import ConnectionPool
 
 from receiver.environment import (
     DEFAULT_API_URL,
@@ -31,6 +30,7 @@ from receiver.environment import (
     TomlFileSource,
     config_file,
 )
+from receiver.redis_address import PLAIN_SCHEMES, SENTINEL_SCHEMES, pool_at
 from receiver.routing import Route
 from receiver.sources import SOURCES
 from receiver.sources.base import Secrets, Source, SourceOptions
@@ -75,10 +75,12 @@ def _check_url(url: str) -> str:
 
 
 def _check_redis_url(url: str) -> str:
-    if not url.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("does not begin with redis://, rediss:// or unix://")
+    if not url.startswith((*PLAIN_SCHEMES, *SENTINEL_SCHEMES)):
+        raise ValueError(
+            "does not begin with redis://, rediss://, unix://, redis+sentinel:// or rediss+sentinel://"
+        )
     try:
-        pool = ConnectionPool.from_url(url)
+        pool = pool_at(url)
         pool.connection_class(**pool.connection_kwargs)
     except (ValueError, TypeError):
         # Their words may hold part of a password.

@@ -21,6 +21,7 @@ from receiver.queues import (
     job_id_stem,
     job_of,
 )
+from receiver.replication import READY, Unreplicated, replicas_of, write_replicated
 from receiver.timestamps import now
 
 SEEN_PREFIX: Final = "apitraffic:seen:"
@@ -68,6 +69,7 @@ class Enqueuer:
         self._redis = redis
         self._urgent, self._routine = delivery_queues(redis)
         self._script: Script | None = None
+        self._is_replicated = replicas_of(redis) > 0
         self._of_thread = threading.local()
 
     def enqueue(self, changes: Sequence[Change]) -> bool:
@@ -90,6 +92,8 @@ class Enqueuer:
             arguments += [job_id, job_data(change), job_description(change), queue.name]
         try:
             return bool(self._run(self._script_for(changes[0]), len(keys), *keys, *arguments))
+        except Unreplicated as error:
+            raise StorageUnavailable(str(error)) from error
         except RedisError as error:
             raise StorageUnavailable(f"Redis: {error}") from error
 
@@ -99,20 +103,30 @@ class Enqueuer:
         A PING would also be answered by a replica, or by a Redis that has no memory left.
         """
         try:
-            self._redis.set("apitraffic:ready", 1, ex=60)
+            write_replicated(self._redis, lambda pipeline: pipeline.set(READY, 1, ex=60))
+        except Unreplicated as error:
+            raise StorageUnavailable(str(error)) from error
         except RedisError as error:
             raise StorageUnavailable(f"Redis: {error}") from error
 
     def _run(self, script: Script, *arguments: str | bytes | int) -> object:
+        try:
+            return self._send("EVALSHA", script.sha, *arguments)
+        except NoScriptError:
+            return self._send("EVAL", script.script, *arguments)
+
+    def _send(self, *command: str | bytes | int | memoryview) -> object:
         """Run the script on this thread's own connection, which saves what a pool does around a command."""
+        if self._is_replicated:
+            (answer,) = write_replicated(
+                self._redis,
+                lambda pipeline: pipeline.execute_command(*command),  # type: ignore[no-untyped-call]
+            )
+            return answer
         redis: Redis | None = getattr(self._of_thread, "redis", None)
         if redis is None:
             redis = self._of_thread.redis = self._redis.client()  # type: ignore[no-untyped-call]
-        try:
-            return redis.execute_command("EVALSHA", script.sha, *arguments)
-        except NoScriptError:
-            redis.script_load(script.script)
-            return redis.execute_command("EVALSHA", script.sha, *arguments)
+        return redis.execute_command(*command)
 
     def _script_for(self, example: Change) -> Script:
         """The script, made with the first delivery: RQ itself says what a job's hash holds."""

@@ -36,7 +36,11 @@ VARIABLES: Final = (
     Variable("APITRAFFIC_ACCOUNT_SID", "account_sid", "copy it from ApiTraffic's settings; it begins acc_"),
     Variable("APITRAFFIC_API_URL", "api_url", f"leave it out for {DEFAULT_API_URL}"),
     Variable("APITRAFFIC_SPOOL", "spool", "the path of a file on a disk that lasts, or off"),
-    Variable("REDIS_URL", "redis_url", "for example redis://localhost:6379/0 or unix:///run/redis.sock"),
+    Variable(
+        "REDIS_URL",
+        "redis_url",
+        "for example redis://localhost:6379/0 or redis+sentinel://one,two,three/mymaster",
+    ),
 )
 SECRET_VARIABLES: Final = tuple(
     Variable(name, "webhook_secrets", f"put the secret there that {source.title}'s webhook settings hold")

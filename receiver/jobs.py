@@ -21,6 +21,7 @@ from receiver.events import Change
 from receiver.markers import MarkerBusy
 from receiver.pacing import Paced
 from receiver.queues import UNEXPECTED_RETRIES
+from receiver.replication import Unreplicated
 from receiver.retries import PATIENCE, is_outage, is_refusal, pause_after, waits_for_a_person
 from receiver.throughput import count_delivered
 from receiver.timestamps import now, parse_timestamp
@@ -81,6 +82,9 @@ def _deliver(fields: dict[str, Any], deliverer: Deliverer, job: Job) -> Retry | 
     began = perf_counter()
     try:
         outcome = deliverer.deliver(change)
+    except Unreplicated as error:
+        log.warning("not delivered yet", reason=str(error), next_try_in_s=PAUSE_WHEN_BUSY)
+        return Retry(max=ANY_NUMBER, interval=PAUSE_WHEN_BUSY)
     except MarkerBusy:
         return Retry(max=ANY_NUMBER, interval=PAUSE_WHEN_BUSY)
     except Unsettled as unsettled:

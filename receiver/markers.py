@@ -13,12 +13,14 @@ from uuid import uuid4
 
 from pydantic import TypeAdapter
 from redis import Redis
+from redis.client import Pipeline
 from redis.exceptions import LockError
 from redis.lock import Lock
 
 from receiver.events import Change, Event
 from receiver.folding import condensed, in_order
 from receiver.queues import JOB_TIMEOUT
+from receiver.replication import write_replicated
 from receiver.timestamps import format_timestamp, parse_timestamp
 
 MARKER_PREFIX: Final = "apitraffic:marker:"
@@ -150,6 +152,10 @@ class MarkerStore:
         )
 
     def save(self, marker: Marker) -> None:
+        """Keep it. The doubt must outlive a fail-over, or the next worker would create without a look.
+
+        Raises `Unreplicated` where it might not.
+        """
         name = f"{MARKER_PREFIX}{marker.key}"
         values = (
             CHANGES.dump_json(marker.changes, by_alias=True),
@@ -158,9 +164,16 @@ class MarkerStore:
             int(marker.is_in_doubt),
             format_timestamp(marker.unanswered_since) if marker.unanswered_since else "",
         )
-        with self._redis.pipeline() as pipeline:
+
+        def write(pipeline: Pipeline) -> None:
             pipeline.hset(name, mapping=dict(zip(FIELDS, values, strict=True)))
             pipeline.expire(name, MARKER_LIFETIME)
+
+        if marker.is_in_doubt:
+            write_replicated(self._redis, write)
+            return
+        with self._redis.pipeline() as pipeline:
+            write(pipeline)
             pipeline.execute()
 
 

@@ -16,6 +16,7 @@ from structlog import get_logger
 
 from receiver.enqueueing import StorageUnavailable
 from receiver.events import Delivery
+from receiver.replication import Unreplicated, write_replicated
 from receiver.timestamps import format_timestamp, now
 
 INDEX: Final = "apitraffic:quarantine"
@@ -120,7 +121,13 @@ class Quarantine:
             arguments += [name, fields[name]]
         try:
             entry = f"{INDEX}:{delivery.source}:{delivery.id}"
-            dropped = int(self._keep(keys=[INDEX, SIZES, entry], args=arguments))
+            (answer,) = write_replicated(
+                self._redis,
+                lambda pipeline: self._keep(keys=[INDEX, SIZES, entry], args=arguments, client=pipeline),
+            )
+            dropped = int(answer)
+        except Unreplicated as error:
+            raise StorageUnavailable(str(error)) from error
         except RedisError as error:
             raise StorageUnavailable(f"Redis: {error}") from error
         if dropped:

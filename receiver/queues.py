@@ -15,6 +15,7 @@ from rq.serializers import JSONSerializer
 
 from receiver.environment import ConfigurationError
 from receiver.events import Change, Effect, EventType
+from receiver.redis_address import pool_at
 from receiver.timestamps import now
 
 ROUTINE: Final = "deliveries"
@@ -50,14 +51,14 @@ def connect(url: str | None, *, command_timeout: float = COMMAND_TIMEOUT) -> Red
             "REDIS_URL is not set; point it at a Redis, for example redis://localhost:6379/0, "
             "or run `apitraffic-events up`, which brings its own"
         )
-    client: Redis = Redis.from_url(
+    pool = pool_at(
         url,
         socket_connect_timeout=CONNECT_TIMEOUT,
         socket_timeout=command_timeout,
         retry=Retry(ConstantBackoff(0.05), 1, supported_errors=(RedisConnectionError,)),
         health_check_interval=30,
     )
-    return client
+    return Redis.from_pool(pool)
 
 
 def delivery_queue(redis: Redis, name: str = ROUTINE) -> Queue:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from redis import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 from rq import SimpleWorker
 from rq.exceptions import StopRequested
 from rq.job import Job
@@ -27,12 +27,12 @@ from receiver.client import EventsClient
 from receiver.config import Settings
 from receiver.delivery import Deliverer
 from receiver.dequeueing import DeliveryQueue
-from receiver.environment import ConfigurationError
 from receiver.jobs import DeadLetter, delivering_with
 from receiver.markers import MarkerStore
 from receiver.pacing import Pacing
 from receiver.queues import connect, delivery_queues
 from receiver.recovery import Recovery, worker_name
+from receiver.redis_address import require_suitable_server
 from receiver.timestamps import now
 
 WORKER_TTL: Final = 30
@@ -41,7 +41,6 @@ RECOVERY_INTERVAL: Final = 15
 """Seconds between looks for jobs that a dead worker left."""
 SCHEDULE_INTERVAL: Final = 0.5
 """Seconds between looks for retries that are due."""
-OLDEST_REDIS: Final = (6, 2)
 RESTART_PAUSE: Final = 1.0
 """Seconds between attempts to start while Redis is away."""
 
@@ -162,7 +161,7 @@ def run_worker(settings: Settings) -> None:
     _stop_on_signals(stop)
     while not stop.is_set():
         try:
-            _require_version(redis)
+            require_suitable_server(redis)
             _work(redis, client, pacing, stop, timedelta(seconds=settings.delivery.settle))
         except RedisError as error:
             log.warning("Redis is away; trying again", reason=str(error), in_s=RESTART_PAUSE)
@@ -196,14 +195,3 @@ def _work(
 def _stop_on_signals(stop: threading.Event) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-
-
-def _require_version(redis: Redis) -> None:
-    """Older servers cannot move a job from one list to another, so a worker that dies would take it along."""
-    try:
-        version = str(redis.info("server")["redis_version"])
-    except ResponseError:
-        # An access list may forbid INFO, which proves nothing.
-        return
-    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
-        raise ConfigurationError(f"REDIS_URL is a Redis {version}; 6.2 or newer is needed")

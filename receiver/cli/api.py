@@ -11,6 +11,8 @@ from typing import Final, get_args
 
 import click
 
+from receiver.cli.failures import configuration_errors_in_words
+from receiver.environment import read_variable
 from receiver.listening import CannotListen, base_url, listen
 from receiver.local.events_api.faults import EXAMPLES, Fault, FaultSyntaxError, parse
 from receiver.local.events_api.options import LOCAL_ACCOUNT_SID, Options, UpdateMethod
@@ -37,7 +39,7 @@ def account_sid(_ctx: click.Context, _param: click.Parameter, value: str) -> str
     return value
 
 
-@click.command(epilog=f"The token that clients must send is read from {TOKEN_VARIABLE}.")
+@click.command(epilog=f"The token that clients must send is read from {TOKEN_VARIABLE} (or …_FILE).")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",
@@ -94,7 +96,8 @@ def command(
     fault_control: bool,
 ) -> None:
     """Run a stand-in for the ApiTraffic Events API on this machine."""
-    token = os.environ.get(TOKEN_VARIABLE, "")
+    with configuration_errors_in_words():
+        token = read_variable(TOKEN_VARIABLE, os.environ) or ""
     if not token:
         raise click.ClickException(
             f"{TOKEN_VARIABLE} is not set; it is the token that clients must send."

@@ -1,14 +1,17 @@
 """`apitraffic-events serve`"""
 
 import os
+from contextlib import suppress
 
 import click
+from redis.exceptions import RedisError
 
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.config import load_settings
 from receiver.listening import CannotListen, listen
 from receiver.logs import configure_logging
 from receiver.queues import connect
+from receiver.redis_address import require_suitable_server
 from receiver.server import ReceiverServer
 
 
@@ -37,7 +40,8 @@ def command(host: str, port: int, workers: int, threads: int) -> None:
     configure_logging()
     with configuration_errors_in_words():
         settings = load_settings()
-        connect(settings.redis_url).close()
+        with suppress(RedisError), connect(settings.redis_url) as redis:
+            require_suitable_server(redis)
     try:
         listener = listen(host, port)
     except CannotListen as error:

@@ -204,6 +204,10 @@ class TestWrongValues:
             ),
             ("REDIS_URL", "localhost:6379", "REDIS_URL does not begin with redis://"),
             ("REDIS_URL", "http://:hunter2@localhost", "REDIS_URL does not begin with redis://"),
+            ("REDIS_URL", "redis+cluster://localhost", "REDIS_URL does not begin with redis://"),
+            ("REDIS_URL", "redis+sentinel://:hunter2@one:port/x", "REDIS_URL cannot be read"),
+            ("REDIS_URL", "redis+sentinel://:hunter2@one,/x", "REDIS_URL cannot be read"),
+            ("REDIS_URL", "redis+sentinel://one/x/three", "REDIS_URL cannot be read"),
         ],
     )
     def test_it_is_said_what_is_wrong_and_what_belongs_there(

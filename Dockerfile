@@ -1,0 +1,45 @@
+# syntax=docker/dockerfile:1
+# One image for receiver, worker and command line. docs/deployment.md says how to run it.
+# For a build that is the same next year, pin the base: --build-arg BASE=python:3.13-slim-bookworm@sha256:…
+ARG BASE=python:3.13-slim-bookworm
+
+FROM ${BASE} AS build
+WORKDIR /src
+COPY requirements.lock pyproject.toml README.md LICENSE ./
+RUN python3 -m venv /opt/build \
+    && /opt/build/bin/python -m pip install --no-cache-dir --require-hashes -r requirements.lock
+COPY receiver ./receiver
+# The environment that ships is made without pip, and nothing in it is editable.
+RUN python3 -m venv --without-pip /opt/apitraffic \
+    && /opt/build/bin/python -m pip --python /opt/apitraffic/bin/python install --no-cache-dir --require-hashes \
+        --only-binary :all: -r requirements.lock \
+    && /opt/build/bin/python -m pip --python /opt/apitraffic/bin/python install --no-cache-dir --no-build-isolation \
+        --no-deps .
+
+FROM ${BASE}
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="apitraffic-events" \
+      org.opencontainers.image.description="Puts deploys and incidents on ApiTraffic's charts" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=build /opt/apitraffic /opt/apitraffic
+# The spool is the only thing that is written: a volume, so that the root file system may be read-only.
+RUN rm -rf /usr/local/lib/python3*/site-packages/pip* /usr/local/lib/python3*/ensurepip /usr/local/bin/pip* \
+    && groupadd --gid 10001 apitraffic \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin apitraffic \
+    && install -d -o 10001 -g 10001 -m 0700 /var/lib/apitraffic
+ENV PATH=/opt/apitraffic/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    APITRAFFIC_SPOOL=/var/lib/apitraffic/spool.sqlite
+WORKDIR /var/lib/apitraffic
+VOLUME /var/lib/apitraffic
+USER 10001:10001
+EXPOSE 8080
+# Of the receiver; compose.yaml switches it off for workers.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
+    CMD ["python3", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/healthz', timeout=2)"]
+ENTRYPOINT ["apitraffic-events"]
+CMD ["serve", "--host", "0.0.0.0", "--port", "8080"]

@@ -1,0 +1,86 @@
+"""From a REDIS_URL to a client: one server, or the master that Redis Sentinel names, with or without TLS."""
+
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from redis import ConnectionPool, Redis
+from redis.connection import SSLConnection, parse_url
+from redis.exceptions import ResponseError
+from redis.sentinel import Sentinel, SentinelConnectionPool
+
+from receiver.environment import ConfigurationError
+
+PLAIN_SCHEMES: Final = ("redis://", "rediss://", "unix://")
+SENTINEL_SCHEMES: Final = ("redis+sentinel://", "rediss+sentinel://")
+SENTINEL_PORT: Final = 26_379
+DEFAULT_SERVICE: Final = "mymaster"
+OLDEST_REDIS: Final = (6, 2)
+SENTINEL_OPTIONS: Final = ("sentinel_username", "sentinel_password")
+
+
+class ReplicatedPool(SentinelConnectionPool):
+    """Connections to the current master; `replicas` have to confirm what must not be lost at a fail-over."""
+
+    def __init__(self, service_name: str, sentinel: Sentinel, *, replicas: int = 1, **options: Any) -> None:
+        super().__init__(service_name, sentinel, **options)  # type: ignore[no-untyped-call]  # no types there
+        self.replicas = replicas
+
+
+def pool_at(url: str, **options: Any) -> ConnectionPool:
+    """A pool for this URL that connects when first used; `options` are redis-py's.
+
+    `redis+sentinel://user:password@host:port,host:port/service/database?replicas=1`, `rediss+sentinel://` for
+    TLS to the sentinels and to the servers; all but one host may be left out. Raises `ValueError` or
+    `TypeError`, whose words may hold part of a password.
+    """
+    if not url.startswith(SENTINEL_SCHEMES):
+        return ConnectionPool.from_url(url, **options)
+    parts = urlsplit(url)
+    userinfo, at, hosts = parts.netloc.rpartition("@")
+    service, _, database = parts.path.strip("/").partition("/")
+    scheme = parts.scheme.removesuffix("+sentinel")
+    parsed: dict[str, Any] = {
+        **parse_url(f"{scheme}://{userinfo}{at}server/{int(database or 0)}?{parts.query}"),  # type: ignore[no-untyped-call]  # no types there
+        **options,
+    }
+    del parsed["host"]
+    with_tls = parsed.pop("connection_class", None) is SSLConnection
+    replicas = int(parsed.pop("replicas", 1))
+    if replicas < 0:
+        raise ValueError("replicas is negative")
+    of_sentinels = {name: value for name, value in parsed.items() if name.startswith(("socket_", "ssl_"))}
+    if with_tls:
+        of_sentinels["ssl"] = parsed["ssl"] = True
+    for name in SENTINEL_OPTIONS:
+        if name in parsed:
+            of_sentinels[name.removeprefix("sentinel_")] = parsed.pop(name)
+    sentinel = Sentinel([_address(host) for host in hosts.split(",")], sentinel_kwargs=of_sentinels)  # type: ignore[no-untyped-call]  # no types there
+    return ReplicatedPool(unquote(service) or DEFAULT_SERVICE, sentinel, replicas=replicas, **parsed)
+
+
+def _address(host: str) -> tuple[str, int]:
+    parts = urlsplit(f"//{host}")
+    if not parts.hostname:
+        raise ValueError("a sentinel's host is missing")
+    return parts.hostname, parts.port or SENTINEL_PORT
+
+
+def require_suitable_server(redis: Redis) -> None:
+    """Raises `ConfigurationError` where this server cannot do what is asked of it.
+
+    Older servers cannot move a job from one list to another, so a worker that dies would take it along. A
+    cluster keeps the keys that one atomic step needs on several servers: RQ's own, and those of our scripts.
+    """
+    try:
+        server = redis.info("server")
+    except ResponseError:
+        # An access list may forbid INFO, which proves nothing.
+        return
+    version = str(server["redis_version"])
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
+        raise ConfigurationError(f"REDIS_URL is a Redis {version}; 6.2 or newer is needed")
+    if server.get("redis_mode") == "cluster":
+        raise ConfigurationError(
+            "REDIS_URL is a Redis Cluster, on which neither RQ nor the receiver's atomic steps work: their "
+            "keys lie on several servers; use one Redis, or Redis Sentinel for fail-over (redis+sentinel://…)"
+        )
