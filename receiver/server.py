@@ -1,6 +1,7 @@
 """Running the receiver under gunicorn, in this process."""
 
 import socket
+from shutil import rmtree
 from typing import TYPE_CHECKING, Final
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # has no types
@@ -11,6 +12,7 @@ from structlog import get_logger
 from receiver.app import announce_sources, create_app
 from receiver.config import Settings
 from receiver.listening import base_url
+from receiver.metrics import share_between_processes
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -41,6 +43,7 @@ class ReceiverServer(BaseApplication):  # type: ignore[misc]  # untyped, see abo
         self._listener = listener.detach()
         self._workers = workers
         self._threads = threads
+        self._metrics_folder = share_between_processes()
         super().__init__()
 
     def load_config(self) -> None:
@@ -58,6 +61,8 @@ class ReceiverServer(BaseApplication):  # type: ignore[misc]  # untyped, see abo
             "proc_name": "apitraffic-events",
             # It would need a home directory and leave files there.
             "control_socket_disable": True,
+            # Only the first process runs this; what Python itself runs at exit, each would.
+            "on_exit": lambda _arbiter: rmtree(self._metrics_folder, ignore_errors=True),
             "when_ready": lambda _arbiter: self._announce(),
             # Threads do not survive the fork, so each process starts its own.
             "post_worker_init": lambda worker: self._start_threads(worker.wsgi),

@@ -28,6 +28,7 @@ from receiver.dequeueing import DeliveryQueue
 from receiver.environment import ConfigurationError
 from receiver.jobs import DeadLetter, delivering_with
 from receiver.markers import MarkerStore
+from receiver.metrics import DeliveryMetrics
 from receiver.pacing import Pacing
 from receiver.queues import connect, delivery_queues
 from receiver.recovery import Recovery, worker_name
@@ -161,8 +162,8 @@ def events_client(settings: Settings, pacer: Pacer | None = None) -> EventsClien
     )
 
 
-def run_worker(settings: Settings) -> None:
-    """Deliver until SIGTERM or SIGINT; the job in hand is finished first.
+def run_worker(settings: Settings, metrics: DeliveryMetrics | None = None) -> None:
+    """Deliver until SIGTERM or SIGINT; the job in hand is finished first. Counts in `metrics`.
 
     Raises `ConfigurationError` where something that is needed is not set, or Redis is too old.
     """
@@ -177,7 +178,7 @@ def run_worker(settings: Settings) -> None:
     while not stop.is_set():
         try:
             _require_version(redis)
-            _work(redis, client, pacing, stop)
+            _work(redis, client, pacing, stop, metrics)
         except RedisError as error:
             log.warning("Redis is away; trying again", reason=str(error), in_s=RESTART_PAUSE)
         stop.wait(RESTART_PAUSE)
@@ -185,14 +186,20 @@ def run_worker(settings: Settings) -> None:
     log.info("worker stopped")
 
 
-def _work(redis: Redis, client: EventsClient, pacing: Pacing, stop: threading.Event) -> None:
+def _work(
+    redis: Redis,
+    client: EventsClient,
+    pacing: Pacing,
+    stop: threading.Event,
+    metrics: DeliveryMetrics | None,
+) -> None:
     """One life of an RQ worker; sets `stop` where it ended because it was asked to."""
     worker = DeliveryWorker(redis, stop)
     clock = RetryClock(worker.recoveries)
     get_logger("receiver.worker").info("worker started", name=worker.name, api=client.account_url)
     clock.start()
     try:
-        with delivering_with(Deliverer(client, MarkerStore(redis, worker.name), pacing)):
+        with delivering_with(Deliverer(client, MarkerStore(redis, worker.name), pacing), metrics):
             worker.work(logging_level="WARNING")
     except StopRequested:
         pass

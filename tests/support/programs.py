@@ -27,6 +27,7 @@ class Program:
         self._environment = {
             "PATH": os.environ.get("PATH", os.defpath),
             "PYTHONUNBUFFERED": "1",
+            "APITRAFFIC_LOG_FORMAT": "text",
             **environment,
         }
         self._command = [sys.executable, "-m", "receiver", *arguments]
