@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint format bench chaos docs lock clean
+.PHONY: help demo up test lint format bench chaos fuzz docs lock clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ bench: $(VENV)/.dev ## Measure this receiver beside an empty route and a naive o
 
 chaos: $(VENV)/.dev ## Kill, stop and cut everything at random under load, then count: 0 missing, 0 double, 0 wrong
 	@$(BIN)/python -m tests.chaos
+
+fuzz: $(VENV)/.dev ## Send a receiver hostile bytes for a minute (FUZZ="--seconds 600 --seed 7")
+	@$(BIN)/python -m tests.fuzz $(FUZZ)
 
 docs: $(VENV)/.runtime ## Write the table of what becomes a marker
 	@$(BIN)/python -m receiver.sources.matrix > docs/events.md

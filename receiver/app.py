@@ -43,7 +43,7 @@ def create_app(settings: Settings | None = None, redis: Redis | None = None) -> 
     intake = Intake(Enqueuer(redis), Spool(settings.spool) if settings.spool else None)
     app.extensions["spool_drain"] = SpoolDrain(intake)
     name_requests(app)
-    metrics = ReceptionMetrics()
+    metrics = app.extensions["metrics"] = ReceptionMetrics()
     reception = Reception(settings, intake, Quarantine(redis), metrics)
     app.register_blueprint(webhooks(settings, reception, metrics))
     app.register_blueprint(operations(settings, intake, metrics, Backlog(redis, intake)))

@@ -10,8 +10,9 @@ from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from structlog import get_logger
 
 from receiver.app import announce_sources, create_app
+from receiver.bounded_worker import BoundedWorker
 from receiver.config import Settings
-from receiver.listening import base_url
+from receiver.listening import BACKLOG, base_url
 from receiver.metrics import share_between_processes
 
 if TYPE_CHECKING:
@@ -21,6 +22,14 @@ KEEP_ALIVE: Final = 75
 """Seconds; longer than the idle time-out of common proxies, so that they close first."""
 TIME_TO_STOP: Final = 20
 """Seconds for which requests that are under way may go on after SIGTERM."""
+MOST_CONNECTIONS: Final = 1_000
+"""Of a process; more wait in the kernel. An idle one costs no thread."""
+MOST_REQUESTS: Final = 200_000
+"""After which a process is replaced, give or take: against leaks, should there ever be one. It costs nothing
+else, as the next one is there before; each leaves two small files of metrics until the receiver ends."""
+LONGEST_LINE: Final = 8_190
+MOST_FIELDS: Final = 100
+"""Of a request's head: gunicorn's own defaults, several times what any sender has."""
 STUCK_AFTER: Final = 60
 """Seconds after which a worker process that shows no life is killed."""
 
@@ -50,8 +59,19 @@ class ReceiverServer(BaseApplication):  # type: ignore[misc]  # untyped, see abo
         values = {
             "bind": [f"fd://{self._listener}"],
             "workers": self._workers,
-            "worker_class": "gthread",
+            "worker_class": BoundedWorker,
             "threads": self._threads,
+            "worker_connections": MOST_CONNECTIONS,
+            "backlog": BACKLOG,
+            "max_requests": MOST_REQUESTS,
+            "max_requests_jitter": MOST_REQUESTS // 4,
+            "limit_request_line": LONGEST_LINE,
+            "limit_request_fields": MOST_FIELDS,
+            "limit_request_field_size": LONGEST_LINE,
+            # gunicorn itself believes no proxy: receiver.peers does, those that are configured.
+            "forwarded_allow_ips": "",
+            "forwarder_headers": "",
+            "header_map": "drop",
             "keepalive": KEEP_ALIVE,
             "timeout": STUCK_AFTER,
             "graceful_timeout": TIME_TO_STOP,
