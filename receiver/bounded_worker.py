@@ -1,8 +1,8 @@
 """gunicorn's threaded worker, made to bear slow, idle and too many clients without a proxy in front.
 
-gunicorn gives each connection to a thread, which waits for the client: 5 s for its first byte, without end for
-the rest; and the loop that serves all waits 2 s for it to close. Here the loop collects requests, and a thread
-gets one when it is whole. What is collected is bounded in time, bytes and number.
+gunicorn gives each connection to a thread, which waits for the client: 5 s for its first byte, without end
+for the rest; and the loop that serves all waits 2 s for it to close. Here the loop collects requests, and a
+thread gets one when it is whole. What is collected is bounded in time, bytes and number.
 """
 
 import json
