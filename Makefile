@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint format bench chaos container docs lock clean
+.PHONY: help demo up test lint format bench chaos fuzz container docs lock clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ bench: $(VENV)/.dev ## Measure this receiver beside an empty route and a naive o
 
 chaos: $(VENV)/.dev ## Kill, stop and cut everything at random under load, then count: 0 missing, 0 double, 0 wrong
 	@$(BIN)/python -m tests.chaos
+
+fuzz: $(VENV)/.dev ## Send a receiver hostile bytes for a minute (FUZZ="--seconds 600 --seed 7")
+	@$(BIN)/python -m tests.fuzz $(FUZZ)
 
 container: $(VENV)/.dev ## Run the Dockerfile's own steps and command without a container engine (Linux, root)
 	@$(BIN)/python -m tests.container

@@ -1,20 +1,33 @@
 """The Flask application factory."""
 
-from flask import Flask
+from typing import Final
+
+from flask import Flask, Response
 from redis import Redis
 from structlog import get_logger
 
+from receiver.backlog import Backlog
 from receiver.config import Settings, load_settings
 from receiver.enqueueing import Enqueuer
 from receiver.intake import Intake, SpoolDrain
+from receiver.metrics import ReceptionMetrics
 from receiver.operations import operations
 from receiver.problems import answer_with_problems
 from receiver.quarantine import Quarantine
 from receiver.queues import connect
 from receiver.reception import Reception
+from receiver.request_ids import name_requests
 from receiver.sources import SOURCES
 from receiver.spool import Spool
 from receiver.webhooks import webhooks
+
+SECURITY_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""No answer is for a browser, and none may become something there."""
 
 
 def create_app(settings: Settings | None = None, redis: Redis | None = None) -> Flask:
@@ -30,10 +43,18 @@ def create_app(settings: Settings | None = None, redis: Redis | None = None) -> 
     spool = Spool(settings.spool) if settings.spool else None
     intake = Intake(Enqueuer(redis), Quarantine(redis), spool)
     app.extensions["spool_drain"] = SpoolDrain(intake)
-    app.register_blueprint(webhooks(settings, Reception(settings, intake)))
-    app.register_blueprint(operations(intake))
+    name_requests(app)
+    metrics = app.extensions["metrics"] = ReceptionMetrics()
+    app.register_blueprint(webhooks(settings, Reception(settings, intake, metrics), metrics))
+    app.register_blueprint(operations(settings, intake, metrics, Backlog(redis, intake)))
     answer_with_problems(app)
+    app.after_request(_secured)
     return app
+
+
+def _secured(response: Response) -> Response:
+    response.headers.update(SECURITY_HEADERS)
+    return response
 
 
 def announce_sources(settings: Settings) -> None:

@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -105,6 +106,23 @@ def split_secrets(value: object) -> object:
     return tuple(dict.fromkeys([*parts, value]))
 
 
+Network = IPv4Network | IPv6Network
+
+
+def split_networks(value: object) -> object:
+    """The networks in a variable's value, separated by white space or commas; an address is one of itself."""
+    if not isinstance(value, str):
+        return value
+    networks = []
+    for part in re.split(r"[\s,]+", value):
+        try:
+            networks.append(ip_network(part))
+        except ValueError:
+            raise ValueError(f"holds {part[:50]!r}, which is no address and no network") from None
+    return tuple(networks)
+
+
+Networks = Annotated[tuple[Network, ...], BeforeValidator(split_networks)]
 SecretValues = Annotated[tuple[SecretStr, ...], BeforeValidator(split_secrets)]
 
 _section_fields: Final[dict[str, Any]] = {
@@ -137,6 +155,14 @@ class Settings(BaseSettings):
     redis_url: Annotated[str, AfterValidator(_check_redis_url)] | None = Field(default=None, repr=False)
     spool: Annotated[Path | None, BeforeValidator(_spool_path)] = Field(default_factory=_default_spool)
     """File that keeps deliveries while Redis is away; `None` where that is switched off."""
+    log_format: Literal["text", "json"] | None = None
+    """Read by `receiver.logs`, which is there before the settings are; here it is only checked."""
+    metrics_token: Annotated[SecretStr, AfterValidator(_check_token)] | None = None
+    """What `/metrics` asks for as a bearer token; `None` where it asks for nothing."""
+    trusted_proxies: Networks = ()
+    """Whose `X-Forwarded-For` says where a request came from."""
+    allowed_senders: Networks = ()
+    """Where webhooks may come from; empty for anywhere."""
     webhook_secrets: dict[str, SecretValues] = Field(default_factory=dict)
     """Variable name -> its secrets; only variables that are set."""
     delivery: DeliverySection = DeliverySection()

@@ -41,6 +41,16 @@ VARIABLES: Final = (
         "redis_url",
         "for example redis://localhost:6379/0 or redis+sentinel://one,two,three/mymaster",
     ),
+    Variable("APITRAFFIC_LOG_FORMAT", "log_format", "text, json, or leave it out: text on a terminal"),
+    Variable("APITRAFFIC_METRICS_TOKEN", "metrics_token", "make one with openssl rand -hex 32"),
+    Variable(
+        "APITRAFFIC_TRUSTED_PROXIES", "trusted_proxies", "addresses or networks, as 10.0.0.0/8, with commas"
+    ),
+    Variable(
+        "APITRAFFIC_ALLOWED_SENDERS",
+        "allowed_senders",
+        "addresses or networks, as 192.30.252.0/22, with commas",
+    ),
 )
 SECRET_VARIABLES: Final = tuple(
     Variable(name, "webhook_secrets", f"put the secret there that {source.title}'s webhook settings hold")

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import timedelta
+from datetime import datetime, timedelta
 from logging import ERROR, WARNING
 from time import perf_counter
 from typing import Any, Final
@@ -19,6 +19,7 @@ from receiver.dead_letters import Cause, Death
 from receiver.delivery import Deliverer, Unsettled
 from receiver.events import Change
 from receiver.markers import MarkerBusy
+from receiver.metrics import DeliveryMetrics
 from receiver.pacing import Paced
 from receiver.queues import UNEXPECTED_RETRIES
 from receiver.replication import Unreplicated
@@ -42,6 +43,7 @@ the budget or for another worker.
 """
 
 _deliverer: ContextVar[Deliverer | None] = ContextVar("deliverer", default=None)
+_metrics: ContextVar[DeliveryMetrics | None] = ContextVar("metrics", default=None)
 
 
 class DeadLetter(Exception):
@@ -49,13 +51,14 @@ class DeadLetter(Exception):
 
 
 @contextmanager
-def delivering_with(deliverer: Deliverer) -> Iterator[None]:
+def delivering_with(deliverer: Deliverer, metrics: DeliveryMetrics | None = None) -> Iterator[None]:
     """Jobs that run inside deliver through this; RQ calls a job by its name and so cannot hand it over."""
-    token = _deliverer.set(deliverer)
+    token, counting = _deliverer.set(deliverer), _metrics.set(metrics)
     try:
         yield
     finally:
         _deliverer.reset(token)
+        _metrics.reset(counting)
 
 
 def deliver(fields: dict[str, Any]) -> Retry | None:
@@ -71,6 +74,7 @@ def deliver(fields: dict[str, Any]) -> Retry | None:
     except DeadLetter:
         raise
     except Exception as error:
+        _count("failed", retry_because="unexpected" if job.should_retry else None)
         if not job.should_retry:
             _record(job, Cause.UNEXPECTED, error, str(error))
         raise
@@ -83,25 +87,52 @@ def _deliver(fields: dict[str, Any], deliverer: Deliverer, job: Job) -> Retry | 
     try:
         outcome = deliverer.deliver(change)
     except Unreplicated as error:
+        _count("not_yet", retry_because="unreplicated")
         log.warning("not delivered yet", reason=str(error), next_try_in_s=PAUSE_WHEN_BUSY)
         return Retry(max=ANY_NUMBER, interval=PAUSE_WHEN_BUSY)
     except MarkerBusy:
+        _count("busy", retry_because="busy")
         return Retry(max=ANY_NUMBER, interval=PAUSE_WHEN_BUSY)
     except Unsettled as unsettled:
+        _count("not_yet", retry_because="unsettled")
         log.info("waits for an earlier attempt", reason=str(unsettled))
         return Retry(max=ANY_NUMBER, interval=math.ceil(unsettled.wait))
     except EventsApiError as error:
         return _after(error, job, log)
-    log.info(outcome.value, effect=change.effect.value, ms=round((perf_counter() - began) * 1000, 1))
+    seconds = perf_counter() - began
+    _count(outcome.name.lower(), seconds=seconds, accepted_at=job.created_at)
+    log.info(outcome.value, effect=change.effect.value, ms=round(seconds * 1000, 1))
     count_delivered(job.connection)
     return None
+
+
+def _count(
+    outcome: str,
+    *,
+    retry_because: str | None = None,
+    seconds: float | None = None,
+    accepted_at: datetime | None = None,
+) -> None:
+    metrics = _metrics.get()
+    if metrics is None:
+        return
+    metrics.attempts.labels(outcome).inc()
+    if retry_because is not None:
+        metrics.retries.labels(retry_because).inc()
+    if seconds is not None:
+        metrics.seconds.observe(seconds)
+    accepted = parse_timestamp(accepted_at)
+    if accepted is not None:
+        metrics.lag_seconds.observe(max(0.0, (now() - accepted).total_seconds()))
 
 
 def _after(error: EventsApiError, job: Job, log: FilteringBoundLogger) -> Retry:
     waited, tries = _waited(job), job.meta.get(TRIES, 0)
     pause = pause_after(error, tries=tries, waiting_for=waited)
     if pause is None:
+        _count("given_up")
         raise _given_up(error, job, log) from None
+    _count("not_yet", retry_because=type(error).__name__.lower())
     if not isinstance(error, Paced):
         job.meta[TRIES] = tries + 1
     if is_outage(error):
@@ -148,6 +179,8 @@ def _record(job: Job, cause: Cause, error: Exception, message: str) -> None:
     Were this process to die between the two, the job would still be in work and be taken over: what makes a
     dead letter is its place among RQ's failed jobs, and none gets there without these words.
     """
+    if (metrics := _metrics.get()) is not None:
+        metrics.dead_letters.labels(cause.value).inc()
     unexpected = UNEXPECTED_RETRIES - (UNEXPECTED_RETRIES if job.retries_left is None else job.retries_left)
     Death(
         at=now(),

@@ -1,11 +1,13 @@
-"""Logging: one line an event, `time level logger what key=value …`, for people and for grep.
+"""Logging: one line an event. On a terminal `time level logger what key=value …`, for people; elsewhere JSON.
 
-structlog renders all of it, also what gunicorn and RQ say through the standard library. No payload can forge
-a line or reach the terminal with control characters.
+`APITRAFFIC_LOG_FORMAT` (`text` or `json`) overrides where it goes to. structlog renders all of it, also what
+gunicorn and RQ say through the standard library. No payload can forge a line or reach the terminal with
+control characters.
 """
 
 import json
 import logging
+import os
 import re
 import sys
 from typing import Final
@@ -17,11 +19,16 @@ from receiver.events import INVISIBLE, one_line
 
 PLAIN: Final = re.compile(r"[\w.,:;/@+#%?&*()\[\]-]+")
 LONGEST_VALUE: Final = 1_000
+LONGEST_TRACEBACK: Final = 20_000
+FORMAT_VARIABLE: Final = "APITRAFFIC_LOG_FORMAT"
 
 
 def configure_logging(level: int = logging.INFO) -> None:
     """Send everything to standard error in one format; to be called once, by the command that runs."""
+    wanted = os.environ.get(FORMAT_VARIABLE, "").strip()
+    is_text = wanted == "text" or (wanted != "json" and sys.stderr.isatty())
     shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%S.%fZ", utc=True),
@@ -35,7 +42,10 @@ def configure_logging(level: int = logging.INFO) -> None:
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render_line],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            render_line if is_text else render_json,
+        ],
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
@@ -54,6 +64,28 @@ def render_line(_logger: WrappedLogger, _method: str, fields: EventDict) -> str:
     pairs = (f"{name}={_quoted(value)}" for name, value in fields.items() if value is not None)
     line = " ".join((f"{moment[:23]}Z", f"{level:<8}", logger, what, *pairs))
     return f"{line}\n{_indented(str(traceback))}" if traceback else line
+
+
+def render_json(_logger: WrappedLogger, _method: str, fields: EventDict) -> str:
+    """The last processor where a program reads: one JSON object, bounded, in ASCII so that nothing breaks it.
+
+    Member names are those of the text form; what happened is `event`, a traceback is `exception`.
+    """
+    named = {
+        "time": f"{str(fields.pop('timestamp', ''))[:23]}Z",
+        "level": fields.pop("level", "info"),
+        "logger": fields.pop("logger", ""),
+        "event": one_line(str(fields.pop("event", "")), LONGEST_VALUE),
+    }
+    traceback = fields.pop("exception", None)
+    rest = {name: _bounded(value) for name, value in fields.items() if value is not None}
+    if traceback:
+        rest["exception"] = str(traceback)[-LONGEST_TRACEBACK:]
+    return json.dumps(named | rest)
+
+
+def _bounded(value: object) -> object:
+    return value if isinstance(value, bool | int | float) else one_line(str(value), LONGEST_VALUE)
 
 
 def _indented(traceback: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from receiver.config import Settings
 from receiver.events import Delivery
 from receiver.intake import Intake
+from receiver.metrics import ReceptionMetrics
 from receiver.routing import route
 from receiver.sources import SOURCES
 from receiver.sources.base import Ignored, Source, Translation, Untranslatable, translate
@@ -37,9 +38,10 @@ def meaning_of(source: Source[Any], delivery: Delivery, settings: Settings) -> T
 class Reception:
     """Takes deliveries in."""
 
-    def __init__(self, settings: Settings, intake: Intake) -> None:
+    def __init__(self, settings: Settings, intake: Intake, metrics: ReceptionMetrics | None = None) -> None:
         self._settings = settings
         self._intake = intake
+        self._metrics = metrics
 
     def take_in(self, delivery: Delivery) -> Outcome:
         """Store what the delivery means, or the delivery itself where that cannot be told.
@@ -49,7 +51,7 @@ class Reception:
         """
         source = SOURCES[delivery.source]
         try:
-            meaning = meaning_of(source, delivery, self._settings)
+            meaning = self._meaning_of(source, delivery)
         except Ignored as ignored:
             return Outcome(HTTPStatus.OK, {"status": "ignored", "reason": ignored.reason})
         except Untranslatable as failure:
@@ -65,3 +67,9 @@ class Reception:
         if meaning.errors:
             body["errors"] = [asdict(error) for error in meaning.errors]
         return Outcome(HTTPStatus.ACCEPTED, body, keys)
+
+    def _meaning_of(self, source: Source[Any], delivery: Delivery) -> Translation:
+        if self._metrics is None:
+            return meaning_of(source, delivery, self._settings)
+        with self._metrics.translation_seconds.labels(source.name).time():
+            return meaning_of(source, delivery, self._settings)

@@ -1,6 +1,7 @@
 """Running the receiver under gunicorn, in this process."""
 
 import socket
+from shutil import rmtree
 from typing import TYPE_CHECKING, Final
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # has no types
@@ -9,8 +10,10 @@ from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from structlog import get_logger
 
 from receiver.app import announce_sources, create_app
+from receiver.bounded_worker import BoundedWorker
 from receiver.config import Settings
-from receiver.listening import base_url
+from receiver.listening import BACKLOG, base_url
+from receiver.metrics import share_between_processes
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -19,6 +22,14 @@ KEEP_ALIVE: Final = 75
 """Seconds; longer than the idle time-out of common proxies, so that they close first."""
 TIME_TO_STOP: Final = 20
 """Seconds for which requests that are under way may go on after SIGTERM."""
+MOST_CONNECTIONS: Final = 1_000
+"""Of a process; more wait in the kernel. An idle one costs no thread."""
+MOST_REQUESTS: Final = 200_000
+"""After which a process is replaced, give or take: against leaks, should there ever be one. It costs nothing
+else, as the next one is there before; each leaves two small files of metrics until the receiver ends."""
+LONGEST_LINE: Final = 8_190
+MOST_FIELDS: Final = 100
+"""Of a request's head: gunicorn's own defaults, several times what any sender has."""
 STUCK_AFTER: Final = 60
 """Seconds after which a worker process that shows no life is killed."""
 
@@ -41,14 +52,26 @@ class ReceiverServer(BaseApplication):  # type: ignore[misc]  # untyped, see abo
         self._listener = listener.detach()
         self._workers = workers
         self._threads = threads
+        self._metrics_folder = share_between_processes()
         super().__init__()
 
     def load_config(self) -> None:
         values = {
             "bind": [f"fd://{self._listener}"],
             "workers": self._workers,
-            "worker_class": "gthread",
+            "worker_class": BoundedWorker,
             "threads": self._threads,
+            "worker_connections": MOST_CONNECTIONS,
+            "backlog": BACKLOG,
+            "max_requests": MOST_REQUESTS,
+            "max_requests_jitter": MOST_REQUESTS // 4,
+            "limit_request_line": LONGEST_LINE,
+            "limit_request_fields": MOST_FIELDS,
+            "limit_request_field_size": LONGEST_LINE,
+            # gunicorn itself believes no proxy: receiver.peers does, those that are configured.
+            "forwarded_allow_ips": "",
+            "forwarder_headers": "",
+            "header_map": "drop",
             "keepalive": KEEP_ALIVE,
             "timeout": STUCK_AFTER,
             "graceful_timeout": TIME_TO_STOP,
@@ -58,6 +81,8 @@ class ReceiverServer(BaseApplication):  # type: ignore[misc]  # untyped, see abo
             "proc_name": "apitraffic-events",
             # It would need a home directory and leave files there.
             "control_socket_disable": True,
+            # Only the first process runs this; what Python itself runs at exit, each would.
+            "on_exit": lambda _arbiter: rmtree(self._metrics_folder, ignore_errors=True),
             "when_ready": lambda _arbiter: self._announce(),
             # Threads do not survive the fork, so each process starts its own.
             "post_worker_init": lambda worker: self._start_threads(worker.wsgi),

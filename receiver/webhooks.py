@@ -13,6 +13,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from receiver.config import Settings
 from receiver.enqueueing import StorageUnavailable
+from receiver.metrics import ReceptionMetrics
+from receiver.peers import is_in, peer_of
 from receiver.problems import problem
 from receiver.reception import Reception
 from receiver.sources import SOURCES
@@ -27,7 +29,22 @@ MOST_DISCARDED: Final = 8 * MIB
 """Bytes read and thrown away beyond a limit, so that the sender gets its 413 and not a broken connection."""
 
 
-def webhooks(settings: Settings, reception: Reception) -> Blueprint:
+REJECTIONS: Final = {
+    HTTPStatus.BAD_REQUEST: "unreadable",
+    HTTPStatus.UNAUTHORIZED: "unauthorised",
+    HTTPStatus.FORBIDDEN: "sender_address",
+    HTTPStatus.NOT_FOUND: "source_off",
+    HTTPStatus.REQUEST_TIMEOUT: "too_slow",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too_large",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "content_type",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "invalid",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "failure",
+    HTTPStatus.SERVICE_UNAVAILABLE: "not_stored",
+}
+"""How the metrics call the answers that accept nothing."""
+
+
+def webhooks(settings: Settings, reception: Reception, metrics: ReceptionMetrics) -> Blueprint:
     blueprint = Blueprint("webhooks", __name__)
     log = get_logger("receiver.webhooks")
     secrets = {name: settings.secrets_for(source) for name, source in SOURCES.items()}
@@ -39,6 +56,7 @@ def webhooks(settings: Settings, reception: Reception) -> Blueprint:
         source = SOURCES.get(source_name)
         if source is None or not secrets[source_name] or (path_token and not source.takes_token_in_path):
             abort(HTTPStatus.NOT_FOUND)
+        _require_allowed(source_name, settings)
         body = _read_body(source)
         headers = {name.lower(): value for name, value in request.headers.items()}
         if path_token:
@@ -54,6 +72,9 @@ def webhooks(settings: Settings, reception: Reception) -> Blueprint:
         headers.pop(PATH_TOKEN, None)
         delivery = source.receive(headers, body, received_at)
         outcome = reception.take_in(delivery)
+        seconds = perf_counter() - began
+        metrics.deliveries.labels(source_name, outcome.body["status"]).inc()
+        metrics.accept_seconds.labels(source_name).observe(seconds)
         log.info(
             outcome.body["status"],
             source=source_name,
@@ -61,9 +82,16 @@ def webhooks(settings: Settings, reception: Reception) -> Blueprint:
             delivery=delivery.id,
             key=" ".join(outcome.keys) or None,
             reason=outcome.body.get("reason"),
-            ms=round((perf_counter() - began) * 1000, 1),
+            ms=round(seconds * 1000, 1),
         )
         return Response(json.dumps(outcome.body), outcome.status, content_type="application/json")
+
+    @blueprint.after_request
+    def count(response: Response) -> Response:
+        if response.status_code >= HTTPStatus.BAD_REQUEST:
+            source_name = str((request.view_args or {}).get("source_name"))
+            metrics.rejected(source_name, REJECTIONS.get(HTTPStatus(response.status_code), "other"))
+        return response
 
     @blueprint.errorhandler(StorageUnavailable)
     def not_stored(error: StorageUnavailable) -> Response:
@@ -81,6 +109,16 @@ def webhooks(settings: Settings, reception: Reception) -> Blueprint:
         return problem(HTTPStatus.UNPROCESSABLE_ENTITY, error.reason, members={"errors": errors})
 
     return blueprint
+
+
+def _require_allowed(source_name: str, settings: Settings) -> None:
+    """Before anything is read from an address that webhooks do not come from."""
+    if not settings.allowed_senders:
+        return
+    peer = peer_of(request.remote_addr, request.headers.getlist("X-Forwarded-For"), settings.trusted_proxies)
+    if not is_in(peer, settings.allowed_senders):
+        get_logger("receiver.webhooks").warning("refused", source=source_name, status=403, address=str(peer))
+        abort(HTTPStatus.FORBIDDEN, "Webhooks are not taken from this address.")
 
 
 def _read_body(source: Source[Any]) -> bytes:

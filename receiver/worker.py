@@ -8,9 +8,10 @@ and the worker starts anew where RQ's would quit.
 import logging
 import signal
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
@@ -23,12 +24,12 @@ from rq.serializers import JSONSerializer
 from structlog import get_logger
 
 from receiver.account import events_client
-from receiver.client import EventsClient
 from receiver.config import Settings
 from receiver.delivery import Deliverer
 from receiver.dequeueing import DeliveryQueue
 from receiver.jobs import DeadLetter, delivering_with
 from receiver.markers import MarkerStore
+from receiver.metrics import DeliveryMetrics
 from receiver.pacing import Pacing
 from receiver.queues import connect, delivery_queues
 from receiver.recovery import Recovery, worker_name
@@ -146,8 +147,8 @@ class RedisOutage(logging.Filter):
         return True
 
 
-def run_worker(settings: Settings) -> None:
-    """Deliver until SIGTERM or SIGINT; the job in hand is finished first.
+def run_worker(settings: Settings, metrics: DeliveryMetrics | None = None) -> None:
+    """Deliver until SIGTERM or SIGINT; the job in hand is finished first. Counts in `metrics`.
 
     Raises `ConfigurationError` where something that is needed is not set, or Redis is too old.
     """
@@ -162,7 +163,10 @@ def run_worker(settings: Settings) -> None:
     while not stop.is_set():
         try:
             require_suitable_server(redis)
-            _work(redis, client, pacing, stop, timedelta(seconds=settings.delivery.settle))
+            deliverer = partial(
+                Deliverer, client, pacing=pacing, settle=timedelta(seconds=settings.delivery.settle)
+            )
+            _work(redis, client.account_url, deliverer, stop, metrics)
         except RedisError as error:
             log.warning("Redis is away; trying again", reason=str(error), in_s=RESTART_PAUSE)
         stop.wait(RESTART_PAUSE)
@@ -171,16 +175,19 @@ def run_worker(settings: Settings) -> None:
 
 
 def _work(
-    redis: Redis, client: EventsClient, pacing: Pacing, stop: threading.Event, settle: timedelta
+    redis: Redis,
+    api: str,
+    deliverer: Callable[..., Deliverer],
+    stop: threading.Event,
+    metrics: DeliveryMetrics | None,
 ) -> None:
     """One life of an RQ worker; sets `stop` where it ended because it was asked to."""
     worker = DeliveryWorker(redis, stop)
     clock = RetryClock(worker.recoveries)
-    get_logger("receiver.worker").info("worker started", name=worker.name, api=client.account_url)
+    get_logger("receiver.worker").info("worker started", name=worker.name, api=api)
     clock.start()
     try:
-        markers = MarkerStore(redis, worker.name)
-        with delivering_with(Deliverer(client, markers, pacing, settle=settle)):
+        with delivering_with(deliverer(markers=MarkerStore(redis, worker.name)), metrics):
             worker.work(logging_level="WARNING")
     except StopRequested:
         pass

@@ -10,7 +10,7 @@ import click
 from pydantic import BaseModel, SecretStr
 
 from receiver.cli.failures import configuration_errors_in_words
-from receiver.config import Settings, load_settings
+from receiver.config import Network, Settings, load_settings
 from receiver.environment import SECRET_VARIABLES, VARIABLES, config_file
 from receiver.sources import SOURCES
 
@@ -43,10 +43,12 @@ def _variables(settings: Settings) -> Iterator[str]:
         yield f"{variable.name}={state}{_origin(variable.name)}"
 
 
-def _masked(value: str | Path | SecretStr | None) -> str:
+def _masked(value: str | Path | SecretStr | tuple[Network, ...] | None) -> str:
     """What can be shown: of a secret only its length, of a URL not its password."""
-    if value is None:
+    if value is None or value == ():
         return NOT_SET
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
     if isinstance(value, SecretStr):
         return f"{'*' * 8} ({len(value.get_secret_value())} characters)"
     without_password = re.sub(r"//.*@", "//********@", str(value))

@@ -1,19 +1,43 @@
 """`apitraffic-events worker`"""
 
 import click
+from structlog import get_logger
 
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.config import load_settings
 from receiver.logs import configure_logging
+from receiver.metrics import DeliveryMetrics
 from receiver.worker import run_worker
 
 
 @click.command("worker")
-def command() -> None:
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    help="Show metrics for Prometheus on this port; 0 takes a free one. Default: nowhere.",
+)
+@click.option("--metrics-host", default="127.0.0.1", show_default=True, help="Address for --metrics-port.")
+def command(metrics_port: int | None, metrics_host: str) -> None:
     """Deliver what the receiver has accepted to the Events API.
 
     Start as many as needed, on as many hosts. SIGTERM lets the job in hand finish.
     """
     configure_logging()
     with configuration_errors_in_words():
-        run_worker(load_settings())
+        settings = load_settings()
+    metrics = DeliveryMetrics()
+    if metrics_port is not None:
+        _show(metrics, metrics_host, metrics_port)
+    with configuration_errors_in_words():
+        run_worker(settings, metrics)
+
+
+def _show(metrics: DeliveryMetrics, host: str, port: int) -> None:
+    try:
+        listening = metrics.serve(host, port)
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot show metrics on {host} port {port} ({error.strerror or error}); "
+            "choose others with --metrics-host and --metrics-port"
+        ) from error
+    get_logger("receiver.worker").info("metrics are shown", host=host, port=listening)

@@ -128,7 +128,8 @@ class LocalStack:
         rest = {
             name: value for name, value in self.environment.items() if name.removesuffix("_FILE") not in ours
         }
-        return {**rest, **ours, "PYTHONUNBUFFERED": "1"}
+        # Their output goes through a pipe of ours to whoever looks at the terminal.
+        return {"APITRAFFIC_LOG_FORMAT": "text", **rest, **ours, "PYTHONUNBUFFERED": "1"}
 
 
 def _command(*arguments: str) -> list[str]:

@@ -40,6 +40,7 @@ class Program:
                 env={
                     "PATH": os.environ.get("PATH", os.defpath),
                     "PYTHONUNBUFFERED": "1",
+                    "APITRAFFIC_LOG_FORMAT": "text",
                     **self._environment,
                     "PYTHONPATH": str(REPOSITORY),
                 },

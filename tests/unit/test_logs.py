@@ -1,13 +1,17 @@
 """A log line is one line, whatever it quotes."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.logs import render_line
+from receiver.logs import render_json, render_line
 from tests.support.properties import any_text, reproducible
 
 STAMP = "2026-01-10T10:05:00.123456Z"
@@ -97,3 +101,42 @@ def test_any_fields_make_one_line_that_can_be_written(event: str, fields: dict[s
     rendered = line(event, **fields)
     assert len(rendered.splitlines()) == 1
     rendered.encode("utf-8")
+
+
+def json_line(event: object = "accepted", **fields: Any) -> dict[str, Any]:
+    given = {"timestamp": STAMP, "level": "info", "logger": "receiver", "event": event} | fields
+    rendered = render_json(None, "", given)
+    assert len(rendered.splitlines()) == 1
+    assert rendered.isascii()
+    found: dict[str, Any] = json.loads(rendered)
+    return found
+
+
+def test_a_program_reads_the_same_as_json() -> None:
+    assert json_line(source="github", ms=5.8, reason=None) == {
+        "time": "2026-01-10T10:05:00.123Z",
+        "level": "info",
+        "logger": "receiver",
+        "event": "accepted",
+        "source": "github",
+        "ms": 5.8,
+    }
+
+
+def test_json_is_bounded_and_breaks_on_nothing() -> None:
+    found = json_line("x" * 100_000, value=f"\ud800\x1b[2J\n{FORGED}", exception="ValueError: a\nb")
+    assert len(found["event"]) < 1_200
+    assert not re.search(r"[\x00-\x1f]", found["value"])
+    assert found["exception"] == "ValueError: a\nb"
+
+
+@pytest.mark.parametrize(("wanted", "is_json"), [("json", True), ("text", False), ("", True)])
+def test_what_is_not_a_terminal_gets_json_unless_text_is_wanted(wanted: str, *, is_json: bool) -> None:
+    code = (
+        "import logging; from receiver.logs import *; configure_logging(); logging.getLogger('a').error('b')"
+    )
+    environment = {**os.environ, "APITRAFFIC_LOG_FORMAT": wanted}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stderr.startswith('{"time"') is is_json
