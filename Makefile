@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint format bench chaos docs lock clean
+.PHONY: help demo up test lint format bench chaos docs gitlab lock clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ chaos: $(VENV)/.dev ## Kill, stop and cut everything at random under load, then 
 
 docs: $(VENV)/.runtime ## Write the table of what becomes a marker
 	@$(BIN)/python -m receiver.sources.matrix > docs/events.md
+
+gitlab: ## Put gitlab/apitraffic.sh into the templates
+	@$(PYTHON) gitlab/embed.py
 
 lock: ## Take current versions of all dependencies into the lock files
 	@$(PYTHON) -m venv $(VENV)-lock

@@ -161,7 +161,8 @@ class PluginContract:
     """Inherited by each plugin's tests, which say what `plugin` is."""
 
     @pytest.fixture(scope="class")
-    def one_api(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalApi]:
+    @classmethod
+    def one_api(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalApi]:
         with running_local_api(tmp_path_factory.mktemp("api"), token=TOKEN) as api:
             yield api
 
