@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Tells ApiTraffic of one event: `event`, or `open` and `close` around a deploy. POSIX sh and awk, with curl or GNU wget.
+# Tells ApiTraffic of one event: `event`, or `open` and `close` around a deploy. POSIX sh, awk and curl.
 # What the plugins have in common: docs/ci-plugins.md. Both templates hold a copy; `make gitlab` refreshes them.
 { set +x; } 2>/dev/null
 umask 077
@@ -298,13 +298,8 @@ configured() {
   [ -n "$token" ] || end skipped "ApiTraffic is not configured: the variable $empty is empty. $usual_causes."
   [ -n "$receiver_url$account_sid" ] ||
     end skipped "ApiTraffic is not configured: account-sid is empty, and so is the variable APITRAFFIC_ACCOUNT_SID. $usual_causes."
-  if command -v curl >/dev/null 2>&1; then
-    client=curl
-  elif wget --help 2>&1 | grep -q -e '--config'; then
-    client=wget
-  else
-    end skipped "ApiTraffic is not configured: the image has neither curl nor GNU wget. BusyBox' wget takes a token only as an argument, which every process of the host can read, so it is not used; install curl or choose another image."
-  fi
+  command -v curl >/dev/null 2>&1 ||
+    end skipped "ApiTraffic is not configured: the image has no curl. wget takes a token only as an argument or from a file, where others can read it, so it is not used; install curl or choose another image."
 }
 
 left() { echo $((deadline - $(date +%s))); }
@@ -317,29 +312,18 @@ request() { # METHOD URL [BODY-FILE]
   [ "$wait" -ge 1 ] || wait=1
   : >"$work/head"
   : >"$work/answer"
-  if [ "$client" = curl ]; then
-    printf 'header = "Authorization: Bearer %s"\n' "$token" |
-      curl --config - --silent --show-error --max-time "$wait" --request "$1" --output "$work/answer" --dump-header "$work/head" \
-        --header 'Content-Type: application/json' --header 'Accept: application/json' --header 'Expect:' \
-        --header "webhook-id: $message_id" --user-agent "apitraffic-gitlab" \
-        ${3:+--data-binary "@$3"} "$2" 2>"$work/why"
-  else
-    printf 'header = Authorization: Bearer %s\n' "$token" |
-      wget --config=/dev/stdin --quiet --server-response --content-on-error --tries=1 --max-redirect=0 --timeout="$wait" \
-        --method="$1" --output-document="$work/answer" \
-        --header='Content-Type: application/json' --header='Accept: application/json' \
-        --header="webhook-id: $message_id" --user-agent="apitraffic-gitlab" \
-        ${3:+--body-file="$3"} "$2" 2>"$work/why"
-  fi
+  printf 'header = "Authorization: Bearer %s"\n' "$token" |
+    curl --config - --silent --show-error --max-time "$wait" --request "$1" --output "$work/answer" --dump-header "$work/head" \
+      --header 'Content-Type: application/json' --header 'Accept: application/json' --header 'Expect:' \
+      --header "webhook-id: $message_id" --user-agent "apitraffic-gitlab" \
+      ${3:+--data-binary "@$3"} "$2" 2>"$work/why"
   failed=$?
-  [ "$client" = curl ] || sed 's/^  //' "$work/why" >"$work/head"
   code=$(awk '/^HTTP\// { code = $2 } END { print code ~ /^[1-5][0-9][0-9]$/ ? code : "000" }' "$work/head")
-  case $client$failed in
-    curl0 | wget*) ;;
-    *) case $code in 2*) code=000 ;; esac ;; # an answer that broke off is none
+  case $failed$code in
+    0*) ;;
+    *2??) code=000 ;; # an answer that broke off is none
   esac
   why=$(tail -n 1 "$work/why" | sed 's/^curl: ([0-9]*) //')
-  [ "$client" = curl ] || why="no answer within $wait s, or no connection"
   [ "$code" = 000 ] || why="the answer $code"
 }
 
@@ -369,7 +353,7 @@ refused() {
   case $code in
     401) check="is $empty right, and still valid?" ;;
     403) check="may the token of $empty write events?" ;;
-    404) check="are the account's SID and the address right?" ;;
+    404) check="$([ -n "$receiver_url" ] && echo 'is the address right, and EVENTS_WEBHOOK_SECRET set there?' || echo "are the account's SID and the address right?")" ;;
     3*) check="the address redirects; give the one it leads to." ;;
     *) check="what the event holds." ;;
   esac

@@ -6,7 +6,9 @@ from typing import Final
 
 HERE: Final = Path(__file__).parent
 TEMPLATES: Final = tuple(sorted((HERE / "templates").glob("*.yml")))
-SLOT: Final = re.compile(r"(?<=<<'APITRAFFIC_SCRIPT'\n).*?(?=^      APITRAFFIC_SCRIPT$)", re.DOTALL | re.MULTILINE)
+SLOT: Final = re.compile(
+    r"(?<=<<'APITRAFFIC_SCRIPT'\n).*?(?=^      APITRAFFIC_SCRIPT$)", re.DOTALL | re.MULTILINE
+)
 
 
 def embedded(template: str, script: str) -> str:

@@ -60,13 +60,13 @@ class GitLabProject:
         self._git("commit", "-q", "-m", "Begin")
 
     def event(self, inputs: Mapping[str, str], commit_message: str = "Faster checkout") -> Run:
-        given, variables = self._split(inputs)
+        given, variables = self.split(inputs)
         return self.run({"include": self.include("event", given)}, variables, commit_message)
 
     def deployment(
         self, inputs: Mapping[str, str], outcome: str = "success", commit_message: str = "Faster checkout"
     ) -> Run:
-        given, variables = self._split(inputs)
+        given, variables = self.split(inputs)
         environment = given.pop("environment", None)
         job: dict[str, Any] = {"extends": ".apitraffic-deployment", "script": [OUTCOMES[outcome]]}
         if environment:
@@ -111,7 +111,7 @@ class GitLabProject:
         self._write(pipeline, {})
         finished = self._local("--preview")
         assert finished.returncode == 0, finished.stderr
-        return finished.stdout
+        return finished.stdout.partition("---\n")[2]
 
     def _write(self, pipeline: Mapping[str, Any], variables: Mapping[str, str]) -> None:
         text = yaml.safe_dump(dict(pipeline), sort_keys=False, allow_unicode=True)
@@ -120,7 +120,7 @@ class GitLabProject:
         settings = {name: doubled(value) for name, value in variables.items()}
         (self.folder / ".gitlab-ci-local-variables.yml").write_text(yaml.safe_dump(settings))
 
-    def _split(self, inputs: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    def split(self, inputs: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
         """What a user writes as inputs, and what as variables of the project."""
         given: dict[str, Any] = {}
         variables = {variable: inputs[name] for name, variable in SECRETS.items() if name in inputs}

@@ -24,11 +24,7 @@ class Program:
 
     def __init__(self, log: Path, environment: dict[str, str], *arguments: str, ready: str) -> None:
         self._log = log
-        self._environment = {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "PYTHONUNBUFFERED": "1",
-            **environment,
-        }
+        self._environment = environment
         self._command = [sys.executable, "-m", "receiver", *arguments]
         self._ready = re.compile(ready)
         self._process: subprocess.Popen[bytes] | None = None
@@ -41,7 +37,12 @@ class Program:
             self._process = subprocess.Popen(
                 self._command,
                 cwd=self._log.parent,
-                env={**self._environment, "PYTHONPATH": str(REPOSITORY)},
+                env={
+                    "PATH": os.environ.get("PATH", os.defpath),
+                    "PYTHONUNBUFFERED": "1",
+                    **self._environment,
+                    "PYTHONPATH": str(REPOSITORY),
+                },
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
