@@ -91,7 +91,7 @@ class GitLabProject:
         commit_message: str = "Faster checkout",
         *arguments: str,
     ) -> Run:
-        self._write(pipeline, variables | {"CI_COMMIT_TITLE": commit_message.partition("\n")[0]})
+        self._write(pipeline, dict(variables) | {"CI_COMMIT_TITLE": commit_message.partition("\n")[0]})
         results = self.folder / "apitraffic.env"
         results.unlink(missing_ok=True)
         finished = self._local(*arguments)
