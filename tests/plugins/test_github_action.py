@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # comes with schemathesis; its stubs do not
+import yaml
 
 from receiver.events import marker_key, one_line, paragraphs
 from receiver.sources.names import describe_version, duration

@@ -1,0 +1,667 @@
+# shellcheck shell=sh
+# Tells ApiTraffic of one event: `event`, or `open` and `close` around a deploy. POSIX sh, awk and curl.
+# What the plugins have in common: docs/ci-plugins.md. Both templates hold a copy; `make gitlab` refreshes them.
+{ set +x; } 2>/dev/null
+umask 077
+export LC_ALL=C
+
+# Texts come by ENVIRON, which awk leaves as they are; bytes are counted as characters of UTF-8 by hand, because awks differ.
+# shellcheck disable=SC2016  # it is awk that expands
+LIBRARY='
+function prepare(  i) { for (i = 1; i < 256; i++) ORD[sprintf("%c", i)] = i; SEP = "\034" }
+# Splits into characters CH[1..n]; what is not UTF-8 becomes U+FFFD.
+function characters(text, most,  i, j, n, c, size, low, ok, b, length_) {
+  split("", CH); split("", CP); length_ = length(text)
+  for (i = 1; i <= length_ && n < most; ) {
+    c = ORD[substr(text, i, 1)] + 0
+    if (c < 128) { size = 1; low = 0; b = c }
+    else if (c >= 194 && c < 224) { size = 2; low = 128; b = c - 192 }
+    else if (c >= 224 && c < 240) { size = 3; low = 2048; b = c - 224 }
+    else if (c >= 240 && c < 245) { size = 4; low = 65536; b = c - 240 }
+    else size = 0
+    ok = size > 0 && i + size - 1 <= length_
+    for (j = 1; ok && j < size; j++) {
+      c = ORD[substr(text, i + j, 1)] + 0
+      if (c < 128 || c > 191) ok = 0
+      b = b * 64 + c - 128
+    }
+    if (ok && (b < low || b > 1114111 || (b >= 55296 && b < 57344))) ok = 0
+    n++
+    if (ok) { CH[n] = substr(text, i, size); CP[n] = b; i += size }
+    else { CH[n] = "\357\277\275"; CP[n] = 65533; i++ }
+  }
+  return n + 0
+}
+function is_blank(p) {
+  return p <= 32 || (p >= 127 && p <= 160) || p == 1564 || p == 5760 || (p >= 8192 && p <= 8203) || p == 8206 || p == 8207 || \
+    (p >= 8232 && p <= 8239) || p == 8287 || p == 8288 || (p >= 8294 && p <= 8297) || p == 12288 || p == 65279
+}
+function joined(from, to,  i, text) { for (i = from; i <= to; i++) text = text CH[i]; return text }
+# receiver.events.one_line: one line without invisible characters, cut at a word.
+function one_line(text, limit,  i, n, m, space, at) {
+  n = characters(text, limit * 4)
+  for (i = 1; i <= n; i++) {
+    if (is_blank(CP[i])) { space = m > 0; continue }
+    if (space) { LINE[++m] = " "; space = 0 }
+    LINE[++m] = CH[i]
+  }
+  split("", CH)
+  for (i = 1; i <= m; i++) CH[i] = LINE[i]
+  if (m <= limit) return joined(1, m)
+  m = limit - 1
+  if (CH[limit] != " ") { for (at = m; at > 0 && CH[at] != " "; at--) ; if (at - 1 > int(limit / 2)) m = at - 1 }
+  while (m > 0 && index(" ,;:-(", CH[m])) m--
+  return joined(1, m) "\342\200\246"
+}
+function paragraphs(text,  i, n, lines, all, line, size) {
+  gsub(/\r\n?/, "\n", text)
+  n = split(text, lines, "\n")
+  for (i = 1; i <= n; i++) { line = one_line(lines[i], 2000); all = all (i > 1 ? "\n" : "") line }
+  gsub(/^\n+|\n+$/, "", all)
+  size = characters(all, 2001)
+  return size <= 2000 ? all : joined(1, 1999) "\342\200\246"
+}
+function quoted(text,  i, n, c, out) {
+  n = length(text)
+  for (i = 1; i <= n; i++) {
+    c = substr(text, i, 1)
+    if (c == "\"" || c == "\\") out = out "\\" c
+    else if (ORD[c] + 0 < 32) out = out sprintf("\\u%04x", ORD[c])
+    else out = out c
+  }
+  return "\"" out "\""
+}
+function utf8(p) {
+  if (p < 128) return sprintf("%c", p)
+  if (p < 2048) return sprintf("%c%c", 192 + int(p / 64), 128 + p % 64)
+  if (p < 65536) return sprintf("%c%c%c", 224 + int(p / 4096), 128 + int(p / 64) % 64, 128 + p % 64)
+  return sprintf("%c%c%c%c", 240 + int(p / 262144), 128 + int(p / 4096) % 64, 128 + int(p / 64) % 64, 128 + p % 64)
+}
+function hex4(text,  i, v, d) {
+  if (length(text) != 4) return -1
+  for (i = 1; i <= 4; i++) { d = index("0123456789abcdef", tolower(substr(text, i, 1))); if (!d) return -1; v = v * 16 + d - 1 }
+  return v
+}
+# What a JSON string stands for; sets BROKEN where it is none. Halves of surrogate pairs and NUL become a space.
+function unescaped(text,  at, out, c, p, low) {
+  while ((at = index(text, "\\"))) {
+    out = out substr(text, 1, at - 1); c = substr(text, at + 1, 1); text = substr(text, at + 2)
+    if (c == "u") {
+      p = hex4(substr(text, 1, 4)); text = substr(text, 5)
+      if (p < 0) BROKEN = 1
+      else if (p >= 55296 && p < 56320 && substr(text, 1, 2) == "\\u") {
+        low = hex4(substr(text, 3, 4))
+        if (low >= 56320 && low < 57344) { p = 65536 + (p - 55296) * 1024 + low - 56320; text = substr(text, 7) }
+      }
+      out = out (p <= 0 || (p >= 55296 && p < 57344) ? " " : utf8(p))
+    }
+    else if (c == "n") out = out "\n"
+    else if (c == "t") out = out "\t"
+    else if (c == "r") out = out "\r"
+    else if (c == "b" || c == "f") out = out " "
+    else if (c != "" && index("\"\\/", c)) out = out c
+    else BROKEN = 1
+  }
+  return out text
+}
+# JSON, read with RS = "\"": records are by turns what is outside and what is inside of strings. A value at PATH is
+# KIND[PATH] and VALUE[PATH]; the children of an object or array are CHILD[PATH, 1..SIZE[PATH]].
+function json_record() {
+  if (INSIDE) {
+    TEXT = TEXT $0
+    if (match($0, /\\+$/) && RLENGTH % 2) { TEXT = TEXT "\""; return }
+    INSIDE = 0
+    if (TEXT ~ /[\001-\037]/) BROKEN = 1
+    TEXT = unescaped(TEXT)
+    if (EXPECT == "key" || EXPECT == "key or end") { KEY[DEPTH] = TEXT; EXPECT = "colon" }
+    else json_value("string", TEXT)
+    return
+  }
+  json_outside($0)
+  INSIDE = 1; TEXT = ""
+}
+function json_outside(text,  i, n, c, word) {
+  n = length(text)
+  for (i = 1; i <= n + 1; i++) {
+    c = i > n ? " " : substr(text, i, 1)
+    if (!index(" \t\r\n{}[]:,", c)) { word = word c; continue }
+    if (word != "") { json_word(word); word = "" }
+    if (c == "{" || c == "[") {
+      json_value(c, "")
+      if (DEPTH >= 100) BROKEN = 1
+      AT[++DEPTH] = PATH; OPEN[DEPTH] = c; EXPECT = c == "{" ? "key or end" : "value or end"
+    } else if (c == "}" || c == "]") {
+      if (!DEPTH || OPEN[DEPTH] != (c == "}" ? "{" : "[") || (EXPECT != "comma" && EXPECT !~ / or end$/)) BROKEN = 1
+      if (DEPTH) DEPTH--
+      EXPECT = DEPTH ? "comma" : "nothing"
+    } else if (c == ":") { if (EXPECT != "colon") BROKEN = 1; EXPECT = "value" }
+    else if (c == ",") { if (EXPECT != "comma") BROKEN = 1; EXPECT = OPEN[DEPTH] == "{" ? "key" : "value" }
+    if (BROKEN) return
+  }
+}
+function json_word(word) {
+  if (word == "true" || word == "false" || word == "null") json_value(word, word)
+  else if (word ~ /^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$/) json_value("number", word)
+  else BROKEN = 1
+}
+function json_value(kind, value,  up, key) {
+  if (EXPECT != "" && EXPECT !~ /^value/) { BROKEN = 1; return }
+  if (!DEPTH) PATH = ""
+  else {
+    up = AT[DEPTH]; key = OPEN[DEPTH] == "{" ? KEY[DEPTH] : SIZE[up] + 1
+    PATH = up SEP key
+    if (!(PATH in KIND)) CHILD[up, ++SIZE[up]] = key
+  }
+  KIND[PATH] = kind; VALUE[PATH] = value; SIZE[PATH] = 0
+  EXPECT = DEPTH ? "comma" : "nothing"
+}
+function json_is_whole() { return !BROKEN && EXPECT == "nothing" && INSIDE == 1 }
+function tidy(path, depth,  i, key, out) {
+  if (KIND[path] == "string") return quoted(one_line(VALUE[path], 1000))
+  if (KIND[path] != "{" && KIND[path] != "[") return VALUE[path]
+  if (depth > 4) { TOO_DEEP = 1; return "null" }
+  for (i = 1; i <= SIZE[path]; i++) {
+    key = CHILD[path, i]
+    out = out (i > 1 ? "," : "") (KIND[path] == "{" ? quoted(one_line(key, 1000)) ":" : "") tidy(path SEP key, depth + 1)
+  }
+  return KIND[path] == "{" ? "{" out "}" : "[" out "]"
+}
+function days(y, m, d) {
+  if (m <= 2) { y--; m += 12 }
+  return 365 * y + int(y / 4) - int(y / 100) + int(y / 400) + int((153 * (m - 3) + 2) / 5) + d - 719469
+}
+# Seconds since 1970 of an ISO 8601 time, "" where it is none; milliseconds in MS.
+function epoch(text,  date, t, zone, sign, p, q, s) {
+  if (text !~ /^[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]([T ][0-9][0-9]:[0-9][0-9](:[0-9][0-9]([.][0-9]+)?)? ?(Z|[+-][0-9][0-9]:?[0-9][0-9])?)?$/) return ""
+  split(substr(text, 1, 10), p, "-"); t = substr(text, 12); sign = 0; zone = ""
+  if (match(t, /[+-][0-9:]+$/)) { sign = substr(t, RSTART, 1) "1"; zone = substr(t, RSTART + 1); t = substr(t, 1, RSTART - 1) }
+  sub(/ ?Z?$/, "", t)
+  split(t, q, ":"); MS = 0
+  if (match(q[3], /[.].*/)) MS = int(substr(substr(q[3], RSTART + 1) "000", 1, 3))
+  if (p[2] < 1 || p[2] > 12 || p[3] < 1 || p[3] > 31 || q[1] > 23 || q[2] > 59 || int(q[3]) > 59) return ""
+  s = days(p[1] + 0, p[2] + 0, p[3] + 0)
+  if (substr(iso(s * 86400), 1, 10) != substr(text, 1, 10)) return ""
+  gsub(/:/, "", zone)
+  return s * 86400 + q[1] * 3600 + q[2] * 60 + int(q[3]) - sign * (substr(zone, 1, 2) * 3600 + substr(zone, 3, 2) * 60)
+}
+function iso(seconds, ms,  day, left, y, m) {
+  day = int(seconds / 86400); if (day * 86400 > seconds) day--
+  left = seconds - day * 86400; y = 1970 + int(day / 365.2425)
+  while (days(y, 1, 1) > day) y--
+  while (days(y + 1, 1, 1) <= day) y++
+  for (m = 12; days(y, m, 1) > day; ) m--
+  return sprintf("%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", y, m, day - days(y, m, 1) + 1, left / 3600, left % 3600 / 60, left % 60, ms)
+}
+function took(s) {
+  if (s < 0) s = 0
+  if (s >= 86400) return int(s / 86400) " d" (s % 86400 >= 3600 ? " " int(s % 86400 / 3600) " h" : "")
+  if (s >= 3600) return int(s / 3600) " h" (s % 3600 >= 60 ? " " int(s % 3600 / 60) " min" : "")
+  if (s >= 60) return int(s / 60) " min" (s % 60 ? " " s % 60 " s" : "")
+  return s " s"
+}
+BEGIN { prepare() }
+'
+
+line() { # TEXT LIMIT: on one line, safe to print
+  TEXT=$1 LIMIT=$2 awk "$LIBRARY"'BEGIN { print one_line(ENVIRON["TEXT"], ENVIRON["LIMIT"]) }' </dev/null
+}
+
+# An input may name variables, as elsewhere in GitLab: $NAME, ${NAME}, and $$ for a dollar sign. They are put in once, and what
+# is in them stays text, which GitLab's own expansion does not promise for a commit title or a branch.
+input() { # NAME: the value of APITRAFFIC_INPUT_<NAME>
+  # shellcheck disable=SC2016  # it is awk that expands
+  INPUT=$1 awk 'BEGIN {
+    text = ENVIRON["APITRAFFIC_INPUT_" ENVIRON["INPUT"]]
+    while (match(text, /\$(\$|[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\})/)) {
+      name = substr(text, RSTART + 1, RLENGTH - 1); out = out substr(text, 1, RSTART - 1); text = substr(text, RSTART + RLENGTH)
+      gsub(/[{}]/, "", name)
+      out = out (name == "$" ? "$" : ENVIRON[name])
+    }
+    printf "%s", out text
+  }' </dev/null
+}
+
+say() { # TEXT [COLOUR]: one line of the log
+  case ${2:-} in
+    '') printf '%s\n' "$(line "$1" 1500)" ;;
+    *) printf '\033[0;%sm%s\033[0m\n' "$2" "$(line "$1" 1500)" ;;
+  esac
+}
+
+end() { # STATUS [PROBLEM]: says the problem, as on-error wants it, writes the results and ends
+  if [ -n "${2:-}" ]; then
+    case $on_error in
+      fail) say "$2" 31 ;;
+      ignore) say "$2" ;;
+      *) say "$2" 33 ;;
+    esac
+  fi
+  {
+    printf 'APITRAFFIC_STATUS=%s\n' "$1"
+    printf 'APITRAFFIC_EVENT_SID=%s\n' "$(line "${sid:-}" 200)"
+    printf 'APITRAFFIC_MARKER_KEY=%s\n' "${key:-}"
+    if [ "$command $scope" = "open pipeline" ]; then
+      printf 'APITRAFFIC_PIPELINE_KEY=%s\nAPITRAFFIC_PIPELINE_SID=%s\nAPITRAFFIC_PIPELINE_STARTED_AT=%s\n' \
+        "${key:-}" "$(line "${sid:-}" 200)" "${started_at:-}"
+    fi
+  } >"$folder/apitraffic.env" || say "apitraffic.env could not be written, so later jobs do not know the event."
+  if [ "$command" = open ]; then
+    printf '%s\n' "${key:-}" "${sid:-}" "${started_at:-}" >"$note"
+  elif [ "$command" = close ]; then
+    rm -f "$note"
+  fi
+  [ -z "${2:-}" ] || [ "$on_error" != fail ] || exit 1
+  exit 0
+}
+
+wrong() { end failed "ApiTraffic: the input $1 $2"; }
+
+time_of() { # INPUT-NAME TEXT: sets `time`, normalised
+  time=$(TEXT=$2 awk "$LIBRARY"'BEGIN { s = epoch(ENVIRON["TEXT"]); if (s != "") print iso(s, MS) }' </dev/null)
+  [ -n "$time" ] || wrong "$1" "is not a time: $2; write it as ISO 8601, for example 2026-01-10T10:05:00.000Z"
+}
+
+random() { od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'; }
+
+credential() { # NAME-OF-VARIABLE INPUT-NAME: sets `secret`
+  case $1 in
+    '' | [0-9]* | *[!A-Za-z0-9_]*) wrong "$2" "is not the name of a variable; the secret itself does not belong there" ;;
+  esac
+  eval "secret=\${$1-}"
+  secret=$(printf '%s' "$secret" | tr -d '\r\n')
+  case $secret in
+    *[!\!-~]* | *[\"\\]*)
+      end skipped "ApiTraffic is not configured: the variable $1 holds characters that no token has, such as spaces or quotes" ;;
+  esac
+}
+
+usual_causes="Set it under Settings > CI/CD > Variables. Set there already? A protected variable is empty on branches and tags that are not protected, one for an environment in jobs without that environment, and pipelines of forks have none"
+
+configured() {
+  token=''
+  if [ -n "$receiver_url" ]; then
+    credential "$receiver_secret_variable" receiver-secret-variable
+    url=${receiver_url%/}
+    url=${url%/webhooks/events}/webhooks/events
+    empty=$receiver_secret_variable
+  else
+    credential "$token_variable" token-variable
+    url="${api_url%/}/accounts/$account_sid/events"
+    empty=$token_variable
+  fi
+  token=$secret
+  case $url in
+    http://* | https://*) ;;
+    *) wrong "$([ -n "$receiver_url" ] && echo receiver-url || echo api-url)" "is not an http or https address" ;;
+  esac
+  case $url in *[!\!-~]* | *[\"\\]*) wrong "api-url, account-sid or receiver-url" "holds spaces, quotes or backslashes" ;; esac
+  [ -n "$token" ] || end skipped "ApiTraffic is not configured: the variable $empty is empty. $usual_causes."
+  [ -n "$receiver_url$account_sid" ] ||
+    end skipped "ApiTraffic is not configured: account-sid is empty, and so is the variable APITRAFFIC_ACCOUNT_SID. $usual_causes."
+  command -v curl >/dev/null 2>&1 ||
+    end skipped "ApiTraffic is not configured: the image has no curl. wget takes a token only as an argument or from a file, where others can read it, so it is not used; install curl or choose another image."
+}
+
+left() { echo $((deadline - $(date +%s))); }
+
+# One request within the budget; sets `code` (000 without an answer) and `why`. The token goes through a pipe: it is in no
+# argument and in no file.
+request() { # METHOD URL [BODY-FILE]
+  wait=$(left)
+  [ "$wait" -le 10 ] || wait=10
+  [ "$wait" -ge 1 ] || wait=1
+  : >"$work/head"
+  : >"$work/answer"
+  printf 'header = "Authorization: Bearer %s"\n' "$token" |
+    curl --config - --silent --show-error --max-time "$wait" --request "$1" --output "$work/answer" --dump-header "$work/head" \
+      --header 'Content-Type: application/json' --header 'Accept: application/json' --header 'Expect:' \
+      --header "webhook-id: $message_id" --user-agent "apitraffic-gitlab" \
+      ${3:+--data-binary "@$3"} "$2" 2>"$work/why"
+  failed=$?
+  code=$(awk '/^HTTP\// { code = $2 } END { print code ~ /^[1-5][0-9][0-9]$/ ? code : "000" }' "$work/head")
+  case $failed$code in
+    0*) ;;
+    *2??) code=000 ;; # an answer that broke off is none
+  esac
+  why=$(tail -n 1 "$work/why" | sed 's/^curl: ([0-9]*) //')
+  [ "$code" = 000 ] || why="the answer $code"
+}
+
+again_at() { # sets `pause` in seconds before the next try, or gives up
+  most=$(awk -v n="$tries" 'BEGIN { s = 0.5 * 2 ^ n; print s > 8 ? 8 : s }' </dev/null)
+  pause=$(awk -v most="$most" -v lot="$((0x$(random 2)))" 'BEGIN { printf "%.3f", most * lot / 65536 }' </dev/null)
+  asked=$(awk -v code="$code" -v now="$(date +%s)" 'tolower($1) == "retry-after:" && $2 + 0 > s { s = $2 + 0 }
+    code == 429 && tolower($1) == "x-ratelimit-reset:" && $2 - now > s { s = $2 - now }
+    END { print int(s) }' "$work/head")
+  pause=$(awk -v a="$pause" -v b="$asked" 'BEGIN { print a > b ? a : b }' </dev/null)
+  if awk -v pause="$pause" -v left="$(left)" 'BEGIN { exit pause < left }' </dev/null; then
+    give_up
+  fi
+}
+
+give_up() {
+  end failed "ApiTraffic could not be reached: ${why:-no answer}; tried $tries times in $(($(date +%s) - began)) s."
+}
+
+refused() {
+  words=$({ cat "$work/answer"; echo; } | awk "$LIBRARY"'BEGIN { RS = "\"" } { json_record() } END {
+    if (!json_is_whole()) exit
+    text = VALUE[SEP "error" SEP "code"] " " VALUE[SEP "error" SEP "message"] " " VALUE[SEP "title"] " " VALUE[SEP "detail"]
+    for (i = 1; i <= SIZE[SEP "errors"]; i++) { at = SEP "errors" SEP i; text = text " " VALUE[at SEP "field"] " " VALUE[at SEP "detail"] }
+    print one_line(text, 500)
+  }')
+  case $code in
+    401) check="is $empty right, and still valid?" ;;
+    403) check="may the token of $empty write events?" ;;
+    404) check="$([ -n "$receiver_url" ] && echo 'is the address right, and EVENTS_WEBHOOK_SECRET set there?' || echo "are the account's SID and the address right?")" ;;
+    3*) check="the address redirects; give the one it leads to." ;;
+    *) check="what the event holds." ;;
+  esac
+  end failed "ApiTraffic refused the event: $code${words:+ $words}. Check: $check"
+}
+
+# Sets `sid` where the API lists the event with this marker key, or the same deployment by another one who told of it.
+find_event() {
+  page=1
+  while :; do
+    request GET "$url?startDate=$from&endDate=$to&limit=100&page=$page"
+    case $code in 2*) ;; *) return ;; esac
+    { cat "$work/answer"; echo; } | KEY_=$key awk "$LIBRARY"'
+      BEGIN { RS = "\"" }
+      { json_record() }
+      END {
+        if (!json_is_whole()) { print "unreadable"; exit }
+        top = KIND[SEP "data"] == "{" || KIND[SEP "data"] == "[" ? SEP "data" : ""
+        records = KIND[top] == "[" ? top : top SEP "records"
+        for (i = 1; i <= SIZE[records]; i++) {
+          event = records SEP i; about = event SEP "metadata" SEP
+          same = VALUE[about "marker_key"] == ENVIRON["KEY_"]
+          if (ENVIRON["same_job"] != "" && VALUE[event SEP "type"] == "deployment" && \
+              VALUE[about "repository"] == ENVIRON["CI_PROJECT_PATH"] && VALUE[about "job_id"] == ENVIRON["same_job"] && \
+              VALUE[about "environment"] == ENVIRON["environment"]) same = 1
+          if (same && VALUE[event SEP "sid"] ~ /^[A-Za-z0-9_-]+$/) { print "sid " VALUE[event SEP "sid"]; exit }
+        }
+        more = VALUE[top SEP "hasMore"] == "true" || VALUE[SEP "hasMore"] == "true" || VALUE[SEP "meta" SEP "hasMore"] == "true"
+        print more && SIZE[records] ? "more" : "none"
+      }' >"$work/found"
+    read -r found sid <"$work/found" || :
+    case $found in
+      more) page=$((page + 1)) ;;
+      unreadable) code=000 why="the list of events is not JSON"; return ;;
+      *) return ;;
+    esac
+    [ "$(left)" -gt 0 ] || { code=000; return; }
+  done
+}
+
+sid_of_answer() {
+  { cat "$work/answer"; echo; } | awk "$LIBRARY"'BEGIN { RS = "\"" } { json_record() } END {
+    sid = KIND[SEP "data"] == "{" ? VALUE[SEP "data" SEP "sid"] : VALUE[SEP "sid"]
+    if (json_is_whole() && sid ~ /^[A-Za-z0-9_-]+$/) print sid
+  }'
+}
+
+deliver() {
+  began=$(date +%s) tries=0 lost='' method=PATCH
+  deadline=$((began + timeout))
+  if [ -n "$receiver_url" ]; then step=tell
+  elif [ -n "$sid" ]; then step=update
+  elif [ "$is_known" = yes ]; then step='find'
+  else step=create; fi
+  while :; do
+    tries=$((tries + 1))
+    case $step in
+      tell) request POST "$url" "$work/body" ;;
+      find) find_event ;;
+      create) request POST "$url" "$work/body" ;;
+      update) request "$method" "$url/$sid" "$work/changes" ;;
+    esac
+    case $code in
+      2*)
+        case $step in
+          tell) told ;;
+          create)
+            sid=$(sid_of_answer)
+            end_well created ;;
+          update) end_well updated ;;
+          find)
+            tries=0
+            if [ -n "$sid" ] && [ -n "$lost" ]; then end_well created; fi
+            if [ -n "$sid" ]; then step=update; else step=create; fi ;;
+        esac ;;
+      000 | 408 | 425 | 429 | 5*)
+        again_at
+        case $step$code in
+          create000 | create408 | create5*) lost=yes step=find ;;
+        esac
+        sleep "$pause" 2>/dev/null || sleep 1
+        [ "$(left)" -gt 0 ] || give_up ;;
+      *)
+        case $step$method$code in
+          updatePATCH404 | updatePATCH405) method=PUT ;;
+          find*) [ -z "$lost" ] || refused
+            step=create ;;
+          *) refused ;;
+        esac ;;
+    esac
+  done
+}
+
+told() {
+  case $({ cat "$work/answer"; echo; } | awk "$LIBRARY"'BEGIN { RS = "\"" } { json_record() } END { print VALUE[SEP "status"] }') in
+    ignored)
+      say "The receiver ignores this event: a route of it says so."
+      end skipped ;;
+  esac
+  case $effect in open | point) end_well created ;; *) end_well updated ;; esac
+}
+
+end_well() {
+  say "ApiTraffic: event $1${sid:+, $sid}: $(cat "$work/name")"
+  end "$1"
+}
+
+# The event's fields in JSON: all of them in `body`, in `changes` those that an update sets.
+compose() {
+  { printf '%s\n' "$metadata"; } | awk "$LIBRARY"'
+    function env(name) { return ENVIRON[name] }
+    function put(name, json, if_new) { FIELDS = FIELDS (FIELDS == "" ? "" : ",") quoted(name) ":" json; if (!if_new) CHANGES = CHANGES (CHANGES == "" ? "" : ",") quoted(name) ":" json }
+    function about(name, json) { if (json == "\"\"" || json == "null" || json == "{}" || json == "[]") return; if (!(name in META)) NAMES[++COUNT] = name; META[name] = json }
+    function fact(name, text) { about(name, quoted(one_line(text, 1000))) }
+    function scope(text,  parts, n, i, out, one) {
+      n = split(text, parts, /[,\n]/)
+      for (i = 1; i <= n; i++) { one = one_line(parts[i], 1000); if (one != "") out = out (out == "" ? "" : ",") quoted(one) }
+      return "[" out "]"
+    }
+    BEGIN { RS = "\""; is_json = env("metadata") ~ /^[ \t\r\n]*[{[]/ }
+    is_json { json_record() }
+    END {
+      status = env("outcome"); actor = env("GITLAB_USER_LOGIN"); is_update = env("is_update") == "yes"
+      commit = env("CI_COMMIT_SHA"); short = substr(commit, 1, 7); version = env("version")
+      if (version == "") version = env("CI_COMMIT_TAG")
+      if (version == "") version = env("CI_COMMIT_REF_NAME") (env("CI_COMMIT_REF_NAME") != "" && short != "" ? "@" : "") short
+      name = one_line(env("name"), 200)
+      if (name == "" && env("type") == "deployment" && !(is_update && status == "")) {
+        name = status == "failure" ? "Failed deploy" : status == "cancelled" ? "Cancelled deploy" : "Deploy"
+        if (env("CI_PROJECT_PATH") != "") name = name " " env("CI_PROJECT_PATH")
+        if (version != "") name = name " " version
+        if (env("environment") != "") name = name " to " env("environment")
+        name = one_line(name, 200)
+      }
+      description = env("description")
+      if (env("command") == "close") {
+        word = status == "success" ? "Succeeded" : status == "failure" ? "Failed" : "Cancelled"
+        s = word " after " took(epoch(env("ended_at")) - epoch(env("started_at"))) (actor == "" ? "" : " by " actor) "."
+        description = s (description == "" ? "" : "\n" description)
+      }
+      fact("repository", env("CI_PROJECT_PATH")); fact("repository_url", env("CI_PROJECT_URL"))
+      fact("environment", env("environment")); fact("environment_tier", env("CI_ENVIRONMENT_TIER"))
+      if (env("type") == "deployment") fact("version", version)
+      fact("ref", env("CI_COMMIT_REF_NAME")); fact("commit", commit); fact("short_commit", short)
+      title = env("CI_COMMIT_TITLE")
+      if (title == "") { title = env("CI_COMMIT_MESSAGE"); sub(/\n.*/, "", title) }
+      fact("commit_message", title); fact("actor", actor); fact("url", env("CI_JOB_URL"))
+      fact("workflow", env("CI_PIPELINE_NAME")); fact("job", env("CI_JOB_NAME")); if (env("scope") != "pipeline") fact("job_id", env("CI_JOB_ID"))
+      fact("run_id", env("CI_PIPELINE_ID")); fact("run_number", env("CI_PIPELINE_IID")); fact("run_url", env("CI_PIPELINE_URL"))
+      fact("pull_request", env("CI_MERGE_REQUEST_IID")); fact("status", status)
+      before = COUNT
+      if (is_json) {
+        if (!json_is_whole() || KIND[""] != "{") bad = "is not a JSON object"
+        for (i = 1; !bad && i <= SIZE[""]; i++) OWN[i] = tidy(SEP CHILD["", i], 1)
+        if (TOO_DEEP) bad = "is nested deeper than 4 levels"
+        if (!bad) for (i = 1; i <= SIZE[""]; i++) about(one_line(CHILD["", i], 1000), OWN[i])
+      } else {
+        n = split(env("metadata"), rows, "\n")
+        for (i = 1; i <= n; i++) {
+          if (rows[i] ~ /^[ \t\r]*(#.*)?$/) continue
+          at = index(rows[i], ":")
+          if (at < 2) { bad = "has a line without a colon"; continue }
+          fact(one_line(substr(rows[i], 1, at - 1), 1000), substr(rows[i], at + 1))
+        }
+      }
+      has_own = COUNT > before
+      about("marker_key", quoted(env("key")))
+      for (i = 1; i <= COUNT; i++) all = all (i > 1 ? "," : "") quoted(NAMES[i]) ":" META[NAMES[i]]
+      if (length(all) > 16000 || COUNT > 100) {
+        bad = "is over 100 keys or 16 KiB"; all = ""
+        for (i = 1; i <= before; i++) all = all (i > 1 ? "," : "") quoted(NAMES[i]) ":" META[NAMES[i]]
+        all = all "," quoted("marker_key") ":" quoted(env("key"))
+      }
+      if (env("receiver_url") != "") { put("key", quoted(env("key"))); put("effect", quoted(env("effect"))) }
+      if (env("type") != "") put("type", quoted(env("type")))
+      if (name != "") put("name", quoted(name))
+      description = paragraphs(description); if (description != "") put("description", quoted(description))
+      put("source", quoted("gitlab_ci"), is_update)
+      if (!is_update || has_own || env("command") == "close") put("metadata", "{" all "}")
+      if (scope(env("buckets")) != "[]") put("buckets", scope(env("buckets")))
+      if (scope(env("environments")) != "[]") put("environments", scope(env("environments")))
+      if (env("started_at") != "") put("startedAt", quoted(env("started_at")), env("command") == "close")
+      if (env("ended_at") != "") put("endedAt", quoted(env("ended_at")))
+      print "{" FIELDS "}" >(env("work") "/body")
+      print "{" CHANGES "}" >(env("work") "/changes")
+      print (name == "" ? env("key") : name) >(env("work") "/name")
+      printf "%s", bad >(env("work") "/bad")
+    }'
+}
+
+command=${1:-} scope=${2:-}
+folder=${CI_PROJECT_DIR:-.}
+[ -w "$folder" ] || folder=.
+note=$folder/.apitraffic-${CI_JOB_ID:-job}
+on_error=$(input ON_ERROR)
+started_at='' key='' sid=''
+case $on_error in
+  '' | warn | fail | ignore) ;;
+  *) on_error=warn; wrong on-error "is not warn, fail or ignore" ;;
+esac
+work=$(mktemp -d "${TMPDIR:-/tmp}/apitraffic.XXXXXX") || end failed "ApiTraffic: no temporary folder could be made in ${TMPDIR:-/tmp}; is the disk full?"
+trap 'rm -rf "$work"' EXIT
+trap 'exit 143' HUP INT TERM
+
+type=$(input TYPE) name=$(input NAME) description=$(input DESCRIPTION) version=$(input VERSION)
+environment=$(input ENVIRONMENT) buckets=$(input BUCKETS) environments=$(input ENVIRONMENTS) metadata=$(input METADATA)
+api_url=$(input API_URL) account_sid=$(input ACCOUNT_SID) receiver_url=$(input RECEIVER_URL)
+token_variable=$(input TOKEN_VARIABLE) receiver_secret_variable=$(input RECEIVER_SECRET_VARIABLE)
+timeout=$(input TIMEOUT_SECONDS)
+timeout=${timeout% s}
+: "${token_variable:=APITRAFFIC_API_TOKEN}" "${receiver_secret_variable:=APITRAFFIC_RECEIVER_SECRET}"
+: "${api_url:=https://api.apitraffic.io/v1}" "${timeout:=20}"
+: "${account_sid:=${APITRAFFIC_ACCOUNT_SID:-}}" "${receiver_url:=${APITRAFFIC_RECEIVER_URL:-}}"
+case $timeout in
+  *[!0-9]* | ????? | 0) wrong timeout-seconds "is not a whole number of seconds from 1 to 9999" ;;
+esac
+[ -n "$environment" ] || environment=${CI_ENVIRONMENT_NAME:-}
+now=$(TEXT=$(date +%s) awk "$LIBRARY"'BEGIN { print iso(ENVIRON["TEXT"]) }' </dev/null)
+outcome='' ended_at='' is_update='' is_known=no same_job='' effect=point
+base="gitlab:${CI_SERVER_HOST:-localhost}"
+marker_key=$(input MARKER_KEY)
+
+case $command in
+  event)
+    sid=$(input EVENT_SID)
+    case $sid in *[!A-Za-z0-9_-]*) wrong event-sid "is not the SID of an event" ;; esac
+    if [ -n "$(input STARTED_AT)" ]; then time_of started-at "$(input STARTED_AT)"; started_at=$time; fi
+    if [ -n "$(input ENDED_AT)" ]; then time_of ended-at "$(input ENDED_AT)"; ended_at=$time effect=close; fi
+    [ -z "$sid" ] || is_update=yes
+    if [ -n "$receiver_url$marker_key" ] && [ -n "$marker_key" ] && [ -z "$name" ] && [ "$type" != deployment ]; then
+      is_update=yes
+      [ -n "$ended_at" ] || effect=update
+    fi
+    [ "$effect$type" != pointincident ] || effect=open
+    [ -n "$is_update" ] || : "${started_at:=$now}"
+    if [ -n "$receiver_url" ] && [ -n "$sid" ] && [ -z "$marker_key" ]; then
+      wrong event-sid "says nothing to a receiver, which knows events by their marker-key; give that"
+    fi ;;
+  open | close)
+    type=deployment started_at=$now
+    if [ "$command" = open ]; then
+      outcome=in_progress effect=open
+    else
+      effect=close ended_at=$now
+      case ${3:-${CI_JOB_STATUS:-}} in
+        success) outcome=success ;;
+        canceled | cancelled) outcome=cancelled ;;
+        *) outcome=failure ;;
+      esac
+    fi ;;
+  *) wrong command "is one of event, open, close" ;;
+esac
+case $type in
+  deployment | incident | config_change | scale | custom) ;;
+  '') [ -n "$is_update" ] || wrong type "is empty; it is one of deployment, incident, config_change, scale, custom" ;;
+  *) wrong type "is none of deployment, incident, config_change, scale, custom: $type" ;;
+esac
+if [ -z "$is_update" ] && [ "$type" != deployment ] && [ -z "$(line "$name" 200)" ]; then
+  wrong name "is empty; say what happened, like 'Feature flag new-cart turned on'"
+fi
+
+if [ -n "$marker_key" ]; then
+  key=$marker_key is_known=yes
+elif [ "$type" = deployment ] && [ "$scope" = pipeline ]; then
+  key="$base:pipeline:${CI_PIPELINE_ID:-0}:$environment" is_known=yes
+elif [ "$type" = deployment ] && [ -n "$environment" ]; then
+  key="$base:job:${CI_JOB_ID:-0}" is_known=yes same_job=${CI_JOB_ID:-0}
+else
+  key="$base:job:${CI_JOB_ID:-0}:event:$(random 8)"
+fi
+key=$(line "$key" 4000)
+if [ "$(KEY_=$key awk "$LIBRARY"'BEGIN { print characters(ENVIRON["KEY_"], 400) }' </dev/null)" -gt 300 ]; then
+  digest=$(printf '%s' "$key" | sha256sum | cut -c 1-32)
+  key=$(KEY_=$key awk "$LIBRARY"'BEGIN { characters(ENVIRON["KEY_"], 400); print joined(1, 267) }' </dev/null)~$digest
+fi
+
+if [ "$command" = close ]; then
+  kept_key='' kept_sid='' kept_time=''
+  if [ "$scope" = pipeline ]; then
+    if [ "${APITRAFFIC_PIPELINE_KEY:-}" = "$key" ]; then
+      kept_sid=${APITRAFFIC_PIPELINE_SID:-} kept_time=${APITRAFFIC_PIPELINE_STARTED_AT:-}
+    fi
+  elif [ -f "$note" ] && [ ! -L "$note" ]; then
+    { read -r kept_key; read -r kept_sid; read -r kept_time; } <"$note" || :
+    [ -z "$kept_key" ] || key=$(line "$kept_key" 300)
+  fi
+  case $kept_sid in *[!A-Za-z0-9_-]*) ;; *) sid=$kept_sid ;; esac
+  [ -n "$kept_time" ] || kept_time=${CI_JOB_STARTED_AT:-}
+  [ "$scope$kept_time" != "pipeline${CI_JOB_STARTED_AT:-}" ] || kept_time=${CI_PIPELINE_CREATED_AT:-}
+  kept_time=$(TEXT=$kept_time awk "$LIBRARY"'BEGIN { s = epoch(ENVIRON["TEXT"]); if (s != "") print iso(s, MS) }' </dev/null)
+  [ -z "$kept_time" ] || started_at=$kept_time
+  is_known=yes
+  [ -z "$sid" ] || is_update=''
+fi
+
+export type name description version environment buckets environments metadata key outcome is_update command scope effect \
+  started_at ended_at same_job work receiver_url
+compose || end failed "ApiTraffic: the event could not be put together; is the disk full?"
+[ ! -s "$work/bad" ] || say "ApiTraffic: the input metadata $(cat "$work/bad"); the event is sent without what could not be read." 33
+message_id="msg_$(random 12)"
+
+case $(input DRY_RUN) in *true) is_dry=yes ;; *) is_dry='' ;; esac
+if [ -n "$is_dry" ]; then
+  say "ApiTraffic: a dry run, nothing is sent. The event:"
+  if [ -n "$sid" ]; then cat "$work/changes"; else cat "$work/body"; fi
+  end skipped
+fi
+configured
+from=$(TEXT=${started_at:-$now} awk "$LIBRARY"'BEGIN { print iso(epoch(ENVIRON["TEXT"]) - 3600) }' </dev/null)
+to=$(TEXT=${started_at:-$now} awk "$LIBRARY"'BEGIN { print iso(epoch(ENVIRON["TEXT"]) + 3600) }' </dev/null)
+deliver
