@@ -19,7 +19,7 @@ up: $(VENV)/.runtime ## Run receiver, worker, Redis and (without a token) a loca
 	@$(BIN)/apitraffic-events up
 
 test: $(VENV)/.dev ## Run the tests (TESTS=… for some of them)
-	@$(BIN)/pytest $(TESTS)
+	@$(BIN)/pytest -n 3 --dist worksteal $(TESTS)
 
 lint: $(VENV)/.dev ## Check style and types
 	@$(BIN)/ruff check .

@@ -50,9 +50,8 @@ def test_what_is_wrong_is_named_with_what_belongs_there(run: Command) -> None:
     )
     assert result.exit_code == 1
     assert SECRET not in result.output
-    assert (
-        "REDIS_URL does not begin with redis://, rediss:// or unix://; for example redis://" in result.stderr
-    )
+    assert "REDIS_URL does not begin with redis://, rediss://, unix://, " in result.stderr
+    assert "; for example redis://localhost:6379/0" in result.stderr
     assert "APITRAFFIC_ACCOUNT_SID is not an account SID" in result.stderr
     assert "APITRAFFIC_API_TOKEN holds characters that no token has" in result.stderr
     assert "delivery.deployment is not a setting (did you mean deployments?)" in result.stderr
