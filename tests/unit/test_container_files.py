@@ -8,18 +8,70 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
+
+from receiver.cli import main
+from receiver.environment import VARIABLES
 
 ROOT = Path(__file__).parents[2]
+KUBERNETES = ROOT / "deploy" / "kubernetes"
+MANIFESTS = sorted(path for path in KUBERNETES.glob("*.yaml") if path.name != "kustomization.yaml")
+
+
+def tool(name: str) -> str:
+    """Its path; a test that lacks it is skipped, or fails where REQUIRE_TOOLS=1."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    found = shutil.which(name, path=path)
+    if found is None:
+        reason = f"{name} is not installed; make tools installs it"
+        if os.environ.get("REQUIRE_TOOLS") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+def output_of(*command: str | Path) -> tuple[int, str]:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
 
 
 def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
-    hadolint = shutil.which("hadolint", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    if hadolint is None:
-        if os.environ.get("REQUIRE_TOOLS") == "1":
-            pytest.fail("hadolint is not installed; make tools installs it")
-        pytest.skip("hadolint is not installed; make tools installs it")
-    done = subprocess.run([hadolint, ROOT / "Dockerfile"], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    assert output_of(tool("hadolint"), ROOT / "Dockerfile") == (0, "")
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
+def test_kubernetes_takes_the_manifests(path: Path) -> None:
+    assert output_of(tool("kubernetes-validate"), "--strict", "--quiet", path) == (0, "")
+
+
+def test_the_kustomization_names_all_manifests() -> None:
+    kustomization = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text(encoding="utf-8"))
+    assert sorted(kustomization["resources"]) == [path.name for path in MANIFESTS]
+
+
+@pytest.mark.parametrize("component", ["receiver", "worker"])
+def test_every_pod_is_confined(component: str) -> None:
+    manifests = yaml.safe_load_all((KUBERNETES / f"{component}.yaml").read_text(encoding="utf-8"))
+    pod = next(manifests)["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["automountServiceAccountToken"] is False
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    secrets = {one["name"] for one in container["env"]} & {variable.name for variable in VARIABLES}
+    assert not any(name.endswith(("TOKEN", "SECRET")) for name in secrets)
+
+
+@pytest.mark.parametrize("component", ["receiver", "worker"])
+def test_the_command_line_has_what_the_pods_call(component: str) -> None:
+    manifests = yaml.safe_load_all((KUBERNETES / f"{component}.yaml").read_text(encoding="utf-8"))
+    (container,) = next(manifests)["spec"]["template"]["spec"]["containers"]
+    command, *options = container["args"]
+    help_text = CliRunner().invoke(main, [command, "--help"]).output
+    assert all(option in help_text for option in options if option.startswith("--"))
 
 
 def test_every_service_of_ours_is_confined() -> None:
