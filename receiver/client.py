@@ -76,10 +76,17 @@ class EventsClient:
                 "User-Agent": f"apitraffic-events/{version('apitraffic-events')}",
             }
         )
+        self._read_environment_once()
         # As `auth`, because a plain header gives way to what a .netrc file has for the API's host.
         self._session.auth = _bearer(token)
         self.rate_limit: RateLimit | None = None
         self.date: datetime | None = None
+
+    def _read_environment_once(self) -> None:
+        """Proxies and certificates as requests takes them from the environment, which it reads each time."""
+        found = self._session.merge_environment_settings(self.account_url, {}, None, None, None)
+        self._session.proxies, self._session.verify = found["proxies"], found["verify"]
+        self._session.trust_env = False
 
     def __enter__(self) -> Self:
         return self

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
-from redis.lock import Lock
 from structlog import get_logger
 
 from receiver.api_errors import (
@@ -20,7 +19,7 @@ from receiver.client import EventsClient
 from receiver.events import Change, DeliveryReference, Effect, Event
 from receiver.folding import LISTED, difference, fold
 from receiver.lookup import find_event, is_marker, is_over, was_surely_not_done
-from receiver.markers import Marker, MarkerBusy, MarkerStore
+from receiver.markers import Marker, MarkerStore, OpenedMarker
 from receiver.pacing import Paced, Pacing
 from receiver.queues import is_urgent
 from receiver.retries import PAUSE_WHEN_REFUSED, pause_after, waits_for_a_person
@@ -109,14 +108,10 @@ class Deliverer:
             )
 
     def _deliver(self, change: Change) -> Delivered:
-        key, *others = self._markers.resolve(change.names)
-        with self._markers.locked(key) as lock:
-            if self._markers.resolve(change.names)[0] != key:
-                # While we waited for the lock it became part of another marker.
-                raise MarkerBusy(key)
-            known = self._markers.load(key)
-            for other in others:
-                known = self._merged(known, other)
+        with self._markers.opened(change.names) as opened:
+            known = opened.known
+            for other in opened.others:
+                known = self._merged(known, other, opened)
             marker = known.with_change(change)
             outcome = None
             if marker.sid is None and _may_exist_already(marker, change):
@@ -124,23 +119,23 @@ class Deliverer:
                 marker = known.with_change(change)
             desired = fold(marker.changes)
             if desired is None:
-                self._markers.save(marker)
+                opened.save_and_close(marker)
                 return Delivered.AWAITING_OPENING
             desired = self._scopes.resolve(desired)
             if marker.sid is None:
                 self._require_settled(marker)
-                marker, outcome = self._create(marker, desired, lock, known), Delivered.CREATED
+                marker, outcome = self._create(marker, desired, known, opened), Delivered.CREATED
             elif update := difference(None if marker.is_in_doubt else marker.sent, desired):
                 self._require_settled(marker)
-                marker, updated = self._update(marker, desired, update, known)
+                marker, updated = self._update(marker, desired, update, known, opened)
                 outcome = outcome or updated
-            self._markers.save(marker)
+            opened.save_and_close(marker)
             return outcome or Delivered.UNCHANGED
 
-    def _merged(self, marker: Marker, other_key: str) -> Marker:
+    def _merged(self, marker: Marker, other_key: str, opened: OpenedMarker) -> Marker:
         """Two markers turn out to be one: take over what the other knows, and its event if we have none."""
-        with self._markers.locked(other_key):
-            other = self._markers.load(other_key)
+        with self._markers.opened((other_key,), resolved=True) as opened_other:
+            other = opened_other.known
             if marker.sid is None and marker.is_in_doubt:
                 marker, _ = self._look_up(marker, marker.changes)
             if other.sid is None and other.is_in_doubt:
@@ -154,7 +149,7 @@ class Deliverer:
             elif other.sid is not None:
                 with suppress(NotFound):
                     self._client.delete_event(other.sid)
-            self._markers.save(merged)
+            opened.save(merged)
             self._markers.forget(other_key, in_favour_of=marker.key)
         return merged
 
@@ -180,17 +175,16 @@ class Deliverer:
         known = replace(marker.with_change(told), sid=stored.sid, sent=event)
         return replace(known, is_in_doubt=False, unanswered_since=None), Delivered.FOUND
 
-    def _create(self, marker: Marker, desired: Event, lock: Lock, known: Marker) -> Marker:
+    def _create(self, marker: Marker, desired: Event, known: Marker, opened: OpenedMarker) -> Marker:
         """Create the event; `known` is what is kept where it is refused, without the refused change."""
-        lock.reacquire()
-        self._markers.save(replace(marker, is_in_doubt=True, unanswered_since=self._clock()))
+        opened.save(replace(marker, is_in_doubt=True, unanswered_since=self._clock()))
         try:
             created = self._client.create_event(desired)
         except EventsApiError as error:
             if was_surely_not_done(error):
-                self._markers.save(replace(known, is_in_doubt=False, unanswered_since=None))
+                opened.save(replace(known, is_in_doubt=False, unanswered_since=None))
             elif is_over(error):
-                self._markers.save(replace(marker, is_in_doubt=True, unanswered_since=None))
+                opened.save(replace(marker, is_in_doubt=True, unanswered_since=None))
             raise
         return replace(marker, sid=created.sid, sent=desired, is_in_doubt=False, unanswered_since=None)
 
@@ -206,14 +200,14 @@ class Deliverer:
             raise Unsettled(wait.total_seconds())
 
     def _update(
-        self, marker: Marker, desired: Event, update: EventUpdate, known: Marker
+        self, marker: Marker, desired: Event, update: EventUpdate, known: Marker, opened: OpenedMarker
     ) -> tuple[Marker, Delivered]:
         """Update the event; `known` as in `_create`."""
         if marker.sid is None:
             raise ValueError("only a marker with a SID can be updated")
         # Until its answer is here nobody knows what the API shows: the next attempt sends everything.
         in_doubt = replace(known, sid=marker.sid, sent=marker.sent, is_in_doubt=True)
-        self._markers.save(replace(in_doubt, unanswered_since=self._clock()))
+        opened.save(replace(in_doubt, unanswered_since=self._clock()))
         outcome = Delivered.UPDATED
         try:
             self._client.update_event(marker.sid, update)
@@ -223,7 +217,7 @@ class Deliverer:
             outcome = Delivered.DELETED
         except EventsApiError as error:
             if was_surely_not_done(error) or is_over(error):
-                self._markers.save(replace(in_doubt, unanswered_since=None))
+                opened.save(replace(in_doubt, unanswered_since=None))
             raise
         return replace(marker, sent=desired, is_in_doubt=False, unanswered_since=None), outcome
 

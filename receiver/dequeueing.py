@@ -24,7 +24,20 @@ LONGEST_WAIT: Final = 1.0
 
 TAKE_SCRIPT: Final = """
 -- KEYS: line, budget, urgent queue, its jobs on the way, routine queue, its jobs on the way
--- ARGV: now, margin, reserved share. The queue's key and the job's id, or nothing.
+-- ARGV: now, margin, reserved share, prefix of jobs' keys
+-- The queue's key, the job's id and its fields, or nothing.
+local function taken(queue, on_the_way)
+    local id = redis.call('LMOVE', queue, on_the_way, 'LEFT', 'RIGHT')
+    while id do
+        local fields = redis.call('HGETALL', ARGV[4] .. id)
+        if #fields > 0 then
+            return {queue, id, fields}
+        end
+        redis.call('LREM', on_the_way, -1, id)
+        id = redis.call('LMOVE', queue, on_the_way, 'LEFT', 'RIGHT')
+    end
+    return false
+end
 local moment = tonumber(ARGV[1])
 local paused_until = redis.call('HGET', KEYS[1], 'until')
 if paused_until and moment < tonumber(paused_until) then
@@ -42,15 +55,14 @@ if limit and moment < tonumber(reset) + tonumber(ARGV[2]) then
         return false
     end
 end
-local id = redis.call('LMOVE', KEYS[3], KEYS[4], 'LEFT', 'RIGHT')
-if id then
-    return {KEYS[3], id}
+local job = taken(KEYS[3], KEYS[4])
+if job then
+    return job
 end
 if kept >= 0 and tonumber(remaining) <= kept then
     return false
 end
-id = redis.call('LMOVE', KEYS[5], KEYS[6], 'LEFT', 'RIGHT')
-return id and {KEYS[5], id}
+return taken(KEYS[5], KEYS[6])
 """
 
 
@@ -80,15 +92,12 @@ class DeliveryQueue(Queue):
         take = connection.register_script(TAKE_SCRIPT)
         deadline = time.monotonic() + (timeout or 0)
         while True:
-            taken = take(keys=keys, args=[now().timestamp(), MARGIN, RESERVED_SHARE])
+            taken = take(keys=keys, args=[now().timestamp(), MARGIN, RESERVED_SHARE, Job.key_for("")])
             if taken:
-                queue_key, job_id = (as_text(item) for item in taken)
-                found = cls._fetch_dequeued_job(
-                    connection, queue_key, job_id, job_class, serializer, death_penalty_class
-                )
-                if found is not None:
-                    return found
-                continue
+                queue_key, job_id, fields = taken
+                job = (job_class or Job)(as_text(job_id), connection, serializer)
+                job.restore(dict(zip(fields[::2], fields[1::2], strict=True)))
+                return job, urgent if as_text(queue_key) == urgent.key else routine
             if timeout is None:
                 return None
             if time.monotonic() >= deadline:

@@ -24,7 +24,6 @@ from receiver.pacing import Paced
 from receiver.queues import UNEXPECTED_RETRIES
 from receiver.replication import Unreplicated
 from receiver.retries import PATIENCE, is_outage, is_refusal, pause_after, waits_for_a_person
-from receiver.throughput import count_delivered
 from receiver.timestamps import now, parse_timestamp
 
 ANY_NUMBER: Final = 1_000_000
@@ -102,7 +101,6 @@ def _deliver(fields: dict[str, Any], deliverer: Deliverer, job: Job) -> Retry | 
     seconds = perf_counter() - began
     _count(outcome.name.lower(), seconds=seconds, accepted_at=job.created_at)
     log.info(outcome.value, effect=change.effect.value, ms=round(seconds * 1000, 1))
-    count_delivered(job.connection)
     return None
 
 

@@ -4,8 +4,9 @@ Redis keys: `apitraffic:marker:<key>`, 180 days after its last change; `apitraff
 `apitraffic:lock:<key>`, two and a half minutes at most.
 """
 
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Self
@@ -13,9 +14,6 @@ from uuid import uuid4
 
 from pydantic import TypeAdapter
 from redis import Redis
-from redis.client import Pipeline
-from redis.exceptions import LockError
-from redis.lock import Lock
 
 from receiver.events import Change, Event
 from receiver.folding import condensed, in_order
@@ -31,42 +29,83 @@ LOCK_LIFETIME: Final = JOB_TIMEOUT + 30
 """Seconds; longer than the job that holds it may run, so that only a dead worker loses it."""
 LOCK_PATIENCE: Final = 2.0
 """Seconds a worker waits for another one's lock before it tries the job again later."""
+LOCK_POLL: Final = 0.02
+"""Seconds between looks at it."""
 MOST_CHANGES: Final = 50
 """Changes of one marker that are remembered; more are condensed."""
 
 FIELDS: Final = ("changes", "sid", "sent", "in_doubt", "unanswered_since")
 CHANGES: Final = TypeAdapter(tuple[Change, ...])
 
-RESOLVE_SCRIPT: Final = """
--- KEYS: for each name its alias and its marker. ARGV: lifetime, then the names
+RESOLVE: Final = f"""
 -- The name under which the marker is kept, then other such names that turn out to mean the same one. A marker
 -- exists from here on, so that whoever comes next with one of its names finds it.
-local kept, is_listed = {}, {}
-for index = 2, #ARGV do
-    local target = redis.call('GET', KEYS[2 * index - 3])
-    if not target and redis.call('EXISTS', KEYS[2 * index - 2]) == 1 then
-        target = ARGV[index]
+local function resolve(names, lifetime)
+    local kept, is_listed = {{}}, {{}}
+    for _, name in ipairs(names) do
+        local target = redis.call('GET', '{ALIAS_PREFIX}' .. name)
+        if not target and redis.call('EXISTS', '{MARKER_PREFIX}' .. name) == 1 then
+            target = name
+        end
+        if target and not is_listed[target] then
+            is_listed[target] = true
+            kept[#kept + 1] = target
+        end
     end
-    if target and not is_listed[target] then
-        is_listed[target] = true
-        kept[#kept + 1] = target
+    if #kept == 0 then
+        kept[1] = names[1]
+        redis.call('HSET', '{MARKER_PREFIX}' .. kept[1], 'in_doubt', '0')
+        redis.call('EXPIRE', '{MARKER_PREFIX}' .. kept[1], lifetime)
     end
-end
-if #kept == 0 then
-    kept[1] = ARGV[2]
-    redis.call('HSET', KEYS[2], 'in_doubt', '0')
-    redis.call('EXPIRE', KEYS[2], ARGV[1])
-end
-for index = 2, #ARGV do
-    if ARGV[index] ~= kept[1] then
-        redis.call('SET', KEYS[2 * index - 3], kept[1], 'EX', ARGV[1])
+    for _, name in ipairs(names) do
+        if name ~= kept[1] then
+            redis.call('SET', '{ALIAS_PREFIX}' .. name, kept[1], 'EX', lifetime)
+        end
     end
+    return kept
 end
-return kept
+"""
+
+RESOLVE_SCRIPT: Final = f"""
+-- ARGV: lifetime, then the names
+{RESOLVE}
+return resolve({{unpack(ARGV, 2)}}, ARGV[1])
+"""
+
+FIELD_LIST: Final = ", ".join(f"'{field}'" for field in FIELDS)
+OPEN_SCRIPT: Final = f"""
+-- ARGV: lifetime, this opener's token, lifetime of its lock, whether to resolve, then the names
+-- The names under which it is kept and, where nobody else has it, its fields.
+{RESOLVE}
+local kept = {{ARGV[5]}}
+if ARGV[4] == '1' then
+    kept = resolve({{unpack(ARGV, 5)}}, ARGV[1])
+end
+local lock = '{LOCK_PREFIX}' .. kept[1]
+if not redis.call('SET', lock, ARGV[2], 'NX', 'EX', ARGV[3]) and redis.call('GET', lock) ~= ARGV[2] then
+    return {{kept, false}}
+end
+return {{kept, redis.call('HMGET', '{MARKER_PREFIX}' .. kept[1], {FIELD_LIST})}}
+"""
+
+SAVE_SCRIPT: Final = """
+-- KEYS: marker, lock. ARGV: token, seconds to keep the lock for or 0, lifetime, then fields and values
+-- Whether the lock was still this opener's; nothing is written where it was not.
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then
+    return 0
+end
+redis.call('HSET', KEYS[1], unpack(ARGV, 4))
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+if ARGV[2] == '0' then
+    redis.call('DEL', KEYS[2])
+else
+    redis.call('EXPIRE', KEYS[2], ARGV[2])
+end
+return 1
 """
 
 BREAK_LOCK_SCRIPT: Final = """
--- KEYS: lock. ARGV: how its owner's tokens begin
+-- KEYS: lock. ARGV: the token, or how its owner's tokens begin
 local token = redis.call('GET', KEYS[1])
 if token and string.sub(token, 1, #ARGV[1]) == ARGV[1] then
     redis.call('DEL', KEYS[1])
@@ -101,20 +140,69 @@ class Marker:
         return replace(self, changes=changes)
 
 
+class OpenedMarker:
+    """A marker at which nobody else works meanwhile.
+
+    `known` is what was known of it when it was opened; `others` are names under which parts of it were kept
+    as markers of their own until now.
+    """
+
+    def __init__(self, redis: Redis, token: str, known: Marker, others: Sequence[str]) -> None:
+        self.known = known
+        self.others = tuple(others)
+        self._redis = redis
+        self._token = token
+        self._is_closed = False
+
+    def save(self, marker: Marker) -> None:
+        """Keep it, and go on. The doubt must outlive a fail-over, or its successor would create blindly.
+
+        Raises `Unreplicated` where it might not, and `MarkerBusy` where the marker is not ours any more.
+        """
+        self._save(marker, LOCK_LIFETIME)
+
+    def save_and_close(self, marker: Marker) -> None:
+        """Keep it for whoever is next; raises as `save`."""
+        self._save(marker, 0)
+        self._is_closed = True
+
+    def close(self) -> None:
+        if not self._is_closed:
+            self._redis.eval(BREAK_LOCK_SCRIPT, 1, f"{LOCK_PREFIX}{self.known.key}", self._token)
+
+    def _save(self, marker: Marker, hold_for: int) -> None:
+        values: tuple[str | bytes | int, ...] = (
+            CHANGES.dump_json(marker.changes, by_alias=True),
+            marker.sid or "",
+            marker.sent.model_dump_json(by_alias=True) if marker.sent else "",
+            int(marker.is_in_doubt),
+            format_timestamp(marker.unanswered_since) if marker.unanswered_since else "",
+        )
+        fields = [item for pair in zip(FIELDS, values, strict=True) for item in pair]
+        keys = (f"{MARKER_PREFIX}{marker.key}", f"{LOCK_PREFIX}{marker.key}")
+        arguments = [*keys, self._token, hold_for, MARKER_LIFETIME, *fields]
+        if marker.is_in_doubt:
+            (is_saved,) = write_replicated(
+                self._redis, lambda pipeline: pipeline.eval(SAVE_SCRIPT, len(keys), *arguments)
+            )
+        else:
+            is_saved = self._redis.eval(SAVE_SCRIPT, len(keys), *arguments)
+        if not is_saved:
+            raise MarkerBusy(marker.key)
+
+
 class MarkerStore:
     """Markers in Redis, one worker at a time on each; `owner` is this worker's name."""
 
     def __init__(self, redis: Redis, owner: str) -> None:
         self._redis = redis
         self._owner = owner
-        self._break_lock = redis.register_script(BREAK_LOCK_SCRIPT)
         self._resolve = redis.register_script(RESOLVE_SCRIPT)
+        self._open = redis.register_script(OPEN_SCRIPT)
 
     def resolve(self, names: Sequence[str]) -> tuple[str, ...]:
         """The key under which a marker of these names is kept; and others that were kept apart until now."""
-        keys = [prefix + name for name in names for prefix in (ALIAS_PREFIX, MARKER_PREFIX)]
-        kept = self._resolve(keys=keys, args=[MARKER_LIFETIME, *names])
-        return tuple(_text(name) for name in kept)
+        return tuple(_text(name) for name in self._resolve(args=[MARKER_LIFETIME, *names]))
 
     def forget(self, key: str, in_favour_of: str) -> None:
         """Let a marker be known as another one from now on."""
@@ -124,57 +212,42 @@ class MarkerStore:
             pipeline.execute()
 
     @contextmanager
-    def locked(self, key: str) -> Iterator[Lock]:
-        """Be the only worker at this marker; raises `MarkerBusy`. A dead worker's lock ends by itself."""
-        lock = self._redis.lock(f"{LOCK_PREFIX}{key}", timeout=LOCK_LIFETIME, sleep=0.02)
-        if not lock.acquire(blocking_timeout=LOCK_PATIENCE, token=f"{self._owner} {uuid4().hex}"):
-            raise MarkerBusy(key)
+    def opened(self, names: Sequence[str], *, resolved: bool = False) -> Iterator[OpenedMarker]:
+        """Be the only one at the marker of these names, or at the one that is kept under a `resolved` one.
+
+        Raises `MarkerBusy`. A dead worker's lock ends by itself.
+        """
+        token = f"{self._owner} {uuid4().hex}"
+        deadline = time.monotonic() + LOCK_PATIENCE
+        while True:
+            kept, fields = self._open(args=[MARKER_LIFETIME, token, LOCK_LIFETIME, int(not resolved), *names])
+            key, *others = map(_text, kept)
+            if fields:
+                break
+            if time.monotonic() >= deadline:
+                raise MarkerBusy(key)
+            time.sleep(LOCK_POLL)
+        opened = OpenedMarker(self._redis, token, _marker_of(key, fields), others)
         try:
-            yield lock
+            yield opened
         finally:
-            # It may have run out while we held it; whoever has it now must keep it.
-            with suppress(LockError):
-                lock.release()
+            opened.close()
 
     def break_lock(self, key: str) -> None:
         """Free a marker that this owner had locked when it died."""
-        self._break_lock(keys=[f"{LOCK_PREFIX}{key}"], args=[f"{self._owner} "])
+        self._redis.eval(BREAK_LOCK_SCRIPT, 1, f"{LOCK_PREFIX}{key}", f"{self._owner} ")
 
-    def load(self, key: str) -> Marker:
-        changes, sid, sent, in_doubt, unanswered = self._redis.hmget(f"{MARKER_PREFIX}{key}", FIELDS)
-        return Marker(
-            key,
-            changes=CHANGES.validate_json(changes) if changes else (),
-            sid=_text(sid) or None,
-            sent=Event.model_validate_json(sent) if sent else None,
-            is_in_doubt=_text(in_doubt) == "1",
-            unanswered_since=parse_timestamp(_text(unanswered) or None),
-        )
 
-    def save(self, marker: Marker) -> None:
-        """Keep it. The doubt must outlive a fail-over, or the next worker would create without a look.
-
-        Raises `Unreplicated` where it might not.
-        """
-        name = f"{MARKER_PREFIX}{marker.key}"
-        values = (
-            CHANGES.dump_json(marker.changes, by_alias=True),
-            marker.sid or "",
-            marker.sent.model_dump_json(by_alias=True) if marker.sent else "",
-            int(marker.is_in_doubt),
-            format_timestamp(marker.unanswered_since) if marker.unanswered_since else "",
-        )
-
-        def write(pipeline: Pipeline) -> None:
-            pipeline.hset(name, mapping=dict(zip(FIELDS, values, strict=True)))
-            pipeline.expire(name, MARKER_LIFETIME)
-
-        if marker.is_in_doubt:
-            write_replicated(self._redis, write)
-            return
-        with self._redis.pipeline() as pipeline:
-            write(pipeline)
-            pipeline.execute()
+def _marker_of(key: str, fields: Sequence[bytes | str | None]) -> Marker:
+    changes, sid, sent, in_doubt, unanswered = fields
+    return Marker(
+        key,
+        changes=CHANGES.validate_json(changes) if changes else (),
+        sid=_text(sid) or None,
+        sent=Event.model_validate_json(sent) if sent else None,
+        is_in_doubt=_text(in_doubt) == "1",
+        unanswered_since=parse_timestamp(_text(unanswered) or None),
+    )
 
 
 def _text(value: bytes | str | None) -> str:

@@ -8,6 +8,7 @@ Redis keys: `apitraffic:budget`, until a day after its window; `apitraffic:line`
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from redis import Redis
@@ -28,31 +29,36 @@ LONGEST_PAUSE: Final = 3_600
 
 PERMIT_SCRIPT: Final = """
 -- KEYS: budget. ARGV: now, margin, whether urgent, reserved share, provisional window, lifetime
--- Seconds to wait, as text, '0' where one request is permitted and counted.
-local limit, remaining, reset, blocked =
-    unpack(redis.call('HMGET', KEYS[1], 'limit', 'remaining', 'reset', 'blocked'))
+-- Seconds to wait as text, '0' where one request is permitted and counted; then, if an answer has said them
+-- of this window, the limit, what is left of it, and its end.
+local limit, remaining, reset, blocked, provisional =
+    unpack(redis.call('HMGET', KEYS[1], 'limit', 'remaining', 'reset', 'blocked', 'provisional'))
 local moment = tonumber(ARGV[1])
 if blocked and moment < tonumber(blocked) then
-    return tostring(blocked - moment)
+    return {tostring(blocked - moment)}
 end
 if not limit then
-    return '0'
+    return {'0'}
 end
+local announced_limit, announced_reset = limit, reset
 limit, remaining, reset = tonumber(limit), tonumber(remaining), tonumber(reset)
 if moment >= reset + tonumber(ARGV[2]) then
     redis.call('HSET', KEYS[1], 'remaining', limit - 1, 'reset', moment + ARGV[5], 'provisional', '1')
     redis.call('EXPIRE', KEYS[1], ARGV[6])
-    return '0'
+    return {'0'}
 end
 local kept = 0
 if ARGV[3] == '0' then
     kept = math.ceil(limit / ARGV[4])
 end
 if remaining <= kept then
-    return tostring(reset + ARGV[2] - moment)
+    return {tostring(reset + ARGV[2] - moment)}
 end
 redis.call('HINCRBY', KEYS[1], 'remaining', -1)
-return '0'
+if provisional == '1' then
+    return {'0'}
+end
+return {'0', announced_limit, tostring(remaining - 1), announced_reset}
 """
 
 OBSERVE_SCRIPT: Final = """
@@ -89,6 +95,20 @@ class Paced(RateLimited):
     """Not sent: the budget is used up, or what is left of it is kept for what is urgent."""
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The budget in Redis after our request was counted, in a window that an answer has confirmed."""
+
+    limit: float
+    remaining: float
+    reset: float
+
+    def covers(self, announced: RateLimit) -> bool:
+        """Whether the API says nothing new: nobody but those who count here used any of it."""
+        is_same_window = abs(announced.reset_at.timestamp() - self.reset) <= 1
+        return is_same_window and announced.limit == self.limit and announced.remaining >= self.remaining
+
+
 class Pacing:
     """Permits for requests, and the pause of the whole line."""
 
@@ -96,6 +116,7 @@ class Pacing:
         self._redis = redis
         self._clock = clock
         self._is_urgent = True
+        self._counted: Counted | None = None
         self._permit = redis.register_script(PERMIT_SCRIPT)
         self._observe = redis.register_script(OBSERVE_SCRIPT)
         self._pause = redis.register_script(PAUSE_SCRIPT)
@@ -119,13 +140,14 @@ class Pacing:
             PROVISIONAL_WINDOW,
             LIFETIME,
         ]
-        wait = float(self._permit(keys=[BUDGET], args=arguments))
+        wait, *budget = map(float, self._permit(keys=[BUDGET], args=arguments))
+        self._counted = Counted(*budget) if budget else None
         if wait > 0:
             raise Paced(f"the budget is used up for {wait:.0f} s", retry_after=wait)
 
     def after_answer(self, rate_limit: RateLimit | None) -> None:
-        """Note what an answer says of the budget."""
-        if rate_limit is not None:
+        """Note what an answer says of the budget, where it says more than has been counted."""
+        if rate_limit is not None and not (self._counted and self._counted.covers(rate_limit)):
             reset = rate_limit.reset_at.timestamp()
             arguments: list[float] = [rate_limit.limit, rate_limit.remaining, reset, LIFETIME]
             self._observe(keys=[BUDGET], args=arguments)

@@ -6,24 +6,31 @@ and the worker starts anew where RQ's would quit.
 """
 
 import logging
+import math
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
 from redis import Redis
+from redis.client import Pipeline
 from redis.exceptions import RedisError
-from rq import SimpleWorker
+from rq import Queue, SimpleWorker
 from rq.exceptions import StopRequested
+from rq.executions import Execution
 from rq.job import Job
+from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
+from rq.worker import WorkerStatus
 from structlog import get_logger
 
 from receiver.account import events_client
+from receiver.bookkeeping import Bookkeeping
 from receiver.config import Settings
 from receiver.delivery import Deliverer
 from receiver.dequeueing import DeliveryQueue
@@ -38,6 +45,10 @@ from receiver.timestamps import now
 
 WORKER_TTL: Final = 30
 """Seconds without a sign of life after which a worker on another host counts as dead (RQ adds a minute)."""
+HEARTBEAT_INTERVAL: Final = timedelta(seconds=5)
+NEVER: Final = datetime.min.replace(tzinfo=UTC)
+SUSPENSION_INTERVAL: Final = 1.0
+"""Seconds between looks whether `rq suspend` was said."""
 RECOVERY_INTERVAL: Final = 15
 """Seconds between looks for jobs that a dead worker left."""
 SCHEDULE_INTERVAL: Final = 0.5
@@ -64,6 +75,9 @@ class DeliveryWorker(SimpleWorker):
             log_job_description=False,
         )
         self.log_result_lifespan = False
+        self._bookkeeping = Bookkeeping(redis, queues, self.name, self.key)
+        self._looked_for_suspension_at = -math.inf
+        self._state_told = ""
         self.recoveries = tuple(Recovery(queue, self.name) for queue in queues)
 
     @property
@@ -95,9 +109,47 @@ class DeliveryWorker(SimpleWorker):
             if self.pubsub_thread is not None:
                 self.pubsub_thread.stop()
 
-    def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = True) -> None:
-        """RQ takes a job out of the list of those on the way only where a worker has one queue."""
-        super().prepare_job_execution(job, remove_from_intermediate_queue=True)
+    def check_for_suspension(self, burst: bool) -> None:
+        """`rq suspend` is obeyed within a second; RQ asks Redis before each job."""
+        if time.monotonic() - self._looked_for_suspension_at >= SUSPENSION_INTERVAL:
+            super().check_for_suspension(burst)
+            self._looked_for_suspension_at = time.monotonic()
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """RQ gives a sign of life five times a job; its lifetime is many times this interval."""
+        if pipeline is not None or now() - (self.last_heartbeat or NEVER) >= HEARTBEAT_INTERVAL:
+            super().heartbeat(timeout, pipeline)
+
+    def set_state(self, state: str, pipeline: Pipeline | None = None) -> None:
+        """RQ's signal handler goes by the state here; Redis need not be told what it knows."""
+        self._state = state
+        if state != self._state_told:
+            super().set_state(state, pipeline)
+            self._state_told = state
+
+    def prepare_execution(self, job: Job) -> Execution:
+        # From here on RQ's signal handler lets the job finish.
+        self._state = WorkerStatus.BUSY
+        execution = self._bookkeeping.begin(job)
+        self._state_told = WorkerStatus.BUSY
+        self.executions[execution.id] = execution
+        self.last_heartbeat = job.started_at
+        return execution
+
+    def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:
+        """All that RQ does here has been done in one step with what comes before."""
+
+    def handle_execution_ended(self, job: Job, queue: Queue, heartbeat_ttl: int) -> None:
+        """RQ gives the callbacks of a job, of which ours have none, some more time."""
+        job.ended_at = now()
+
+    def handle_job_success(
+        self, job: Job, queue: Queue, started_job_registry: StartedJobRegistry, execution: Execution
+    ) -> None:
+        seconds = (job.ended_at - job.started_at).total_seconds() if job.ended_at and job.started_at else 0.0
+        self._bookkeeping.finish(job, execution, seconds)
+        self.executions.pop(execution.id, None)
+        self._state_told = WorkerStatus.IDLE
 
     def handle_exception(self, job: Job, *exc_info: Any) -> None:
         """Log what was not foreseen; a dead letter has been logged already, with the API's words."""

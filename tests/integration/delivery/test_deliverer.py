@@ -318,7 +318,7 @@ def test_what_the_api_refuses_carries_its_words(deliverer: Deliverer, api: Local
 
 
 def test_two_workers_take_turns_at_a_marker(deliverer: Deliverer, redis: Redis) -> None:
-    with MarkerStore(redis, "another worker").locked(KEY), pytest.raises(MarkerBusy):
+    with MarkerStore(redis, "another worker").opened((KEY,)), pytest.raises(MarkerBusy):
         deliverer.deliver(change(Effect.POINT))
     assert deliverer.deliver(change(Effect.POINT)) is Delivered.CREATED
     assert not redis.exists(LOCK_PREFIX + KEY)
@@ -326,7 +326,7 @@ def test_two_workers_take_turns_at_a_marker(deliverer: Deliverer, redis: Redis) 
 
 def test_only_the_dead_workers_lock_is_broken(redis: Redis) -> None:
     redis.flushdb()
-    with MarkerStore(redis, "host.1.a").locked(KEY):
+    with MarkerStore(redis, "host.1.a").opened((KEY,)):
         MarkerStore(redis, "host.1.ab").break_lock(KEY)
         MarkerStore(redis, "host.2.a").break_lock(KEY)
         assert redis.exists(LOCK_PREFIX + KEY)

@@ -76,7 +76,7 @@ def test_a_dead_workers_job_is_queued_again(redis: Redis, recovery: Recovery, jo
     worker = f"{place_of_process_ids()}.{dead_process_id()}.abc"
     register(redis, worker)
     take(redis, worker)
-    with MarkerStore(redis, worker).locked(KEY):
+    with MarkerStore(redis, worker).opened((KEY,)):
         recovery.requeue_abandoned()
         assert not redis.exists(LOCK_PREFIX + KEY)
     assert delivery_queue(redis).job_ids == [job.id]
