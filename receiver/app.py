@@ -1,6 +1,7 @@
 """The Flask application factory."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from flask import Flask, Response
 from redis import Redis
@@ -30,6 +31,12 @@ SECURITY_HEADERS: Final = {
 """No answer is for a browser, and none may become something there."""
 
 
+class Receiver(Flask):
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """No view is a coroutine, which Flask would find out anew for each function of each request."""
+        return func
+
+
 def create_app(settings: Settings | None = None, redis: Redis | None = None) -> Flask:
     """The receiver as a WSGI application, with settings from the environment unless given.
 
@@ -38,7 +45,7 @@ def create_app(settings: Settings | None = None, redis: Redis | None = None) -> 
     """
     settings = settings or load_settings()
     redis = redis or connect(settings.redis_url)
-    app = Flask("receiver", static_folder=None)
+    app = Receiver("receiver", static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     spool = Spool(settings.spool) if settings.spool else None
     intake = Intake(Enqueuer(redis), Quarantine(redis), spool)
@@ -53,7 +60,7 @@ def create_app(settings: Settings | None = None, redis: Redis | None = None) -> 
 
 
 def _secured(response: Response) -> Response:
-    response.headers.update(SECURITY_HEADERS)
+    response.headers.extend(SECURITY_HEADERS)
     return response
 
 

@@ -1,7 +1,7 @@
 """Logging: one line an event. On a terminal `time level logger what key=value …`, for people; elsewhere JSON.
 
-`APITRAFFIC_LOG_FORMAT` (`text` or `json`) overrides where it goes to. structlog renders all of it, also what
-gunicorn and RQ say through the standard library. No payload can forge a line or reach the terminal with
+`APITRAFFIC_LOG_FORMAT` (`text` or `json`) overrides that. structlog renders all of it, also what gunicorn and
+RQ say through the standard library. No payload can forge a line or reach the terminal with
 control characters.
 """
 
@@ -34,24 +34,30 @@ def configure_logging(level: int = logging.INFO) -> None:
         structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%S.%fZ", utc=True),
         structlog.processors.format_exc_info,
     ]
+    render = render_line if is_text else render_json
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=NamedLogger,
         cache_logger_on_first_use=True,
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            render_line if is_text else render_json,
-        ],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+
+
+class NamedLogger(structlog.WriteLogger):
+    """Where our own lines go out: the standard library's loggers would look for the caller of each."""
+
+    def __init__(self, name: str = "") -> None:
+        super().__init__(sys.stderr)
+        self.name = name
 
 
 def render_line(_logger: WrappedLogger, _method: str, fields: EventDict) -> str:

@@ -32,8 +32,10 @@ UNEXPECTED_RETRIES: Final = 1_000
 UNEXPECTED_RETRY_INTERVAL: Final = 60
 """Seconds between tries after a failure that nobody foresaw; foreseen ones have `receiver.retries`."""
 
+COMPRESSED_FROM: Final = 4096
+"""Bytes of a job's call; RQ reads it either way, and most have less than two thousand."""
 COMPRESSION: Final = 1
-"""zlib's level; higher ones take longer than they are worth for two kilobytes."""
+"""zlib's level; higher ones take longer than they are worth."""
 
 CONNECT_TIMEOUT: Final = 1.0
 COMMAND_TIMEOUT: Final = 3.0
@@ -99,7 +101,7 @@ def job_of(change: Change, job_id: str, queue: Queue) -> Job:
 def job_data(change: Change) -> bytes:
     """What RQ keeps of a job's call, made at once instead of by way of Python objects."""
     call = b'["%b",null,[%b],{}]' % (JOB_FUNCTION.encode(), change.model_dump_json(by_alias=True).encode())
-    return zlib.compress(call, COMPRESSION)
+    return zlib.compress(call, COMPRESSION) if len(call) >= COMPRESSED_FROM else call
 
 
 def job_description(change: Change) -> str:

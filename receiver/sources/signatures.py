@@ -1,7 +1,6 @@
 """How senders sign. Pure functions over bytes; every comparison takes the same time whatever differs."""
 
 import base64
-import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -34,7 +33,7 @@ def github_signature(secret: bytes, body: bytes) -> str:
 
     https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
     """
-    return "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()
+    return "sha256=" + hmac.digest(secret, body, "sha256").hex()
 
 
 def pagerduty_signature(secret: bytes, body: bytes) -> str:
@@ -42,7 +41,7 @@ def pagerduty_signature(secret: bytes, body: bytes) -> str:
 
     https://developer.pagerduty.com/docs/verifying-webhook-signatures
     """
-    return "v1=" + hmac.new(secret, body, hashlib.sha256).hexdigest()
+    return "v1=" + hmac.digest(secret, body, "sha256").hex()
 
 
 def standard_webhooks_signature(secret: bytes, identifier: str, timestamp: str, body: bytes) -> str:
@@ -51,7 +50,7 @@ def standard_webhooks_signature(secret: bytes, identifier: str, timestamp: str, 
     https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
     """
     message = b"%b.%b.%b" % (_bytes(identifier), _bytes(timestamp), body)
-    digest = hmac.new(secret, message, hashlib.sha256).digest()
+    digest = hmac.digest(secret, message, "sha256")
     return "v1," + base64.b64encode(digest).decode()
 
 
