@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Tells ApiTraffic of one event: `event`, or `open` and `close` around a deploy. POSIX sh, awk and curl.
+# Tells ApiTraffic of one event: `event`, or `open` and `close` around a deploy. POSIX sh, awk, and curl or GNU wget.
 # What the plugins have in common: docs/ci-plugins.md. Both templates hold a copy; `make gitlab` refreshes them.
 { set +x; } 2>/dev/null
 umask 077
@@ -298,25 +298,27 @@ configured() {
   [ -n "$token" ] || end skipped "ApiTraffic is not configured: the variable $empty is empty. $usual_causes."
   [ -n "$receiver_url$account_sid" ] ||
     end skipped "ApiTraffic is not configured: account-sid is empty, and so is the variable APITRAFFIC_ACCOUNT_SID. $usual_causes."
-  command -v curl >/dev/null 2>&1 ||
-    end skipped "ApiTraffic is not configured: the image has no curl. wget takes a token only as an argument or from a file, where others can read it, so it is not used; install curl or choose another image."
+  if command -v curl >/dev/null 2>&1; then
+    client=with_curl
+  else
+    case $(wget --version 2>/dev/null) in
+      'GNU Wget 1.'*) client=with_wget ;;
+      *) end skipped "ApiTraffic is not configured: the image has neither curl nor GNU wget 1. Install one of them or choose another image; any other wget takes the token only as an argument, which everybody on the runner can read." ;;
+    esac
+  fi
 }
 
 left() { echo $((deadline - $(date +%s))); }
 
-# One request within the budget; sets `code` (000 without an answer) and `why`. The token goes through a pipe: it is in no
-# argument and in no file.
+# One request within the budget; sets `code` (000 without an answer) and `why`. The token is in no argument.
 request() { # METHOD URL [BODY-FILE]
   wait=$(left)
   [ "$wait" -le 10 ] || wait=10
   [ "$wait" -ge 1 ] || wait=1
   : >"$work/head"
   : >"$work/answer"
-  printf 'header = "Authorization: Bearer %s"\n' "$token" |
-    curl --config - --silent --show-error --max-time "$wait" --request "$1" --output "$work/answer" --dump-header "$work/head" \
-      --header 'Content-Type: application/json' --header 'Accept: application/json' --header 'Expect:' \
-      --header "webhook-id: $message_id" --user-agent "apitraffic-gitlab" \
-      ${3:+--data-binary "@$3"} "$2" 2>"$work/why"
+  : >"$work/why"
+  "$client" "$@"
   failed=$?
   code=$(awk '/^HTTP\// { code = $2 } END { print code ~ /^[1-5][0-9][0-9]$/ ? code : "000" }' "$work/head")
   case $failed$code in
@@ -327,13 +329,37 @@ request() { # METHOD URL [BODY-FILE]
   [ "$code" = 000 ] || why="the answer $code"
 }
 
+with_curl() { # METHOD URL [BODY-FILE]: the token comes through a pipe
+  printf 'header = "Authorization: Bearer %s"\n' "$token" |
+    curl --config - --silent --show-error --max-time "$wait" --request "$1" --output "$work/answer" --dump-header "$work/head" \
+      --header 'Content-Type: application/json' --header 'Accept: application/json' --header 'Expect:' \
+      --header "webhook-id: $message_id" --user-agent "apitraffic-gitlab" \
+      ${3:+--data-binary "@$3"} "$2" 2>"$work/why"
+}
+
+with_wget() { # METHOD URL [BODY-FILE]: wget reads no pipe, so the token is in a file for as long, which only this user may read
+  printf 'header = Authorization: Bearer %s\n' "$token" >"$work/wgetrc"
+  limit=''
+  ! timeout 5 true 2>/dev/null || limit="timeout $wait"
+  $limit wget --config="$work/wgetrc" --no-verbose --server-response --output-file="$work/log" --output-document="$work/answer" \
+    --content-on-error --max-redirect=0 --tries=1 --timeout="$wait" --no-hsts --no-netrc --method="$1" \
+    --header='Content-Type: application/json' --header='Accept: application/json' \
+    --header="webhook-id: $message_id" --user-agent="apitraffic-gitlab" ${3:+"--body-file=$3"} "$2"
+  ended=$?
+  rm -f "$work/wgetrc"
+  sed -n 's/^  //p' "$work/log" >"$work/head"
+  sed '/^  /d' "$work/log" >"$work/why"
+  [ "$ended" != 124 ] || echo "no answer within $wait s" >"$work/why"
+  return "$ended"
+}
+
 again_at() { # sets `pause` in seconds before the next try, or gives up
-  most=$(awk -v n="$tries" 'BEGIN { s = 0.5 * 2 ^ n; print s > 8 ? 8 : s }' </dev/null)
+  most=$(awk -v n="$tries" 'BEGIN { s = 0.5 * 2 ^ n; print (s > 8 ? 8 : s) }' </dev/null)
   pause=$(awk -v most="$most" -v lot="$((0x$(random 2)))" 'BEGIN { printf "%.3f", most * lot / 65536 }' </dev/null)
-  asked=$(awk -v code="$code" -v now="$(date +%s)" 'tolower($1) == "retry-after:" && $2 + 0 > s { s = $2 + 0 }
-    code == 429 && tolower($1) == "x-ratelimit-reset:" && $2 - now > s { s = $2 - now }
-    END { print int(s) }' "$work/head")
-  pause=$(awk -v a="$pause" -v b="$asked" 'BEGIN { print a > b ? a : b }' </dev/null)
+  asked=$(awk -v code="$code" -v now="$(date +%s)" 'tolower($1) == "retry-after:" { asked = $2 }
+    code == 429 && tolower($1) == "x-ratelimit-reset:" { reset = $2 - now }
+    END { s = asked == "" ? reset : asked; print (s > 0 ? int(s) : 0) }' "$work/head")
+  pause=$(awk -v a="$pause" -v b="$asked" 'BEGIN { print (a > b ? a : b) }' </dev/null)
   if awk -v pause="$pause" -v left="$(left)" 'BEGIN { exit pause < left }' </dev/null; then
     give_up
   fi
@@ -528,7 +554,7 @@ compose() {
         all = all "," quoted("marker_key") ":" quoted(env("key"))
       }
       if (env("receiver_url") != "") { put("key", quoted(env("key"))); put("effect", quoted(env("effect"))) }
-      if (env("type") != "") put("type", quoted(env("type")))
+      if (env("type") != "") put("type", quoted(env("type")), 1)
       if (name != "") put("name", quoted(name))
       description = paragraphs(description); if (description != "") put("description", quoted(description))
       put("source", quoted("gitlab_ci"), is_update)

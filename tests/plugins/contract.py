@@ -235,6 +235,7 @@ class PluginContract:
         (event,) = listed(api)
         assert closed.outputs["status"] == "updated", closed.log
         assert event["name"] == "Checkout is slow"
+        assert event["type"] == "incident"
         assert event["endedAt"] == "2099-01-01T00:00:00.000Z"
 
     @pytest.mark.parametrize("outcome", DEPLOYMENT_OUTCOMES)

@@ -44,8 +44,10 @@ class GitLabProject:
 
     source = "gitlab_ci"
 
-    def __init__(self, folder: Path, path: str | None = None) -> None:
+    def __init__(self, folder: Path, path: str | None = None, pipeline: str = "") -> None:
+        """`pipeline` is committed with the templates, for `run_own_pipeline`."""
         self._program = required("gitlab-ci-local")
+        self.home = folder
         self.folder = folder / "shop"
         self._path = path or os.environ["PATH"]
         (self.folder / "templates").mkdir(parents=True)
@@ -54,10 +56,15 @@ class GitLabProject:
             text = JOB_VALUE.sub(r"\1", template.read_text())
             (self.folder / "templates" / template.name).write_text(text)
         (self.folder / ".gitignore").write_text(".gitlab-ci-local\n")
+        (self.folder / ".gitlab-ci.yml").write_text(pipeline)
         self._git("init", "-q", "-b", "main")
         self._git("remote", "add", "origin", "git@gitlab.example.com:acme/shop.git")
         self._git("add", ".")
         self._git("commit", "-q", "-m", "Begin")
+
+    def move_to(self, url: str) -> None:
+        """Say that it is on another GitLab."""
+        self._git("remote", "set-url", "origin", url)
 
     def event(self, inputs: Mapping[str, str], commit_message: str = "Faster checkout") -> Run:
         given, variables = self.split(inputs)
@@ -92,6 +99,12 @@ class GitLabProject:
         *arguments: str,
     ) -> Run:
         self._write(pipeline, dict(variables) | {"CI_COMMIT_TITLE": commit_message.partition("\n")[0]})
+        return self._run(*arguments)
+
+    def run_own_pipeline(self) -> Run:
+        return self._run()
+
+    def _run(self, *arguments: str) -> Run:
         results = self.folder / "apitraffic.env"
         results.unlink(missing_ok=True)
         finished = self._local(*arguments)
@@ -144,7 +157,7 @@ class GitLabProject:
             cwd=self.folder,
             env={
                 "PATH": self._path,
-                "HOME": str(self.folder.parent),
+                "HOME": str(self.home),
                 "TMPDIR": os.environ.get("TMPDIR", "/tmp"),  # noqa: S108 - the fallback is the system's
             },
             capture_output=True,
