@@ -45,8 +45,8 @@ chaos: $(VENV)/.dev ## Kill, stop and cut everything at random under load, then 
 fuzz: $(VENV)/.dev ## Send a receiver hostile bytes for a minute (FUZZ="--seconds 600 --seed 7")
 	@$(BIN)/python -m tests.fuzz $(FUZZ)
 
-container: $(VENV)/.dev ## Run the Dockerfile's own steps and command without a container engine (Linux, root)
-	@$(BIN)/python -m tests.container
+container: $(VENV)/.dev ## Build the image with podman and try it (Linux, root or sudo; no Docker is needed)
+	@$(BIN)/pytest --capture=no --durations=3 tests/container
 
 docs: $(VENV)/.runtime ## Write the table of what becomes a marker, and the help of all commands
 	@$(BIN)/python -m receiver.sources.matrix > docs/events.md

@@ -1,6 +1,7 @@
-"""What the container is made with is well made; `make container` runs the Dockerfile's own steps."""
+"""What the container is made with is well made; `make container` builds and runs it."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -72,6 +73,18 @@ def test_the_command_line_has_what_the_pods_call(component: str) -> None:
     command, *options = container["args"]
     help_text = CliRunner().invoke(main, [command, "--help"]).output
     assert all(option in help_text for option in options if option.startswith("--"))
+
+
+def test_compose_takes_the_file() -> None:
+    check = (tool("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", ROOT / "compose.yaml")
+    assert output_of(*check)[0] == 0, output_of(*check)[1]
+
+
+def test_the_base_image_is_pinned() -> None:
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert re.search(r"^ARG PYTHON_DIGEST=sha256:[0-9a-f]{64}$", text, re.MULTILINE)
+    assert "\nARG BASE=python:${PYTHON_TAG}@${PYTHON_DIGEST}\n" in text
+    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${BASE}"}
 
 
 def test_every_service_of_ours_is_confined() -> None:
