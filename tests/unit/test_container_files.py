@@ -1,6 +1,7 @@
-"""What the container is made with is well made; `make container` runs the Dockerfile's own steps."""
+"""What the container is made with is well made; `make container` builds and runs it."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,12 +19,15 @@ KUBERNETES = ROOT / "deploy" / "kubernetes"
 MANIFESTS = sorted(path for path in KUBERNETES.glob("*.yaml") if path.name != "kustomization.yaml")
 
 
+UNITS = sorted((ROOT / "deploy" / "systemd").iterdir())
+
+
 def tool(name: str) -> str:
     """Its path; a test that lacks it is skipped, or fails where REQUIRE_TOOLS=1."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     found = shutil.which(name, path=path)
     if found is None:
-        reason = f"{name} is not installed; make tools installs it"
+        reason = f"{name} is not installed; make tools or .ci/run installs it"
         if os.environ.get("REQUIRE_TOOLS") == "1":
             pytest.fail(reason)
         pytest.skip(reason)
@@ -74,6 +78,18 @@ def test_the_command_line_has_what_the_pods_call(component: str) -> None:
     assert all(option in help_text for option in options if option.startswith("--"))
 
 
+def test_compose_takes_the_file() -> None:
+    check = (tool("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", ROOT / "compose.yaml")
+    assert output_of(*check)[0] == 0, output_of(*check)[1]
+
+
+def test_the_base_image_is_pinned() -> None:
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert re.search(r"^ARG PYTHON_DIGEST=sha256:[0-9a-f]{64}$", text, re.MULTILINE)
+    assert "\nARG BASE=python:${PYTHON_TAG}@${PYTHON_DIGEST}\n" in text
+    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${BASE}"}
+
+
 def test_every_service_of_ours_is_confined() -> None:
     compose = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
     ours = {name: one for name, one in compose["services"].items() if one["image"] == "apitraffic-events"}
@@ -90,3 +106,17 @@ def test_redis_keeps_what_it_has() -> None:
     command = " ".join(compose["services"]["redis"]["command"])
     assert "--appendonly yes" in command
     assert "--maxmemory-policy noeviction" in command
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
+def test_systemd_finds_little_that_a_service_could_harm(unit: Path) -> None:
+    """Exposure in tenths, of 100: below 20 is what systemd calls OK."""
+    assess = (tool("systemd-analyze"), "security", "--offline=true", "--threshold=20", unit)
+    assert output_of(*assess)[0] == 0, output_of(*assess)[1]
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
+def test_systemd_understands_the_unit(unit: Path) -> None:
+    _, complaints = output_of(tool("systemd-analyze"), "verify", unit)
+    absent_here = "apitraffic-events is not executable: No such file or directory"
+    assert [line for line in complaints.splitlines() if absent_here not in line] == []
