@@ -20,8 +20,9 @@ from gunicorn.http.unreader import SocketUnreader  # type: ignore[import-untyped
 from gunicorn.workers.gthread import (  # type: ignore[import-untyped]
     STOP_KEEPALIVE_LINGER,
     TConn,
-    ThreadWorker,
 )
+
+from receiver.prompt_stop import PromptWorker
 
 REQUEST_TIMEOUT: Final = 20.0
 """Seconds from a connection, or a request's first byte on a kept one, to its last. Senders wait 10 s."""
@@ -147,7 +148,7 @@ class Connection(TConn):  # type: ignore[misc]  # untyped, see above
             self._next_chunk = after + 2
 
 
-class BoundedWorker(ThreadWorker):  # type: ignore[misc]  # untyped, see above
+class BoundedWorker(PromptWorker):
     """All of this but `handle` runs on the one loop of the process."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:

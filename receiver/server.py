@@ -4,8 +4,7 @@ import socket
 from shutil import rmtree
 from typing import TYPE_CHECKING, Final
 
-from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # has no types
-from gunicorn.config import Config  # type: ignore[import-untyped]
+from gunicorn.config import Config  # type: ignore[import-untyped]  # has no types
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from structlog import get_logger
 
@@ -14,6 +13,7 @@ from receiver.bounded_worker import BoundedWorker
 from receiver.config import Settings
 from receiver.listening import BACKLOG, base_url
 from receiver.metrics import share_between_processes
+from receiver.prompt_stop import PromptApplication
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -43,7 +43,7 @@ class PropagatingLogger(Logger):  # type: ignore[misc]  # untyped, see above
         self.error_log.propagate = True
 
 
-class ReceiverServer(BaseApplication):  # type: ignore[misc]  # untyped, see above
+class ReceiverServer(PromptApplication):
     """`workers` processes of `threads` threads each on one socket."""
 
     def __init__(self, settings: Settings, listener: socket.socket, *, workers: int, threads: int) -> None:
