@@ -28,7 +28,7 @@ def listen(host: str, port: int, option: str = "--port") -> socket.socket:
         ) from error
 
 
-def base_url(listener: socket.socket) -> str:
+def base_url(listener: socket.socket, scheme: str = "http") -> str:
     """`http://127.0.0.1:8080`, as a client on this machine would write it."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

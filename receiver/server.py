@@ -1,11 +1,12 @@
 """Running the receiver under gunicorn, in this process."""
 
 import socket
+import ssl
+from pathlib import Path
 from shutil import rmtree
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # has no types
-from gunicorn.config import Config  # type: ignore[import-untyped]
+from gunicorn.config import Config  # type: ignore[import-untyped]  # has no types
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from structlog import get_logger
 
@@ -14,6 +15,9 @@ from receiver.bounded_worker import BoundedWorker
 from receiver.config import Settings
 from receiver.listening import BACKLOG, base_url
 from receiver.metrics import share_between_processes
+from receiver.prompt_stop import PromptApplication
+from receiver.tls import CannotUseCertificate, load_certificate
+from receiver.tls_worker import TlsWorker
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -43,12 +47,23 @@ class PropagatingLogger(Logger):  # type: ignore[misc]  # untyped, see above
         self.error_log.propagate = True
 
 
-class ReceiverServer(BaseApplication):  # type: ignore[misc]  # untyped, see above
+class ReceiverServer(PromptApplication):
     """`workers` processes of `threads` threads each on one socket."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, *, workers: int, threads: int) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        listener: socket.socket,
+        *,
+        workers: int,
+        threads: int,
+        certificate: tuple[Path, Path] | None = None,
+    ) -> None:
+        """Take over `listener`. `certificate` and its key are for TLS; raises `CannotUseCertificate`."""
         self._settings = settings
-        self._url = base_url(listener)
+        self._certificate = certificate
+        self._tls: ssl.SSLContext | None = load_certificate(*certificate) if certificate else None
+        self._url = base_url(listener, "https" if certificate else "http")
         self._listener = listener.detach()
         self._workers = workers
         self._threads = threads
@@ -56,7 +71,7 @@ class ReceiverServer(BaseApplication):  # type: ignore[misc]  # untyped, see abo
         super().__init__()
 
     def load_config(self) -> None:
-        values = {
+        values: dict[str, Any] = {
             "bind": [f"fd://{self._listener}"],
             "workers": self._workers,
             "worker_class": BoundedWorker,
@@ -87,8 +102,21 @@ class ReceiverServer(BaseApplication):  # type: ignore[misc]  # untyped, see abo
             # Threads do not survive the fork, so each process starts its own.
             "post_worker_init": lambda worker: self._start_threads(worker.wsgi),
         }
+        if self._certificate is not None:
+            certificate, key = map(str, self._certificate)
+            values |= {"certfile": certificate, "keyfile": key, "worker_class": TlsWorker}
+            values["ssl_context"] = lambda _config, _default: self._tls
         for name, value in values.items():
             self.cfg.set(name, value)
+
+    def reload(self) -> None:
+        """At SIGHUP: the next processes have the renewed certificate, or the old one if it is unfit."""
+        if self._certificate is not None:
+            try:
+                self._tls = load_certificate(*self._certificate)
+            except CannotUseCertificate as error:
+                get_logger("receiver").error("certificate not renewed", reason=str(error))
+        super().reload()
 
     def load(self) -> "Flask":
         return create_app(self._settings)

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import suppress
+from pathlib import Path
 
 import click
 from redis.exceptions import RedisError
@@ -13,6 +14,7 @@ from receiver.logs import configure_logging
 from receiver.queues import connect
 from receiver.redis_address import require_suitable_server
 from receiver.server import ReceiverServer
+from receiver.tls import CannotUseCertificate
 
 
 @click.command("serve")
@@ -32,12 +34,30 @@ from receiver.server import ReceiverServer
     help="Processes.",
 )
 @click.option("--threads", type=click.IntRange(1, 256), default=4, show_default=True, help="Threads of each.")
-def command(host: str, port: int, workers: int, threads: int) -> None:
+@click.option(
+    "--tls-cert",
+    type=click.Path(path_type=Path),
+    envvar="APITRAFFIC_TLS_CERT",
+    show_envvar=True,
+    help="File of the certificate and those above it, PEM, for HTTPS without a proxy.",
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(path_type=Path),
+    envvar="APITRAFFIC_TLS_KEY",
+    show_envvar=True,
+    help="File of its key, PEM, without a password.",
+)
+def command(
+    host: str, port: int, workers: int, threads: int, tls_cert: Path | None, tls_key: Path | None
+) -> None:
     """Receive webhooks over HTTP (gunicorn).
 
     Configured by environment and apitraffic.toml; `apitraffic-events config` shows what is in force.
     """
     configure_logging()
+    if (tls_cert is None) != (tls_key is None):
+        raise click.UsageError("--tls-cert and --tls-key go together; give both, or neither for plain HTTP")
     with configuration_errors_in_words():
         settings = load_settings()
         with suppress(RedisError), connect(settings.redis_url) as redis:
@@ -46,4 +66,9 @@ def command(host: str, port: int, workers: int, threads: int) -> None:
         listener = listen(host, port)
     except CannotListen as error:
         raise click.ClickException(str(error)) from error
-    ReceiverServer(settings, listener, workers=workers, threads=threads).run()
+    certificate = (tls_cert, tls_key) if tls_cert and tls_key else None
+    try:
+        server = ReceiverServer(settings, listener, workers=workers, threads=threads, certificate=certificate)
+    except CannotUseCertificate as error:
+        raise click.ClickException(str(error)) from error
+    server.run()

@@ -118,6 +118,8 @@ class LocalStack:
     def _environment(self) -> dict[str, str]:
         spool = str(self.folder.path.absolute() / "spool.sqlite")
         ours = {**self.secrets, "REDIS_URL": self.redis_url, "APITRAFFIC_SPOOL": spool}
+        # Local mode asks its receiver over plain HTTP whether it is up.
+        ours |= {"APITRAFFIC_TLS_CERT": "", "APITRAFFIC_TLS_KEY": ""}
         if self.api_url is not None:
             ours |= {
                 "APITRAFFIC_API_URL": self.api_url,

@@ -4,10 +4,9 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped] # types-gunicorn rejects Flask
-
 from receiver.local.events_api.app import create_app
 from receiver.local.events_api.options import Options
+from receiver.prompt_stop import PromptApplication, PromptWorker
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -17,7 +16,7 @@ KEEP_ALIVE_SECONDS: Final = 75
 SECONDS_TO_STOP: Final = 3
 
 
-class Server(BaseApplication):  # type: ignore[misc] # untyped, see above
+class Server(PromptApplication):
     """One process and eight threads: faults, quota and counts live in memory and must be the same for all."""
 
     def __init__(
@@ -38,7 +37,7 @@ class Server(BaseApplication):  # type: ignore[misc] # untyped, see above
         settings = {
             "bind": [f"fd://{self._listener}"],
             "workers": 1,
-            "worker_class": "gthread",
+            "worker_class": PromptWorker,
             "threads": THREADS,
             "keepalive": KEEP_ALIVE_SECONDS,
             "graceful_timeout": SECONDS_TO_STOP,

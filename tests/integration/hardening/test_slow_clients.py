@@ -1,12 +1,15 @@
-"""Slow, idle and too many clients, with one thread and no proxy in front."""
+"""Slow, idle and too many clients, with one thread and no proxy in front, plainly and over TLS."""
 
 import itertools
+import os
 import socket
+import ssl
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,6 +17,7 @@ import requests
 
 from receiver.bounded_worker import MOST_WAITING
 from tests.fuzz.wire import STATUS, authentic, request
+from tests.support.certificates import make_certificate
 from tests.support.github import deployment_status, post
 from tests.support.programs import Program
 from tests.support.stack import Stack
@@ -21,10 +25,17 @@ from tests.support.stack import Stack
 NUMBERS = itertools.count(1)
 
 
-@pytest.fixture
-def one_thread(stack: Stack) -> Iterator[Program]:
+@pytest.fixture(params=["http", "https"])
+def one_thread(
+    stack: Stack, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Program]:
+    options: tuple[str, ...] = ()
+    if request.param == "https":
+        certificate = make_certificate(tmp_path)
+        options = certificate.options
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.path))
     receiver = stack.program(
-        *("serve", "--port", "0", "--workers", "1", "--threads", "1"),
+        *("serve", "--port", "0", "--workers", "1", "--threads", "1", *options),
         ready=r"receiver listens url=(?P<url>\S+)",
     ).start()
     yield receiver
@@ -36,8 +47,16 @@ def url_of(receiver: Program) -> str:
     return receiver.announced["url"]
 
 
-def connected(url: str) -> socket.socket:
+def connected_only(url: str) -> socket.socket:
     return socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=30)
+
+
+def connected(url: str) -> socket.socket:
+    client = connected_only(url)
+    if urlsplit(url).scheme == "http":
+        return client
+    context = ssl.create_default_context(cafile=os.environ["REQUESTS_CA_BUNDLE"])
+    return context.wrap_socket(client, server_hostname=urlsplit(url).hostname)
 
 
 def test_clients_that_send_nothing_or_a_part_hold_no_thread(one_thread: Program) -> None:
@@ -57,6 +76,8 @@ def test_clients_that_send_nothing_or_a_part_hold_no_thread(one_thread: Program)
             for _ in range(10):
                 client = open_ones.enter_context(connected(url))
                 client.sendall(part)
+            silent = open_ones.enter_context(connected_only(url))
+            silent.sendall(b"\x16\x03\x01")  # With TLS, the beginning of a hand-shake.
         began = time.monotonic()
         for _ in range(5):
             assert post(url, deployment_status(next(NUMBERS))).status_code == 202

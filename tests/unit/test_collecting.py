@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from receiver.bounded_worker import LARGEST_BODY, LARGEST_HEAD, Connection, DeadlineUnreader, TooSlow
+from receiver.collecting import LARGEST_BODY, LARGEST_HEAD, Connection, DeadlineUnreader, TooSlow
 
 POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
