@@ -14,6 +14,7 @@ from receiver.bounded_worker import BoundedWorker
 from receiver.config import Settings
 from receiver.listening import BACKLOG, base_url
 from receiver.metrics import share_between_processes
+from receiver.tracing import start_in_this_process, stop_in_this_process, warn_of_obstacle
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -86,6 +87,7 @@ class ReceiverServer(BaseApplication):  # type: ignore[misc]  # untyped, see abo
             "when_ready": lambda _arbiter: self._announce(),
             # Threads do not survive the fork, so each process starts its own.
             "post_worker_init": lambda worker: self._start_threads(worker.wsgi),
+            "worker_exit": lambda _arbiter, _worker: stop_in_this_process(),
         }
         for name, value in values.items():
             self.cfg.set(name, value)
@@ -95,7 +97,9 @@ class ReceiverServer(BaseApplication):  # type: ignore[misc]  # untyped, see abo
 
     def _start_threads(self, app: "Flask") -> None:
         app.extensions["spool_drain"].start()
+        start_in_this_process()
 
     def _announce(self) -> None:
         announce_sources(self._settings)
+        warn_of_obstacle()
         get_logger("receiver").info("receiver listens", url=self._url, workers=self._workers)
