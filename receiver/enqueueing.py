@@ -21,6 +21,7 @@ from receiver.queues import (
     job_id_stem,
     job_of,
 )
+from receiver.redis_failures import in_words
 from receiver.replication import READY, Unreplicated, replicas_of, write_replicated
 from receiver.timestamps import now
 from receiver.trace_context import TRACEPARENT, carried
@@ -104,7 +105,7 @@ class Enqueuer:
         except Unreplicated as error:
             raise StorageUnavailable(str(error)) from error
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {error}") from error
+            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
 
     def check(self) -> None:
         """Prove that Redis takes a write, as `enqueue` needs; raises `StorageUnavailable`.
@@ -116,7 +117,7 @@ class Enqueuer:
         except Unreplicated as error:
             raise StorageUnavailable(str(error)) from error
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {error}") from error
+            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
 
     def _run(self, script: Script, *arguments: str | bytes | int) -> object:
         try:
