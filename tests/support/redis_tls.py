@@ -3,8 +3,9 @@
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,18 @@ class TlsRedis:
         return f"rediss://{host}:{self.port}/0?ssl_ca_certs={authority}"
 
 
+@dataclass(frozen=True)
+class TlsGroup:
+    """The ports of a master and of the sentinel that names it."""
+
+    master: int
+    sentinel: int
+    authority: Path
+
+    def url_of(self, port: int) -> str:
+        return f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={self.authority}"
+
+
 @contextmanager
 def running_tls_redis(folder: Path, *, asks_clients: bool) -> Iterator[TlsRedis]:
     """Append-only, on 127.0.0.1; `asks_clients` for a certificate of theirs."""
@@ -61,10 +74,43 @@ def running_tls_redis(folder: Path, *, asks_clients: bool) -> Iterator[TlsRedis]
         process.wait()
 
 
-def _start_with(file: Path, settings: list[str]) -> subprocess.Popen[bytes]:
+@contextmanager
+def running_tls_group(folder: Path, service: str) -> Iterator[TlsGroup]:
+    """A master, its replica and a sentinel that watches them; all speak TLS only, also to each other."""
+    folder.mkdir()
+    authority = Authority(folder, "authority")
+    certificate, key = authority.issue("server")
+    tls = [
+        *("port 0", "bind 127.0.0.1", "tls-replication yes", "tls-auth-clients no", f"dir {folder}"),
+        *(f"tls-cert-file {certificate}", f"tls-key-file {key}", f"tls-ca-cert-file {authority.certificate}"),
+    ]
+    master, replica, sentinel = free_ports(3)
+    group = TlsGroup(master, sentinel, authority.certificate)
+    of_servers = ['save ""', "repl-diskless-sync-delay 0"]
+    roles = {
+        master: [*tls, *of_servers],
+        replica: [*tls, *of_servers, f"replicaof 127.0.0.1 {master}"],
+        sentinel: [*tls, f"sentinel monitor {service} 127.0.0.1 {master} 1"],
+    }
+    with ExitStack() as stack:
+        for port, settings in roles.items():
+            mode = ["--sentinel"] if port == sentinel else []
+            settings += [f"tls-port {port}", f"logfile {port}.log"]
+            file = folder / f"{port}.conf"
+            process = _start_with(file, settings, *mode)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            redis = stack.enter_context(Redis.from_url(group.url_of(port)))
+            wait_until(
+                partial(_answers, redis, process, file.with_suffix(".output")), f"{port} answers by TLS"
+            )
+        yield group
+
+
+def _start_with(file: Path, settings: list[str], *mode: str) -> subprocess.Popen[bytes]:
     file.write_text("\n".join(settings) + "\n")
     with file.with_suffix(".output").open("w") as output:
-        return subprocess.Popen([str(find_redis_server()), str(file)], stdout=output, stderr=output)
+        return subprocess.Popen([str(find_redis_server()), str(file), *mode], stdout=output, stderr=output)
 
 
 def _answers(redis: Redis, process: subprocess.Popen[bytes], output: Path) -> bool:

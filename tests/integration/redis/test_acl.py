@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,12 @@ from receiver.queues import connect
 from receiver.redis_rights import NEEDED, RightsMissing, missing_rights, name_of, require_rights
 from tests.support.command import Command
 from tests.support.github import deployment_status, post
-from tests.support.programs import REPOSITORY, Program
+from tests.support.programs import Program
+from tests.support.redis_acl import PASSWORD, rule
 from tests.support.stack import Stack
 from tests.support.waiting import wait_until
 
-PASSWORD = "a-long-password"
 NEWEST_WITHOUT_THE_QUESTION = 6
-
-
-def rule() -> list[str]:
-    """The words after ACL SETUSER in the document."""
-    text = (REPOSITORY / "docs/deployment.md").read_text(encoding="utf-8")
-    (written,) = re.findall(r"\$ redis-cli (ACL SETUSER (?:.*\\\n)*.*)\n", text)
-    return shlex.split(written.replace("\\\n", " "))[2:]
 
 
 def url_of_user(redis_url: str, *more: str) -> str:

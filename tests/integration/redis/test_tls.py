@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rq.utils import as_text
 
 from receiver.app import create_app
 from receiver.config import Settings
@@ -13,7 +15,8 @@ from receiver.queues import connect
 from tests.support.certificates import Authority
 from tests.support.github import deployment_status, post
 from tests.support.programs import Program
-from tests.support.redis_tls import TlsRedis, running_tls_redis
+from tests.support.redis_acl import PASSWORD, rule
+from tests.support.redis_tls import TlsRedis, running_tls_group, running_tls_redis
 from tests.support.stack import Stack
 from tests.support.waiting import wait_until
 
@@ -48,6 +51,29 @@ def test_a_delivery_goes_all_the_way_with_certificates_on_both_sides(
     assert stack.redis.dbsize() == 0
     with connect(asking_server.url) as redis:
         assert redis.exists("apitraffic:marker:github:acme/checkout:deployment:1") == 1
+
+
+def test_a_delivery_goes_all_the_way_through_a_sentinel_that_speaks_tls_as_the_documents_user(
+    stack: Stack, tmp_path: Path
+) -> None:
+    name, *rights = rule()
+    with (
+        running_tls_group(tmp_path / "group", "markers") as group,
+        connect(group.url_of(group.master)) as admin,
+    ):
+        admin.execute_command("ACL", "SETUSER", name, *rights, "+wait")
+        wait_until(lambda: admin.info("replication")["connected_slaves"] == 1, "the replica follows")
+        address = f"{name}:{PASSWORD}@127.0.0.1:{group.sentinel}/markers?ssl_ca_certs={group.authority}"
+        stack.environment["REDIS_URL"] = f"rediss+sentinel://{address}"
+        stack.receiver.start()
+        stack.worker.start()
+        assert post(stack.url, deployment_status(1)).json()["status"] == "accepted"
+        wait_until(lambda: len(stack.events()) == 1, "it is delivered")
+        assert admin.exists("apitraffic:marker:github:acme/checkout:deployment:1") == 1
+        entries: Any = admin.acl_log()
+        assert {as_text(entry["object"]) for entry in entries} <= {"info"}
+        assert "confirmed" not in stack.receiver.log() + stack.worker.log()
+        assert stack.worker.stop() == stack.receiver.stop() == 0
 
 
 def test_without_a_certificate_of_ours_where_none_is_asked_for(server: TlsRedis) -> None:
