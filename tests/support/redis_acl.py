@@ -7,6 +7,8 @@ from tests.support.programs import REPOSITORY
 
 PASSWORD = "a-long-password"
 """As it is in the document."""
+NOT_NEEDED = {"info", "client", "client|setinfo"}
+"""What is tried without that right, whose refusal does no harm; the latter are redis-py's greeting."""
 
 
 def rule() -> list[str]:

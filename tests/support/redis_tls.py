@@ -117,7 +117,7 @@ def _answers(redis: Redis, process: subprocess.Popen[bytes], output: Path) -> bo
     """Skips the test, or fails it where tools are required, if this Redis was built without TLS."""
     if process.poll() is not None:
         words = output.read_text()
-        assert "tls-port" in words, words
+        assert "Bad directive" in words, words
         reason = "this redis-server was built without TLS; apt-get install redis-server"
         if os.environ.get("REQUIRE_TOOLS") == "1":
             pytest.fail(reason)

@@ -14,7 +14,7 @@ from receiver.redis_rights import NEEDED, RightsMissing, missing_rights, name_of
 from tests.support.command import Command
 from tests.support.github import deployment_status, post
 from tests.support.programs import Program
-from tests.support.redis_acl import PASSWORD, rule
+from tests.support.redis_acl import NOT_NEEDED, PASSWORD, rule
 from tests.support.stack import Stack
 from tests.support.waiting import wait_until
 
@@ -84,7 +84,7 @@ def test_with_that_rule_everything_works(stack: Stack, tmp_path: Path) -> None:
     assert "apitraffic_queue_depth" in requests.get(f"{stack.url}/metrics", timeout=10).text
     with connect(url) as redis:
         assert missing_rights(redis) == ()
-    assert refused(stack) <= {"info"}, "which the document says is of use and not needed"
+    assert refused(stack) <= NOT_NEEDED
     for log in (stack.receiver.log(), stack.worker.log()):
         assert "permission" not in log
         assert PASSWORD not in log
