@@ -3,6 +3,7 @@
 from receiver.client import EventsClient, Pacer
 from receiver.config import Settings
 from receiver.environment import ConfigurationError
+from receiver.trace_context import adapter_of_calls
 
 
 def events_client(settings: Settings, pacer: Pacer | None = None) -> EventsClient:
@@ -18,4 +19,5 @@ def events_client(settings: Settings, pacer: Pacer | None = None) -> EventsClien
         account_sid=settings.account_sid,
         token=settings.api_token.get_secret_value(),
         pacer=pacer,
+        adapter=adapter_of_calls(),
     )

@@ -10,16 +10,16 @@ from structlog import get_logger
 from receiver.backlog import Backlog
 from receiver.config import Settings, load_settings
 from receiver.enqueueing import Enqueuer
-from receiver.intake import Intake, SpoolDrain
+from receiver.intake import SpoolDrain
 from receiver.metrics import ReceptionMetrics
 from receiver.operations import operations
 from receiver.problems import answer_with_problems
 from receiver.quarantine import Quarantine
 from receiver.queues import connect
-from receiver.reception import Reception
 from receiver.request_ids import name_requests
 from receiver.sources import SOURCES
 from receiver.spool import Spool
+from receiver.tracing import receiver_parts
 from receiver.webhooks import webhooks
 
 SECURITY_HEADERS: Final = {
@@ -41,18 +41,19 @@ def create_app(settings: Settings | None = None, redis: Redis | None = None) -> 
     """The receiver as a WSGI application, with settings from the environment unless given.
 
     Raises `ConfigurationError` where they do not hold. Connects to Redis with the first request. Whoever
-    runs it starts `app.extensions["spool_drain"]`, a thread, in each process.
+    runs it starts `app.extensions["spool_drain"]`, a thread, in each process, and `receiver.tracing` there.
     """
     settings = settings or load_settings()
     redis = redis or connect(settings.redis_url)
     app = Receiver("receiver", static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     spool = Spool(settings.spool) if settings.spool else None
-    intake = Intake(Enqueuer(redis), Quarantine(redis), spool)
-    app.extensions["spool_drain"] = SpoolDrain(intake)
     name_requests(app)
+    intake_type, reception_type = receiver_parts(app)
+    intake = intake_type(Enqueuer(redis), Quarantine(redis), spool)
+    app.extensions["spool_drain"] = SpoolDrain(intake)
     metrics = app.extensions["metrics"] = ReceptionMetrics()
-    app.register_blueprint(webhooks(settings, Reception(settings, intake, metrics), metrics))
+    app.register_blueprint(webhooks(settings, reception_type(settings, intake, metrics), metrics))
     app.register_blueprint(operations(settings, intake, metrics, Backlog(redis, intake)))
     answer_with_problems(app)
     app.after_request(_secured)

@@ -14,6 +14,7 @@ from receiver.intake import Intake
 from receiver.pacing import BUDGET, LINE
 from receiver.quarantine import INDEX
 from receiver.queues import delivery_queues
+from receiver.redis_failures import in_words
 from receiver.timestamps import now, parse_timestamp
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Backlog:
         try:
             yield from self._of_redis()
         except RedisError as error:
-            get_logger("receiver.metrics").warning("no figures from Redis", reason=str(error))
+            get_logger("receiver.metrics").warning("no figures from Redis", reason=in_words(error))
 
     def _storage(self) -> str:
         try:

@@ -62,14 +62,15 @@ class EventsClient:
         connect_timeout: float = CONNECT_TIMEOUT,
         read_timeout: float = READ_TIMEOUT,
         pacer: Pacer | None = None,
+        adapter: HTTPAdapter | None = None,
     ) -> None:
         self._pacer = pacer
         self.account_url = f"{api_url.rstrip('/')}/accounts/{quote(account_sid, safe='')}"
         self._timeout = (connect_timeout, read_timeout)
         self._update_methods = ["PATCH", "PUT"]
         self._session = requests.Session()
-        self._session.mount("http://", HTTPAdapter(max_retries=0))
-        self._session.mount("https://", HTTPAdapter(max_retries=0))
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, adapter or HTTPAdapter(max_retries=0))
         self._session.headers.update(
             {
                 "Accept": "application/json",

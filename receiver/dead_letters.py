@@ -25,6 +25,7 @@ from receiver.enqueueing import StorageUnavailable
 from receiver.events import INVISIBLE, Instant, one_line
 from receiver.markers import ALIAS_PREFIX, MARKER_LIFETIME, MARKER_PREFIX
 from receiver.queues import UNEXPECTED_RETRIES
+from receiver.redis_failures import in_words
 from receiver.timestamps import format_timestamp, now, parse_timestamp
 
 META: Final = "death"
@@ -229,7 +230,7 @@ class DeadLetters:
             registries = (queue.failed_job_registry.key for queue in self._queues)
             return sum(self._redis.zcount(key, now().timestamp(), "+inf") for key in registries)
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {error}") from error
+            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
 
     def __iter__(self) -> Iterator[Undelivered]:
         """All of them, those that died first coming first."""
@@ -237,7 +238,7 @@ class DeadLetters:
             of_each = [self._of_queue(queue) for queue in self._queues]
             yield from heapq.merge(*of_each, key=lambda letter: letter.death.at)
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {error}") from error
+            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
 
     def find(self, name: str) -> Undelivered | None:
         try:
@@ -245,7 +246,7 @@ class DeadLetters:
                 if self._redis.zscore(queue.failed_job_registry.key, name) is not None:
                     return next(self._load(queue, [name]), None)
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {error}") from error
+            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
         return None
 
     def replay(self, letter: Undelivered) -> bool:
@@ -272,7 +273,7 @@ class DeadLetters:
         try:
             return bool(self._replay(keys=keys, args=arguments))
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {error}") from error
+            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
 
     def discard(self, letter: Undelivered) -> bool:
         """Throw it away with all that RQ keeps of it; `False` as for `replay`."""
@@ -288,7 +289,7 @@ class DeadLetters:
         try:
             return bool(self._discard(keys=keys, args=[letter.name]))
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {error}") from error
+            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
 
     def _of_queue(self, queue: Queue) -> Iterator[Undelivered]:
         """Sorted by when RQ will forget them, which is a year after they died."""

@@ -21,8 +21,10 @@ from receiver.queues import (
     job_id_stem,
     job_of,
 )
+from receiver.redis_failures import in_words
 from receiver.replication import READY, Unreplicated, replicas_of, write_replicated
 from receiver.timestamps import now
+from receiver.trace_context import TRACEPARENT, carried
 
 SEEN_PREFIX: Final = "apitraffic:seen:"
 SEEN_LIFETIME: Final = 14 * 86_400
@@ -30,7 +32,8 @@ SEEN_LIFETIME: Final = 14 * 86_400
 
 ENQUEUE_SCRIPT: Final = """
 -- KEYS: seen, set of queues, bell, then for each change its job's hash and its queue
--- ARGV: seconds to remember, time, then for each job its id, its data, its description and its queue's name
+-- ARGV: seconds to remember, time, then for each job its id, its data, its description and its queue's name;
+-- at last, where there is a trace, the meta of all
 if not redis.call('SET', KEYS[1], '1', 'NX', 'EX', ARGV[1]) then
     return 0
 end
@@ -41,6 +44,11 @@ for index = 4, #KEYS, 2 do
     redis.call('RPUSH', KEYS[index + 1], ARGV[first])
     redis.call('SADD', KEYS[2], KEYS[index + 1])
     first = first + 4
+end
+if ARGV[first] then
+    for index = 4, #KEYS, 2 do
+        redis.call('HSET', KEYS[index], 'meta', ARGV[first])
+    end
 end
 redis.call('LPUSH', KEYS[3], '1')
 redis.call('LTRIM', KEYS[3], 0, 31)
@@ -90,12 +98,14 @@ class Enqueuer:
             queue = self._urgent if is_urgent(change) else self._routine
             keys += [Job.key_for(job_id), queue.key]
             arguments += [job_id, job_data(change), job_description(change), queue.name]
+        if (traceparent := carried()) is not None:
+            arguments.append(self._routine.serializer.dumps({TRACEPARENT: traceparent}))
         try:
             return bool(self._run(self._script_for(changes[0]), len(keys), *keys, *arguments))
         except Unreplicated as error:
             raise StorageUnavailable(str(error)) from error
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {error}") from error
+            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
 
     def check(self) -> None:
         """Prove that Redis takes a write, as `enqueue` needs; raises `StorageUnavailable`.
@@ -107,7 +117,7 @@ class Enqueuer:
         except Unreplicated as error:
             raise StorageUnavailable(str(error)) from error
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {error}") from error
+            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
 
     def _run(self, script: Script, *arguments: str | bytes | int) -> object:
         try:

@@ -11,6 +11,7 @@ from receiver.enqueueing import Enqueuer, StorageUnavailable
 from receiver.events import Change, Delivery
 from receiver.quarantine import Quarantine, Quarantined
 from receiver.spool import Content, Spool
+from receiver.trace_context import carrying
 
 REST: Final = 2.0
 """Seconds for which Redis is left alone after it failed: senders must not all wait for its time-outs."""
@@ -101,7 +102,8 @@ class Intake:
             while may_drain and self._spool.count():
                 waiting = self._spool.oldest(DRAIN_BATCH)
                 for spooled in waiting:
-                    self._store_in_redis(spooled.content)
+                    with carrying(spooled.traceparent):
+                        self._store_in_redis(spooled.content)
                     self._spool.remove(spooled.number)
                     moved += 1
         self._resting_until = self._clock()

@@ -25,6 +25,7 @@ from receiver.queues import UNEXPECTED_RETRIES
 from receiver.replication import Unreplicated
 from receiver.retries import PATIENCE, is_outage, is_refusal, pause_after, waits_for_a_person
 from receiver.timestamps import now, parse_timestamp
+from receiver.trace_context import recorded_try, try_ended
 
 ANY_NUMBER: Final = 1_000_000
 """Retries are bounded by time, not by number."""
@@ -60,6 +61,7 @@ def delivering_with(deliverer: Deliverer, metrics: DeliveryMetrics | None = None
         _metrics.reset(counting)
 
 
+@recorded_try
 def deliver(fields: dict[str, Any]) -> Retry | None:
     """Deliver the change with these fields; RQ tries again where a `Retry` is returned.
 
@@ -111,6 +113,7 @@ def _count(
     seconds: float | None = None,
     accepted_at: datetime | None = None,
 ) -> None:
+    try_ended(outcome, retry_because)
     metrics = _metrics.get()
     if metrics is None:
         return

@@ -18,6 +18,7 @@ from receiver.metrics import share_between_processes
 from receiver.prompt_stop import PromptApplication
 from receiver.tls import CannotUseCertificate, load_certificate
 from receiver.tls_worker import TlsWorker
+from receiver.tracing import start_in_this_process, stop_in_this_process, warn_of_obstacle
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -101,6 +102,7 @@ class ReceiverServer(PromptApplication):
             "when_ready": lambda _arbiter: self._announce(),
             # Threads do not survive the fork, so each process starts its own.
             "post_worker_init": lambda worker: self._start_threads(worker.wsgi),
+            "worker_exit": lambda _arbiter, _worker: stop_in_this_process(),
         }
         if self._certificate is not None:
             certificate, key = map(str, self._certificate)
@@ -123,7 +125,9 @@ class ReceiverServer(PromptApplication):
 
     def _start_threads(self, app: "Flask") -> None:
         app.extensions["spool_drain"].start()
+        start_in_this_process()
 
     def _announce(self) -> None:
         announce_sources(self._settings)
+        warn_of_obstacle()
         get_logger("receiver").info("receiver listens", url=self._url, workers=self._workers)

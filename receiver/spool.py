@@ -16,6 +16,7 @@ from structlog import get_logger
 from receiver.enqueueing import StorageUnavailable
 from receiver.events import Change
 from receiver.quarantine import Quarantined
+from receiver.trace_context import carried
 
 LARGEST: Final = 256 * 1024 * 1024
 """Bytes on disk; some hundred thousand deliveries."""
@@ -36,6 +37,11 @@ CREATE TABLE IF NOT EXISTS deliveries (
 )
 """
 
+TRACES: Final = """
+CREATE TABLE IF NOT EXISTS traces (number INTEGER PRIMARY KEY, traceparent TEXT NOT NULL)
+"""
+"""A table of its own, made where there are traces: the file may be one that another version has made."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
@@ -43,6 +49,7 @@ class Spooled:
 
     number: int
     content: Content
+    traceparent: str | None = None
 
 
 class Spool:
@@ -64,6 +71,9 @@ class Spool:
             cursor = database.execute(
                 "INSERT OR IGNORE INTO deliveries (source, delivery, content) VALUES (?, ?, ?)", row
             )
+            if cursor.rowcount > 0 and (traceparent := carried()) is not None:
+                database.execute(TRACES)
+                database.execute("INSERT INTO traces VALUES (?, ?)", (cursor.lastrowid, traceparent))
             return cursor.rowcount > 0
 
     def oldest(self, most: int) -> list[Spooled]:
@@ -72,10 +82,11 @@ class Spool:
             rows = database.execute(
                 "SELECT number, content FROM deliveries ORDER BY number LIMIT ?", (most,)
             ).fetchall()
+            traces = dict(database.execute("SELECT * FROM traces")) if _has_traces(database) else {}
         readable = []
         for number, content in rows:
             try:
-                readable.append(Spooled(number, CONTENT.validate_json(content)))
+                readable.append(Spooled(number, CONTENT.validate_json(content), traces.get(number)))
             except ValidationError:
                 self._set_aside(number)
         return readable
@@ -92,6 +103,8 @@ class Spool:
     def remove(self, number: int) -> None:
         with self._opened() as database, database:
             database.execute("DELETE FROM deliveries WHERE number = ?", (number,))
+            if _has_traces(database):
+                database.execute("DELETE FROM traces WHERE number = ?", (number,))
 
     def count(self) -> int:
         """How many deliveries wait; 0 where there is no file yet."""
@@ -155,3 +168,7 @@ class Spool:
                 yield database
         except (sqlite3.Error, OSError) as error:
             raise StorageUnavailable(f"spool {self.path}: {error}") from error
+
+
+def _has_traces(database: sqlite3.Connection) -> bool:
+    return database.execute("SELECT 1 FROM sqlite_master WHERE name = 'traces'").fetchone() is not None

@@ -21,6 +21,7 @@ from receiver.events import one_line
 from receiver.pacing import BUDGET, LINE
 from receiver.quarantine import Quarantine
 from receiver.queues import delivery_queues
+from receiver.redis_failures import in_words
 from receiver.throughput import delivered_in_last_hour
 from receiver.timestamps import now, parse_timestamp
 
@@ -102,7 +103,7 @@ def read_status(redis: Redis) -> QueueStatus:
             workers=tuple(_workers(redis)),
         )
     except RedisError as error:
-        raise StorageUnavailable(f"Redis: {error}") from error
+        raise StorageUnavailable(f"Redis: {in_words(error)}") from error
 
 
 def _queue(queue: Queue) -> QueueState:

@@ -41,6 +41,8 @@ from receiver.pacing import Pacing
 from receiver.queues import connect, delivery_queues
 from receiver.recovery import Recovery, worker_name
 from receiver.redis_address import require_suitable_server
+from receiver.redis_failures import in_words
+from receiver.redis_rights import require_rights
 from receiver.timestamps import now
 
 WORKER_TTL: Final = 30
@@ -179,7 +181,7 @@ class RetryClock(threading.Thread):
                 was_away = False
             except RedisError as error:
                 if not was_away:
-                    log.warning("retries wait for Redis", reason=str(error))
+                    log.warning("retries wait for Redis", reason=in_words(error))
                 was_away = True
             except Exception:
                 # Without this thread no retry would ever be made again, and the worker would look well.
@@ -195,14 +197,16 @@ class RedisOutage(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.exc_info and isinstance(record.exc_info[1], RedisError):
-            record.msg, record.args, record.exc_info = "Redis is away: %s", (record.exc_info[1],), None
+            words = in_words(record.exc_info[1])
+            record.msg, record.args, record.exc_info = "Redis is away: %s", (words,), None
         return True
 
 
 def run_worker(settings: Settings, metrics: DeliveryMetrics | None = None) -> None:
     """Deliver until SIGTERM or SIGINT; the job in hand is finished first. Counts in `metrics`.
 
-    Raises `ConfigurationError` where something that is needed is not set, or Redis is too old.
+    Raises `ConfigurationError` where something that is needed is not set, and where Redis is too old or does
+    not let us do what is needed.
     """
     redis = connect(settings.redis_url)
     pacing = Pacing(redis)
@@ -214,13 +218,14 @@ def run_worker(settings: Settings, metrics: DeliveryMetrics | None = None) -> No
     _stop_on_signals(stop)
     while not stop.is_set():
         try:
+            require_rights(redis)
             require_suitable_server(redis)
             deliverer = partial(
                 Deliverer, client, pacing=pacing, settle=timedelta(seconds=settings.delivery.settle)
             )
             _work(redis, client.account_url, deliverer, stop, metrics)
         except RedisError as error:
-            log.warning("Redis is away; trying again", reason=str(error), in_s=RESTART_PAUSE)
+            log.warning("Redis is away; trying again", reason=in_words(error), in_s=RESTART_PAUSE)
         stop.wait(RESTART_PAUSE)
     client.close()
     log.info("worker stopped")

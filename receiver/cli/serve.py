@@ -5,7 +5,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import click
+from redis import Redis
 from redis.exceptions import RedisError
+from structlog import get_logger
 
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.config import load_settings
@@ -13,6 +15,7 @@ from receiver.listening import CannotListen, listen
 from receiver.logs import configure_logging
 from receiver.queues import connect
 from receiver.redis_address import require_suitable_server
+from receiver.redis_rights import RightsMissing, require_rights
 from receiver.server import ReceiverServer
 from receiver.tls import CannotUseCertificate
 
@@ -62,6 +65,7 @@ def command(
         settings = load_settings()
         with suppress(RedisError), connect(settings.redis_url) as redis:
             require_suitable_server(redis)
+            _say_what_is_missing(redis)
     try:
         listener = listen(host, port)
     except CannotListen as error:
@@ -72,3 +76,11 @@ def command(
     except CannotUseCertificate as error:
         raise click.ClickException(str(error)) from error
     server.run()
+
+
+def _say_what_is_missing(redis: Redis) -> None:
+    """And start all the same: the spool takes what Redis does not."""
+    try:
+        require_rights(redis)
+    except RightsMissing as error:
+        get_logger("receiver").error("Redis will refuse us", reason=str(error))

@@ -7,6 +7,7 @@ from receiver.cli.failures import configuration_errors_in_words
 from receiver.config import load_settings
 from receiver.logs import configure_logging
 from receiver.metrics import DeliveryMetrics
+from receiver.tracing import traced_deliveries
 from receiver.worker import run_worker
 
 
@@ -28,7 +29,7 @@ def command(metrics_port: int | None, metrics_host: str) -> None:
     metrics = DeliveryMetrics()
     if metrics_port is not None:
         _show(metrics, metrics_host, metrics_port)
-    with configuration_errors_in_words():
+    with configuration_errors_in_words(), traced_deliveries():
         run_worker(settings, metrics)
 
 

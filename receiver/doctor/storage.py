@@ -15,6 +15,8 @@ from rq.utils import as_text
 
 from receiver.doctor.findings import Finding, State, failure, ok, warning
 from receiver.enqueueing import Enqueuer, StorageUnavailable
+from receiver.redis_failures import WHOLE_RULE, advice_on
+from receiver.redis_rights import missing_rights
 from receiver.spool import LARGEST, Spool
 
 OLDEST_VERSION: Final = (6, 2)
@@ -32,6 +34,8 @@ def redis(client: Redis) -> Iterator[Finding]:
     if reached.state is State.FAILURE:
         return
     yield takes_writes(Enqueuer(client).check)
+    if missing := missing_rights(client):
+        yield failure("redis_rights", f"its user lacks {' '.join(missing)}", f"ACL SETUSER; {WHOLE_RULE}")
     try:
         info: Mapping[str, Any] = client.info()
     except ResponseError as error:
@@ -50,12 +54,13 @@ def reachable(client: Redis) -> Finding:
         client.ping()
         seconds = median(_seconds_of(client.ping) for _ in range(PINGS))
     except (AuthenticationError, NoPermissionError) as error:
-        return failure("redis", f"refuses us; {error}", "correct the user name and password in REDIS_URL")
+        advice = advice_on(error) or "correct the user name and password in REDIS_URL"
+        return failure("redis", f"refuses us; {error}", advice)
     except RedisError as error:
         return failure(
             "redis",
             f"cannot be reached; {error}",
-            "start it, or correct REDIS_URL; deliveries go to the spool meanwhile",
+            advice_on(error) or "start it, or correct REDIS_URL; deliveries go to the spool meanwhile",
         )
     found = f"answers in {seconds * 1000:.1f} ms"
     if seconds > SLOW:

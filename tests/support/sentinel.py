@@ -33,7 +33,7 @@ class RedisGroup:
         return f"redis+sentinel://:{PASSWORD}@{hosts}/{SERVICE}"
 
     def start(self) -> None:
-        first, *others = _free_ports(6)
+        first, *others = free_ports(6)
         replicas, sentinels = others[:2], others[2:]
         self._start_server(first, "")
         for port in replicas:
@@ -115,7 +115,7 @@ class RedisGroup:
 def redis_server(folder: Path, settings: list[str]) -> Iterator[Redis]:
     """A client of one more Redis with these settings."""
     # A cluster also listens at a port that is 10,000 higher.
-    port = min(_free_ports(64))
+    port = min(free_ports(64))
     file = folder / "redis.conf"
     file.write_text(
         "\n".join([f"port {port}", "bind 127.0.0.1", f"dir {folder}", *settings, "logfile o.log\n"])
@@ -156,7 +156,7 @@ def _answers(redis: Redis) -> bool:
         return False
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:

@@ -11,6 +11,7 @@ from receiver.enqueueing import StorageUnavailable
 from receiver.events import Delivery
 from receiver.quarantine import Quarantined
 from receiver.spool import Spool
+from receiver.trace_context import carrying
 from tests.support.changes import at, change
 
 
@@ -54,6 +55,17 @@ def test_a_delivery_that_means_nothing_to_us_is_kept_as_it_came(spool: Spool) ->
     assert isinstance(spooled.content, Quarantined)
     assert spooled.content.reason == "the body is not JSON"
     assert spooled.content.delivery == came.model_copy(update={"headers": {"x-github-event": "release"}})
+
+
+def test_a_delivery_keeps_the_trace_it_came_with_also_in_a_file_that_knew_of_none(spool: Spool) -> None:
+    spool.put((change("open", delivery="untraced"),))
+    with carrying("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"):
+        spool.put((change("open", delivery="traced"),))
+    untraced, traced = spool.oldest(9)
+    assert (untraced.traceparent, str(traced.traceparent)[:5]) == (None, "00-4b")
+    spool.remove(traced.number)
+    with sqlite3.connect(spool.path) as database:
+        assert database.execute("SELECT count(*) FROM traces").fetchone() == (0,)
 
 
 def test_an_unused_spool_makes_no_file(spool: Spool) -> None:

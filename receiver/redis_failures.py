@@ -1,0 +1,55 @@
+"""What to do about a Redis that cannot be reached or refuses us: its own words, and what mends it."""
+
+import re
+from typing import Final
+
+from redis.exceptions import RedisError
+
+WHOLE_RULE: Final = "docs/deployment.md has the whole rule"
+
+ADVICE: Final = (
+    (
+        r"(Hostname|IP address) mismatch",
+        "write the server's name in REDIS_URL as it is in the server's certificate",
+    ),
+    (r"certificate has expired", "renew the server's certificate"),
+    (
+        r"CERTIFICATE_VERIFY_FAILED",
+        "name the authority that signed the server's certificate: rediss://…?ssl_ca_certs=/path/ca.pem",
+    ),
+    (
+        r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE",
+        "no TLS is spoken there; give the port for TLS, or, if none is wanted, begin REDIS_URL with redis://",
+    ),
+    (
+        r"EOF occurred in violation of protocol|CERTIFICATE_REQUIRED|ALERT_",
+        "where it wants a certificate of ours: ?ssl_certfile=/path/client.pem&ssl_keyfile=/path/client.key",
+    ),
+    (
+        r"connecting to (?!unix)\S+ No such file",
+        "a file that REDIS_URL names is not there: ssl_ca_certs, ssl_certfile or ssl_keyfile",
+    ),
+    (
+        r"reset by peer|closed by server",
+        "where this lasts and the server takes only TLS, begin REDIS_URL with rediss://",
+    ),
+    (
+        r"no permissions|can't run this command|can't access at least one",
+        f"give the user in REDIS_URL that right; {WHOLE_RULE}",
+    ),
+    (
+        r"invalid username-password|already authenticated|[Aa]uthentication required",
+        "correct the user name and password in REDIS_URL",
+    ),
+)
+"""What the words of redis-py, OpenSSL and Redis look like, and what helps; the first that fits."""
+
+
+def advice_on(error: RedisError) -> str | None:
+    words = str(error)
+    return next((advice for pattern, advice in ADVICE if re.search(pattern, words)), None)
+
+
+def in_words(error: RedisError) -> str:
+    advice = advice_on(error)
+    return f"{error}; {advice}" if advice else str(error)
