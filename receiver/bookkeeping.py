@@ -53,7 +53,7 @@ redis.call('SREM', KEYS[3], ARGV[1])
 redis.call('HINCRBY', KEYS[2], 'successful_job_count', 1)
 redis.call('HINCRBYFLOAT', KEYS[2], 'total_working_time', ARGV[2])
 redis.call('HSET', KEYS[2], 'state', ARGV[3])
-redis.call('INCR', KEYS[4])
+redis.call('INCRBY', KEYS[4], 1)
 redis.call('EXPIRE', KEYS[4], ARGV[4])
 """
 

@@ -46,7 +46,6 @@ NEEDED: Final = (
     "mget KEY",
     "multi",
     "persist KEY",
-    "pexpire KEY 1",
     "ping",
     "rpush KEY value",
     "sadd KEY value",

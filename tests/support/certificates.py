@@ -1,4 +1,4 @@
-"""Certificates for 127.0.0.1, made while a test runs: of an authority, and such as only they themselves sign."""
+"""Certificates for 127.0.0.1, made while a test runs: those of an authority, and self-signed ones."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
