@@ -55,10 +55,10 @@ class Extent:
 
 
 FULL: Final = Extent(
-    rounds=7,
-    seconds=2.0,
+    rounds=21,
+    seconds=0.8,
     singles=100,
-    backlog=200,
+    backlog=1_000,
     burst=10_000,
     queued=100_000,
     steady_seconds=10.0,

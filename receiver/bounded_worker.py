@@ -114,12 +114,14 @@ class BoundedWorker(PromptWorker):
     def _collect(self, connection: Connection) -> None:
         connection.sock.setblocking(False)
         self._collecting.add(connection)
-        self.poller.register(connection.sock, EVENT_READ, partial(self._receive, connection))
         if connection.collected and connection.is_whole():
             self._stop_collecting(connection)
             self._give_to_thread(connection)
         else:
             self._receive(connection, connection.sock)
+        if connection in self._collecting:
+            self.poller.register(connection.sock, EVENT_READ, partial(self._receive, connection))
+            connection.is_polled = True
 
     def _receive(self, connection: Connection, client: socket.socket) -> None:
         try:
@@ -141,7 +143,9 @@ class BoundedWorker(PromptWorker):
             self._refuse(connection, TOO_MANY, "too_many")
 
     def _stop_collecting(self, connection: Connection) -> None:
-        self.poller.unregister(connection.sock)
+        if connection.is_polled:
+            self.poller.unregister(connection.sock)
+            connection.is_polled = False
         self._collecting.discard(connection)
         self._bytes_collected -= len(connection.collected)
 

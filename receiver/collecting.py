@@ -49,6 +49,7 @@ class Connection(TConn):  # type: ignore[misc]  # untyped, see above
         super().__init__(*arguments)
         self.deadline = time.monotonic() + REQUEST_TIMEOUT
         self.collected = bytearray()
+        self.is_polled = False
         self._whole_at: int | None = None
         self._next_chunk: int | None = None
 

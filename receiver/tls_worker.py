@@ -51,6 +51,7 @@ class TlsWorker(BoundedWorker):
         connection = TlsConnection(self.cfg, secured, address, listener.getsockname())
         self._collecting.add(connection)
         self.poller.register(secured, EVENT_READ, partial(self._shake_hands, connection))
+        connection.is_polled = True
 
     def _shake_hands(self, connection: TlsConnection, client: ssl.SSLSocket) -> None:
         try:
