@@ -31,7 +31,9 @@ from tests.support.stack import Stack, running_stack
 
 ROOT: Final = Path(__file__).parents[2]
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
-OURS: Final = re.compile(r"([A-Z_]+=\S+ +)*(\.venv/bin/)?(?P<program>apitraffic-events|make|pip|export)\b")
+OURS: Final = re.compile(
+    r"([A-Z_]+=\S+ +)*(\.venv/bin/)?(?P<program>apitraffic-events|make|pip|export|curl)\b"
+)
 CHOICE: Final = re.compile(r"\b\w+(?:\|\w+)+\b")
 SERVICES: Final = {
     "serve": ("--host 127.0.0.1 --port 0", r"receiver listens url=(?P<url>\S+)"),
@@ -137,6 +139,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     github = HTTPServer(("127.0.0.1", 0), GitHub)
     threading.Thread(target=github.serve_forever, daemon=True).start()
     with running_stack(folder) as stack:
+        stack.environment["EVENTS_WEBHOOK_SECRET"] = "a secret of the reader's own"
         stack.receiver.start()
         stack.worker.start()
         environment = {
@@ -182,6 +185,8 @@ def test_a_command(reader: Reader, command: str) -> None:
         for line in reader.types(f"make --dry-run {command.removeprefix('make ')}").splitlines():
             if "apitraffic-events" in line:
                 reader.types(f"{line} --data-dir {reader.folder / 'data'}")
+    elif ours["program"] == "curl":
+        assert json.loads(reader.types(command))["status"] == "accepted"
     elif service and service[1] in SERVICES:
         reader.starts(command, service[1])
     else:
