@@ -29,10 +29,11 @@ TAKE_SCRIPT: Final = """
 local function taken(queue, on_the_way)
     local id = redis.call('LMOVE', queue, on_the_way, 'LEFT', 'RIGHT')
     while id do
-        local fields = redis.call('HGETALL', ARGV[4] .. id)
-        if #fields > 0 then
-            return {queue, id, fields}
+        -- What has no call is the remains of a job that was done twice at once; RQ would quit over it.
+        if redis.call('HGET', ARGV[4] .. id, 'data') then
+            return {queue, id, redis.call('HGETALL', ARGV[4] .. id)}
         end
+        redis.call('DEL', ARGV[4] .. id)
         redis.call('LREM', on_the_way, -1, id)
         id = redis.call('LMOVE', queue, on_the_way, 'LEFT', 'RIGHT')
     end

@@ -140,3 +140,18 @@ def test_a_job_whose_data_are_gone_is_passed_over(redis: Redis) -> None:
     assert job is not None
     assert queue == routine
     assert redis.lrange(routine.intermediate_queue_key, 0, -1) == [job.id.encode()]
+
+
+def test_what_is_left_of_a_job_that_was_done_twice_holds_nothing_up(redis: Redis) -> None:
+    # The one who finishes first deletes the job, and the other still notes something in it.
+    left = taken(redis)
+    _, routine = delivery_queues(redis)
+    redis.delete(left.key, routine.intermediate_queue_key)
+    redis.hset(left.key, "status", "queued")
+    redis.lpush(routine.key, left.id)
+    assert Enqueuer(redis).enqueue([change("point", delivery="two")])
+    found = DeliveryQueue.dequeue_any(delivery_queues(redis), None, redis, serializer=JSONSerializer)
+    assert found is not None
+    assert found[0].id != left.id
+    assert not redis.exists(left.key)
+    assert redis.lrange(routine.intermediate_queue_key, 0, -1) == [found[0].id.encode()]
