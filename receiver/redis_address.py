@@ -35,12 +35,15 @@ def pool_at(url: str, **options: Any) -> ConnectionPool:
     """
     if not url.startswith(SENTINEL_SCHEMES):
         return ConnectionPool.from_url(url, **options)
-    parts = urlsplit(url)
-    userinfo, at, hosts = parts.netloc.rpartition("@")
-    service, _, database = parts.path.strip("/").partition("/")
-    scheme = parts.scheme.removesuffix("+sentinel")
+    # Not by urlsplit: since Python 3.13 it lets an IPv6 address be the only host.
+    scheme, _, rest = url.partition("://")
+    place, _, query = rest.partition("?")
+    netloc, _, path = place.partition("/")
+    userinfo, at, hosts = netloc.rpartition("@")
+    service, _, database = path.strip("/").partition("/")
+    plain = scheme.removesuffix("+sentinel")
     parsed: dict[str, Any] = {
-        **parse_url(f"{scheme}://{userinfo}{at}server/{int(database or 0)}?{parts.query}"),  # type: ignore[no-untyped-call]  # no types there
+        **parse_url(f"{plain}://{userinfo}{at}server/{int(database or 0)}?{query}"),  # type: ignore[no-untyped-call]  # no types there
         **options,
     }
     del parsed["host"]

@@ -23,6 +23,17 @@ from cryptography.x509.oid import NameOID
 
 LOCAL: Final = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
 AUTHORITY: Final = x509.BasicConstraints(ca=True, path_length=0)
+SIGNS_CERTIFICATES: Final = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 @dataclass(frozen=True)
@@ -79,7 +90,14 @@ def _signed(
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
         .add_extension(extension, critical=extension is AUTHORITY)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuers_key.public_key()), critical=False
+        )
     )
+    if extension is AUTHORITY:
+        # Since Python 3.13 clients insist on it (RFC 5280, section 4.2.1.3).
+        builder = builder.add_extension(SIGNS_CERTIFICATES, critical=True)
     return builder.sign(issuers_key, SHA256())
 
 

@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def test_a_delivery_keeps_the_trace_it_came_with_also_in_a_file_that_knew_of_non
     untraced, traced = spool.oldest(9)
     assert (untraced.traceparent, str(traced.traceparent)[:5]) == (None, "00-4b")
     spool.remove(traced.number)
-    with sqlite3.connect(spool.path) as database:
+    with closing(sqlite3.connect(spool.path)) as database, database:
         assert database.execute("SELECT count(*) FROM traces").fetchone() == (0,)
 
 
@@ -76,7 +77,7 @@ def test_an_unused_spool_makes_no_file(spool: Spool) -> None:
 def test_it_is_there_for_another_process(spool: Spool) -> None:
     spool.put((change("open", delivery="d-1"),))
     assert Spool(spool.path).count() == 1
-    with sqlite3.connect(spool.path) as database:
+    with closing(sqlite3.connect(spool.path)) as database, database:
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
