@@ -74,17 +74,20 @@ return resolve({{unpack(ARGV, 2)}}, ARGV[1])
 
 FIELD_LIST: Final = ", ".join(f"'{field}'" for field in FIELDS)
 OPEN_SCRIPT: Final = f"""
--- ARGV: lifetime, this opener's token, lifetime of its lock, whether to resolve, then the names
+-- ARGV: lifetime, this opener's token, how its owner's tokens begin, its lock's lifetime, whether to resolve,
+-- then the names
 -- The names under which it is kept and, where nobody else has it, its fields.
 {RESOLVE}
-local kept = {{ARGV[5]}}
-if ARGV[4] == '1' then
-    kept = resolve({{unpack(ARGV, 5)}}, ARGV[1])
+local kept = {{ARGV[6]}}
+if ARGV[5] == '1' then
+    kept = resolve({{unpack(ARGV, 6)}}, ARGV[1])
 end
 local lock = '{LOCK_PREFIX}' .. kept[1]
-if not redis.call('SET', lock, ARGV[2], 'NX', 'EX', ARGV[3]) and redis.call('GET', lock) ~= ARGV[2] then
+local holder = redis.call('GET', lock)
+if holder and string.sub(holder, 1, #ARGV[3]) ~= ARGV[3] then
     return {{kept, false}}
 end
+redis.call('SET', lock, ARGV[2], 'EX', ARGV[4])
 return {{kept, redis.call('HMGET', '{MARKER_PREFIX}' .. kept[1], {FIELD_LIST})}}
 """
 
@@ -215,12 +218,16 @@ class MarkerStore:
     def opened(self, names: Sequence[str], *, resolved: bool = False) -> Iterator[OpenedMarker]:
         """Be the only one at the marker of these names, or at the one that is kept under a `resolved` one.
 
-        Raises `MarkerBusy`. A dead worker's lock ends by itself.
+        Raises `MarkerBusy`. A dead worker's lock ends by itself; one that this owner could not give back,
+        because Redis was away, is its own: it is at one job at a time.
         """
-        token = f"{self._owner} {uuid4().hex}"
+        owner = f"{self._owner} "
+        token = f"{owner}{uuid4().hex}"
         deadline = time.monotonic() + LOCK_PATIENCE
         while True:
-            kept, fields = self._open(args=[MARKER_LIFETIME, token, LOCK_LIFETIME, int(not resolved), *names])
+            kept, fields = self._open(
+                args=[MARKER_LIFETIME, token, owner, LOCK_LIFETIME, int(not resolved), *names]
+            )
             key, *others = map(_text, kept)
             if fields:
                 break

@@ -95,6 +95,20 @@ def test_a_worker_killed_before_the_request_loses_nothing(stack: Stack) -> None:
     assert_listed_once(stack, keys)
 
 
+def test_redis_may_go_away_in_the_middle_of_a_job(stack: Stack) -> None:
+    stack.receiver.start()
+    stack.worker.start()
+    stack.api.set_faults(["POST:latency=1x1"])
+    keys = accept(stack)
+    queue = delivery_queue(stack.redis)
+    wait_until(lambda: queue.started_job_registry.get_job_count(cleanup=False), "a job to be in work")
+    stack.redis_process.stop()
+    wait_until(lambda: "not delivered yet" in stack.worker.log(), "the job to be put off")
+    stack.redis_process.start()
+    assert_listed_once(stack, keys)
+    assert "delivery failed" not in stack.worker.log()
+
+
 def test_sigterm_lets_the_job_in_hand_finish(stack: Stack) -> None:
     stack.receiver.start()
     stack.worker.start()

@@ -324,6 +324,13 @@ def test_two_workers_take_turns_at_a_marker(deliverer: Deliverer, redis: Redis) 
     assert not redis.exists(LOCK_PREFIX + KEY)
 
 
+def test_a_lock_that_could_not_be_given_back_is_in_nobodys_way(deliverer: Deliverer, redis: Redis) -> None:
+    """Redis was away when this worker was done with the marker."""
+    redis.set(LOCK_PREFIX + KEY, "the worker under test 0123")
+    assert deliverer.deliver(change(Effect.POINT)) is Delivered.CREATED
+    assert not redis.exists(LOCK_PREFIX + KEY)
+
+
 def test_only_the_dead_workers_lock_is_broken(redis: Redis) -> None:
     redis.flushdb()
     with MarkerStore(redis, "host.1.a").opened((KEY,)):
