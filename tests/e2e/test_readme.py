@@ -2,7 +2,7 @@
 
 What cannot be typed as it stands is adapted: ports are free ones, `evt_…` is an event that there is,
 `show|replay` are two commands, and what runs until Ctrl-C is stopped once it is up. Only our own commands are
-run.
+run, and `curl` to the receiver.
 """
 
 import json
@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -26,12 +27,15 @@ from receiver.events import Delivery
 from receiver.quarantine import Quarantine
 from receiver.timestamps import now
 from tests.support.github import deployment_status
+from tests.support.gitlab_ci_local import required
 from tests.support.programs import Program
 from tests.support.stack import Stack, running_stack
 
 ROOT: Final = Path(__file__).parents[2]
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
-OURS: Final = re.compile(r"([A-Z_]+=\S+ +)*(\.venv/bin/)?(?P<program>apitraffic-events|make|pip|export)\b")
+OURS: Final = re.compile(
+    r"([A-Z_]+=\S+ +)*(\.venv/bin/)?(?P<program>apitraffic-events|make|pip|export|curl)\b"
+)
 CHOICE: Final = re.compile(r"\b\w+(?:\|\w+)+\b")
 SERVICES: Final = {
     "serve": ("--host 127.0.0.1 --port 0", r"receiver listens url=(?P<url>\S+)"),
@@ -39,6 +43,7 @@ SERVICES: Final = {
     "api": ("--port 0", r"Events API at (?P<url>\S+)"),
 }
 """Command that runs until it is stopped -> what is added to it, and what it says when it is up."""
+EVENTS_SECRET: Final = "whsec_" + b64encode(bytes(range(32))).decode()
 IN_CI: Final = {
     "GITHUB_ACTIONS": "true",
     "GITHUB_REPOSITORY": "acme/shop",
@@ -54,7 +59,7 @@ def blocks(language: str) -> list[str]:
 def commands() -> Iterator[str]:
     """Every line after a `$`, with each of the choices that it gives, without the comment behind it."""
     for block in blocks("console"):
-        for line in re.findall(r"^\$ (.*)$", block, re.MULTILINE):
+        for line in re.findall(r"^\$ ((?:.*\\\n)*.*)$", block, re.MULTILINE):
             command = re.split(r"\s+#\s", line)[0].strip()
             choice = CHOICE.search(command)
             for word in choice[0].split("|") if choice else [""]:
@@ -137,6 +142,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     github = HTTPServer(("127.0.0.1", 0), GitHub)
     threading.Thread(target=github.serve_forever, daemon=True).start()
     with running_stack(folder) as stack:
+        stack.environment["EVENTS_WEBHOOK_SECRET"] = EVENTS_SECRET
         stack.receiver.start()
         stack.worker.start()
         environment = {
@@ -182,6 +188,9 @@ def test_a_command(reader: Reader, command: str) -> None:
         for line in reader.types(f"make --dry-run {command.removeprefix('make ')}").splitlines():
             if "apitraffic-events" in line:
                 reader.types(f"{line} --data-dir {reader.folder / 'data'}")
+    elif ours["program"] == "curl":
+        required("curl")
+        assert json.loads(reader.types(command))["status"] == "accepted"
     elif service and service[1] in SERVICES:
         reader.starts(command, service[1])
     else:
@@ -207,3 +216,4 @@ def test_there_are_commands_to_type() -> None:
     typed = list(commands())
     assert len(typed) > 15
     assert "apitraffic-events quarantine show" in typed
+    assert any(command.startswith("curl ") and "/webhooks/events" in command for command in typed)
