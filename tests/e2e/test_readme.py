@@ -1,4 +1,4 @@
-"""What README.md says to type is typed here, against all parts of the product.
+"""What README.md and docs/local-api.md say to type is typed here, against all parts of the product.
 
 What cannot be typed as it stands is adapted: ports are free ones, `evt_…` is an event that there is,
 `show|replay` are two commands, and what runs until Ctrl-C is stopped once it is up. Only our own commands are
@@ -32,7 +32,9 @@ from tests.support.programs import Program
 from tests.support.stack import Stack, running_stack
 
 ROOT: Final = Path(__file__).parents[2]
-README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
+TYPED: Final = "".join(
+    (ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/local-api.md")
+)
 OURS: Final = re.compile(
     r"([A-Z_]+=\S+ +)*(\.venv/bin/)?(?P<program>apitraffic-events|make|pip|export|curl)\b"
 )
@@ -53,7 +55,7 @@ IN_CI: Final = {
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```", TYPED, re.MULTILINE | re.DOTALL)
 
 
 def commands() -> Iterator[str]:
