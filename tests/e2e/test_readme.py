@@ -1,8 +1,8 @@
-"""What README.md says to type is typed here, against all parts of the product.
+"""What README.md and docs/local-api.md say to type is typed here, against all parts of the product.
 
 What cannot be typed as it stands is adapted: ports are free ones, `evt_…` is an event that there is,
 `show|replay` are two commands, and what runs until Ctrl-C is stopped once it is up. Only our own commands are
-run.
+run, and `curl` to the receiver.
 """
 
 import json
@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -26,11 +27,14 @@ from receiver.events import Delivery
 from receiver.quarantine import Quarantine
 from receiver.timestamps import now
 from tests.support.github import deployment_status
+from tests.support.gitlab_ci_local import required
 from tests.support.programs import Program
 from tests.support.stack import Stack, running_stack
 
 ROOT: Final = Path(__file__).parents[2]
-README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
+TYPED: Final = "".join(
+    (ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/local-api.md")
+)
 OURS: Final = re.compile(
     r"([A-Z_]+=\S+ +)*(\.venv/bin/)?(?P<program>apitraffic-events|make|pip|export|curl)\b"
 )
@@ -41,6 +45,7 @@ SERVICES: Final = {
     "api": ("--port 0", r"Events API at (?P<url>\S+)"),
 }
 """Command that runs until it is stopped -> what is added to it, and what it says when it is up."""
+EVENTS_SECRET: Final = "whsec_" + b64encode(bytes(range(32))).decode()
 IN_CI: Final = {
     "GITHUB_ACTIONS": "true",
     "GITHUB_REPOSITORY": "acme/shop",
@@ -50,13 +55,13 @@ IN_CI: Final = {
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```", TYPED, re.MULTILINE | re.DOTALL)
 
 
 def commands() -> Iterator[str]:
     """Every line after a `$`, with each of the choices that it gives, without the comment behind it."""
     for block in blocks("console"):
-        for line in re.findall(r"^\$ (.*)$", block, re.MULTILINE):
+        for line in re.findall(r"^\$ ((?:.*\\\n)*.*)$", block, re.MULTILINE):
             command = re.split(r"\s+#\s", line)[0].strip()
             choice = CHOICE.search(command)
             for word in choice[0].split("|") if choice else [""]:
@@ -139,7 +144,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     github = HTTPServer(("127.0.0.1", 0), GitHub)
     threading.Thread(target=github.serve_forever, daemon=True).start()
     with running_stack(folder) as stack:
-        stack.environment["EVENTS_WEBHOOK_SECRET"] = "a secret of the reader's own"
+        stack.environment["EVENTS_WEBHOOK_SECRET"] = EVENTS_SECRET
         stack.receiver.start()
         stack.worker.start()
         environment = {
@@ -186,6 +191,7 @@ def test_a_command(reader: Reader, command: str) -> None:
             if "apitraffic-events" in line:
                 reader.types(f"{line} --data-dir {reader.folder / 'data'}")
     elif ours["program"] == "curl":
+        required("curl")
         assert json.loads(reader.types(command))["status"] == "accepted"
     elif service and service[1] in SERVICES:
         reader.starts(command, service[1])
@@ -212,3 +218,4 @@ def test_there_are_commands_to_type() -> None:
     typed = list(commands())
     assert len(typed) > 15
     assert "apitraffic-events quarantine show" in typed
+    assert any(command.startswith("curl ") and "/webhooks/events" in command for command in typed)

@@ -36,27 +36,43 @@ def test_every_command_has_its_help() -> None:
         assert f"## apitraffic-events {command}\n" in written
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_link_to_a_file_leads_somewhere(path: Path) -> None:
-    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
-    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
-        if not re.match(r"[a-z]+:", target):
-            assert (path.parent / target).exists(), target
+def prose(path: Path) -> str:
+    return re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def anchors(path: Path) -> set[str]:
+    """Of its headings, as GitHub makes them; the second of a name is `name-1`."""
+    found: list[str] = []
+    for heading in re.findall(r"^#+ +(.+?) *$", prose(path), flags=re.MULTILINE):
+        words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
+        name = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
+        repeats = sum(re.sub(r"-\d+$", "", other) == name for other in found)
+        found.append(f"{name}-{repeats}" if repeats else name)
+    return set(found)
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_link_to_a_heading_leads_to_one(path: Path) -> None:
-    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
-    for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)]+)\)", text):
-        if not re.match(r"[a-z]+:", target):
-            assert anchor in anchors(path.parent / target if target else path), f"{target}#{anchor}"
+def test_every_link_leads_to_a_file_and_a_heading(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(path)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        there = path.parent / name if name else path
+        assert there.exists(), target
+        if anchor:
+            assert anchor in anchors(there), target
 
 
-def anchors(page: Path) -> set[str]:
-    """Those that GitHub gives to a page's headings."""
-    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+def test_every_page_is_reached_from_the_readme() -> None:
+    reached, ahead = set(), {ROOT / "README.md"}
+    while ahead:
+        page = ahead.pop().resolve()
+        if page in reached:
+            continue
+        reached.add(page)
+        targets = re.findall(r"\]\(([^)#\s]+\.md)(?:#[^)]*)?\)", prose(page))
+        ahead |= {page.parent / target for target in targets if not re.match(r"[a-z]+:", target)}
+    assert {path.resolve() for path in (ROOT / "docs").rglob("*.md")} <= reached
 
 
 @pytest.mark.parametrize(
