@@ -7,6 +7,8 @@ from redis.exceptions import RedisError
 
 WHOLE_RULE: Final = "docs/deployment.md has the whole rule"
 
+OUR_CERTIFICATE: Final = "?ssl_certfile=/path/client.pem&ssl_keyfile=/path/client.key"
+
 ADVICE: Final = (
     (
         r"(Hostname|IP address) mismatch",
@@ -23,7 +25,7 @@ ADVICE: Final = (
     ),
     (
         r"EOF occurred in violation of protocol|CERTIFICATE_REQUIRED|ALERT_",
-        "where it wants a certificate of ours: ?ssl_certfile=/path/client.pem&ssl_keyfile=/path/client.key",
+        f"where it wants a certificate of ours: {OUR_CERTIFICATE}",
     ),
     (
         r"connecting to (?!unix)\S+ No such file",
@@ -31,7 +33,7 @@ ADVICE: Final = (
     ),
     (
         r"reset by peer|closed by server",
-        "where this lasts and the server takes only TLS, begin REDIS_URL with rediss://",
+        f"where the server takes only TLS, begin REDIS_URL with rediss://; a certificate: {OUR_CERTIFICATE}",
     ),
     (
         r"no permissions|can't run this command|can't access at least one",

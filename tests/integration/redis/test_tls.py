@@ -81,41 +81,41 @@ def test_without_a_certificate_of_ours_where_none_is_asked_for(server: TlsRedis)
         assert reachable(redis).state is State.OK
 
 
-def said_of(url: str) -> str:
-    """What `doctor` says of the Redis at this URL; `/readyz` has to say the same."""
+def assert_said(words: str, url: str) -> None:
+    """`doctor` and `/readyz` both say this of the Redis at this URL."""
     with connect(url) as redis:
         finding = reachable(redis)
     assert finding.state is State.FAILURE
+    assert words in str(finding.advice)
     client = create_app(Settings.model_validate({"redis_url": url, "spool": None})).test_client()
     answer = client.get("/readyz")
     assert answer.status_code == 503
-    assert str(finding.advice) in answer.get_json()["detail"]
-    return str(finding.advice)
+    assert words in answer.get_json()["detail"]
 
 
 def test_an_authority_that_is_not_the_servers(server: TlsRedis, stranger: Path) -> None:
-    assert "?ssl_ca_certs=" in said_of(server.url_with(stranger))
+    assert_said("?ssl_ca_certs=", server.url_with(stranger))
 
 
 def test_a_name_that_is_not_in_the_certificate(server: TlsRedis) -> None:
-    assert "as it is in the server's certificate" in said_of(server.url_with(server.authority, "localhost"))
+    assert_said("as it is in the server's certificate", server.url_with(server.authority, "localhost"))
 
 
 def test_a_file_that_is_not_there(server: TlsRedis, tmp_path: Path) -> None:
-    assert "a file that REDIS_URL names is not there" in said_of(server.url_with(tmp_path / "none.pem"))
+    assert_said("a file that REDIS_URL names is not there", server.url_with(tmp_path / "none.pem"))
 
 
 def test_no_certificate_of_ours_where_one_is_asked_for(asking_server: TlsRedis) -> None:
-    assert "ssl_certfile=" in said_of(asking_server.url_with(asking_server.authority))
+    assert_said("ssl_certfile=", asking_server.url_with(asking_server.authority))
 
 
 def test_a_client_without_tls(server: TlsRedis) -> None:
-    assert "begin REDIS_URL with rediss://" in said_of(f"redis://127.0.0.1:{server.port}/0")
+    assert_said("begin REDIS_URL with rediss://", f"redis://127.0.0.1:{server.port}/0")
 
 
 def test_tls_where_none_is_spoken(server: TlsRedis, stack: Stack) -> None:
     port = stack.api.url.split(":")[2].partition("/")[0]
-    assert "no TLS is spoken there" in said_of(f"rediss://127.0.0.1:{port}/0")
+    assert_said("no TLS is spoken there", f"rediss://127.0.0.1:{port}/0")
 
 
 def test_a_worker_says_what_to_do_and_goes_on_trying(
