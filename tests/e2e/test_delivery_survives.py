@@ -103,7 +103,7 @@ def test_redis_may_go_away_in_the_middle_of_a_job(stack: Stack) -> None:
     queue = delivery_queue(stack.redis)
     wait_until(lambda: queue.started_job_registry.get_job_count(cleanup=False), "a job to be in work")
     stack.redis_process.stop()
-    wait_until(lambda: "not delivered yet" in stack.worker.log(), "the job to be put off")
+    wait_until(lambda: "Redis is away" in stack.worker.log(), "the worker to end")
     stack.redis_process.start()
     assert_listed_once(stack, keys)
     assert "delivery failed" not in stack.worker.log()
