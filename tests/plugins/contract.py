@@ -6,7 +6,7 @@ class TestGitHubAction(PluginContract):
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 import pytest
 
 from receiver.events import one_line
-from tests.support.local_api import LocalApi, running_local_api
+from tests.support.local_api import LocalApi
 from tests.support.stack import running_stack
 from tests.support.waiting import wait_until
 
@@ -159,20 +159,6 @@ def requests_made(api: LocalApi) -> int:
 
 class PluginContract:
     """Inherited by each plugin's tests, which say what `plugin` is."""
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def one_api(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalApi]:
-        with running_local_api(tmp_path_factory.mktemp("api"), token=TOKEN) as api:
-            yield api
-
-    @pytest.fixture
-    def api(self, one_api: LocalApi) -> LocalApi:
-        """A local Events API without events and faults."""
-        one_api.set_faults([])
-        for event in listed(one_api):
-            one_api.call("DELETE", f"/events/{event['sid']}")
-        return one_api
 
     @pytest.fixture
     def direct(self, api: LocalApi) -> dict[str, str]:

@@ -10,22 +10,9 @@ import pytest
 from tests.plugins.contract import TOKEN, listed
 from tests.support.gitlab_ci_local import TEMPLATES, GitLabProject
 from tests.support.gitlab_server import PROJECT, VERSION, serving_templates
-from tests.support.local_api import LocalApi, running_local_api
+from tests.support.local_api import LocalApi
 
 Included = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def one_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalApi]:
-    with running_local_api(tmp_path_factory.mktemp("api"), token=TOKEN) as api:
-        yield api
-
-
-@pytest.fixture
-def api(one_api: LocalApi) -> LocalApi:
-    for event in listed(one_api):
-        one_api.call("DELETE", f"/events/{event['sid']}")
-    return one_api
 
 
 @pytest.fixture

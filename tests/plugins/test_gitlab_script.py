@@ -3,7 +3,6 @@
 import json
 import stat
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +21,7 @@ from tests.plugins.contract import (
 )
 from tests.support.gitlab_ci_local import TEMPLATES, required
 from tests.support.gitlab_script import SCRIPT, GitLabScript
-from tests.support.local_api import LocalApi, running_local_api
+from tests.support.local_api import LocalApi
 
 SHELLS: Final = (("dash",), ("busybox", "sh"))
 WGET: Final = ("wget", "timeout")
@@ -34,20 +33,6 @@ class TestWithWget(PluginContract):
     @pytest.fixture
     def plugin(self, tmp_path: Path) -> GitLabScript:
         return GitLabScript(tmp_path, clients=WGET)
-
-
-@pytest.fixture(scope="module")
-def one_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalApi]:
-    with running_local_api(tmp_path_factory.mktemp("api"), token=TOKEN) as api:
-        yield api
-
-
-@pytest.fixture
-def api(one_api: LocalApi) -> LocalApi:
-    one_api.set_faults([])
-    for event in listed(one_api):
-        one_api.call("DELETE", f"/events/{event['sid']}")
-    return one_api
 
 
 @pytest.fixture

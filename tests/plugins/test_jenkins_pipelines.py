@@ -16,7 +16,7 @@ from receiver.sources.base import translate
 from receiver.sources.native import NATIVE
 from tests.plugins.contract import NOT_CONFIGURED, RECEIVER_SECRET, TOKEN, UNREACHABLE, listed, requests_made
 from tests.support.jenkins_pipeline import COMMIT, LIBRARY, BuildResult, Controller, running_controller
-from tests.support.local_api import LocalApi, running_local_api
+from tests.support.local_api import LocalApi
 from tests.support.stack import running_stack
 from tests.support.waiting import wait_until
 
@@ -27,20 +27,6 @@ EXAMPLES: Final = LIBRARY / "examples"
 def controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]:
     with running_controller(tmp_path_factory.mktemp("jenkins")) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def one_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalApi]:
-    with running_local_api(tmp_path_factory.mktemp("api"), token=TOKEN) as api:
-        yield api
-
-
-@pytest.fixture
-def api(one_api: LocalApi) -> LocalApi:
-    one_api.set_faults([])
-    for event in listed(one_api):
-        one_api.call("DELETE", f"/events/{event['sid']}")
-    return one_api
 
 
 class Jobs:

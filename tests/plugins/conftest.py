@@ -1,0 +1,23 @@
+"""The local Events API that the plugins under test send to."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.plugins.contract import TOKEN, listed
+from tests.support.local_api import LocalApi, running_local_api
+
+
+@pytest.fixture(scope="module")
+def one_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalApi]:
+    with running_local_api(tmp_path_factory.mktemp("api"), token=TOKEN) as api:
+        yield api
+
+
+@pytest.fixture
+def api(one_api: LocalApi) -> LocalApi:
+    """Without events and faults."""
+    one_api.set_faults([])
+    for event in listed(one_api):
+        one_api.call("DELETE", f"/events/{event['sid']}")
+    return one_api
