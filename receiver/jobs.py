@@ -9,7 +9,6 @@ from logging import ERROR, WARNING
 from time import perf_counter
 from typing import Any, Final
 
-from redis.exceptions import RedisError
 from rq import Retry, get_current_job
 from rq.job import Job
 from structlog import get_logger
@@ -23,7 +22,7 @@ from receiver.markers import MarkerBusy
 from receiver.metrics import DeliveryMetrics
 from receiver.pacing import Paced
 from receiver.queues import UNEXPECTED_RETRIES
-from receiver.redis_failures import in_words
+from receiver.redis_failures import AWAY, in_words
 from receiver.replication import Unreplicated
 from receiver.retries import PATIENCE, is_outage, is_refusal, pause_after, waits_for_a_person
 from receiver.timestamps import now, parse_timestamp
@@ -100,7 +99,7 @@ def _deliver(fields: dict[str, Any], deliverer: Deliverer, job: Job) -> Retry | 
         _count("not_yet", retry_because="unsettled")
         log.info("waits for an earlier attempt", reason=str(unsettled))
         return Retry(max=ANY_NUMBER, interval=math.ceil(unsettled.wait))
-    except RedisError as error:
+    except AWAY as error:
         _count("not_yet", retry_because="redis")
         log.warning("not delivered yet", reason=in_words(error), next_try_in_s=PAUSE_WHEN_BUSY)
         return Retry(max=ANY_NUMBER, interval=PAUSE_WHEN_BUSY)

@@ -3,8 +3,12 @@
 import re
 from typing import Final
 
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
+AWAY: Final = (RedisConnectionError, RedisTimeoutError)
+"""What is over when Redis is back. An answer of Redis, such as that a key is of another type, may stay."""
 WHOLE_RULE: Final = "docs/deployment.md has the whole rule"
 
 OUR_CERTIFICATE: Final = "?ssl_certfile=/path/client.pem&ssl_keyfile=/path/client.key"

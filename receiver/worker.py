@@ -41,7 +41,7 @@ from receiver.pacing import Pacing
 from receiver.queues import connect, delivery_queues
 from receiver.recovery import Recovery, worker_name
 from receiver.redis_address import require_suitable_server
-from receiver.redis_failures import in_words
+from receiver.redis_failures import AWAY, in_words
 from receiver.redis_rights import require_rights
 from receiver.timestamps import now
 
@@ -158,7 +158,7 @@ class DeliveryWorker(SimpleWorker):
 
         Where Redis is away nothing can be noted of the job: this worker's next life takes it over.
         """
-        if isinstance(exc_info[1], RedisError):
+        if isinstance(exc_info[1], AWAY):
             raise exc_info[1]
         if not isinstance(exc_info[1], DeadLetter):
             get_logger("receiver.worker").error("delivery failed", job=job.id, exc_info=exc_info)

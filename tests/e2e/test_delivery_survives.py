@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
+from receiver.markers import MARKER_PREFIX
 from receiver.quarantine import Quarantine
 from receiver.queues import delivery_queue
 from tests.support.github import deployment_status, post
@@ -107,6 +108,20 @@ def test_redis_may_go_away_in_the_middle_of_a_job(stack: Stack) -> None:
     stack.redis_process.start()
     assert_listed_once(stack, keys)
     assert "delivery failed" not in stack.worker.log()
+
+
+def test_what_redis_refuses_for_one_marker_holds_up_no_other(stack: Stack) -> None:
+    """Somebody has put something else where what is known of the marker belongs."""
+    stack.receiver.start()
+    spoilt, _ = accept(stack, 2)
+    stack.redis.set(f"{MARKER_PREFIX}{spoilt}", "something else")
+    stack.worker.start()
+    wait_until(lambda: len(stack.events()) == 1, "the other to be delivered")
+    retries = delivery_queue(stack.redis).scheduled_job_registry
+    wait_until(lambda: retries.get_job_count(cleanup=False) == 1, "the first to wait for a try")
+    assert "delivery failed" in stack.worker.log()
+    assert "WRONGTYPE" in stack.worker.log()
+    assert stack.worker.log().count("worker started") == 1
 
 
 def test_sigterm_lets_the_job_in_hand_finish(stack: Stack) -> None:
