@@ -1,120 +1,209 @@
-"""RQ's bookkeeping of a job that begins and one that is done: each in one atomic step.
+"""RQ's bookkeeping of a job that is done and of the next one that is taken: in one round trip, each atomic.
 
-RQ takes some fifty commands in seven round trips for these two, which is most of what a worker does. What is
-written here is what RQ writes (`rq.executions`, `Worker.prepare_job_execution`, `Job.delete`), so that its
-registries, its tools and its own handling of failures and retries find what they expect.
+RQ takes some fifty commands in eight round trips for these two, which is most of what a worker does, and
+takes from several queues with a command that loses the job if the worker dies at that moment. Here a job goes
+straight from its queue into work, as this worker's, together with the look at the line and the budget: the
+urgent ones first, none while the line is paused or the budget is used up. What is written is what RQ writes
+(`rq.executions`, `Worker.prepare_job_execution`, `Job.delete`), so that its registries, its tools and its own
+handling of failures and retries find what they expect.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
 
 from redis import Redis
+from redis.client import Pipeline
 from rq import Queue
-from rq.executions import Execution, ExecutionRegistry
+from rq.defaults import FORMAT_KEY_PREFIX
+from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE, Execution, ExecutionRegistry
 from rq.job import Job, JobStatus
 from rq.results import Result
-from rq.utils import utcformat
+from rq.utils import as_text, utcformat
 from rq.worker import WorkerStatus
 
-from receiver.queues import JOB_TIMEOUT
+from receiver.pacing import BUDGET, LINE, MARGIN, RESERVED_SHARE
+from receiver.queues import BELL, JOB_TIMEOUT
 from receiver.throughput import LIFETIME, key_of_this_minute
 from receiver.timestamps import now
 
+LONGEST_WAIT: Final = 1.0
+"""Seconds between looks at the queues where nobody rings: retries and jobs put back do not."""
 EXECUTION_LIFETIME: Final = JOB_TIMEOUT + 60
 """Seconds after which RQ takes a job that has begun for abandoned; as `SimpleWorker.get_heartbeat_ttl`."""
+KEY_PREFIXES: Final = (
+    Job.key_for(""),
+    f"{FORMAT_KEY_PREFIX}:execution:",
+    ExecutionRegistry.key_template.format(""),
+)
+"""How the keys begin of jobs, of executions and of a job's executions."""
 
-BEGIN_SCRIPT: Final = """
--- KEYS: jobs on the way, jobs in work, job, execution, the job's executions, worker, its executions
--- ARGV: job's id, execution's id, worker's name, time, time as a number, lifetime, status, worker's state
-local both = ARGV[1] .. ':' .. ARGV[2]
-redis.call('HSET', KEYS[4], 'id', ARGV[2], 'job_id', ARGV[1], 'created_at', ARGV[5],
-    'last_heartbeat', ARGV[5], 'worker_name', ARGV[3])
-redis.call('EXPIRE', KEYS[4], ARGV[6])
-redis.call('ZADD', KEYS[5], ARGV[5] + ARGV[6] + 60, ARGV[2])
-redis.call('EXPIRE', KEYS[5], ARGV[6] + 60)
-redis.call('ZADD', KEYS[2], ARGV[5] + ARGV[6], both)
-redis.call('HSET', KEYS[3], 'status', ARGV[7], 'started_at', ARGV[4], 'last_heartbeat', ARGV[4],
-    'worker_name', ARGV[3])
-redis.call('PERSIST', KEYS[3])
-redis.call('HSET', KEYS[6], 'state', ARGV[8], 'last_heartbeat', ARGV[4])
-redis.call('EXPIRE', KEYS[6], ARGV[6])
-redis.call('SADD', KEYS[7], both)
-redis.call('EXPIRE', KEYS[7], ARGV[6])
-redis.call('LREM', KEYS[1], 1, ARGV[1])
+TAKE_SCRIPT: Final = f"""
+-- KEYS: line, budget, worker, its executions, then of the urgent queue and of the routine one its jobs and
+-- those in work
+-- ARGV: now, margin, reserved share, now as text, lifetime, name, execution's id, then how keys begin:
+-- of jobs, of executions, of a job's executions
+-- The queue's key, the job's id and its fields, or nothing.
+local moment, lifetime = tonumber(ARGV[1]), tonumber(ARGV[5])
+
+local function begin(id, job, in_work)
+    local both = id .. ':' .. ARGV[7]
+    local execution, executions = ARGV[9] .. both, ARGV[10] .. id
+    redis.call('HSET', execution, 'id', ARGV[7], 'job_id', id, 'created_at', ARGV[1],
+        'last_heartbeat', ARGV[1], 'worker_name', ARGV[6])
+    redis.call('EXPIRE', execution, lifetime)
+    redis.call('ZADD', executions, moment + lifetime + 60, ARGV[7])
+    redis.call('EXPIRE', executions, lifetime + 60)
+    redis.call('ZADD', in_work, moment + lifetime, both)
+    redis.call('HSET', job, 'status', '{JobStatus.STARTED.value}', 'started_at', ARGV[4],
+        'last_heartbeat', ARGV[4], 'worker_name', ARGV[6])
+    redis.call('PERSIST', job)
+    redis.call('HSET', KEYS[3], 'state', '{WorkerStatus.BUSY.value}', 'last_heartbeat', ARGV[4])
+    redis.call('EXPIRE', KEYS[3], lifetime)
+    redis.call('SADD', KEYS[4], both)
+    redis.call('EXPIRE', KEYS[4], lifetime)
+end
+
+local function taken(queue, in_work)
+    local id = redis.call('LPOP', queue)
+    while id do
+        local job = ARGV[8] .. id
+        -- What has no call is the remains of a job that was done twice at once; RQ would quit over it.
+        if redis.call('HEXISTS', job, 'data') == 1 then
+            begin(id, job, in_work)
+            return {{queue, id, redis.call('HGETALL', job)}}
+        end
+        redis.call('DEL', job)
+        id = redis.call('LPOP', queue)
+    end
+    return false
+end
+
+local paused_until = redis.call('HGET', KEYS[1], 'until')
+if paused_until and moment < tonumber(paused_until) then
+    return false
+end
+local limit, remaining, reset, blocked =
+    unpack(redis.call('HMGET', KEYS[2], 'limit', 'remaining', 'reset', 'blocked'))
+if blocked and moment < tonumber(blocked) then
+    return false
+end
+local kept = -1
+if limit and moment < tonumber(reset) + tonumber(ARGV[2]) then
+    kept = math.ceil(tonumber(limit) / tonumber(ARGV[3]))
+    if tonumber(remaining) <= 0 then
+        return false
+    end
+end
+local urgent = taken(KEYS[5], KEYS[6])
+if urgent then
+    return urgent
+end
+if kept >= 0 and tonumber(remaining) <= kept then
+    return false
+end
+return taken(KEYS[7], KEYS[8])
 """
 
-FINISH_SCRIPT: Final = """
+FINISH_SCRIPT: Final = f"""
 -- KEYS: jobs in work, worker, its executions, number delivered in this minute, then all that is of the job
--- ARGV: job's id and execution's, seconds worked, worker's state, lifetime of the number delivered
-redis.call('ZREM', KEYS[1], ARGV[1])
+-- ARGV: job's id and execution's, seconds worked, lifetime of the number delivered
+local is_first_time = redis.call('ZREM', KEYS[1], ARGV[1]) == 1
 redis.call('DEL', unpack(KEYS, 5))
 redis.call('SREM', KEYS[3], ARGV[1])
-redis.call('HINCRBY', KEYS[2], 'successful_job_count', 1)
-redis.call('HINCRBYFLOAT', KEYS[2], 'total_working_time', ARGV[2])
-redis.call('HSET', KEYS[2], 'state', ARGV[3])
-redis.call('INCRBY', KEYS[4], 1)
-redis.call('EXPIRE', KEYS[4], ARGV[4])
+redis.call('HSET', KEYS[2], 'state', '{WorkerStatus.IDLE.value}')
+if is_first_time then
+    redis.call('HINCRBY', KEYS[2], 'successful_job_count', 1)
+    redis.call('HINCRBYFLOAT', KEYS[2], 'total_working_time', ARGV[2])
+    redis.call('INCRBY', KEYS[4], 1)
+    redis.call('EXPIRE', KEYS[4], ARGV[3])
+end
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A job in work from here on, its queue, and what says that it is this worker's."""
+
+    job: Job
+    queue: Queue
+    execution: Execution
 
 
 class Bookkeeping:
-    """For the worker of this name, whose hash in Redis has this key, and jobs of these queues."""
+    """For the worker of this name, whose hash in Redis has this key; of two queues the first is urgent."""
 
-    def __init__(self, redis: Redis, queues: Iterable[Queue], worker_name: str, worker_key: str) -> None:
+    def __init__(self, redis: Redis, queues: Sequence[Queue], worker_name: str, worker_key: str) -> None:
         self._redis = redis
-        self._queue_keys = {
-            queue.name: (queue.intermediate_queue_key, queue.started_job_registry.key) for queue in queues
-        }
+        self._queues = {queue.key: queue for queue in queues}
+        self._queue_keys = [key for queue in queues for key in (queue.key, queue.started_job_registry.key)]
         self._worker_name = worker_name
         self._worker_key = worker_key
-        self._begin = redis.register_script(BEGIN_SCRIPT)
-        self._finish = redis.register_script(FINISH_SCRIPT)
+        self._executions_key = WORKER_EXECUTIONS_KEY_TEMPLATE.format(worker_name)
+        self._done: tuple[list[str], list[str | float]] | None = None
 
-    def begin(self, job: Job) -> Execution:
-        """The job is in work from here on, and is this worker's."""
-        execution = Execution(uuid4().hex, job.id, self._redis, self._worker_name)
-        moment = now()
-        job.worker_name, job.started_at, job.last_heartbeat = self._worker_name, moment, moment
-        # RQ has no public way to set a status without telling Redis, which the script does.
-        job._status = JobStatus.STARTED  # noqa: SLF001
-        self._begin(
-            keys=[
-                *self._queue_keys[job.origin],
-                job.key,
-                execution.key,
-                ExecutionRegistry(job.id, self._redis).key,
-                self._worker_key,
-                execution.worker_executions_key,
-            ],
-            args=[
-                job.id,
-                execution.id,
-                self._worker_name,
-                utcformat(moment),
-                moment.timestamp(),
-                EXECUTION_LIFETIME,
-                JobStatus.STARTED.value,
-                WorkerStatus.BUSY.value,
-            ],
-        )
-        return execution
+    def take(self) -> Taken | None:
+        """The next job, where there is one and it may go; what is done is booked in the same go."""
+        moment, execution_id = now(), uuid4().hex
+        keys = [LINE, BUDGET, self._worker_key, self._executions_key, *self._queue_keys]
+        arguments: list[str | float] = [
+            moment.timestamp(),
+            MARGIN,
+            RESERVED_SHARE,
+            utcformat(moment),
+            EXECUTION_LIFETIME,
+            self._worker_name,
+            execution_id,
+            *KEY_PREFIXES,
+        ]
+        with self._redis.pipeline(transaction=False) as pipeline:
+            self._queue_booking(pipeline)
+            pipeline.eval(TAKE_SCRIPT, len(keys), *keys, *arguments)
+            *_, taken = pipeline.execute()
+        self._done = None
+        if not taken:
+            return None
+        queue_key, job_id, fields = taken
+        queue = self._queues[as_text(queue_key)]
+        job = Job(as_text(job_id), self._redis, queue.serializer)
+        job.restore(dict(zip(fields[::2], fields[1::2], strict=True)))
+        return Taken(job, queue, Execution(execution_id, job.id, self._redis, self._worker_name))
 
-    def finish(self, job: Job, execution: Execution, seconds: float) -> None:
-        """The job is done: nothing of it is left but the figures."""
-        _, in_work = self._queue_keys[job.origin]
-        self._finish(
-            keys=[
-                in_work,
-                self._worker_key,
-                execution.worker_executions_key,
-                key_of_this_minute(),
-                execution.key,
-                ExecutionRegistry(job.id, self._redis).key,
-                job.key,
-                job.dependents_key,
-                job.dependencies_key,
-                Result.get_key(job.id),  # type: ignore[no-untyped-call]  # RQ has no types here
-            ],
-            args=[execution.composite_key, seconds, WorkerStatus.IDLE.value, LIFETIME],
-        )
+    def wait_for_bell(self) -> None:
+        """Return when something was queued, or after `LONGEST_WAIT`."""
+        self._redis.blpop([BELL], timeout=LONGEST_WAIT)
+
+    def finish(self, taken: Taken, seconds: float) -> None:
+        """The job is done, in so many seconds: to be booked with the taking of the next one, or by `book`.
+
+        Until then it is in work. Were the worker to die before, another would find the job's marker as it is
+        to be, and be done with it.
+        """
+        job = taken.job
+        keys = [
+            taken.queue.started_job_registry.key,
+            self._worker_key,
+            self._executions_key,
+            key_of_this_minute(),
+            taken.execution.key,
+            ExecutionRegistry(job.id, self._redis).key,
+            job.key,
+            job.dependents_key,
+            job.dependencies_key,
+            Result.get_key(job.id),  # type: ignore[no-untyped-call]  # RQ has no types here
+        ]
+        self._done = keys, [taken.execution.composite_key, seconds, LIFETIME]
+
+    def book(self) -> None:
+        """Of what is done leave nothing but the figures."""
+        if self._done is not None:
+            with self._redis.pipeline(transaction=False) as pipeline:
+                self._queue_booking(pipeline)
+                pipeline.execute()
+            self._done = None
+
+    def _queue_booking(self, pipeline: Pipeline) -> None:
+        if self._done is not None:
+            keys, arguments = self._done
+            pipeline.eval(FINISH_SCRIPT, len(keys), *keys, *arguments)

@@ -2,7 +2,6 @@
 
 import os
 import socket
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -12,7 +11,6 @@ from rq import Queue, SimpleWorker
 from rq.executions import Execution
 from rq.job import Job, JobStatus
 from rq.utils import as_text
-from rq.worker_registration import get_keys
 from structlog import get_logger
 
 from receiver.events import Change
@@ -22,13 +20,13 @@ from receiver.timestamps import now
 MOST_AT_ONCE: Final = 500
 
 REQUEUE_SCRIPT: Final = """
--- KEYS: jobs in work, jobs on the way to a worker, queue, job. ARGV: execution, job id, status
-local was_ours = redis.call('ZREM', KEYS[1], ARGV[1]) + redis.call('LREM', KEYS[2], 1, ARGV[2])
-if was_ours > 0 and redis.call('EXISTS', KEYS[4]) == 1 then
-    redis.call('HSET', KEYS[4], 'status', ARGV[3])
-    redis.call('LPUSH', KEYS[3], ARGV[2])
+-- KEYS: jobs in work, queue, job. ARGV: execution, job id, status
+local was_in_work = redis.call('ZREM', KEYS[1], ARGV[1])
+if was_in_work == 1 and redis.call('EXISTS', KEYS[3]) == 1 then
+    redis.call('HSET', KEYS[3], 'status', ARGV[3])
+    redis.call('LPUSH', KEYS[2], ARGV[2])
 end
-return was_ours
+return was_in_work
 """
 
 DUE_SCRIPT: Final = """
@@ -69,7 +67,6 @@ class Recovery:
         self._queue = queue
         self._redis: Redis = queue.connection
         self._own_name = own_name
-        self._on_the_way_before: frozenset[str] = frozenset()
         self._requeue = self._redis.register_script(REQUEUE_SCRIPT)
         self._enqueue_due = self._redis.register_script(DUE_SCRIPT)
 
@@ -85,34 +82,31 @@ class Recovery:
         return int(self._enqueue_due(keys=keys, args=arguments))
 
     def requeue_abandoned(self) -> None:
-        """Queue the jobs that dead workers had in hand or had just taken, before all others."""
+        """Queue the jobs that dead workers had in hand, before all others; to be called between two jobs.
+
+        What this worker itself has in work then is a job whose taking it never heard of: the answer was lost.
+        """
         in_work = self._queue.started_job_registry.get_job_and_execution_ids(cleanup=False)
         for job_id, execution_id in in_work:
             execution = Execution(execution_id, job_id, self._redis)
             owner = as_text(self._redis.hget(execution.key, "worker_name") or b"")
             # An execution is written with its entry here and outlives its job's time-out, so one that
             # is gone had a worker that is gone.
-            if not owner or self._is_dead(owner):
+            if not owner or owner == self._own_name or self._is_dead(owner):
                 if owner:
                     self._release_lock(job_id, owner)
-                self._put_back(job_id, execution.composite_key, owner or "unknown")
-        self._requeue_stranded({job_id for job_id, _ in in_work})
+                self._put_back(execution, owner or "unknown")
 
-    def _requeue_stranded(self, in_work: set[str]) -> None:
-        """A job is on the way to a worker for milliseconds; one seen twice here has lost its worker."""
-        on_the_way = frozenset(self._queue.intermediate_queue.get_job_ids()) - in_work
-        is_alone = not any(
-            name != self._own_name and not self._is_dead(name) for name in self._worker_names()
-        )
-        for job_id in on_the_way if is_alone else on_the_way & self._on_the_way_before:
-            self._put_back(job_id, "", "unknown")
-        self._on_the_way_before = on_the_way
-
-    def _put_back(self, job_id: str, composite_key: str, owner: str) -> None:
-        queue = self._queue
-        keys = [queue.started_job_registry.key, queue.intermediate_queue_key, queue.key, Job.key_for(job_id)]
-        if self._requeue(keys=keys, args=[composite_key, job_id, JobStatus.QUEUED.value]):
-            get_logger("receiver.recovery").warning("took over from a dead worker", job=job_id, worker=owner)
+    def _put_back(self, execution: Execution, owner: str) -> None:
+        keys = [self._queue.started_job_registry.key, self._queue.key, Job.key_for(execution.job_id)]
+        arguments = [execution.composite_key, execution.job_id, JobStatus.QUEUED.value]
+        if self._requeue(keys=keys, args=arguments):
+            is_ours = owner == self._own_name
+            get_logger("receiver.recovery").warning(
+                "put back: its taking had no answer" if is_ours else "took over from a dead worker",
+                job=execution.job_id,
+                worker=owner,
+            )
 
     def _release_lock(self, job_id: str, owner: str) -> None:
         job = self._queue.fetch_job(job_id)
@@ -121,14 +115,8 @@ class Recovery:
             for key in markers.resolve(Change.model_validate(job.args[0]).names):
                 markers.break_lock(key)
 
-    def _worker_names(self) -> Iterable[str]:
-        prefix = SimpleWorker.redis_worker_namespace_prefix
-        return (as_text(key).removeprefix(prefix) for key in get_keys(queue=self._queue))
-
     def _is_dead(self, name: str) -> bool:
         """Whether it has deregistered, has given no sign of life for long, or its process here is gone."""
-        if name == self._own_name:
-            return False
         key = SimpleWorker.redis_worker_namespace_prefix + name
         seen, died = self._redis.hmget(key, ["last_heartbeat", "death"])
         if seen is None or died is not None:

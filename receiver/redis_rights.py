@@ -28,6 +28,7 @@ NEEDED: Final = (
     "expireat KEY 1",
     "get KEY",
     "hdel KEY field",
+    "hexists KEY field",
     "hget KEY field",
     "hgetall KEY",
     "hincrby KEY field 1",
@@ -38,7 +39,7 @@ NEEDED: Final = (
     "incrby KEY 1",
     "lindex KEY 0",
     "llen KEY",
-    "lmove KEY KEY LEFT RIGHT",
+    "lpop KEY",
     "lpush KEY value",
     "lrange KEY 0 1",
     "lrem KEY 1 value",
@@ -96,7 +97,7 @@ class RightsMissing(ConfigurationError):
 
 
 def missing_rights(redis: Redis) -> tuple[str, ...]:
-    """As an ACL rule names them: `+lmove`, `~apitraffic:*`; raises `RedisError` where it cannot be asked."""
+    """As an ACL rule names them: `+lpop`, `~apitraffic:*`; raises `RedisError` where it cannot be asked."""
     commands = [_command(each) for each in NEEDED]
     try:
         refused = {as_text(each) for each in redis.eval(RIGHTS_SCRIPT, 0, *commands)}

@@ -30,10 +30,9 @@ from rq.worker import WorkerStatus
 from structlog import get_logger
 
 from receiver.account import events_client
-from receiver.bookkeeping import Bookkeeping
+from receiver.bookkeeping import Bookkeeping, Taken
 from receiver.config import Settings
 from receiver.delivery import Deliverer
-from receiver.dequeueing import DeliveryQueue
 from receiver.jobs import DeadLetter, delivering_with
 from receiver.markers import MarkerStore
 from receiver.metrics import DeliveryMetrics
@@ -68,7 +67,6 @@ class DeliveryWorker(SimpleWorker):
         queues = delivery_queues(redis)
         super().__init__(
             [queue.name for queue in queues],
-            queue_class=DeliveryQueue,
             name=worker_name(uuid4().hex[:8]),
             connection=redis,
             serializer=JSONSerializer,
@@ -80,6 +78,7 @@ class DeliveryWorker(SimpleWorker):
         self._bookkeeping = Bookkeeping(redis, queues, self.name, self.key)
         self._looked_for_suspension_at = -math.inf
         self._state_told = ""
+        self._taken: Taken | None = None
         self.recoveries = tuple(Recovery(queue, self.name) for queue in queues)
 
     @property
@@ -94,6 +93,7 @@ class DeliveryWorker(SimpleWorker):
 
     def run_maintenance_tasks(self) -> None:
         """Put jobs back before RQ looks: its clean-up forgets some that a dead worker was rescheduling."""
+        self._bookkeeping.book()
         for recovery in self.recoveries:
             recovery.requeue_abandoned()
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # RQ has no types here
@@ -106,6 +106,7 @@ class DeliveryWorker(SimpleWorker):
     def teardown(self) -> None:
         """End also the thread that listens for commands, where Redis is away and RQ would leave it."""
         try:
+            self._bookkeeping.book()
             super().teardown()  # type: ignore[no-untyped-call]  # see above
         finally:
             if self.pubsub_thread is not None:
@@ -114,6 +115,7 @@ class DeliveryWorker(SimpleWorker):
     def check_for_suspension(self, burst: bool) -> None:
         """`rq suspend` is obeyed within a second; RQ asks Redis before each job."""
         if time.monotonic() - self._looked_for_suspension_at >= SUSPENSION_INTERVAL:
+            self._bookkeeping.book()
             super().check_for_suspension(burst)
             self._looked_for_suspension_at = time.monotonic()
 
@@ -129,14 +131,42 @@ class DeliveryWorker(SimpleWorker):
             super().set_state(state, pipeline)
             self._state_told = state
 
-    def prepare_execution(self, job: Job) -> Execution:
-        # From here on RQ's signal handler lets the job finish.
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Job, Queue] | None:
+        """The next job, in work already; `None` where there is none and `timeout` is, or we are to stop.
+
+        Other values of `timeout` and `max_idle_time` say when RQ looks after itself: here it is each second.
+        """
+        while not self._stop_requested:
+            self.set_state(WorkerStatus.IDLE)
+            self.heartbeat()
+            if self.should_run_maintenance_tasks:
+                self.run_maintenance_tasks()
+            if taken := self._take():
+                return taken.job, taken.queue
+            if timeout is None or self._stop_requested:
+                break
+            self._bookkeeping.wait_for_bell()
+        return None
+
+    def _take(self) -> Taken | None:
+        # From here on RQ's signal handler lets what is in hand be finished.
         self._state = WorkerStatus.BUSY
-        execution = self._bookkeeping.begin(job)
+        self._taken = taken = self._bookkeeping.take()
+        if taken is None:
+            self._state = WorkerStatus.IDLE
+            return None
         self._state_told = WorkerStatus.BUSY
-        self.executions[execution.id] = execution
-        self.last_heartbeat = job.started_at
-        return execution
+        taken.job.redis_server_version = self.get_redis_server_version()  # type: ignore[no-untyped-call]  # see above
+        self.executions[taken.execution.id] = taken.execution
+        self.last_heartbeat = taken.job.started_at
+        return taken
+
+    def prepare_execution(self, job: Job) -> Execution:
+        if self._taken is None or self._taken.job is not job:
+            raise RuntimeError("only a job that this worker has taken can be executed")
+        return self._taken.execution
 
     def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:
         """All that RQ does here has been done in one step with what comes before."""
@@ -149,7 +179,7 @@ class DeliveryWorker(SimpleWorker):
         self, job: Job, queue: Queue, started_job_registry: StartedJobRegistry, execution: Execution
     ) -> None:
         seconds = (job.ended_at - job.started_at).total_seconds() if job.ended_at and job.started_at else 0.0
-        self._bookkeeping.finish(job, execution, seconds)
+        self._bookkeeping.finish(Taken(job, queue, execution), seconds)
         self.executions.pop(execution.id, None)
         self._state_told = WorkerStatus.IDLE
 

@@ -106,16 +106,15 @@ class Rig:
         return events
 
     def waiting(self) -> dict[str, int]:
-        """What is spooled, queued, on the way, in work or put off, at one moment; only what there is."""
+        """What is spooled, queued, in work or put off, at one moment; only what there is."""
         counts: dict[str, int] = {}
         with self.redis.pipeline(transaction=True) as pipeline:
             names = []
             for queue in delivery_queues(self.redis):
                 pipeline.llen(queue.key)
-                pipeline.llen(queue.intermediate_queue_key)
                 pipeline.zcard(queue.started_job_registry.key)
                 pipeline.zcard(queue.scheduled_job_registry.key)
-                names += [f"{queue.name} {what}" for what in ("queued", "taken", "in work", "scheduled")]
+                names += [f"{queue.name} {what}" for what in ("queued", "in work", "scheduled")]
             counts = dict(zip(names, pipeline.execute(), strict=True))
         return {name: number for name, number in counts.items() if number} | self._in_spool()
 

@@ -69,7 +69,6 @@ class Stack:
         with self.redis.pipeline() as pipeline:
             for queue in delivery_queues(self.redis):
                 pipeline.llen(queue.key)
-                pipeline.llen(queue.intermediate_queue_key)
                 pipeline.zcard(queue.started_job_registry.key)
                 pipeline.zcard(queue.scheduled_job_registry.key)
             return not any(pipeline.execute())

@@ -1,19 +1,17 @@
-"""Our one step for a job's beginning, and the one for its end, leave in Redis what RQ's own leave there."""
+"""Our one step for taking a job, and the one for its end, leave in Redis what RQ's own leave there."""
 
 from collections.abc import Callable
 from uuid import UUID
 
 import pytest
 from redis import Redis
-from rq import SimpleWorker, executions
-from rq.executions import Execution
+from rq import Queue, SimpleWorker, executions
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import as_text
 
 from receiver import bookkeeping
-from receiver.bookkeeping import Bookkeeping
-from receiver.dequeueing import DeliveryQueue
+from receiver.bookkeeping import Bookkeeping, Taken
 from receiver.enqueueing import Enqueuer
 from receiver.queues import connect, delivery_queues
 from receiver.throughput import delivered_in_last_hour
@@ -26,8 +24,8 @@ MOMENTS = {"created_at", "enqueued_at", "started_at", "last_heartbeat", "total_w
 LATE = 10.0
 """Seconds that may lie between the two that are compared."""
 
-Begin = Callable[[Job], Execution]
-Finish = Callable[[Job, Execution], None]
+Take = Callable[[], Taken]
+Finish = Callable[[Taken], None]
 
 
 @pytest.fixture
@@ -41,38 +39,62 @@ def _both_have_the_same_execution(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "uuid4", lambda: EXECUTION)
 
 
-def rq(redis: Redis) -> tuple[Begin, Finish]:
+def rq(redis: Redis) -> tuple[Take, Finish]:
     # RQ takes a job off the list of those on the way only where a worker has one queue.
     _, routine = delivery_queues(redis)
     worker = SimpleWorker([routine], name=WORKER, connection=redis, serializer=JSONSerializer)
 
-    def begin(job: Job) -> Execution:
+    def take() -> Taken:
+        dequeued = Queue.dequeue_any([routine], None, redis, serializer=JSONSerializer)
+        assert dequeued is not None
+        job, _ = dequeued
         execution = worker.prepare_execution(job)
         worker.prepare_job_execution(job, remove_from_intermediate_queue=True)
-        return execution
+        return Taken(job, routine, execution)
 
-    def finish(job: Job, execution: Execution) -> None:
-        job.ended_at = job.started_at
-        worker.handle_job_success(job, routine, routine.started_job_registry, execution)
+    def finish(taken: Taken) -> None:
+        taken.job.ended_at = taken.job.started_at
+        worker.handle_job_success(taken.job, routine, routine.started_job_registry, taken.execution)
         worker.set_state("idle")
 
-    return begin, finish
+    return take, finish
 
 
-def ours(redis: Redis) -> tuple[Begin, Finish]:
-    books = Bookkeeping(
-        redis, delivery_queues(redis), WORKER, f"{SimpleWorker.redis_worker_namespace_prefix}{WORKER}"
-    )
-    return books.begin, lambda job, execution: books.finish(job, execution, 0.0)
+def books_of(redis: Redis) -> Bookkeeping:
+    key = f"{SimpleWorker.redis_worker_namespace_prefix}{WORKER}"
+    return Bookkeeping(redis, delivery_queues(redis), WORKER, key)
 
 
-def taken(redis: Redis) -> Job:
-    """A job that was queued by the receiver and has just been dequeued."""
-    redis.flushdb()
-    assert Enqueuer(redis).enqueue([change("point", delivery="one")])
-    found = DeliveryQueue.dequeue_any(delivery_queues(redis), None, redis, serializer=JSONSerializer)
+def ours(redis: Redis) -> tuple[Take, Finish]:
+    books = books_of(redis)
+
+    def finish(done: Taken) -> None:
+        books.finish(done, 0.0)
+        books.book()
+
+    return lambda: taken(books), finish
+
+
+def taken(books: Bookkeeping) -> Taken:
+    found = books.take()
     assert found is not None
-    return found[0]
+    return found
+
+
+def queue_one(redis: Redis, delivery: str = "one") -> str:
+    """The id of the job that the receiver makes of a change."""
+    assert Enqueuer(redis).enqueue([change("point", delivery=delivery)])
+    return str(routine_of(redis).job_ids[-1])
+
+
+def routine_of(redis: Redis) -> Queue:
+    _, routine = delivery_queues(redis)
+    return routine
+
+
+def in_work(redis: Redis) -> list[str]:
+    ids = routine_of(redis).started_job_registry.get_job_and_execution_ids(cleanup=False)
+    return [job_id for job_id, _ in ids]
 
 
 def contents(redis: Redis) -> tuple[dict[str, object], dict[str, float]]:
@@ -94,14 +116,16 @@ def contents(redis: Redis) -> tuple[dict[str, object], dict[str, float]]:
     return values, numbers
 
 
-def test_a_job_begins_as_in_rq(redis: Redis) -> None:
+def test_a_job_is_taken_as_in_rq(redis: Redis) -> None:
     begun = []
     for how in (rq, ours):
-        begin, _ = how(redis)
-        job = taken(redis)
-        execution = begin(job)
-        assert job.is_started
-        assert execution.composite_key == f"{job.id}:{EXECUTION.hex}"
+        redis.flushdb()
+        queued = queue_one(redis)
+        take, _ = how(redis)
+        found = take()
+        assert found.job.id == queued
+        assert found.job.is_started
+        assert found.execution.composite_key == f"{queued}:{EXECUTION.hex}"
         begun.append(contents(redis))
     (values, numbers), (our_values, our_numbers) = begun
     assert any("execution:" in key for key in values)
@@ -112,46 +136,79 @@ def test_a_job_begins_as_in_rq(redis: Redis) -> None:
 def test_a_job_ends_as_in_rq(redis: Redis) -> None:
     ended = []
     for how in (rq, ours):
-        begin, finish = how(redis)
-        job = taken(redis)
-        finish(job, begin(job))
-        assert not redis.exists(job.key)
+        redis.flushdb()
+        queue_one(redis)
+        take, finish = how(redis)
+        found = take()
+        finish(found)
+        assert not redis.exists(found.job.key)
         ended.append(contents(redis))
     (values, numbers), (our_values, our_numbers) = ended
     assert our_values == values
     assert our_numbers == pytest.approx(numbers, abs=LATE)
 
 
-def test_what_is_done_is_counted(redis: Redis) -> None:
-    begin, finish = ours(redis)
-    job = taken(redis)
-    finish(job, begin(job))
+def test_what_is_taken_is_the_workers_who_took_it(redis: Redis) -> None:
+    queued = queue_one(redis)
+    found = taken(books_of(redis))
+    assert (found.job.id, found.job.worker_name, found.queue) == (queued, WORKER, routine_of(redis))
+    assert found.job.started_at == found.job.last_heartbeat
+    assert in_work(redis) == [queued]
+    assert books_of(redis).take() is None
+
+
+def test_what_is_done_is_counted_once_also_if_it_is_said_twice(redis: Redis) -> None:
+    # redis-py sends a command again where its connection broke before the answer.
+    take, finish = ours(redis)
+    queue_one(redis)
+    done = take()
+    finish(done)
+    finish(done)
     assert delivered_in_last_hour(redis) == 1
 
 
 def test_a_job_whose_data_are_gone_is_passed_over(redis: Redis) -> None:
-    redis.flushdb()
-    assert Enqueuer(redis).enqueue([change("point", delivery="one")])
-    _, routine = delivery_queues(redis)
-    redis.lpush(routine.key, "gone")
-    job, queue = DeliveryQueue.dequeue_any(
-        delivery_queues(redis), None, redis, serializer=JSONSerializer
-    ) or (None, None)
-    assert job is not None
-    assert queue == routine
-    assert redis.lrange(routine.intermediate_queue_key, 0, -1) == [job.id.encode()]
+    queued = queue_one(redis)
+    redis.lpush(routine_of(redis).key, "gone")
+    assert taken(books_of(redis)).job.id == queued
+    assert in_work(redis) == [queued]
 
 
 def test_what_is_left_of_a_job_that_was_done_twice_holds_nothing_up(redis: Redis) -> None:
     # The one who finishes first deletes the job, and the other still notes something in it.
-    left = taken(redis)
-    _, routine = delivery_queues(redis)
-    redis.delete(left.key, routine.intermediate_queue_key)
-    redis.hset(left.key, "status", "queued")
-    redis.lpush(routine.key, left.id)
-    assert Enqueuer(redis).enqueue([change("point", delivery="two")])
-    found = DeliveryQueue.dequeue_any(delivery_queues(redis), None, redis, serializer=JSONSerializer)
-    assert found is not None
-    assert found[0].id != left.id
-    assert not redis.exists(left.key)
-    assert redis.lrange(routine.intermediate_queue_key, 0, -1) == [found[0].id.encode()]
+    left = queue_one(redis)
+    redis.delete(Job.key_for(left))
+    redis.hset(Job.key_for(left), "status", "queued")
+    queued = queue_one(redis, "two")
+    assert taken(books_of(redis)).job.id == queued
+    assert not redis.exists(Job.key_for(left))
+    assert in_work(redis) == [queued]
+
+
+def test_a_job_that_does_not_say_its_queue_is_done_like_others(redis: Redis) -> None:
+    redis.hdel(Job.key_for(queue_one(redis)), "origin")
+    take, finish = ours(redis)
+    finish(take())
+    assert in_work(redis) == []
+
+
+def test_what_is_done_is_booked_with_the_next_taking(redis: Redis) -> None:
+    books = books_of(redis)
+    first, second = queue_one(redis, "one"), queue_one(redis, "two")
+    done = taken(books)
+    books.finish(done, 0.0)
+    assert in_work(redis) == [first]
+    assert taken(books).job.id == second
+    assert in_work(redis) == [second]
+    assert not redis.exists(done.job.key)
+    assert delivered_in_last_hour(redis) == 1
+
+
+def test_it_is_booked_also_where_nothing_is_left_to_take(redis: Redis) -> None:
+    books = books_of(redis)
+    queue_one(redis)
+    books.finish(taken(books), 0.0)
+    assert books.take() is None
+    assert in_work(redis) == []
+    books.book()
+    assert delivered_in_last_hour(redis) == 1

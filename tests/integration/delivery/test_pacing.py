@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 from redis import Redis
 from rq import Queue
-from rq.exceptions import DequeueTimeout
 from rq.job import Job, JobStatus
 
 from receiver.api_errors import RateLimit
-from receiver.dequeueing import LONGEST_WAIT, DeliveryQueue
+from receiver.bookkeeping import LONGEST_WAIT, Bookkeeping
 from receiver.enqueueing import Enqueuer
 from receiver.events import Change, DeliveryReference, Effect, Event, EventType
 from receiver.pacing import BUDGET, LINE, MARGIN, PROVISIONAL_WINDOW, Paced, Pacing
 from receiver.queues import BELL, connect, delivery_queues
 from receiver.recovery import Recovery, worker_name
 from receiver.timestamps import now
+from receiver.worker import DeliveryWorker
 from tests.support.redis import running_redis
 
 NOON = 1_800_000_000.0
@@ -103,9 +103,15 @@ def queue_urgent(redis: Redis) -> str:
     return f"events-{change.delivery.id}-0"
 
 
-def take(redis: Redis, timeout: int | None = None) -> str | None:
-    taken = DeliveryQueue.dequeue_any(delivery_queues(redis), timeout, redis, serializer="json")
-    return taken[0].id if taken else None
+def take(redis: Redis) -> str | None:
+    taken = Bookkeeping(redis, delivery_queues(redis), "taker", "taker").take()
+    return taken.job.id if taken else None
+
+
+def wait_for_job(worker: DeliveryWorker) -> str | None:
+    """What it does when idle."""
+    dequeued = worker.dequeue_job_and_maintain_ttl(1)
+    return dequeued[0].id if dequeued else None
 
 
 class TestBudget:
@@ -309,8 +315,6 @@ class TestTaking:
         pacing.pause("401", 60)
         urgent, routine = queue_urgent(redis), queue_routine(redis)
         assert take(redis) is None
-        with pytest.raises(DequeueTimeout):
-            take(redis, timeout=1)
         pacing.resume()
         assert [take(redis), take(redis)] == [urgent, routine]
 
@@ -328,11 +332,11 @@ class TestTaking:
     @pytest.mark.parametrize("ring", [queue_urgent, queue_routine])
     def test_an_idle_worker_is_woken_by_the_bell(self, redis: Redis, ring: Callable[[Redis], str]) -> None:
         """And not only when it looks by itself, which it does every `LONGEST_WAIT`."""
-        waits = []
+        waits, idle = [], DeliveryWorker(redis)
         for _ in range(3):
             redis.delete(BELL)
             with ThreadPoolExecutor(1) as pool:
-                taken = pool.submit(take, redis, 10)
+                taken = pool.submit(wait_for_job, idle)
                 with at_a_bell(redis):
                     began = time.monotonic()
                     queued = ring(redis)
@@ -346,7 +350,7 @@ class TestTaking:
         redis.lrem(routine.key, 1, queued)
         redis.delete(BELL)
         with ThreadPoolExecutor(1) as pool:
-            taken = pool.submit(take, redis, 10)
+            taken = pool.submit(wait_for_job, DeliveryWorker(redis))
             with at_a_bell(redis):
                 redis.rpush(routine.key, queued)
             assert taken.result(timeout=LONGEST_WAIT + 5) == queued
@@ -363,9 +367,6 @@ class TestTaking:
         queued, later = ring(redis), ring(redis)
         queues = delivery_queues(redis)
         assert take(redis) == queued
-        assert [on_the_way for queue in queues for on_the_way in queue.intermediate_queue.get_job_ids()] == [
-            queued
-        ]
         for queue in queues:
             Recovery(queue, worker_name("next")).requeue_abandoned()
         assert [job_id for queue in queues for job_id in queue.job_ids] == [queued, later]

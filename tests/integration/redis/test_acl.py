@@ -93,7 +93,7 @@ def test_with_that_rule_everything_works(stack: Stack, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "missing"),
     [
-        (["-lmove", "-script|load"], ("+lmove", "+script|load")),
+        (["-lpop", "-script|load"], ("+lpop", "+script|load")),
         (["-eval"], ("+eval",)),
         (["resetkeys", "~other:*"], ("~apitraffic:*",)),
         (["resetchannels"], ("+subscribe &apitraffic:*",)),
@@ -109,8 +109,8 @@ def test_what_a_user_lacks_is_named(redis_url: str, change: list[str], missing: 
 
 @pytest.mark.usefixtures("can_be_asked")
 def test_a_worker_ends_and_a_receiver_spools_where_a_right_is_missing(stack: Stack, tmp_path: Path) -> None:
-    run_as_user(stack, "-rpush", "-lmove")
-    worker = Program(tmp_path / "w.log", stack.environment, "worker", ready=r"lacks \+lmove \+rpush")
+    run_as_user(stack, "-rpush", "-lpop")
+    worker = Program(tmp_path / "w.log", stack.environment, "worker", ready=r"lacks \+lpop \+rpush")
     assert worker.start().wait() == 1
     stack.receiver.start()
     assert "Redis will refuse us" in stack.receiver.log()
