@@ -15,6 +15,7 @@ from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
 from receiver.local.child import stop_with_parent
+from receiver.pacing import Pacing
 from receiver.queues import delivery_queue
 from receiver.worker import DeliveryWorker
 
@@ -43,7 +44,7 @@ def _rq(kind: type[BaseWorker]) -> Callable[[Redis], tuple[BaseWorker, Queue]]:
 
 
 def _ours(redis: Redis) -> tuple[BaseWorker, Queue]:
-    return DeliveryWorker(redis), delivery_queue(redis)
+    return DeliveryWorker(redis, Pacing(redis)), delivery_queue(redis)
 
 
 WORKERS: Final[dict[str, Callable[[Redis], tuple[BaseWorker, Queue]]]] = {

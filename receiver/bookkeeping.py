@@ -23,7 +23,7 @@ from rq.results import Result
 from rq.utils import as_text, utcformat
 from rq.worker import WorkerStatus
 
-from receiver.pacing import BUDGET, LINE, MARGIN, RESERVED_SHARE
+from receiver.pacing import BUDGET, LINE, PERMIT, Permit
 from receiver.queues import BELL, JOB_TIMEOUT
 from receiver.throughput import LIFETIME, key_of_this_minute
 from receiver.timestamps import now
@@ -42,68 +42,61 @@ KEY_PREFIXES: Final = (
 TAKE_SCRIPT: Final = f"""
 -- KEYS: line, budget, worker, its executions, then of the urgent queue and of the routine one its jobs and
 -- those in work
--- ARGV: now, margin, reserved share, now as text, lifetime, name, execution's id, then how keys begin:
--- of jobs, of executions, of a job's executions
--- The queue's key, the job's id and its fields, or nothing.
-local moment, lifetime = tonumber(ARGV[1]), tonumber(ARGV[5])
+-- ARGV: now, now as text, lifetime, worker's name, execution's id, then how keys begin: of jobs, of
+-- executions, of a job's executions
+-- The queue's key, the job's id, its fields and its permit, or nothing.
+local moment, lifetime = tonumber(ARGV[1]), tonumber(ARGV[3])
 
 local function begin(id, job, in_work)
-    local both = id .. ':' .. ARGV[7]
-    local execution, executions = ARGV[9] .. both, ARGV[10] .. id
-    redis.call('HSET', execution, 'id', ARGV[7], 'job_id', id, 'created_at', ARGV[1],
-        'last_heartbeat', ARGV[1], 'worker_name', ARGV[6])
+    local both = id .. ':' .. ARGV[5]
+    local execution, executions = ARGV[7] .. both, ARGV[8] .. id
+    redis.call('HSET', execution, 'id', ARGV[5], 'job_id', id, 'created_at', ARGV[1],
+        'last_heartbeat', ARGV[1], 'worker_name', ARGV[4])
     redis.call('EXPIRE', execution, lifetime)
-    redis.call('ZADD', executions, moment + lifetime + 60, ARGV[7])
+    redis.call('ZADD', executions, moment + lifetime + 60, ARGV[5])
     redis.call('EXPIRE', executions, lifetime + 60)
     redis.call('ZADD', in_work, moment + lifetime, both)
-    redis.call('HSET', job, 'status', '{JobStatus.STARTED.value}', 'started_at', ARGV[4],
-        'last_heartbeat', ARGV[4], 'worker_name', ARGV[6])
+    redis.call('HSET', job, 'status', '{JobStatus.STARTED.value}', 'started_at', ARGV[2],
+        'last_heartbeat', ARGV[2], 'worker_name', ARGV[4])
     redis.call('PERSIST', job)
-    redis.call('HSET', KEYS[3], 'state', '{WorkerStatus.BUSY.value}', 'last_heartbeat', ARGV[4])
+    redis.call('HSET', KEYS[3], 'state', '{WorkerStatus.BUSY.value}', 'last_heartbeat', ARGV[2])
     redis.call('EXPIRE', KEYS[3], lifetime)
     redis.call('SADD', KEYS[4], both)
     redis.call('EXPIRE', KEYS[4], lifetime)
 end
 
-local function taken(queue, in_work)
-    local id = redis.call('LPOP', queue)
-    while id do
-        local job = ARGV[8] .. id
-        -- What has no call is the remains of a job that was done twice at once; RQ would quit over it.
-        if redis.call('HEXISTS', job, 'data') == 1 then
-            begin(id, job, in_work)
-            return {{queue, id, redis.call('HGETALL', job)}}
-        end
-        redis.call('DEL', job)
-        id = redis.call('LPOP', queue)
+local function first(queue)
+    local id = redis.call('LINDEX', queue, 0)
+    -- What has no call is the remains of a job that was done twice at once; RQ would quit over it.
+    while id and redis.call('HEXISTS', ARGV[6] .. id, 'data') == 0 do
+        redis.call('DEL', ARGV[6] .. id)
+        redis.call('LPOP', queue)
+        id = redis.call('LINDEX', queue, 0)
     end
-    return false
+    return id
+end
+
+{PERMIT}
+
+local function taken(queue, in_work, is_urgent)
+    local id = first(queue)
+    if not id then
+        return false
+    end
+    local permitted = permit(KEYS[2], moment, is_urgent)
+    if permitted[1] ~= '0' then
+        return false
+    end
+    redis.call('LPOP', queue)
+    begin(id, ARGV[6] .. id, in_work)
+    return {{queue, id, redis.call('HGETALL', ARGV[6] .. id), permitted}}
 end
 
 local paused_until = redis.call('HGET', KEYS[1], 'until')
 if paused_until and moment < tonumber(paused_until) then
     return false
 end
-local limit, remaining, reset, blocked =
-    unpack(redis.call('HMGET', KEYS[2], 'limit', 'remaining', 'reset', 'blocked'))
-if blocked and moment < tonumber(blocked) then
-    return false
-end
-local kept = -1
-if limit and moment < tonumber(reset) + tonumber(ARGV[2]) then
-    kept = math.ceil(tonumber(limit) / tonumber(ARGV[3]))
-    if tonumber(remaining) <= 0 then
-        return false
-    end
-end
-local urgent = taken(KEYS[5], KEYS[6])
-if urgent then
-    return urgent
-end
-if kept >= 0 and tonumber(remaining) <= kept then
-    return false
-end
-return taken(KEYS[7], KEYS[8])
+return taken(KEYS[5], KEYS[6], true) or taken(KEYS[7], KEYS[8], false)
 """
 
 FINISH_SCRIPT: Final = f"""
@@ -124,11 +117,12 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A job in work from here on, its queue, and what says that it is this worker's."""
+    """A job in work, its queue, what says that it is this worker's, and the permit for its first request."""
 
     job: Job
     queue: Queue
     execution: Execution
+    permit: Permit
 
 
 class Bookkeeping:
@@ -149,8 +143,6 @@ class Bookkeeping:
         keys = [LINE, BUDGET, self._worker_key, self._executions_key, *self._queue_keys]
         arguments: list[str | float] = [
             moment.timestamp(),
-            MARGIN,
-            RESERVED_SHARE,
             utcformat(moment),
             EXECUTION_LIFETIME,
             self._worker_name,
@@ -164,11 +156,12 @@ class Bookkeeping:
         self._done = None
         if not taken:
             return None
-        queue_key, job_id, fields = taken
+        queue_key, job_id, fields, permitted = taken
         queue = self._queues[as_text(queue_key)]
         job = Job(as_text(job_id), self._redis, queue.serializer)
         job.restore(dict(zip(fields[::2], fields[1::2], strict=True)))
-        return Taken(job, queue, Execution(execution_id, job.id, self._redis, self._worker_name))
+        execution = Execution(execution_id, job.id, self._redis, self._worker_name)
+        return Taken(job, queue, execution, Permit.read(permitted))
 
     def wait_for_bell(self) -> None:
         """Return when something was queued, or after `LONGEST_WAIT`."""

@@ -1,17 +1,20 @@
 """The request budget and the state of the line, shared by all workers through Redis.
 
-Before each request a worker asks for a permit; each answer says what is left. A tenth of the budget is kept
-for what is urgent: incidents, and whatever ends something. A refused token stops the line for all.
+A job comes with a permit for its first request (`receiver.bookkeeping`), and before each further one a worker
+asks for another; each answer says what is left. A tenth of the budget is kept for what is urgent: incidents,
+and whatever ends something. A refused token stops the line for all.
 
 Redis keys: `apitraffic:budget`, until a day after its window; `apitraffic:line`, while delivery is paused.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from redis import Redis
+from redis.exceptions import RedisError
+from rq.utils import as_text
 
 from receiver.api_errors import RateLimit, RateLimited
 from receiver.timestamps import now
@@ -27,38 +30,51 @@ PROVISIONAL_WINDOW: Final = 10.0
 LIFETIME: Final = 86_400
 LONGEST_PAUSE: Final = 3_600
 
-PERMIT_SCRIPT: Final = """
--- KEYS: budget. ARGV: now, margin, whether urgent, reserved share, provisional window, lifetime
--- Seconds to wait as text, '0' where one request is permitted and counted; then, if an answer has said them
--- of this window, the limit, what is left of it, and its end.
-local limit, remaining, reset, blocked, provisional =
-    unpack(redis.call('HMGET', KEYS[1], 'limit', 'remaining', 'reset', 'blocked', 'provisional'))
-local moment = tonumber(ARGV[1])
-if blocked and moment < tonumber(blocked) then
-    return {tostring(blocked - moment)}
+PERMIT: Final = f"""
+-- Seconds to wait as text, '0' where one request is permitted and counted; then, where the API has named a
+-- limit, the end of the window it was counted in and, if an answer has said them of this window, the limit
+-- and what is left of it.
+local function permit(budget, moment, is_urgent)
+    local limit, remaining, reset, blocked, provisional =
+        unpack(redis.call('HMGET', budget, 'limit', 'remaining', 'reset', 'blocked', 'provisional'))
+    if blocked and moment < tonumber(blocked) then
+        return {{tostring(blocked - moment)}}
+    end
+    if not limit then
+        return {{'0'}}
+    end
+    if moment >= reset + {MARGIN} then
+        local provisional_reset = tostring(moment + {PROVISIONAL_WINDOW})
+        redis.call('HSET', budget, 'remaining', limit - 1, 'reset', provisional_reset, 'provisional', '1')
+        redis.call('EXPIRE', budget, {LIFETIME})
+        return {{'0', provisional_reset}}
+    end
+    local kept = 0
+    if not is_urgent then
+        kept = math.ceil(limit / {RESERVED_SHARE})
+    end
+    if tonumber(remaining) <= kept then
+        return {{tostring(reset + {MARGIN} - moment)}}
+    end
+    redis.call('HINCRBY', budget, 'remaining', -1)
+    if provisional == '1' then
+        return {{'0', reset}}
+    end
+    return {{'0', reset, limit, tostring(remaining - 1)}}
 end
-if not limit then
-    return {'0'}
+"""
+
+PERMIT_SCRIPT: Final = f"""
+-- KEYS: budget. ARGV: now, whether urgent
+{PERMIT}
+return permit(KEYS[1], tonumber(ARGV[1]), ARGV[2] == '1')
+"""
+
+RETURN_SCRIPT: Final = """
+-- KEYS: budget. ARGV: end of the window
+if redis.call('HGET', KEYS[1], 'reset') == ARGV[1] then
+    redis.call('HINCRBY', KEYS[1], 'remaining', 1)
 end
-local announced_limit, announced_reset = limit, reset
-limit, remaining, reset = tonumber(limit), tonumber(remaining), tonumber(reset)
-if moment >= reset + tonumber(ARGV[2]) then
-    redis.call('HSET', KEYS[1], 'remaining', limit - 1, 'reset', moment + ARGV[5], 'provisional', '1')
-    redis.call('EXPIRE', KEYS[1], ARGV[6])
-    return {'0'}
-end
-local kept = 0
-if ARGV[3] == '0' then
-    kept = math.ceil(limit / ARGV[4])
-end
-if remaining <= kept then
-    return {tostring(reset + ARGV[2] - moment)}
-end
-redis.call('HINCRBY', KEYS[1], 'remaining', -1)
-if provisional == '1' then
-    return {'0'}
-end
-return {'0', announced_limit, tostring(remaining - 1), announced_reset}
 """
 
 OBSERVE_SCRIPT: Final = """
@@ -109,6 +125,31 @@ class Counted:
         return is_same_window and announced.limit == self.limit and announced.remaining >= self.remaining
 
 
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """For one request, counted already.
+
+    `window` is the end of the one it was counted in, as text, `counted` what an answer had said of it; `None`
+    where the API has said nothing.
+    """
+
+    window: str | None = None
+    counted: Counted | None = None
+
+    @classmethod
+    def read(cls, answer: Sequence[bytes | str]) -> Self:
+        """From what `PERMIT` returns; raises `Paced` where there is to be no request now."""
+        wait, *budget = map(as_text, answer)
+        if float(wait) > 0:
+            raise Paced(f"the budget is used up for {float(wait):.0f} s", retry_after=float(wait))
+        if not budget:
+            return cls()
+        if len(budget) == 1:
+            return cls(budget[0])
+        window, limit, remaining = budget
+        return cls(window, Counted(float(limit), float(remaining), float(window)))
+
+
 class Pacing:
     """Permits for requests, and the pause of the whole line."""
 
@@ -116,34 +157,39 @@ class Pacing:
         self._redis = redis
         self._clock = clock
         self._is_urgent = True
+        self._in_hand: Permit | None = None
         self._counted: Counted | None = None
-        self._permit = redis.register_script(PERMIT_SCRIPT)
+        self._ask = redis.register_script(PERMIT_SCRIPT)
         self._observe = redis.register_script(OBSERVE_SCRIPT)
         self._pause = redis.register_script(PAUSE_SCRIPT)
 
+    def come_with(self, permit: Permit) -> None:
+        """What is delivered next came with a permit for its first request."""
+        self._in_hand = permit
+
     @contextmanager
     def delivering(self, *, is_urgent: bool) -> Iterator[None]:
-        """Requests made inside are for something that may, or may not, use what is kept."""
+        """Requests made inside are for something that may, or may not, use what is kept.
+
+        A permit that it came with and did not need is given back.
+        """
         before, self._is_urgent = self._is_urgent, is_urgent
         try:
             yield
         finally:
             self._is_urgent = before
+            unused, self._in_hand = self._in_hand, None
+            if unused is not None and unused.window is not None:
+                # One that is lost is lost until its window ends, and nothing else.
+                with suppress(RedisError):
+                    self._redis.eval(RETURN_SCRIPT, 1, BUDGET, unused.window)
 
     def before_request(self) -> None:
         """Count one request; raises `Paced` where there is to be none now."""
-        arguments = [
-            self._clock(),
-            MARGIN,
-            int(self._is_urgent),
-            RESERVED_SHARE,
-            PROVISIONAL_WINDOW,
-            LIFETIME,
-        ]
-        wait, *budget = map(float, self._permit(keys=[BUDGET], args=arguments))
-        self._counted = Counted(*budget) if budget else None
-        if wait > 0:
-            raise Paced(f"the budget is used up for {wait:.0f} s", retry_after=wait)
+        permit, self._in_hand = self._in_hand, None
+        if permit is None:
+            permit = Permit.read(self._ask(keys=[BUDGET], args=[self._clock(), int(self._is_urgent)]))
+        self._counted = permit.counted
 
     def after_answer(self, rate_limit: RateLimit | None) -> None:
         """Note what an answer says of the budget, where it says more than has been counted."""

@@ -61,8 +61,12 @@ RESTART_PAUSE: Final = 1.0
 class DeliveryWorker(SimpleWorker):
     """An RQ worker for the delivery queue that puts back what dead ones had in hand."""
 
-    def __init__(self, redis: Redis, stop: threading.Event | None = None) -> None:
-        """`stop` is set where somebody wanted it to stop before it listened to signals itself."""
+    def __init__(self, redis: Redis, pacing: Pacing, stop: threading.Event | None = None) -> None:
+        """`pacing` is the one of its requests to the API.
+
+        `stop` is set where somebody wanted it to stop before it listened to signals itself.
+        """
+        self._pacing = pacing
         self._stop = stop or threading.Event()
         queues = delivery_queues(redis)
         super().__init__(
@@ -161,12 +165,16 @@ class DeliveryWorker(SimpleWorker):
         taken.job.redis_server_version = self.get_redis_server_version()  # type: ignore[no-untyped-call]  # see above
         self.executions[taken.execution.id] = taken.execution
         self.last_heartbeat = taken.job.started_at
+        self._pacing.come_with(taken.permit)
         return taken
 
     def prepare_execution(self, job: Job) -> Execution:
+        return self._in_hand(job).execution
+
+    def _in_hand(self, job: Job) -> Taken:
         if self._taken is None or self._taken.job is not job:
             raise RuntimeError("only a job that this worker has taken can be executed")
-        return self._taken.execution
+        return self._taken
 
     def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:
         """All that RQ does here has been done in one step with what comes before."""
@@ -179,7 +187,7 @@ class DeliveryWorker(SimpleWorker):
         self, job: Job, queue: Queue, started_job_registry: StartedJobRegistry, execution: Execution
     ) -> None:
         seconds = (job.ended_at - job.started_at).total_seconds() if job.ended_at and job.started_at else 0.0
-        self._bookkeeping.finish(Taken(job, queue, execution), seconds)
+        self._bookkeeping.finish(self._in_hand(job), seconds)
         self.executions.pop(execution.id, None)
         self._state_told = WorkerStatus.IDLE
 
@@ -255,10 +263,8 @@ def run_worker(settings: Settings, metrics: DeliveryMetrics | None = None) -> No
         try:
             require_rights(redis)
             require_suitable_server(redis)
-            deliverer = partial(
-                Deliverer, client, pacing=pacing, settle=timedelta(seconds=settings.delivery.settle)
-            )
-            _work(redis, client.account_url, deliverer, stop, metrics)
+            deliverer = partial(Deliverer, client, settle=timedelta(seconds=settings.delivery.settle))
+            _work(redis, client.account_url, deliverer, pacing, stop, metrics)
         except RedisError as error:
             log.warning("Redis is away; trying again", reason=in_words(error), in_s=RESTART_PAUSE)
         stop.wait(RESTART_PAUSE)
@@ -270,16 +276,18 @@ def _work(
     redis: Redis,
     api: str,
     deliverer: Callable[..., Deliverer],
+    pacing: Pacing,
     stop: threading.Event,
     metrics: DeliveryMetrics | None,
 ) -> None:
     """One life of an RQ worker; sets `stop` where it ended because it was asked to."""
-    worker = DeliveryWorker(redis, stop)
+    worker = DeliveryWorker(redis, pacing, stop)
+    markers = MarkerStore(redis, worker.name)
     clock = RetryClock(worker.recoveries)
     get_logger("receiver.worker").info("worker started", name=worker.name, api=api)
     clock.start()
     try:
-        with delivering_with(deliverer(markers=MarkerStore(redis, worker.name)), metrics):
+        with delivering_with(deliverer(markers=markers, pacing=pacing), metrics):
             worker.work(logging_level="WARNING")
     except StopRequested:
         pass

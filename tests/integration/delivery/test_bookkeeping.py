@@ -13,6 +13,7 @@ from rq.utils import as_text
 from receiver import bookkeeping
 from receiver.bookkeeping import Bookkeeping, Taken
 from receiver.enqueueing import Enqueuer
+from receiver.pacing import Permit
 from receiver.queues import connect, delivery_queues
 from receiver.throughput import delivered_in_last_hour
 from tests.support.changes import change
@@ -50,7 +51,7 @@ def rq(redis: Redis) -> tuple[Take, Finish]:
         job, _ = dequeued
         execution = worker.prepare_execution(job)
         worker.prepare_job_execution(job, remove_from_intermediate_queue=True)
-        return Taken(job, routine, execution)
+        return Taken(job, routine, execution, Permit())
 
     def finish(taken: Taken) -> None:
         taken.job.ended_at = taken.job.started_at

@@ -28,7 +28,7 @@ from receiver.enqueueing import Enqueuer, StorageUnavailable
 from receiver.events import Change
 from receiver.jobs import TRIES, WAITED, delivering_with
 from receiver.markers import ALIAS_PREFIX, MARKER_PREFIX
-from receiver.pacing import Paced
+from receiver.pacing import Paced, Pacing
 from receiver.queues import (
     DEAD_LETTER_LIFETIME,
     UNEXPECTED_RETRIES,
@@ -92,7 +92,7 @@ class Scripted:
 def work(redis: Redis, error: Exception | None) -> None:
     """A worker tries all that is queued, and this is what comes of each."""
     with delivering_with(cast("Deliverer", Scripted(error))):
-        DeliveryWorker(redis).work(burst=True, logging_level="CRITICAL")
+        DeliveryWorker(redis, Pacing(redis)).work(burst=True, logging_level="CRITICAL")
 
 
 def queued(redis: Redis, effect: str = "point", **fields: Any) -> Job:

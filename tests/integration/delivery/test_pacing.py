@@ -15,7 +15,7 @@ from rq import Queue
 from rq.job import Job, JobStatus
 
 from receiver.api_errors import RateLimit
-from receiver.bookkeeping import LONGEST_WAIT, Bookkeeping
+from receiver.bookkeeping import LONGEST_WAIT, Bookkeeping, Taken
 from receiver.enqueueing import Enqueuer
 from receiver.events import Change, DeliveryReference, Effect, Event, EventType
 from receiver.pacing import BUDGET, LINE, MARGIN, PROVISIONAL_WINDOW, Paced, Pacing
@@ -104,8 +104,12 @@ def queue_urgent(redis: Redis) -> str:
 
 
 def take(redis: Redis) -> str | None:
-    taken = Bookkeeping(redis, delivery_queues(redis), "taker", "taker").take()
+    taken = taken_from(redis)
     return taken.job.id if taken else None
+
+
+def taken_from(redis: Redis) -> Taken | None:
+    return Bookkeeping(redis, delivery_queues(redis), "taker", "taker").take()
 
 
 def wait_for_job(worker: DeliveryWorker) -> str | None:
@@ -310,6 +314,53 @@ class TestTaking:
         redis.hset(BUDGET, "reset", at - MARGIN - 0.01)
         assert take(redis) == urgent
 
+    def test_a_job_comes_with_a_permit_for_its_first_request(self, redis: Redis) -> None:
+        pacing = Pacing(redis)
+        pacing.after_answer(told(limit=100, remaining=50, in_seconds=60, at=now().timestamp()))
+        queue_routine(redis)
+        taken = taken_from(redis)
+        assert taken is not None
+        assert remaining(redis) == 49
+        pacing.come_with(taken.permit)
+        with pacing.delivering(is_urgent=False):
+            pacing.before_request()
+            assert remaining(redis) == 49
+            pacing.before_request()
+        assert remaining(redis) == 48
+
+    def test_what_needs_no_request_gives_its_permit_back(self, redis: Redis) -> None:
+        pacing = Pacing(redis)
+        pacing.after_answer(told(limit=100, remaining=50, in_seconds=60, at=now().timestamp()))
+        queue_routine(redis)
+        taken = taken_from(redis)
+        assert taken is not None
+        pacing.come_with(taken.permit)
+        with pacing.delivering(is_urgent=False):
+            assert remaining(redis) == 49
+        assert remaining(redis) == 50
+        with pacing.delivering(is_urgent=False):
+            pass
+        assert remaining(redis) == 50
+
+    def test_no_permit_is_given_back_to_another_window(self, redis: Redis) -> None:
+        pacing, at = Pacing(redis), now().timestamp()
+        pacing.after_answer(told(limit=100, remaining=50, in_seconds=60, at=at))
+        queue_routine(redis)
+        taken = taken_from(redis)
+        assert taken is not None
+        pacing.after_answer(told(limit=100, remaining=70, in_seconds=120, at=at))
+        pacing.come_with(taken.permit)
+        with pacing.delivering(is_urgent=False):
+            pass
+        assert remaining(redis) == 70
+
+    def test_workers_take_no_more_than_may_be_sent(self, redis: Redis) -> None:
+        at = now().timestamp()
+        Pacing(redis).after_answer(told(limit=10, remaining=5, in_seconds=60, at=at))
+        routine = [queue_routine(redis) for _ in range(6)]
+        urgent = queue_urgent(redis)
+        assert [take(redis) for _ in range(6)] == [urgent, *routine[:3], None, None]
+
     def test_nothing_is_given_out_while_the_line_is_paused(self, redis: Redis) -> None:
         pacing = Pacing(redis)
         pacing.pause("401", 60)
@@ -332,7 +383,7 @@ class TestTaking:
     @pytest.mark.parametrize("ring", [queue_urgent, queue_routine])
     def test_an_idle_worker_is_woken_by_the_bell(self, redis: Redis, ring: Callable[[Redis], str]) -> None:
         """And not only when it looks by itself, which it does every `LONGEST_WAIT`."""
-        waits, idle = [], DeliveryWorker(redis)
+        waits, idle = [], DeliveryWorker(redis, Pacing(redis))
         for _ in range(3):
             redis.delete(BELL)
             with ThreadPoolExecutor(1) as pool:
@@ -350,7 +401,7 @@ class TestTaking:
         redis.lrem(routine.key, 1, queued)
         redis.delete(BELL)
         with ThreadPoolExecutor(1) as pool:
-            taken = pool.submit(wait_for_job, DeliveryWorker(redis))
+            taken = pool.submit(wait_for_job, DeliveryWorker(redis, Pacing(redis)))
             with at_a_bell(redis):
                 redis.rpush(routine.key, queued)
             assert taken.result(timeout=LONGEST_WAIT + 5) == queued

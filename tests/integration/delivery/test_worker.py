@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from receiver.pacing import Pacing
 from receiver.queues import connect
 from receiver.worker import DeliveryWorker
 
@@ -22,6 +23,7 @@ def own_signal_handlers() -> Iterator[None]:
 def test_a_signal_that_came_before_it_listened_stops_it(redis_url: str) -> None:
     stop = threading.Event()
     stop.set()
-    worker = DeliveryWorker(connect(redis_url), stop)
+    redis = connect(redis_url)
+    worker = DeliveryWorker(redis, Pacing(redis), stop)
     assert worker.work(logging_level="WARNING") is False
     assert worker.was_asked_to_stop
