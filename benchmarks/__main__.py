@@ -18,7 +18,7 @@ from typing import Final
 from redis import Redis
 
 from benchmarks import delivering, report
-from benchmarks.accepting import Contest, Serving
+from benchmarks.accepting import Comparison, Contest, Serving
 from benchmarks.burst import WORKERS
 from benchmarks.deliveries import SECRET
 from benchmarks.delivering import ListedApi, Work
@@ -112,12 +112,17 @@ def measure(extent: Extent, parts: Collection[str]) -> Results:
             settings = {"REDIS_URL": redis_url, "GITHUB_WEBHOOK_SECRET": SECRET}
             launcher = Launcher.with_settings(folder, settings | delivering.worker_settings(api))
             how = Serving(workers=os.cpu_count() or 1, threads=THREADS)
-            accepting = enduring = latency = translating = None
+            accepting: list[Comparison] = []
+            enduring = latency = translating = None
             work: dict[str, Work] = {}
             about = machine(redis, folder)
             if "accepting" in parts:
-                _say(f"accepting: {extent.rounds} rounds of {extent.seconds:g} s each …")
-                accepting = Contest(launcher, redis, how).run(rounds=extent.rounds, seconds=extent.seconds)
+                _say(f"accepting: twice {extent.rounds} rounds of {extent.seconds:g} s each …")
+                contest = Contest(launcher, redis, how)
+                accepting = [
+                    contest.run(rounds=extent.rounds, seconds=extent.seconds, from_actions=from_actions)
+                    for from_actions in (False, True)
+                ]
             if "enduring" in parts:
                 _say("enduring …")
                 enduring = endure(

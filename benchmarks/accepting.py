@@ -13,6 +13,7 @@ from redis import Redis
 from rq import Queue
 
 from benchmarks.contenders import CONTENDERS, EMPTY, NAIVE_QUEUE
+from benchmarks.deliveries import signed_bodies
 from benchmarks.load import Load, Plan
 from benchmarks.processes import POLL, BenchmarkError, Launcher, processor_seconds
 from receiver.local.plain_http import answers_ok
@@ -65,6 +66,15 @@ class Accepting:
         return median(mine / theirs for mine, theirs in zip(self.rounds, other.rounds, strict=True))
 
 
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All contenders with the same bodies."""
+
+    body_bytes: int
+    from_actions: bool
+    contenders: dict[str, Accepting]
+
+
 class Contest:
     """Runs the contenders' turns."""
 
@@ -73,17 +83,29 @@ class Contest:
         self._redis = redis
         self._how = how
 
-    def run(self, *, rounds: int, seconds: float) -> dict[str, Accepting]:
+    def run(self, *, rounds: int, seconds: float, from_actions: bool) -> Comparison:
         """All are up at once, but only one has work; raises `BenchmarkError` where one refuses some."""
         names = (*CONTENDERS, OURS)
         with ExitStack() as stack:
             up = {name: stack.enter_context(serving(self._launcher, name, self._how)) for name in names}
             # In turns, so that a slow moment of the machine hits all of them alike.
-            turns = [{name: self._turn(name, *up[name], seconds) for name in names} for _ in range(rounds)]
-        return {name: _summary([turn[name] for turn in turns]) for name in names}
+            turns = [
+                {name: self._turn(name, *up[name], seconds, from_actions) for name in names}
+                for _ in range(rounds)
+            ]
+        body = next(signed_bodies(from_actions=from_actions)).body
+        contenders = {name: _summary([turn[name] for turn in turns]) for name in names}
+        return Comparison(len(body), from_actions, contenders)
 
-    def _turn(self, name: str, port: int, process_id: int, seconds: float) -> Round:
-        plan = Plan(port, CONNECTIONS, warm_up=seconds / 10, seconds=seconds, most=MOST_REQUESTS)
+    def _turn(self, name: str, port: int, process_id: int, seconds: float, from_actions: bool) -> Round:
+        plan = Plan(
+            port,
+            CONNECTIONS,
+            warm_up=seconds / 10,
+            seconds=seconds,
+            most=MOST_REQUESTS,
+            from_actions=from_actions,
+        )
         server, redis = processor_seconds(process_id), self._redis_seconds()
         load = send(self._launcher, plan)
         server, redis = processor_seconds(process_id) - server, self._redis_seconds() - redis

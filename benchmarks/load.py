@@ -40,6 +40,8 @@ class Plan:
     most: int
     rate: float = 0.0
     """Requests a second; 0 is as many as come back."""
+    from_actions: bool = False
+    """Whether the bodies are those of deployments that GitHub Actions made."""
 
 
 @dataclass
@@ -73,7 +75,8 @@ class Generator:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._selector = selectors.DefaultSelector()
-        self._parts = [_split(signed, plan.port) for signed in islice(signed_bodies(), BODIES)]
+        bodies = islice(signed_bodies(from_actions=plan.from_actions), BODIES)
+        self._parts = [_split(signed, plan.port) for signed in bodies]
         self._id_stem = new_delivery_id()[:-12].encode()
         self._sent = 0
         self._waiting = 0

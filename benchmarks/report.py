@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.accepting import CONNECTIONS, OURS, Accepting, Serving
+from benchmarks.accepting import CONNECTIONS, OURS, Comparison, Serving
 from benchmarks.contenders import EMPTY, NAIVE, NAIVE_DEDUPE, NAIVE_LEAN
 from benchmarks.delivering import Latency, Work
 from benchmarks.enduring import Enduring
@@ -26,7 +26,7 @@ class Results:
 
     machine: Machine
     serving: Serving
-    accepting: Mapping[str, Accepting] | None = None
+    accepting: Sequence[Comparison] = ()
     enduring: Enduring | None = None
     latency: Latency | None = None
     work: Mapping[str, Work] | None = None
@@ -35,8 +35,8 @@ class Results:
 
 def lines(results: Results) -> Iterable[str]:
     yield from _machine(results.machine)
-    if results.accepting:
-        yield from _accepting(results.accepting, results.serving)
+    for comparison in results.accepting:
+        yield from _accepting(comparison, results.serving)
     if results.enduring:
         yield from _enduring(results.enduring)
     if results.latency:
@@ -58,8 +58,10 @@ def _machine(machine: Machine) -> Iterable[str]:
     )
 
 
-def _accepting(accepting: Mapping[str, Accepting], how: Serving) -> Iterable[str]:
-    yield from _title("Accepting")
+def _accepting(comparison: Comparison, how: Serving) -> Iterable[str]:
+    deployed = "by GitHub Actions" if comparison.from_actions else "through GitHub's API"
+    yield from _title(f"Accepting {comparison.body_bytes:,} bytes: a deployment made {deployed}")
+    accepting = comparison.contenders
     ours, empty = accepting[OURS], accepting[EMPTY]
     rows = [("", "req/s", "min … max", "p50 ms", "p99 ms", "server µs", "Redis µs", "of empty", "ours is")]
     rows += [
