@@ -32,7 +32,11 @@ ADVICE: Final = (
         f"where it wants a certificate of ours: {OUR_CERTIFICATE}",
     ),
     (
-        r"connecting to (?!unix)\S+ No such file",
+        r"connecting to (?:unix:)?/\S+ No such file",
+        "no Redis has made that socket; start it, or correct the path in REDIS_URL",
+    ),
+    (
+        r"connecting to \S+ No such file",
         "a file that REDIS_URL names is not there: ssl_ca_certs, ssl_certfile or ssl_keyfile",
     ),
     (
