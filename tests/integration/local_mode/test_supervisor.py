@@ -278,6 +278,14 @@ def test_a_child_that_does_not_become_ready_is_named() -> None:
         running.start(timeout=0.1)
 
 
+@pytest.fixture
+def _not_under_nohup() -> Iterator[None]:
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("_not_under_nohup")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_while_starting_stops(number: signal.Signals) -> None:
     def interrupted(_pid: int) -> bool:

@@ -196,6 +196,8 @@ def test_a_job_that_was_queued_without_traces_is_delivered_with_a_span_that_link
     traced.worker.stop()
     delivery = delivered(traced)
     queue = delivery_queue(traced.redis)
+    # By way of the spool, where Redis was away a moment ago.
+    wait_until(lambda: queue.job_ids, "it is queued")
     (job_id,) = queue.job_ids
     job = queue.fetch_job(job_id)
     assert job is not None
