@@ -1,6 +1,6 @@
 """The Events API over HTTP: typed in, typed out, one connection kept open, every failure told apart."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from http import HTTPStatus
 from importlib.metadata import version
@@ -74,9 +74,10 @@ class EventsClient:
         self._read_environment_once()
         self._headers = {
             "Accept": "application/json",
-            "Authorization": f"Bearer {_checked(token)}",
             "User-Agent": f"apitraffic-events/{version('apitraffic-events')}",
         }
+        # As `auth`, because a plain header gives way to what a URL has before its host.
+        self._authorise = _bearer(token)
         self.rate_limit: RateLimit | None = None
         self.date: datetime | None = None
 
@@ -246,16 +247,22 @@ class EventsClient:
     ) -> requests.Response:
         # Not by way of `Session.request`, which takes as long for merging settings as the rest does.
         request = requests.PreparedRequest()
-        request.prepare(method, self.account_url + path, self._headers, params=query, json=body)
+        url = self.account_url + path
+        request.prepare(method, url, self._headers, params=query, json=body, auth=self._authorise)
         proxies = self._session.proxies
         return self._session.send(request, timeout=self._timeout, allow_redirects=False, proxies=proxies)
 
 
-def _checked(token: str) -> str:
+def _bearer(token: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
     if not token.isascii() or not token.isprintable() or " " in token:
         # requests would say so too, but show it.
         raise ValueError("the API token holds characters that no token has")
-    return token
+
+    def authorise(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+    return authorise
 
 
 def _telling(first: EventsApiError, second: EventsApiError) -> EventsApiError:

@@ -236,6 +236,16 @@ class TestRequests:
         )
         client.get_event("evt_1")
 
+    def test_neither_does_a_password_in_the_url(self, http: responses.RequestsMock) -> None:
+        http.get(
+            ANY_URL,
+            json=STORED,
+            match=[matchers.header_matcher({"Authorization": f"Bearer {TOKEN}"})],
+        )
+        url = BASE.replace("//", "//somebody:else@", 1)
+        with EventsClient(api_url=url, account_sid="acc_1", token=TOKEN) as client:
+            client.get_event("evt_1")
+
     @pytest.mark.parametrize("url", [BASE, f"{BASE}/", f"{BASE}//"])
     def test_a_slash_after_the_base_url_does_no_harm(self, http: responses.RequestsMock, url: str) -> None:
         http.get(f"{EVENTS}/evt_1", json=STORED)

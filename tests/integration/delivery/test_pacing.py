@@ -112,6 +112,15 @@ def taken_from(redis: Redis) -> Taken | None:
     return Bookkeeping(redis, delivery_queues(redis), "taker", "taker").take()
 
 
+def take_a_routine_one(redis: Redis, pacing: Pacing) -> Taken:
+    """With half of a budget of 100 left."""
+    pacing.after_answer(told(limit=100, remaining=50, in_seconds=60, at=now().timestamp()))
+    queue_routine(redis)
+    taken = taken_from(redis)
+    assert taken is not None
+    return taken
+
+
 def wait_for_job(worker: DeliveryWorker) -> str | None:
     """What it does when idle."""
     dequeued = worker.dequeue_job_and_maintain_ttl(1)
@@ -316,10 +325,7 @@ class TestTaking:
 
     def test_a_job_comes_with_a_permit_for_its_first_request(self, redis: Redis) -> None:
         pacing = Pacing(redis)
-        pacing.after_answer(told(limit=100, remaining=50, in_seconds=60, at=now().timestamp()))
-        queue_routine(redis)
-        taken = taken_from(redis)
-        assert taken is not None
+        taken = take_a_routine_one(redis, pacing)
         assert remaining(redis) == 49
         pacing.come_with(taken.permit)
         with pacing.delivering(is_urgent=False):
@@ -330,10 +336,7 @@ class TestTaking:
 
     def test_what_needs_no_request_gives_its_permit_back(self, redis: Redis) -> None:
         pacing = Pacing(redis)
-        pacing.after_answer(told(limit=100, remaining=50, in_seconds=60, at=now().timestamp()))
-        queue_routine(redis)
-        taken = taken_from(redis)
-        assert taken is not None
+        taken = take_a_routine_one(redis, pacing)
         pacing.come_with(taken.permit)
         with pacing.delivering(is_urgent=False):
             assert remaining(redis) == 49
@@ -343,12 +346,9 @@ class TestTaking:
         assert remaining(redis) == 50
 
     def test_no_permit_is_given_back_to_another_window(self, redis: Redis) -> None:
-        pacing, at = Pacing(redis), now().timestamp()
-        pacing.after_answer(told(limit=100, remaining=50, in_seconds=60, at=at))
-        queue_routine(redis)
-        taken = taken_from(redis)
-        assert taken is not None
-        pacing.after_answer(told(limit=100, remaining=70, in_seconds=120, at=at))
+        pacing = Pacing(redis)
+        taken = take_a_routine_one(redis, pacing)
+        pacing.after_answer(told(limit=100, remaining=70, in_seconds=120, at=now().timestamp()))
         pacing.come_with(taken.permit)
         with pacing.delivering(is_urgent=False):
             pass
