@@ -23,6 +23,7 @@ from rq.results import Result
 from rq.utils import as_text, utcformat
 from rq.worker import WorkerStatus
 
+from receiver.markers import OPEN, SAVE, Opening, Saving, new_token
 from receiver.pacing import BUDGET, LINE, PERMIT, Permit
 from receiver.queues import BELL, JOB_TIMEOUT
 from receiver.throughput import LIFETIME, key_of_this_minute
@@ -43,8 +44,8 @@ TAKE_SCRIPT: Final = f"""
 -- KEYS: line, budget, worker, its executions, then of the urgent queue and of the routine one its jobs and
 -- those in work
 -- ARGV: now, now as text, lifetime, worker's name, execution's id, then how keys begin: of jobs, of
--- executions, of a job's executions
--- The queue's key, the job's id, its fields and its permit, or nothing.
+-- executions, of a job's executions; then the token to open its marker with
+-- The queue's key, the job's id, its fields, its permit and its marker as opened, or nothing.
 local moment, lifetime = tonumber(ARGV[1]), tonumber(ARGV[3])
 
 local function begin(id, job, in_work)
@@ -77,6 +78,15 @@ local function first(queue)
 end
 
 {PERMIT}
+{OPEN}
+
+-- A marker that cannot be opened must not keep its job from being taken: the worker finds out why.
+local function opened(job)
+    local is_opened, opening = pcall(function()
+        return open(resolve(cjson.decode(redis.call('HGET', job, 'names'))), ARGV[9])
+    end)
+    return is_opened and opening
+end
 
 local function taken(queue, in_work, is_urgent)
     local id = first(queue)
@@ -88,8 +98,9 @@ local function taken(queue, in_work, is_urgent)
         return false
     end
     redis.call('LPOP', queue)
-    begin(id, ARGV[6] .. id, in_work)
-    return {{queue, id, redis.call('HGETALL', ARGV[6] .. id), permitted}}
+    local job = ARGV[6] .. id
+    begin(id, job, in_work)
+    return {{queue, id, redis.call('HGETALL', job), permitted, opened(job)}}
 end
 
 local paused_until = redis.call('HGET', KEYS[1], 'until')
@@ -101,7 +112,13 @@ return taken(KEYS[5], KEYS[6], true) or taken(KEYS[7], KEYS[8], false)
 
 FINISH_SCRIPT: Final = f"""
 -- KEYS: jobs in work, worker, its executions, number delivered in this minute, then all that is of the job
--- ARGV: job's id and execution's, seconds worked, lifetime of the number delivered
+-- ARGV: job's id and execution's, seconds worked, lifetime of the number delivered; then, where its marker is
+-- to be closed, as `save`
+-- Nothing is done where the marker is not this worker's any more: the job is not done, then.
+{SAVE}
+if #ARGV > 3 and not save(unpack(ARGV, 4)) then
+    return
+end
 local is_first_time = redis.call('ZREM', KEYS[1], ARGV[1]) == 1
 redis.call('DEL', unpack(KEYS, 5))
 redis.call('SREM', KEYS[3], ARGV[1])
@@ -117,12 +134,16 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A job in work, its queue, what says that it is this worker's, and the permit for its first request."""
+    """A job in work, its queue, what says that it is this worker's, and what it came with.
+
+    That is the permit for its first request and its marker, opened or found busy.
+    """
 
     job: Job
     queue: Queue
     execution: Execution
     permit: Permit
+    opening: Opening | None
 
 
 class Bookkeeping:
@@ -135,11 +156,11 @@ class Bookkeeping:
         self._worker_name = worker_name
         self._worker_key = worker_key
         self._executions_key = WORKER_EXECUTIONS_KEY_TEMPLATE.format(worker_name)
-        self._done: tuple[list[str], list[str | float]] | None = None
+        self._done: tuple[list[str], list[str | bytes | float]] | None = None
 
     def take(self) -> Taken | None:
         """The next job, where there is one and it may go; what is done is booked in the same go."""
-        moment, execution_id = now(), uuid4().hex
+        moment, execution_id, token = now(), uuid4().hex, new_token(self._worker_name)
         keys = [LINE, BUDGET, self._worker_key, self._executions_key, *self._queue_keys]
         arguments: list[str | float] = [
             moment.timestamp(),
@@ -148,6 +169,7 @@ class Bookkeeping:
             self._worker_name,
             execution_id,
             *KEY_PREFIXES,
+            token,
         ]
         with self._redis.pipeline(transaction=False) as pipeline:
             self._queue_booking(pipeline)
@@ -156,22 +178,23 @@ class Bookkeeping:
         self._done = None
         if not taken:
             return None
-        queue_key, job_id, fields, permitted = taken
+        queue_key, job_id, fields, permitted, opened = taken
         queue = self._queues[as_text(queue_key)]
         job = Job(as_text(job_id), self._redis, queue.serializer)
         job.restore(dict(zip(fields[::2], fields[1::2], strict=True)))
         execution = Execution(execution_id, job.id, self._redis, self._worker_name)
-        return Taken(job, queue, execution, Permit.read(permitted))
+        opening = Opening(token, *opened) if opened else None
+        return Taken(job, queue, execution, Permit.read(permitted), opening)
 
     def wait_for_bell(self) -> None:
         """Return when something was queued, or after `LONGEST_WAIT`."""
         self._redis.blpop([BELL], timeout=LONGEST_WAIT)
 
-    def finish(self, taken: Taken, seconds: float) -> None:
+    def finish(self, taken: Taken, seconds: float, closing: Saving | None = None) -> None:
         """The job is done, in so many seconds: to be booked with the taking of the next one, or by `book`.
 
-        Until then it is in work. Were the worker to die before, another would find the job's marker as it is
-        to be, and be done with it.
+        So is `closing`, what is to be kept of its marker. Until then it is in work. Were the worker to die
+        before, another would find the marker in doubt, look for its event, and be done with it.
         """
         job = taken.job
         keys = [
@@ -186,7 +209,7 @@ class Bookkeeping:
             job.dependencies_key,
             Result.get_key(job.id),  # type: ignore[no-untyped-call]  # RQ has no types here
         ]
-        self._done = keys, [taken.execution.composite_key, seconds, LIFETIME]
+        self._done = keys, [taken.execution.composite_key, seconds, LIFETIME, *(closing or ())]
 
     def book(self) -> None:
         """Of what is done leave nothing but the figures."""

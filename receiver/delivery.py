@@ -83,8 +83,13 @@ class Deliverer:
         after each, and after a crash. A refusal of the token or the account pauses the line for all workers.
         """
         try:
-            with self._pacing.delivering(is_urgent=is_urgent(change)):
-                outcome = self._deliver(change)
+            with (
+                self._pacing.delivering(is_urgent=is_urgent(change)),
+                self._markers.opened(change.names) as opened,
+            ):
+                marker, outcome = self._deliver(change, opened)
+                self._go_on()
+                opened.save_and_close(marker)
         except Paced:
             raise
         except RateLimited as error:
@@ -94,10 +99,6 @@ class Deliverer:
             if waits_for_a_person(error):
                 self._pause(error)
             raise
-        if self._has_paused:
-            self._has_paused = False
-            if self._pacing.resume():
-                get_logger("receiver.delivery").info("delivery goes on: the API accepts us again")
         return outcome
 
     def _pause(self, error: EventsApiError) -> None:
@@ -107,30 +108,34 @@ class Deliverer:
                 "delivery is paused: the API refuses us", reason=str(error), advice=WHAT_TO_CHECK
             )
 
-    def _deliver(self, change: Change) -> Delivered:
-        with self._markers.opened(change.names) as opened:
-            known = opened.known
-            for other in opened.others:
-                known = self._merged(known, other, opened)
+    def _go_on(self) -> None:
+        if self._has_paused:
+            self._has_paused = False
+            if self._pacing.resume():
+                get_logger("receiver.delivery").info("delivery goes on: the API accepts us again")
+
+    def _deliver(self, change: Change, opened: OpenedMarker) -> tuple[Marker, Delivered]:
+        """What is to be kept of the marker, and what it came to."""
+        known = opened.known
+        for other in opened.others:
+            known = self._merged(known, other, opened)
+        marker = known.with_change(change)
+        outcome = None
+        if marker.sid is None and _may_exist_already(marker, change):
+            known, outcome = self._look_up(known, marker.changes)
             marker = known.with_change(change)
-            outcome = None
-            if marker.sid is None and _may_exist_already(marker, change):
-                known, outcome = self._look_up(known, marker.changes)
-                marker = known.with_change(change)
-            desired = fold(marker.changes)
-            if desired is None:
-                opened.save_and_close(marker)
-                return Delivered.AWAITING_OPENING
-            desired = self._scopes.resolve(desired)
-            if marker.sid is None:
-                self._require_settled(marker)
-                marker, outcome = self._create(marker, desired, known, opened), Delivered.CREATED
-            elif update := difference(None if marker.is_in_doubt else marker.sent, desired):
-                self._require_settled(marker)
-                marker, updated = self._update(marker, desired, update, known, opened)
-                outcome = outcome or updated
-            opened.save_and_close(marker)
-            return outcome or Delivered.UNCHANGED
+        desired = fold(marker.changes)
+        if desired is None:
+            return marker, Delivered.AWAITING_OPENING
+        desired = self._scopes.resolve(desired)
+        if marker.sid is None:
+            self._require_settled(marker)
+            return self._create(marker, desired, known, opened), Delivered.CREATED
+        if update := difference(None if marker.is_in_doubt else marker.sent, desired):
+            self._require_settled(marker)
+            marker, updated = self._update(marker, desired, update, known, opened)
+            outcome = outcome or updated
+        return marker, outcome or Delivered.UNCHANGED
 
     def _merged(self, marker: Marker, other_key: str, opened: OpenedMarker) -> Marker:
         """Two markers turn out to be one: take over what the other knows, and its event if we have none."""

@@ -20,6 +20,7 @@ from receiver.queues import (
     job_description,
     job_id_stem,
     job_of,
+    marker_names,
 )
 from receiver.redis_failures import in_words
 from receiver.replication import READY, Unreplicated, replicas_of, write_replicated
@@ -32,18 +33,18 @@ SEEN_LIFETIME: Final = 14 * 86_400
 
 ENQUEUE_SCRIPT: Final = """
 -- KEYS: seen, set of queues, bell, then for each change its job's hash and its queue
--- ARGV: seconds to remember, time, then for each job its id, its data, its description and its queue's name;
--- at last, where there is a trace, the meta of all
+-- ARGV: seconds to remember, time, then for each job its id, its data, its description, its marker's names
+-- and its queue's name; at last, where there is a trace, the meta of all
 if not redis.call('SET', KEYS[1], '1', 'NX', 'EX', ARGV[1]) then
     return 0
 end
 local first = 3
 for index = 4, #KEYS, 2 do
     redis.call('HSET', KEYS[index], 'created_at', ARGV[2], 'enqueued_at', ARGV[2], 'data', ARGV[first + 1],
-        'description', ARGV[first + 2], 'origin', ARGV[first + 3], %s)
+        'description', ARGV[first + 2], 'names', ARGV[first + 3], 'origin', ARGV[first + 4], %s)
     redis.call('RPUSH', KEYS[index + 1], ARGV[first])
     redis.call('SADD', KEYS[2], KEYS[index + 1])
-    first = first + 4
+    first = first + 5
 end
 if ARGV[first] then
     for index = 4, #KEYS, 2 do
@@ -97,7 +98,7 @@ class Enqueuer:
             job_id = f"{stem}-{number}"
             queue = self._urgent if is_urgent(change) else self._routine
             keys += [Job.key_for(job_id), queue.key]
-            arguments += [job_id, job_data(change), job_description(change), queue.name]
+            arguments += [job_id, job_data(change), job_description(change), marker_names(change), queue.name]
         if (traceparent := carried()) is not None:
             arguments.append(self._routine.serializer.dumps({TRACEPARENT: traceparent}))
         try:

@@ -5,7 +5,7 @@ Redis keys: `apitraffic:marker:<key>`, 180 days after its last change; `apitraff
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -40,7 +40,7 @@ CHANGES: Final = TypeAdapter(tuple[Change, ...])
 RESOLVE: Final = f"""
 -- The name under which the marker is kept, then other such names that turn out to mean the same one. A marker
 -- exists from here on, so that whoever comes next with one of its names finds it.
-local function resolve(names, lifetime)
+local function resolve(names)
     local kept, is_listed = {{}}, {{}}
     for _, name in ipairs(names) do
         local target = redis.call('GET', '{ALIAS_PREFIX}' .. name)
@@ -55,11 +55,11 @@ local function resolve(names, lifetime)
     if #kept == 0 then
         kept[1] = names[1]
         redis.call('HSET', '{MARKER_PREFIX}' .. kept[1], 'in_doubt', '0')
-        redis.call('EXPIRE', '{MARKER_PREFIX}' .. kept[1], lifetime)
+        redis.call('EXPIRE', '{MARKER_PREFIX}' .. kept[1], {MARKER_LIFETIME})
     end
     for _, name in ipairs(names) do
         if name ~= kept[1] then
-            redis.call('SET', '{ALIAS_PREFIX}' .. name, kept[1], 'EX', lifetime)
+            redis.call('SET', '{ALIAS_PREFIX}' .. name, kept[1], 'EX', {MARKER_LIFETIME})
         end
     end
     return kept
@@ -67,44 +67,58 @@ end
 """
 
 RESOLVE_SCRIPT: Final = f"""
--- ARGV: lifetime, then the names
+-- ARGV: the names
 {RESOLVE}
-return resolve({{unpack(ARGV, 2)}}, ARGV[1])
+return resolve(ARGV)
 """
 
 FIELD_LIST: Final = ", ".join(f"'{field}'" for field in FIELDS)
-OPEN_SCRIPT: Final = f"""
--- ARGV: lifetime, this opener's token, how its owner's tokens begin, its lock's lifetime, whether to resolve,
--- then the names
--- The names under which it is kept and, where nobody else has it, its fields.
+OPEN: Final = f"""
 {RESOLVE}
-local kept = {{ARGV[6]}}
-if ARGV[5] == '1' then
-    kept = resolve({{unpack(ARGV, 6)}}, ARGV[1])
+-- The names under which a marker is kept and, where nobody but the token's owner has it, its fields.
+local function open(kept, token)
+    local owner, lock = string.match(token, '^.* '), '{LOCK_PREFIX}' .. kept[1]
+    local holder = redis.call('GET', lock)
+    if holder and string.sub(holder, 1, #owner) ~= owner then
+        return {{kept, false}}
+    end
+    redis.call('SET', lock, token, 'EX', {LOCK_LIFETIME})
+    return {{kept, redis.call('HMGET', '{MARKER_PREFIX}' .. kept[1], {FIELD_LIST})}}
 end
-local lock = '{LOCK_PREFIX}' .. kept[1]
-local holder = redis.call('GET', lock)
-if holder and string.sub(holder, 1, #ARGV[3]) ~= ARGV[3] then
-    return {{kept, false}}
-end
-redis.call('SET', lock, ARGV[2], 'EX', ARGV[4])
-return {{kept, redis.call('HMGET', '{MARKER_PREFIX}' .. kept[1], {FIELD_LIST})}}
 """
 
-SAVE_SCRIPT: Final = """
--- KEYS: marker, lock. ARGV: token, seconds to keep the lock for or 0, lifetime, then fields and values
--- Whether the lock was still this opener's; nothing is written where it was not.
-if redis.call('GET', KEYS[2]) ~= ARGV[1] then
-    return 0
+OPEN_SCRIPT: Final = f"""
+-- ARGV: token, whether to resolve, then the names
+{OPEN}
+local names = {{unpack(ARGV, 3)}}
+if ARGV[2] == '1' then
+    names = resolve(names)
 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 4))
-redis.call('EXPIRE', KEYS[1], ARGV[3])
-if ARGV[2] == '0' then
-    redis.call('DEL', KEYS[2])
-else
-    redis.call('EXPIRE', KEYS[2], ARGV[2])
+return open(names, ARGV[1])
+"""
+
+SAVE: Final = f"""
+-- Whether the lock was still this token's; nothing is written where it was not. It is kept for so many
+-- seconds, or given back where they are 0; then come fields and values.
+local function save(marker, lock, token, hold_for, ...)
+    if redis.call('GET', lock) ~= token then
+        return false
+    end
+    redis.call('HSET', marker, ...)
+    redis.call('EXPIRE', marker, {MARKER_LIFETIME})
+    if hold_for == '0' then
+        redis.call('DEL', lock)
+    else
+        redis.call('EXPIRE', lock, hold_for)
+    end
+    return true
 end
-return 1
+"""
+
+SAVE_SCRIPT: Final = f"""
+-- KEYS: marker, lock. ARGV: as `save`
+{SAVE}
+return save(KEYS[1], KEYS[2], unpack(ARGV))
 """
 
 BREAK_LOCK_SCRIPT: Final = """
@@ -143,18 +157,51 @@ class Marker:
         return replace(self, changes=changes)
 
 
+Saving = Sequence[str | bytes | int]
+"""What `SAVE` needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What `OPEN` says; there are no fields where another owner is at the marker."""
+
+    token: str
+    kept: Sequence[bytes | str]
+    fields: Sequence[bytes | str | None] | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(map(_text, self.kept))
+
+    def marker(self) -> Marker | None:
+        if not self.fields:
+            return None
+        changes, sid, sent, in_doubt, unanswered = self.fields
+        return Marker(
+            _text(self.kept[0]),
+            changes=CHANGES.validate_json(changes) if changes else (),
+            sid=_text(sid) or None,
+            sent=Event.model_validate_json(sent) if sent else None,
+            is_in_doubt=_text(in_doubt) == "1",
+            unanswered_since=parse_timestamp(_text(unanswered) or None),
+        )
+
+
 class OpenedMarker:
     """A marker at which nobody else works meanwhile.
 
     `known` is what was known of it when it was opened; `others` are names under which parts of it were kept
-    as markers of their own until now.
+    as markers of their own until now. What closes it is sent at once, or handed to `leave`.
     """
 
-    def __init__(self, redis: Redis, token: str, known: Marker, others: Sequence[str]) -> None:
+    def __init__(
+        self, redis: Redis, opening: Opening, known: Marker, leave: Callable[[Saving], None] | None
+    ) -> None:
         self.known = known
-        self.others = tuple(others)
+        self.others = opening.names[1:]
         self._redis = redis
-        self._token = token
+        self._token = opening.token
+        self._leave = leave
         self._is_closed = False
 
     def save(self, marker: Marker) -> None:
@@ -162,18 +209,22 @@ class OpenedMarker:
 
         Raises `Unreplicated` where it might not, and `MarkerBusy` where the marker is not ours any more.
         """
-        self._save(marker, LOCK_LIFETIME)
+        self._send(marker, self._saving(marker, LOCK_LIFETIME))
 
     def save_and_close(self, marker: Marker) -> None:
-        """Keep it for whoever is next; raises as `save`."""
-        self._save(marker, 0)
+        """Keep it for whoever is next; raises as `save`, where it is not left to somebody else."""
+        saving = self._saving(marker, 0)
+        if self._leave is None:
+            self._send(marker, saving)
+        else:
+            self._leave(saving)
         self._is_closed = True
 
     def close(self) -> None:
         if not self._is_closed:
             self._redis.eval(BREAK_LOCK_SCRIPT, 1, f"{LOCK_PREFIX}{self.known.key}", self._token)
 
-    def _save(self, marker: Marker, hold_for: int) -> None:
+    def _saving(self, marker: Marker, hold_for: int) -> Saving:
         values: tuple[str | bytes | int, ...] = (
             CHANGES.dump_json(marker.changes, by_alias=True),
             marker.sid or "",
@@ -183,29 +234,51 @@ class OpenedMarker:
         )
         fields = [item for pair in zip(FIELDS, values, strict=True) for item in pair]
         keys = (f"{MARKER_PREFIX}{marker.key}", f"{LOCK_PREFIX}{marker.key}")
-        arguments = [*keys, self._token, hold_for, MARKER_LIFETIME, *fields]
+        return [*keys, self._token, hold_for, *fields]
+
+    def _send(self, marker: Marker, saving: Saving) -> None:
         if marker.is_in_doubt:
             (is_saved,) = write_replicated(
-                self._redis, lambda pipeline: pipeline.eval(SAVE_SCRIPT, len(keys), *arguments)
+                self._redis, lambda pipeline: pipeline.eval(SAVE_SCRIPT, 2, *saving)
             )
         else:
-            is_saved = self._redis.eval(SAVE_SCRIPT, len(keys), *arguments)
+            is_saved = self._redis.eval(SAVE_SCRIPT, 2, *saving)
         if not is_saved:
             raise MarkerBusy(marker.key)
 
 
 class MarkerStore:
-    """Markers in Redis, one worker at a time on each; `owner` is this worker's name."""
+    """Markers in Redis, one worker at a time on each; `owner` is this worker's name.
 
-    def __init__(self, redis: Redis, owner: str) -> None:
+    A worker's job may bring its marker opened already, and with `closes_with_job` what closes it waits for
+    whoever books the job as done: both save a round trip (`receiver.bookkeeping`).
+    """
+
+    def __init__(self, redis: Redis, owner: str, *, closes_with_job: bool = False) -> None:
         self._redis = redis
         self._owner = owner
+        self._leave = self._keep_closing if closes_with_job else None
+        self._in_hand: Opening | None = None
+        self._closing: Saving | None = None
         self._resolve = redis.register_script(RESOLVE_SCRIPT)
         self._open = redis.register_script(OPEN_SCRIPT)
 
+    def come_with(self, opening: Opening | None) -> None:
+        """The marker that is opened next was opened so; `None` where it was not."""
+        self._in_hand = opening
+        self._closing = None
+
+    def _keep_closing(self, saving: Saving) -> None:
+        self._closing = saving
+
+    def closing(self) -> Saving | None:
+        """What is still to be sent of the marker that was closed last."""
+        closing, self._closing = self._closing, None
+        return closing
+
     def resolve(self, names: Sequence[str]) -> tuple[str, ...]:
         """The key under which a marker of these names is kept; and others that were kept apart until now."""
-        return tuple(_text(name) for name in self._resolve(args=[MARKER_LIFETIME, *names]))
+        return tuple(map(_text, self._resolve(args=names)))
 
     def forget(self, key: str, in_favour_of: str) -> None:
         """Let a marker be known as another one from now on."""
@@ -221,40 +294,34 @@ class MarkerStore:
         Raises `MarkerBusy`. A dead worker's lock ends by itself; one that this owner could not give back,
         because Redis was away, is its own: it is at one job at a time.
         """
-        owner = f"{self._owner} "
-        token = f"{owner}{uuid4().hex}"
         deadline = time.monotonic() + LOCK_PATIENCE
-        while True:
-            kept, fields = self._open(
-                args=[MARKER_LIFETIME, token, owner, LOCK_LIFETIME, int(not resolved), *names]
-            )
-            key, *others = map(_text, kept)
-            if fields:
-                break
+        opening = self._opening(names, resolved=resolved)
+        while (marker := opening.marker()) is None:
             if time.monotonic() >= deadline:
-                raise MarkerBusy(key)
+                raise MarkerBusy(opening.names[0])
             time.sleep(LOCK_POLL)
-        opened = OpenedMarker(self._redis, token, _marker_of(key, fields), others)
+            opening = self._opening(names, resolved=resolved)
+        opened = OpenedMarker(self._redis, opening, marker, self._leave)
         try:
             yield opened
         finally:
             opened.close()
+
+    def _opening(self, names: Sequence[str], *, resolved: bool) -> Opening:
+        in_hand, self._in_hand = self._in_hand, None
+        if in_hand is not None:
+            return in_hand
+        token = new_token(self._owner)
+        return Opening(token, *self._open(args=[token, int(not resolved), *names]))
 
     def break_lock(self, key: str) -> None:
         """Free a marker that this owner had locked when it died."""
         self._redis.eval(BREAK_LOCK_SCRIPT, 1, f"{LOCK_PREFIX}{key}", f"{self._owner} ")
 
 
-def _marker_of(key: str, fields: Sequence[bytes | str | None]) -> Marker:
-    changes, sid, sent, in_doubt, unanswered = fields
-    return Marker(
-        key,
-        changes=CHANGES.validate_json(changes) if changes else (),
-        sid=_text(sid) or None,
-        sent=Event.model_validate_json(sent) if sent else None,
-        is_in_doubt=_text(in_doubt) == "1",
-        unanswered_since=parse_timestamp(_text(unanswered) or None),
-    )
+def new_token(owner: str) -> str:
+    """For one opening: its owner's name, a space, and what is its own."""
+    return f"{owner} {uuid4().hex}"
 
 
 def _text(value: bytes | str | None) -> str:

@@ -1,6 +1,7 @@
 """The queue between receiver and workers: RQ on Redis, jobs as JSON, one job for each change."""
 
 import hashlib
+import json
 import re
 import zlib
 from typing import Final
@@ -106,6 +107,11 @@ def job_data(change: Change) -> bytes:
 
 def job_description(change: Change) -> str:
     return f"{change.effect.value} {change.key}"
+
+
+def marker_names(change: Change) -> str:
+    """The names of a job's marker, kept beside its call: whoever takes the job opens the marker with it."""
+    return json.dumps(change.names)
 
 
 def job_id_stem(source: str, delivery_id: str) -> str:

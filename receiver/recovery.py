@@ -84,7 +84,8 @@ class Recovery:
     def requeue_abandoned(self) -> None:
         """Queue the jobs that dead workers had in hand, before all others; to be called between two jobs.
 
-        What this worker itself has in work then is a job whose taking it never heard of: the answer was lost.
+        What this worker itself has in work then is a job whose taking it never heard of, as the answer was
+        lost, or one that could not be booked as done, as its marker was not its own any more.
         """
         in_work = self._queue.started_job_registry.get_job_and_execution_ids(cleanup=False)
         for job_id, execution_id in in_work:
@@ -103,7 +104,7 @@ class Recovery:
         if self._requeue(keys=keys, args=arguments):
             is_ours = owner == self._own_name
             get_logger("receiver.recovery").warning(
-                "put back: its taking had no answer" if is_ours else "took over from a dead worker",
+                "put back: it was not known to be in work" if is_ours else "took over from a dead worker",
                 job=execution.job_id,
                 worker=owner,
             )

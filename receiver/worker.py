@@ -80,6 +80,7 @@ class DeliveryWorker(SimpleWorker):
         )
         self.log_result_lifespan = False
         self._bookkeeping = Bookkeeping(redis, queues, self.name, self.key)
+        self.markers = MarkerStore(redis, self.name, closes_with_job=True)
         self._looked_for_suspension_at = -math.inf
         self._state_told = ""
         self._taken: Taken | None = None
@@ -166,6 +167,7 @@ class DeliveryWorker(SimpleWorker):
         self.executions[taken.execution.id] = taken.execution
         self.last_heartbeat = taken.job.started_at
         self._pacing.come_with(taken.permit)
+        self.markers.come_with(taken.opening)
         return taken
 
     def prepare_execution(self, job: Job) -> Execution:
@@ -187,7 +189,7 @@ class DeliveryWorker(SimpleWorker):
         self, job: Job, queue: Queue, started_job_registry: StartedJobRegistry, execution: Execution
     ) -> None:
         seconds = (job.ended_at - job.started_at).total_seconds() if job.ended_at and job.started_at else 0.0
-        self._bookkeeping.finish(self._in_hand(job), seconds)
+        self._bookkeeping.finish(self._in_hand(job), seconds, self.markers.closing())
         self.executions.pop(execution.id, None)
         self._state_told = WorkerStatus.IDLE
 
@@ -282,12 +284,11 @@ def _work(
 ) -> None:
     """One life of an RQ worker; sets `stop` where it ended because it was asked to."""
     worker = DeliveryWorker(redis, pacing, stop)
-    markers = MarkerStore(redis, worker.name)
     clock = RetryClock(worker.recoveries)
     get_logger("receiver.worker").info("worker started", name=worker.name, api=api)
     clock.start()
     try:
-        with delivering_with(deliverer(markers=markers, pacing=pacing), metrics):
+        with delivering_with(deliverer(markers=worker.markers, pacing=pacing), metrics):
             worker.work(logging_level="WARNING")
     except StopRequested:
         pass

@@ -51,7 +51,7 @@ def rq(redis: Redis) -> tuple[Take, Finish]:
         job, _ = dequeued
         execution = worker.prepare_execution(job)
         worker.prepare_job_execution(job, remove_from_intermediate_queue=True)
-        return Taken(job, routine, execution, Permit())
+        return Taken(job, routine, execution, Permit(), None)
 
     def finish(taken: Taken) -> None:
         taken.job.ended_at = taken.job.started_at

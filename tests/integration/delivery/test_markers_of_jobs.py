@@ -1,0 +1,208 @@
+"""A job comes with its marker opened, and what closes the marker goes with the job's being booked as done."""
+
+import pytest
+from redis import Redis
+from rq.job import Job
+
+from receiver.bookkeeping import Bookkeeping, Taken
+from receiver.delivery import Delivered
+from receiver.enqueueing import Enqueuer
+from receiver.events import Change
+from receiver.jobs import delivering_with
+from receiver.markers import ALIAS_PREFIX, LOCK_PREFIX, MARKER_PREFIX, Marker, MarkerStore
+from receiver.pacing import Pacing
+from receiver.queues import connect, delivery_queue, delivery_queues
+from receiver.recovery import Recovery
+from receiver.worker import DeliveryWorker
+from tests.support.changes import KEY, change
+
+WORKER = "the worker"
+LOCK = LOCK_PREFIX + KEY
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Redis:
+    return connect(redis_url)
+
+
+@pytest.fixture
+def markers(redis: Redis) -> MarkerStore:
+    return MarkerStore(redis, WORKER, closes_with_job=True)
+
+
+@pytest.fixture
+def books(redis: Redis) -> Bookkeeping:
+    key = f"{DeliveryWorker.redis_worker_namespace_prefix}{WORKER}"
+    return Bookkeeping(redis, delivery_queues(redis), WORKER, key)
+
+
+def queue(redis: Redis, *changes: Change) -> None:
+    for each in changes:
+        assert Enqueuer(redis).enqueue([each])
+
+
+def taken(books: Bookkeeping) -> Taken:
+    found = books.take()
+    assert found is not None
+    return found
+
+
+def in_work(redis: Redis) -> list[str]:
+    ids = delivery_queue(redis).started_job_registry.get_job_and_execution_ids(cleanup=False)
+    return [job_id for job_id, _ in ids]
+
+
+def known(redis: Redis) -> Marker:
+    with MarkerStore(redis, "somebody").opened((KEY,)) as opened:
+        return opened.known
+
+
+class TestComing:
+    def test_it_is_locked_and_what_is_known_of_it_told(
+        self, redis: Redis, books: Bookkeeping, markers: MarkerStore
+    ) -> None:
+        first = change("open")
+        with MarkerStore(redis, "somebody").opened((KEY,)) as opened:
+            opened.save_and_close(Marker(KEY, changes=(first,), sid="evt_1", sent=first.event))
+        queue(redis, change("close", 5))
+        opening = taken(books).opening
+        assert opening is not None
+        assert redis.get(LOCK) == opening.token.encode()
+        markers.come_with(opening)
+        with markers.opened((KEY,)) as opened:
+            assert opened.known == Marker(KEY, changes=(first,), sid="evt_1", sent=first.event)
+            assert redis.get(LOCK) == opening.token.encode()
+        assert not redis.exists(LOCK)
+
+    def test_it_is_found_by_all_of_its_names(self, redis: Redis, books: Bookkeeping) -> None:
+        names = ("run:7", "Grüße, 🚀 \"'\\ \u2028", "run 8")
+        queue(redis, change("point").model_copy(update={"aliases": names}))
+        opening = taken(books).opening
+        assert opening is not None
+        assert opening.names == (KEY,)
+        assert [redis.get(ALIAS_PREFIX + name) for name in names] == [KEY.encode()] * 3
+
+    def test_those_that_turn_out_to_be_one_are_told(self, redis: Redis, books: Bookkeeping) -> None:
+        for key in (KEY, "run:7"):
+            redis.hset(MARKER_PREFIX + key, "in_doubt", "0")
+        queue(redis, change("point").model_copy(update={"aliases": ("run:7",)}))
+        opening = taken(books).opening
+        assert opening is not None
+        assert opening.names == (KEY, "run:7")
+
+    def test_where_another_is_at_it_the_worker_waits_for_its_turn(
+        self, redis: Redis, books: Bookkeeping, markers: MarkerStore
+    ) -> None:
+        redis.set(LOCK, "another worker 0123", px=200)
+        queue(redis, change("point"))
+        opening = taken(books).opening
+        assert opening is not None
+        assert opening.marker() is None
+        assert redis.get(LOCK) == b"another worker 0123"
+        markers.come_with(opening)
+        with markers.opened((KEY,)):
+            assert str(redis.get(LOCK)).startswith(f"b'{WORKER} ")
+
+    def test_one_that_cannot_be_read_keeps_no_job_from_being_taken(
+        self, redis: Redis, books: Bookkeeping
+    ) -> None:
+        redis.set(MARKER_PREFIX + KEY, "not a hash")
+        queue(redis, change("point"))
+        found = taken(books)
+        assert found.opening is None
+        assert in_work(redis) == [found.job.id]
+
+    def test_a_job_that_an_earlier_version_queued_comes_without(
+        self, redis: Redis, books: Bookkeeping
+    ) -> None:
+        queue(redis, change("point"))
+        (job_id,) = delivery_queue(redis).job_ids
+        redis.hdel(Job.key_for(job_id), "names")
+        assert taken(books).opening is None
+        assert not redis.exists(LOCK)
+
+    def test_only_the_first_that_is_opened_came_with_the_job(
+        self, redis: Redis, books: Bookkeeping, markers: MarkerStore
+    ) -> None:
+        queue(redis, change("point"))
+        markers.come_with(taken(books).opening)
+        with markers.opened((KEY,)), markers.opened(("run:7",)) as other:
+            assert other.known.key == "run:7"
+
+
+class TestLeaving:
+    def leave(self, books: Bookkeeping, markers: MarkerStore) -> Marker:
+        """A job that is done: its marker, closed, and not booked yet."""
+        done = taken(books)
+        markers.come_with(done.opening)
+        with markers.opened((KEY,)) as opened:
+            marker = opened.known.with_change(change("point"))
+            opened.save_and_close(marker)
+        books.finish(done, 0.0, markers.closing())
+        return marker
+
+    def test_it_is_kept_and_free_when_the_job_is_booked(
+        self, redis: Redis, books: Bookkeeping, markers: MarkerStore
+    ) -> None:
+        queue(redis, change("point"))
+        marker = self.leave(books, markers)
+        assert redis.exists(LOCK)
+        books.book()
+        assert not redis.exists(LOCK)
+        assert known(redis) == marker
+        assert in_work(redis) == []
+
+    def test_the_next_job_finds_it_so(self, redis: Redis, books: Bookkeeping, markers: MarkerStore) -> None:
+        queue(redis, change("point"), change("point", 5))
+        marker = self.leave(books, markers)
+        opening = taken(books).opening
+        assert opening is not None
+        assert opening.marker() == marker
+
+    def test_where_it_is_not_ours_any_more_the_job_is_not_done(
+        self, redis: Redis, books: Bookkeeping, markers: MarkerStore
+    ) -> None:
+        queue(redis, change("point"))
+        (job_id,) = delivery_queue(redis).job_ids
+        self.leave(books, markers)
+        redis.set(LOCK, "another worker 0123")
+        books.book()
+        assert redis.get(LOCK) == b"another worker 0123"
+        assert not redis.hexists(MARKER_PREFIX + KEY, "changes")
+        assert in_work(redis) == [job_id]
+        Recovery(delivery_queue(redis), WORKER).requeue_abandoned()
+        assert delivery_queue(redis).job_ids == [job_id]
+
+    def test_what_a_job_that_failed_has_left_does_not_go_with_another(
+        self, redis: Redis, books: Bookkeeping, markers: MarkerStore
+    ) -> None:
+        queue(redis, change("point"))
+        with markers.opened(("run:7",)) as opened:
+            opened.save_and_close(opened.known)
+        markers.come_with(taken(books).opening)
+        assert markers.closing() is None
+
+
+def test_a_worker_opens_and_closes_the_markers_of_its_jobs(redis: Redis) -> None:
+    worker = DeliveryWorker(redis, Pacing(redis))
+    seen: list[tuple[Marker, bytes | None]] = []
+
+    class Recording:
+        """Stands for the deliverer."""
+
+        def deliver(self, delivered: Change) -> Delivered:
+            lock = redis.get(LOCK)
+            assert isinstance(lock, bytes)
+            with worker.markers.opened(delivered.names) as opened:
+                seen.append((opened.known, lock))
+                opened.save_and_close(opened.known.with_change(delivered))
+            return Delivered.CREATED
+
+    first, second = change("open"), change("point", 5)
+    queue(redis, first, second)
+    with delivering_with(Recording()):  # type: ignore[arg-type]  # see above
+        worker.work(burst=True, logging_level="CRITICAL")
+    assert [marker.changes for marker, _ in seen] == [(), (first,)]
+    assert all(lock.startswith(f"{worker.name} ".encode()) for _, lock in seen if lock)
+    assert known(redis).changes == (first, second)
+    assert not redis.exists(LOCK)
