@@ -5,9 +5,13 @@ process that gunicorn has replaced stay there, so that no counter falls. A worke
 on a port of its own. Nothing here needs Redis: what Redis knows is in `receiver.backlog`.
 """
 
+import fcntl
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
-from tempfile import mkdtemp
+from shutil import rmtree
+from tempfile import gettempdir, mkdtemp
 from typing import TYPE_CHECKING, Final
 
 from receiver.sources import SOURCES
@@ -17,6 +21,9 @@ if TYPE_CHECKING:
 
 SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 """The variable by which prometheus_client learns, when it is imported, that several processes count."""
+FOLDER_PREFIX: Final = "apitraffic-metrics-"
+TIME_TO_LOCK: Final = 60
+"""Seconds for which a new folder is left alone, as it may not be locked yet."""
 ACCEPT_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 TRANSLATION_SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25)
 DELIVERY_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -38,14 +45,38 @@ LAG_SECONDS: Final = (
 )
 
 
-def share_between_processes() -> Path:
-    """A new folder for the figures of this process and those that it forks; before the first metric is made.
+class SharedFigures:
+    """A folder for the figures of this process and those that it forks; made before the first metric is.
 
-    Whoever asked for it removes it. One that is inherited may be in use by another receiver.
+    It is locked as long as one of them lives, so that those of receivers that were killed can be told, and
+    are removed. One that is inherited may be in use by another receiver.
     """
-    folder = mkdtemp(prefix="apitraffic-metrics-")
-    os.environ[SHARED_FOLDER] = folder
-    return Path(folder)
+
+    def __init__(self) -> None:
+        for folder in Path(gettempdir()).glob(f"{FOLDER_PREFIX}*"):
+            # Others may remove it, too, or may not let us.
+            with suppress(OSError):
+                _remove_abandoned(folder)
+        self.folder = Path(mkdtemp(prefix=FOLDER_PREFIX))
+        self._lock = os.open(self.folder, os.O_RDONLY)
+        fcntl.flock(self._lock, fcntl.LOCK_SH)
+        os.environ[SHARED_FOLDER] = str(self.folder)
+
+    def remove(self) -> None:
+        rmtree(self.folder, ignore_errors=True)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    found = folder.lstat()
+    is_being_made = time.time() - found.st_mtime < TIME_TO_LOCK
+    if found.st_uid != os.geteuid() or is_being_made:
+        return
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        rmtree(folder)
+    finally:
+        os.close(lock)
 
 
 class ReceptionMetrics:

@@ -3,7 +3,6 @@
 import socket
 import ssl
 from pathlib import Path
-from shutil import rmtree
 from typing import TYPE_CHECKING, Any, Final
 
 from gunicorn.config import Config  # type: ignore[import-untyped]  # has no types
@@ -14,7 +13,7 @@ from receiver.app import announce_sources, create_app
 from receiver.bounded_worker import BoundedWorker
 from receiver.config import Settings
 from receiver.listening import BACKLOG, base_url
-from receiver.metrics import share_between_processes
+from receiver.metrics import SharedFigures
 from receiver.prompt_stop import PromptApplication
 from receiver.tls import CannotUseCertificate, load_certificate
 from receiver.tls_worker import TlsWorker
@@ -68,7 +67,7 @@ class ReceiverServer(PromptApplication):
         self._listener = listener.detach()
         self._workers = workers
         self._threads = threads
-        self._metrics_folder = share_between_processes()
+        self._figures = SharedFigures()
         super().__init__()
 
     def load_config(self) -> None:
@@ -98,7 +97,7 @@ class ReceiverServer(PromptApplication):
             # It would need a home directory and leave files there.
             "control_socket_disable": True,
             # Only the first process runs this; what Python itself runs at exit, each would.
-            "on_exit": lambda _arbiter: rmtree(self._metrics_folder, ignore_errors=True),
+            "on_exit": lambda _arbiter: self._figures.remove(),
             "when_ready": lambda _arbiter: self._announce(),
             # Threads do not survive the fork, so each process starts its own.
             "post_worker_init": lambda worker: self._start_threads(worker.wsgi),

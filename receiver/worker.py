@@ -238,9 +238,14 @@ class RetryClock(threading.Thread):
 
 
 class RedisOutage(logging.Filter):
-    """Takes RQ's tracebacks away where the cause is only that Redis is away; the worker starts anew."""
+    """Takes RQ's tracebacks away where the cause is only that Redis is away; the worker starts anew.
+
+    And what its thread for commands says of it: the worker says the same.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple) and any(isinstance(said, RedisError) for said in record.args):
+            return False
         if record.exc_info and isinstance(record.exc_info[1], RedisError):
             words = in_words(record.exc_info[1])
             record.msg, record.args, record.exc_info = "Redis is away: %s", (words,), None

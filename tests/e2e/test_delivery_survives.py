@@ -139,10 +139,11 @@ def test_sigterm_lets_the_job_in_hand_finish(stack: Stack) -> None:
 def test_a_worker_stops_also_while_redis_is_away(stack: Stack) -> None:
     stack.worker.start()
     stack.redis_process.stop()
-    wait_until(lambda: "could not connect to Redis" in stack.worker.log(), "the outage to be noticed")
+    wait_until(lambda: "Redis is away" in stack.worker.log(), "the outage to be noticed")
     assert stack.worker.stop() == 0
     assert "worker stopped" in stack.worker.log()
     assert "Traceback" not in stack.worker.log()
+    assert "could not connect" not in stack.worker.log()
 
 
 def test_an_idle_worker_stops_at_once_and_says_so(stack: Stack) -> None:
