@@ -27,6 +27,7 @@ from receiver.markers import ALIAS_PREFIX, MARKER_LIFETIME, MARKER_PREFIX
 from receiver.queues import UNEXPECTED_RETRIES
 from receiver.redis_failures import in_words
 from receiver.timestamps import format_timestamp, now, parse_timestamp
+from receiver.trace_context import TRACEPARENT
 
 META: Final = "death"
 """Where in a job's meta its `Death` is."""
@@ -39,13 +40,17 @@ BATCH: Final = 200
 REPLAY_SCRIPT: Final = """
 -- KEYS: dead letters, job, its results, queue, set of queues, then what may be known of the marker, under
 -- each of its names: the first is where it goes if nothing is
--- ARGV: job id, status, time, retries, seconds for which a marker is remembered
+-- ARGV: job id, status, time, retries, seconds for which a marker is remembered; then, where it has a trace,
+-- the meta that says so
 if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 or redis.call('EXISTS', KEYS[2]) == 0 then
     return 0
 end
 redis.call('PERSIST', KEYS[2])
 redis.call('HDEL', KEYS[2], 'meta', 'number_of_retries', 'started_at', 'ended_at', 'exc_info')
 redis.call('HSET', KEYS[2], 'status', ARGV[2], 'enqueued_at', ARGV[3], 'retries_left', ARGV[4])
+if ARGV[6] then
+    redis.call('HSET', KEYS[2], 'meta', ARGV[6])
+end
 redis.call('DEL', KEYS[3])
 if KEYS[6] and redis.call('EXISTS', unpack(KEYS, 6)) == 0 then
     redis.call('HSET', KEYS[6], 'in_doubt', '1')
@@ -134,7 +139,7 @@ class Undelivered:
     """A change that was given up.
 
     `change` is as it was stored, unchecked: another version may have written it. It is empty where it cannot
-    be read at all.
+    be read at all. `traceparent` is the span that queued it.
     """
 
     name: str
@@ -143,6 +148,7 @@ class Undelivered:
     death: Death
     accepted_at: datetime
     traceback: Sequence[str] = ()
+    traceparent: str | None = None
 
     @property
     def key(self) -> str:
@@ -263,13 +269,15 @@ class DeadLetters:
             queue.redis_queues_keys,
         ]
         keys += [prefix + name for name in letter.marker_names for prefix in (MARKER_PREFIX, ALIAS_PREFIX)]
-        arguments: list[str | int] = [
+        arguments: list[str | int | bytes] = [
             letter.name,
             JobStatus.QUEUED.value,
             utcformat(now()),
             UNEXPECTED_RETRIES,
             MARKER_LIFETIME,
         ]
+        if letter.traceparent is not None:
+            arguments.append(queue.serializer.dumps({TRACEPARENT: letter.traceparent}))
         try:
             return bool(self._replay(keys=keys, args=arguments))
         except RedisError as error:
@@ -310,6 +318,7 @@ class DeadLetters:
                     death=death,
                     accepted_at=parse_timestamp(job.created_at) or death.at,
                     traceback=_traceback(job) if death.cause is Cause.UNEXPECTED else (),
+                    traceparent=job.meta.get(TRACEPARENT),
                 )
 
     def _fetch(self, queue: Queue, names: Sequence[str]) -> Sequence[Job | None]:

@@ -12,7 +12,8 @@ import pytest
 import requests
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from receiver.queues import delivery_queue
+from receiver.dead_letters import DeadLetters
+from receiver.queues import delivery_queue, delivery_queues
 from tests.support.collector import Collector, attributes, running_collector
 from tests.support.github import SECRET, deployment_status, post, signed
 from tests.support.programs import Program
@@ -175,6 +176,19 @@ def test_each_try_says_how_it_ended_and_links_to_the_same_request(
         if span.parent_span_id == first.span_id
     ]
     assert refused.status.code == Status.STATUS_CODE_ERROR
+
+
+def test_the_link_survives_the_dead_letters(traced: Stack, collector: Collector) -> None:
+    traced.api.set_faults(["POST:status=422x1"])
+    delivery = delivered(traced)
+    letters = DeadLetters(delivery_queues(traced.redis))
+    wait_until(letters.count, f"the dead letter:\n{traced.worker.log()}")
+    (letter,) = letters
+    assert letters.replay(letter)
+    refused, replayed = collector.wait_for(CONSUMER, 2, apitraffic__delivery__id=delivery)
+    assert attributes(refused.attributes)["apitraffic.outcome"] == "given_up"
+    assert attributes(replayed.attributes)["apitraffic.outcome"] == "created"
+    assert linked(replayed) == linked(refused) != []
 
 
 def test_the_link_survives_the_spool(traced: Stack, collector: Collector) -> None:
