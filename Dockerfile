@@ -7,16 +7,17 @@ ARG BASE=python:${PYTHON_TAG}@${PYTHON_DIGEST}
 
 FROM ${BASE} AS build
 WORKDIR /src
-COPY requirements.lock pyproject.toml README.md LICENSE ./
+COPY requirements.lock requirements-image.lock pyproject.toml README.md LICENSE ./
 RUN python3 -m venv /opt/build \
     && /opt/build/bin/python -m pip install --no-cache-dir --require-hashes -r requirements.lock
 COPY receiver ./receiver
-# The environment that ships is made without pip, and nothing in it is editable.
-RUN python3 -m venv --without-pip /opt/apitraffic \
+# The environment that ships is made without pip, has nothing of what builds, and nothing in it is editable.
+RUN /opt/build/bin/python -m pip wheel --no-cache-dir --no-build-isolation --no-deps --wheel-dir /opt/wheel . \
+    && python3 -m venv --without-pip /opt/apitraffic \
     && /opt/build/bin/python -m pip --python /opt/apitraffic/bin/python install --no-cache-dir --require-hashes \
-        --only-binary :all: -r requirements.lock \
-    && /opt/build/bin/python -m pip --python /opt/apitraffic/bin/python install --no-cache-dir --no-build-isolation \
-        --no-deps .
+        --only-binary :all: -r requirements-image.lock \
+    && /opt/build/bin/python -m pip --python /opt/apitraffic/bin/python install --no-cache-dir --no-index --no-deps \
+        /opt/wheel/*.whl
 
 FROM ${BASE}
 ARG VERSION=0.1.0

@@ -60,6 +60,7 @@ lock: ## Take current versions of all dependencies into the lock files
 	@$(VENV)-lock/bin/python -m pip --disable-pip-version-check --quiet install uv
 	@$(VENV)-lock/bin/uv $(LOCK) --extra local --group build --output-file requirements.lock pyproject.toml
 	@$(VENV)-lock/bin/uv $(LOCK) --extra local --group build --group dev --output-file requirements-dev.lock pyproject.toml
+	@$(VENV)-lock/bin/uv $(LOCK) --extra github-app --extra otel --output-file requirements-image.lock pyproject.toml
 	@rm -rf $(VENV)-lock
 
 LOCK := pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \

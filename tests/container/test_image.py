@@ -1,6 +1,7 @@
 """The image holds what it needs and nothing more, and works with nothing to write to but its volume."""
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator
 
@@ -110,6 +111,22 @@ def test_one_image_is_worker_and_command_line_too(podman: Podman, receiver: str)
     assert "Deliver what the receiver has accepted" in podman(
         "exec", receiver, "apitraffic-events", "worker", "--help"
     )
+
+
+@pytest.mark.parametrize(
+    "module", ["jwt", "cryptography", "opentelemetry.sdk", "opentelemetry.exporter.otlp"]
+)
+def test_it_can_sign_in_as_a_github_app_and_trace(podman: Podman, receiver: str, module: str) -> None:
+    podman("exec", receiver, "python3", "-c", f"import {module}")
+
+
+def test_what_built_it_is_not_in_it(podman: Podman, receiver: str) -> None:
+    ask = "import importlib.metadata as m; print(*sorted(d.name.lower() for d in m.distributions()))"
+    installed = set(podman("exec", receiver, "python3", "-c", ask).split())
+    lock = (REPOSITORY / "requirements-image.lock").read_text(encoding="utf-8")
+    locked = set(re.findall(r"^([a-z0-9_.-]+)==", lock, re.MULTILINE))
+    assert "flask" in installed
+    assert {name.replace("_", "-") for name in installed} <= {*locked, "apitraffic-events"}
 
 
 def test_it_ends_by_itself_when_told_to(podman: Podman, another: str) -> None:

@@ -90,6 +90,15 @@ def test_the_base_image_is_pinned() -> None:
     assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${BASE}"}
 
 
+def test_what_the_image_holds_is_what_is_tested() -> None:
+    def versions(lock: str) -> set[tuple[str, str]]:
+        return set(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / lock).read_text(encoding="utf-8"), re.MULTILINE))
+
+    in_image = versions("requirements-image.lock")
+    assert {"flask", "pyjwt", "opentelemetry-sdk"} <= {name for name, _ in in_image}
+    assert in_image <= versions("requirements-dev.lock")
+
+
 def test_every_service_of_ours_is_confined() -> None:
     compose = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
     ours = {name: one for name, one in compose["services"].items() if one["image"] == "apitraffic-events"}
