@@ -20,6 +20,7 @@ from redis import Redis
 from benchmarks import delivering, report
 from benchmarks.accepting import Comparison, Contest, Serving
 from benchmarks.burst import WORKERS
+from benchmarks.calling import Calling
 from benchmarks.deliveries import SECRET
 from benchmarks.delivering import ListedApi, Work
 from benchmarks.enduring import endure
@@ -31,12 +32,13 @@ from receiver.local.errors import LocalModeError
 from tests.support.local_api import running_local_api
 from tests.support.redis import running_redis
 
-PARTS: Final = ("accepting", "enduring", "delivering", "working", "translating")
+PARTS: Final = ("accepting", "enduring", "delivering", "working", "translating", "calling")
 THREADS: Final = 4
 """As `apitraffic-events serve` has by default, and with it one process for each core."""
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 DELIVERED: Final = "DeliveryWorker, delivering"
 TRANSLATE_PATIENCE: Final = 30.0
+CALLING_PATIENCE: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Extent:
     steady_seconds: float
     jobs: dict[str, int]
     translations: int
+    calling_rounds: int
 
 
 FULL: Final = Extent(
@@ -64,6 +67,7 @@ FULL: Final = Extent(
     steady_seconds=10.0,
     jobs={"SpawnWorker": 20, "Worker": 200, "SimpleWorker": 400, "DeliveryWorker": 400},
     translations=3_000,
+    calling_rounds=11,
 )
 QUICK: Final = Extent(
     rounds=1,
@@ -75,6 +79,7 @@ QUICK: Final = Extent(
     steady_seconds=2.0,
     jobs=dict.fromkeys(WORKERS, 30) | {"SpawnWorker": 3},
     translations=300,
+    calling_rounds=1,
 )
 
 
@@ -115,6 +120,7 @@ def measure(extent: Extent, parts: Collection[str]) -> Results:
             accepting: list[Comparison] = []
             enduring = latency = translating = None
             work: dict[str, Work] = {}
+            calling: list[Calling] = []
             about = machine(redis, folder)
             if "accepting" in parts:
                 _say(f"accepting: twice {extent.rounds} rounds of {extent.seconds:g} s each …")
@@ -146,7 +152,12 @@ def measure(extent: Extent, parts: Collection[str]) -> Results:
                 command = ["benchmarks.translating", str(extent.translations)]
                 printed = launcher.run("translating", command, given="", timeout=TRANSLATE_PATIENCE)
                 translating = Translating(**json.loads(printed))
-    return Results(about, how, accepting, enduring, latency, work, translating)
+            if "calling" in parts:
+                _say("calling …")
+                command = ["benchmarks.calling", str(extent.calling_rounds)]
+                printed = launcher.run("calling", command, given="", timeout=CALLING_PATIENCE)
+                calling = [Calling(**each) for each in json.loads(printed)]
+    return Results(about, how, accepting, enduring, latency, work, translating, calling)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.accepting import CONNECTIONS, OURS, Comparison, Serving
+from benchmarks.calling import Calling
 from benchmarks.contenders import EMPTY, NAIVE, NAIVE_DEDUPE, NAIVE_LEAN
 from benchmarks.delivering import Latency, Work
 from benchmarks.enduring import Enduring
@@ -31,6 +32,7 @@ class Results:
     latency: Latency | None = None
     work: Mapping[str, Work] | None = None
     translating: Translating | None = None
+    calling: Sequence[Calling] = ()
 
 
 def lines(results: Results) -> Iterable[str]:
@@ -45,6 +47,8 @@ def lines(results: Results) -> Iterable[str]:
         yield from _work(results.work)
     if results.translating:
         yield from _translating(results.translating)
+    if results.calling:
+        yield from _calling(results.calling)
 
 
 def _machine(machine: Machine) -> Iterable[str]:
@@ -143,6 +147,21 @@ def _translating(figures: Translating) -> Iterable[str]:
         f" translate {figures.translate_us:.0f}"
         f" (median of {figures.times:,}, a body of {figures.body_bytes:,} bytes)."
     )
+
+
+def _calling(figures: Sequence[Calling]) -> Iterable[str]:
+    yield from _title("What a request costs the application alone, with no server around it")
+    heads = [f"µs, {each.body_bytes:,} bytes" for each in figures]
+    rows = [["", *(word for head in heads for word in (head, "ours is"))]]
+    for name in figures[0].application_us:
+        row = [TITLES[name]]
+        for each in figures:
+            us, ours = each.application_us[name], each.application_us[OURS]
+            row += [f"{us:.0f}", f"{us / ours:.2f} x"]
+        rows.append(row)
+    yield from _table(rows)
+    rounds = figures[0].rounds
+    yield f"Processor time of one process, one request after the other; medians of {rounds} rounds in turns."
 
 
 def _title(text: str) -> Iterable[str]:
