@@ -1,4 +1,4 @@
-"""RQ's bookkeeping of a job that is done and of the next one that is taken: in one round trip, each atomic.
+"""The end of a job and the taking of the next one, RQ's books and their markers included: in one round trip.
 
 RQ takes some fifty commands in eight round trips for these two, which is most of what a worker does, and
 takes from several queues with a command that loses the job if the worker dies at that moment. Here a job goes
@@ -22,8 +22,10 @@ from rq.job import Job, JobStatus
 from rq.results import Result
 from rq.utils import as_text, utcformat
 from rq.worker import WorkerStatus
+from structlog import get_logger
 
-from receiver.markers import OPEN, SAVE, Opening, Saving, new_token
+from receiver.marker_scripts import OPEN, SAVE
+from receiver.markers import Opening, Saving, new_token
 from receiver.pacing import BUDGET, LINE, PERMIT, Permit
 from receiver.queues import BELL, JOB_TIMEOUT
 from receiver.throughput import LIFETIME, key_of_this_minute
@@ -114,21 +116,22 @@ FINISH_SCRIPT: Final = f"""
 -- KEYS: jobs in work, worker, its executions, number delivered in this minute, then all that is of the job
 -- ARGV: job's id and execution's, seconds worked, lifetime of the number delivered; then, where its marker is
 -- to be closed, as `save`
--- Nothing is done where the marker is not this worker's any more: the job is not done, then.
+-- Whether the job is done, now or before: it is not where the marker is not this worker's any more.
 {SAVE}
+redis.call('HSET', KEYS[2], 'state', '{WorkerStatus.IDLE.value}')
 if #ARGV > 3 and not save(unpack(ARGV, 4)) then
-    return
+    return redis.call('EXISTS', KEYS[7]) == 0
 end
 local is_first_time = redis.call('ZREM', KEYS[1], ARGV[1]) == 1
 redis.call('DEL', unpack(KEYS, 5))
 redis.call('SREM', KEYS[3], ARGV[1])
-redis.call('HSET', KEYS[2], 'state', '{WorkerStatus.IDLE.value}')
 if is_first_time then
     redis.call('HINCRBY', KEYS[2], 'successful_job_count', 1)
     redis.call('HINCRBYFLOAT', KEYS[2], 'total_working_time', ARGV[2])
     redis.call('INCRBY', KEYS[4], 1)
     redis.call('EXPIRE', KEYS[4], ARGV[3])
 end
+return true
 """
 
 
@@ -146,6 +149,15 @@ class Taken:
     opening: Opening | None
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A job to be booked as done, and what `FINISH_SCRIPT` needs."""
+
+    job_id: str
+    keys: Sequence[str]
+    arguments: Sequence[str | bytes | float]
+
+
 class Bookkeeping:
     """For the worker of this name, whose hash in Redis has this key; of two queues the first is urgent."""
 
@@ -156,7 +168,7 @@ class Bookkeeping:
         self._worker_name = worker_name
         self._worker_key = worker_key
         self._executions_key = WORKER_EXECUTIONS_KEY_TEMPLATE.format(worker_name)
-        self._done: tuple[list[str], list[str | bytes | float]] | None = None
+        self._done: Done | None = None
 
     def take(self) -> Taken | None:
         """The next job, where there is one and it may go; what is done is booked in the same go."""
@@ -174,8 +186,8 @@ class Bookkeeping:
         with self._redis.pipeline(transaction=False) as pipeline:
             self._queue_booking(pipeline)
             pipeline.eval(TAKE_SCRIPT, len(keys), *keys, *arguments)
-            *_, taken = pipeline.execute()
-        self._done = None
+            *booked, taken = pipeline.execute()
+        self._note(booked)
         if not taken:
             return None
         queue_key, job_id, fields, permitted, opened = taken
@@ -194,7 +206,8 @@ class Bookkeeping:
         """The job is done, in so many seconds: to be booked with the taking of the next one, or by `book`.
 
         So is `closing`, what is to be kept of its marker. Until then it is in work. Were the worker to die
-        before, another would find the marker in doubt, look for its event, and be done with it.
+        before, another would find the marker in doubt where a request was made: it would look for an event
+        that was created, and send an update once more.
         """
         job = taken.job
         keys = [
@@ -209,17 +222,25 @@ class Bookkeeping:
             job.dependencies_key,
             Result.get_key(job.id),  # type: ignore[no-untyped-call]  # RQ has no types here
         ]
-        self._done = keys, [taken.execution.composite_key, seconds, LIFETIME, *(closing or ())]
+        arguments = [taken.execution.composite_key, seconds, LIFETIME, *(closing or ())]
+        self._done = Done(job.id, keys, arguments)
 
     def book(self) -> None:
         """Of what is done leave nothing but the figures."""
         if self._done is not None:
             with self._redis.pipeline(transaction=False) as pipeline:
                 self._queue_booking(pipeline)
-                pipeline.execute()
-            self._done = None
+                booked = pipeline.execute()
+            self._note(booked)
 
     def _queue_booking(self, pipeline: Pipeline) -> None:
         if self._done is not None:
-            keys, arguments = self._done
-            pipeline.eval(FINISH_SCRIPT, len(keys), *keys, *arguments)
+            pipeline.eval(FINISH_SCRIPT, len(self._done.keys), *self._done.keys, *self._done.arguments)
+
+    def _note(self, booked: Sequence[object]) -> None:
+        """What was answered to the booking, if there was one."""
+        done, self._done = self._done, None
+        if done is not None and not all(booked):
+            get_logger("receiver.worker").warning(
+                "not booked as done, as another worker has its marker; it will be put back", job=done.job_id
+            )

@@ -23,7 +23,7 @@ from rq.utils import as_text, utcformat
 
 from receiver.enqueueing import StorageUnavailable
 from receiver.events import INVISIBLE, Instant, one_line
-from receiver.markers import ALIAS_PREFIX, MARKER_LIFETIME, MARKER_PREFIX
+from receiver.marker_scripts import ALIAS_PREFIX, MARKER_LIFETIME, MARKER_PREFIX
 from receiver.queues import UNEXPECTED_RETRIES
 from receiver.redis_failures import in_words
 from receiver.timestamps import format_timestamp, now, parse_timestamp

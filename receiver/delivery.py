@@ -151,7 +151,7 @@ class Deliverer:
             if marker.sid is None:
                 in_doubt = marker.is_in_doubt or other.is_in_doubt
                 merged = replace(merged, sid=other.sid, sent=other.sent, is_in_doubt=in_doubt)
-            elif other.sid is not None:
+            elif other.sid not in {None, marker.sid}:
                 with suppress(NotFound):
                     self._client.delete_event(other.sid)
             opened.save(merged)

@@ -1,8 +1,4 @@
-"""What the receiver remembers of each event in the API: `key -> {sid, what was sent, the changes known}`.
-
-Redis keys: `apitraffic:marker:<key>`, 180 days after its last change; `apitraffic:alias:<key>`, as long;
-`apitraffic:lock:<key>`, two and a half minutes at most.
-"""
+"""What the receiver remembers of each event in the API: `key -> {sid, what was sent, the changes known}`."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,117 +13,28 @@ from redis import Redis
 
 from receiver.events import Change, Event
 from receiver.folding import condensed, in_order
-from receiver.queues import JOB_TIMEOUT
+from receiver.marker_scripts import (
+    ALIAS_PREFIX,
+    BREAK_LOCK_SCRIPT,
+    FIELDS,
+    LOCK_LIFETIME,
+    LOCK_PREFIX,
+    MARKER_LIFETIME,
+    MARKER_PREFIX,
+    OPEN_SCRIPT,
+    RESOLVE_SCRIPT,
+    SAVE_SCRIPT,
+)
 from receiver.replication import write_replicated
 from receiver.timestamps import format_timestamp, parse_timestamp
 
-MARKER_PREFIX: Final = "apitraffic:marker:"
-MARKER_LIFETIME: Final = 180 * 86_400
-ALIAS_PREFIX: Final = "apitraffic:alias:"
-LOCK_PREFIX: Final = "apitraffic:lock:"
-LOCK_LIFETIME: Final = JOB_TIMEOUT + 30
-"""Seconds; longer than the job that holds it may run, so that only a dead worker loses it."""
 LOCK_PATIENCE: Final = 2.0
 """Seconds a worker waits for another one's lock before it tries the job again later."""
 LOCK_POLL: Final = 0.02
 """Seconds between looks at it."""
 MOST_CHANGES: Final = 50
 """Changes of one marker that are remembered; more are condensed."""
-
-FIELDS: Final = ("changes", "sid", "sent", "in_doubt", "unanswered_since")
 CHANGES: Final = TypeAdapter(tuple[Change, ...])
-
-RESOLVE: Final = f"""
--- The name under which the marker is kept, then other such names that turn out to mean the same one. A marker
--- exists from here on, so that whoever comes next with one of its names finds it.
-local function resolve(names)
-    local kept, is_listed = {{}}, {{}}
-    for _, name in ipairs(names) do
-        local target = redis.call('GET', '{ALIAS_PREFIX}' .. name)
-        if not target and redis.call('EXISTS', '{MARKER_PREFIX}' .. name) == 1 then
-            target = name
-        end
-        if target and not is_listed[target] then
-            is_listed[target] = true
-            kept[#kept + 1] = target
-        end
-    end
-    if #kept == 0 then
-        kept[1] = names[1]
-        redis.call('HSET', '{MARKER_PREFIX}' .. kept[1], 'in_doubt', '0')
-        redis.call('EXPIRE', '{MARKER_PREFIX}' .. kept[1], {MARKER_LIFETIME})
-    end
-    for _, name in ipairs(names) do
-        if name ~= kept[1] then
-            redis.call('SET', '{ALIAS_PREFIX}' .. name, kept[1], 'EX', {MARKER_LIFETIME})
-        end
-    end
-    return kept
-end
-"""
-
-RESOLVE_SCRIPT: Final = f"""
--- ARGV: the names
-{RESOLVE}
-return resolve(ARGV)
-"""
-
-FIELD_LIST: Final = ", ".join(f"'{field}'" for field in FIELDS)
-OPEN: Final = f"""
-{RESOLVE}
--- The names under which a marker is kept and, where nobody but the token's owner has it, its fields.
-local function open(kept, token)
-    local owner, lock = string.match(token, '^.* '), '{LOCK_PREFIX}' .. kept[1]
-    local holder = redis.call('GET', lock)
-    if holder and string.sub(holder, 1, #owner) ~= owner then
-        return {{kept, false}}
-    end
-    redis.call('SET', lock, token, 'EX', {LOCK_LIFETIME})
-    return {{kept, redis.call('HMGET', '{MARKER_PREFIX}' .. kept[1], {FIELD_LIST})}}
-end
-"""
-
-OPEN_SCRIPT: Final = f"""
--- ARGV: token, whether to resolve, then the names
-{OPEN}
-local names = {{unpack(ARGV, 3)}}
-if ARGV[2] == '1' then
-    names = resolve(names)
-end
-return open(names, ARGV[1])
-"""
-
-SAVE: Final = f"""
--- Whether the lock was still this token's; nothing is written where it was not. It is kept for so many
--- seconds, or given back where they are 0; then come fields and values.
-local function save(marker, lock, token, hold_for, ...)
-    if redis.call('GET', lock) ~= token then
-        return false
-    end
-    redis.call('HSET', marker, ...)
-    redis.call('EXPIRE', marker, {MARKER_LIFETIME})
-    if hold_for == '0' then
-        redis.call('DEL', lock)
-    else
-        redis.call('EXPIRE', lock, hold_for)
-    end
-    return true
-end
-"""
-
-SAVE_SCRIPT: Final = f"""
--- KEYS: marker, lock. ARGV: as `save`
-{SAVE}
-return save(KEYS[1], KEYS[2], unpack(ARGV))
-"""
-
-BREAK_LOCK_SCRIPT: Final = """
--- KEYS: lock. ARGV: the token, or how its owner's tokens begin
-local token = redis.call('GET', KEYS[1])
-if token and string.sub(token, 1, #ARGV[1]) == ARGV[1] then
-    redis.call('DEL', KEYS[1])
-end
-"""
 
 
 class MarkerBusy(Exception):
@@ -267,6 +174,14 @@ class MarkerStore:
         """The marker that is opened next was opened so; `None` where it was not."""
         self._in_hand = opening
         self._closing = None
+
+    def let_go(self) -> None:
+        """Free what a job had that was not done: a marker never opened, or closed before it failed."""
+        in_hand, self._in_hand = self._in_hand, None
+        if in_hand is not None:
+            self._redis.eval(BREAK_LOCK_SCRIPT, 1, f"{LOCK_PREFIX}{in_hand.names[0]}", in_hand.token)
+        if (closing := self.closing()) is not None:
+            self._redis.eval(SAVE_SCRIPT, 2, *closing)
 
     def _keep_closing(self, saving: Saving) -> None:
         self._closing = saving

@@ -114,6 +114,12 @@ def marker_names(change: Change) -> str:
     return json.dumps(change.names)
 
 
+def names_of_marker(redis: Redis, job_id: str) -> list[str]:
+    """None where the job is gone, or was queued by a version that did not keep them."""
+    kept = redis.hget(Job.key_for(job_id), "names")
+    return json.loads(kept) if kept else []
+
+
 def job_id_stem(source: str, delivery_id: str) -> str:
     """A delivery's id in the characters that RQ allows, so that its jobs can be found by it."""
     if re.fullmatch(r"[A-Za-z0-9_-]{1,80}", delivery_id):

@@ -13,8 +13,8 @@ from rq.job import Job, JobStatus
 from rq.utils import as_text
 from structlog import get_logger
 
-from receiver.events import Change
 from receiver.markers import MarkerStore
+from receiver.queues import names_of_marker
 from receiver.timestamps import now
 
 MOST_AT_ONCE: Final = 500
@@ -104,16 +104,15 @@ class Recovery:
         if self._requeue(keys=keys, args=arguments):
             is_ours = owner == self._own_name
             get_logger("receiver.recovery").warning(
-                "put back: it was not known to be in work" if is_ours else "took over from a dead worker",
+                "put back: nobody is at it" if is_ours else "took over from a dead worker",
                 job=execution.job_id,
                 worker=owner,
             )
 
     def _release_lock(self, job_id: str, owner: str) -> None:
-        job = self._queue.fetch_job(job_id)
-        if job is not None and job.args:
+        if names := names_of_marker(self._redis, job_id):
             markers = MarkerStore(self._redis, owner)
-            for key in markers.resolve(Change.model_validate(job.args[0]).names):
+            for key in markers.resolve(names):
                 markers.break_lock(key)
 
     def _is_dead(self, name: str) -> bool:

@@ -196,10 +196,12 @@ class DeliveryWorker(SimpleWorker):
     def handle_exception(self, job: Job, *exc_info: Any) -> None:
         """Log what was not foreseen; a dead letter has been logged already, with the API's words.
 
-        Where Redis is away nothing can be noted of the job: this worker's next life takes it over.
+        The job's marker is for others again. Where Redis is away nothing can be noted of the job: this
+        worker's next life takes it over.
         """
         if isinstance(exc_info[1], AWAY):
             raise exc_info[1]
+        self.markers.let_go()
         if not isinstance(exc_info[1], DeadLetter):
             get_logger("receiver.worker").error("delivery failed", job=job.id, exc_info=exc_info)
 

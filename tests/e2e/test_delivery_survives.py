@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from receiver.markers import MARKER_PREFIX
+from receiver.marker_scripts import MARKER_PREFIX
 from receiver.quarantine import Quarantine
 from receiver.queues import delivery_queue
 from tests.support.github import deployment_status, post

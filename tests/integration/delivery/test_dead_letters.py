@@ -27,7 +27,7 @@ from receiver.delivery import Delivered, Deliverer
 from receiver.enqueueing import Enqueuer, StorageUnavailable
 from receiver.events import Change
 from receiver.jobs import TRIES, WAITED, delivering_with
-from receiver.markers import ALIAS_PREFIX, MARKER_PREFIX
+from receiver.marker_scripts import ALIAS_PREFIX, MARKER_PREFIX
 from receiver.pacing import Paced, Pacing
 from receiver.queues import (
     DEAD_LETTER_LIFETIME,

@@ -13,7 +13,8 @@ from receiver.api_errors import EventsApiError, Rejected, ServerFailed, Unauthor
 from receiver.client import EventsClient
 from receiver.delivery import Delivered, Deliverer, Unsettled
 from receiver.events import Change, DeliveryReference, Effect, Event, EventType
-from receiver.markers import LOCK_PREFIX, MarkerBusy, MarkerStore
+from receiver.marker_scripts import LOCK_PREFIX
+from receiver.markers import MarkerBusy, MarkerStore
 from receiver.pacing import LINE, Pacing
 from receiver.queues import connect
 from tests.support.local_api import LocalApi, running_local_api

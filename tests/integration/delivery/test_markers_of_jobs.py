@@ -1,22 +1,32 @@
 """A job comes with its marker opened, and what closes the marker goes with the job's being booked as done."""
 
+from datetime import timedelta
+from pathlib import Path
+from typing import cast
+
 import pytest
 from redis import Redis
 from rq.job import Job
 
 from receiver.bookkeeping import Bookkeeping, Taken
-from receiver.delivery import Delivered
+from receiver.client import EventsClient
+from receiver.delivery import Delivered, Deliverer
 from receiver.enqueueing import Enqueuer
 from receiver.events import Change
 from receiver.jobs import delivering_with
-from receiver.markers import ALIAS_PREFIX, LOCK_PREFIX, MARKER_PREFIX, Marker, MarkerStore
+from receiver.marker_scripts import ALIAS_PREFIX, LOCK_PREFIX, MARKER_PREFIX
+from receiver.markers import Marker, MarkerStore
 from receiver.pacing import Pacing
 from receiver.queues import connect, delivery_queue, delivery_queues
 from receiver.recovery import Recovery
+from receiver.throughput import delivered_in_last_hour
 from receiver.worker import DeliveryWorker
-from tests.support.changes import KEY, change
+from tests.support.changes import KEY, at, change
+from tests.support.local_api import running_local_api
 
 WORKER = "the worker"
+WORKER_KEY = f"{DeliveryWorker.redis_worker_namespace_prefix}{WORKER}"
+"""Without it the worker is dead."""
 LOCK = LOCK_PREFIX + KEY
 
 
@@ -32,8 +42,7 @@ def markers(redis: Redis) -> MarkerStore:
 
 @pytest.fixture
 def books(redis: Redis) -> Bookkeeping:
-    key = f"{DeliveryWorker.redis_worker_namespace_prefix}{WORKER}"
-    return Bookkeeping(redis, delivery_queues(redis), WORKER, key)
+    return Bookkeeping(redis, delivery_queues(redis), WORKER, WORKER_KEY)
 
 
 def queue(redis: Redis, *changes: Change) -> None:
@@ -52,8 +61,8 @@ def in_work(redis: Redis) -> list[str]:
     return [job_id for job_id, _ in ids]
 
 
-def known(redis: Redis) -> Marker:
-    with MarkerStore(redis, "somebody").opened((KEY,)) as opened:
+def known(redis: Redis, whoever: str = "somebody") -> Marker:
+    with MarkerStore(redis, whoever).opened((KEY,)) as opened:
         return opened.known
 
 
@@ -85,10 +94,13 @@ class TestComing:
     def test_those_that_turn_out_to_be_one_are_told(self, redis: Redis, books: Bookkeeping) -> None:
         for key in (KEY, "run:7"):
             redis.hset(MARKER_PREFIX + key, "in_doubt", "0")
-        queue(redis, change("point").model_copy(update={"aliases": ("run:7",)}))
-        opening = taken(books).opening
-        assert opening is not None
-        assert opening.names == (KEY, "run:7")
+        both = change("point").model_copy(update={"aliases": ("run:7",)})
+        # Also a second time: nobody has merged them.
+        queue(redis, both, both.model_copy(update={"delivery": change("point").delivery}))
+        for _ in range(2):
+            opening = taken(books).opening
+            assert opening is not None
+            assert opening.names == (KEY, "run:7")
 
     def test_where_another_is_at_it_the_worker_waits_for_its_turn(
         self, redis: Redis, books: Bookkeeping, markers: MarkerStore
@@ -160,7 +172,7 @@ class TestLeaving:
         assert opening.marker() == marker
 
     def test_where_it_is_not_ours_any_more_the_job_is_not_done(
-        self, redis: Redis, books: Bookkeeping, markers: MarkerStore
+        self, redis: Redis, books: Bookkeeping, markers: MarkerStore, capsys: pytest.CaptureFixture[str]
     ) -> None:
         queue(redis, change("point"))
         (job_id,) = delivery_queue(redis).job_ids
@@ -170,17 +182,87 @@ class TestLeaving:
         assert redis.get(LOCK) == b"another worker 0123"
         assert not redis.hexists(MARKER_PREFIX + KEY, "changes")
         assert in_work(redis) == [job_id]
+        assert job_id in capsys.readouterr().out
         Recovery(delivery_queue(redis), WORKER).requeue_abandoned()
         assert delivery_queue(redis).job_ids == [job_id]
 
-    def test_what_a_job_that_failed_has_left_does_not_go_with_another(
+    def test_a_booking_that_is_said_twice_counts_once(
+        self, redis: Redis, books: Bookkeeping, markers: MarkerStore, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        # redis-py sends a command again where its connection broke before the answer.
+        queue(redis, change("point"))
+        done = taken(books)
+        markers.come_with(done.opening)
+        with markers.opened((KEY,)) as opened:
+            opened.save_and_close(opened.known)
+        closing = markers.closing()
+        for _ in range(2):
+            books.finish(done, 0.0, closing)
+            books.book()
+        assert delivered_in_last_hour(redis) == 1
+        assert "not booked" not in capsys.readouterr().out
+
+    def test_a_job_that_fails_after_its_marker_was_closed_leaves_it_so(
         self, redis: Redis, books: Bookkeeping, markers: MarkerStore
     ) -> None:
         queue(redis, change("point"))
-        with markers.opened(("run:7",)) as opened:
-            opened.save_and_close(opened.known)
         markers.come_with(taken(books).opening)
+        with markers.opened((KEY,)) as opened:
+            marker = opened.known.with_change(change("point"))
+            opened.save_and_close(marker)
+        markers.let_go()
+        assert not redis.exists(LOCK)
+        assert known(redis) == marker
         assert markers.closing() is None
+
+
+def test_a_job_that_cannot_be_read_keeps_its_marker_from_nobody(redis: Redis) -> None:
+    """A newer version has queued it; one that can read it may be at work, too."""
+    queue(redis, change("point"))
+    (job_id,) = delivery_queue(redis).job_ids
+    newer = b'["receiver.jobs.deliver",null,[{"what":"is this"}],{}]'
+    redis.hset(Job.key_for(job_id), "data", newer)
+    worker = DeliveryWorker(redis, Pacing(redis))
+    with delivering_with(cast("Deliverer", None)):
+        worker.work(burst=True, logging_level="CRITICAL")
+    assert job_id in delivery_queue(redis).scheduled_job_registry.get_job_ids(cleanup=False)
+    assert not redis.exists(LOCK)
+
+
+def test_a_job_that_cannot_be_read_is_put_back_from_a_dead_worker(redis: Redis, books: Bookkeeping) -> None:
+    queue(redis, change("point"))
+    (job_id,) = delivery_queue(redis).job_ids
+    redis.hset(Job.key_for(job_id), "data", "not what RQ can read")
+    assert books.take() is not None
+    assert redis.exists(LOCK)
+    redis.delete(WORKER_KEY)
+    Recovery(delivery_queue(redis), "another").requeue_abandoned()
+    assert delivery_queue(redis).job_ids == [job_id]
+    assert not redis.exists(LOCK)
+
+
+def test_a_worker_that_dies_before_the_booking_leaves_an_event_that_is_found(
+    redis: Redis, books: Bookkeeping, markers: MarkerStore, tmp_path: Path
+) -> None:
+    created = change("point", metadata={"marker_key": KEY}, started_at=at(0))
+    queue(redis, created)
+    with (
+        running_local_api(tmp_path) as api,
+        EventsClient(api_url=api.url, account_sid=api.account_sid, token=api.token) as client,
+    ):
+        settle = timedelta(seconds=30)
+        markers.come_with(taken(books).opening)
+        assert Deliverer(client, markers, Pacing(redis), settle=settle).deliver(created) is Delivered.CREATED
+        assert known(redis, WORKER).is_in_doubt
+
+        redis.delete(WORKER_KEY)
+        Recovery(delivery_queue(redis), "another").requeue_abandoned()
+        worker = DeliveryWorker(redis, Pacing(redis))
+        with delivering_with(Deliverer(client, worker.markers, Pacing(redis), settle=settle)):
+            worker.work(burst=True, logging_level="CRITICAL")
+        assert len(list(client.iter_events())) == 1
+        assert not known(redis).is_in_doubt
+        assert in_work(redis) == []
 
 
 def test_a_worker_opens_and_closes_the_markers_of_its_jobs(redis: Redis) -> None:
@@ -200,7 +282,7 @@ def test_a_worker_opens_and_closes_the_markers_of_its_jobs(redis: Redis) -> None
 
     first, second = change("open"), change("point", 5)
     queue(redis, first, second)
-    with delivering_with(Recording()):  # type: ignore[arg-type]  # see above
+    with delivering_with(cast("Deliverer", Recording())):
         worker.work(burst=True, logging_level="CRITICAL")
     assert [marker.changes for marker, _ in seen] == [(), (first,)]
     assert all(lock.startswith(f"{worker.name} ".encode()) for _, lock in seen if lock)

@@ -6,12 +6,14 @@ from itertools import permutations
 
 import pytest
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from receiver.api_errors import ServerFailed, Unreachable
 from receiver.client import EventsClient
 from receiver.delivery import Delivered, Deliverer
 from receiver.events import Change, Event, EventType
-from receiver.markers import ALIAS_PREFIX, MARKER_LIFETIME, MarkerStore
+from receiver.marker_scripts import ALIAS_PREFIX, MARKER_LIFETIME
+from receiver.markers import MarkerBusy, MarkerStore
 from receiver.pacing import Pacing
 from receiver.queues import connect
 from tests.support.changes import at, change
@@ -153,3 +155,73 @@ def test_a_name_lives_as_long_as_its_marker(deliverer: Deliverer, redis: Redis) 
     deliverer.deliver(WEBHOOK)
     assert 0 < redis.ttl(ALIAS_PREFIX + DEPLOYMENT) <= MARKER_LIFETIME
     assert not redis.exists(ALIAS_PREFIX + RUN)
+
+
+class TestAMergeThatIsInterrupted:
+    """Two markers have an event each when somebody says that they are one."""
+
+    @pytest.fixture(autouse=True)
+    def two(self, deliverer: Deliverer, client: EventsClient) -> None:
+        deliverer.deliver(THIRD_PARTY)
+        deliverer.deliver(PLUGIN)
+        assert len(list(client.iter_events())) == 2
+
+    def test_by_the_api_is_made_up_for(
+        self, deliverer: Deliverer, client: EventsClient, api: LocalApi
+    ) -> None:
+        api.set_faults(["DELETE:status=503x1"])
+        with pytest.raises(ServerFailed):
+            deliverer.deliver(WEBHOOK)
+        self.is_made_up_for(deliverer, client)
+
+    def test_by_a_worker_at_the_other_marker_is_made_up_for(
+        self, deliverer: Deliverer, client: EventsClient, redis: Redis
+    ) -> None:
+        with MarkerStore(redis, "another").opened((RUN,)), pytest.raises(MarkerBusy):
+            deliverer.deliver(WEBHOOK)
+        self.is_made_up_for(deliverer, client)
+
+    def test_before_it_began_is_made_up_for(
+        self, deliverer: Deliverer, client: EventsClient, redis: Redis
+    ) -> None:
+        dead = MarkerStore(redis, "dead")
+        with dead.opened(WEBHOOK.names) as opened:
+            assert (opened.known.key, opened.others) == (DEPLOYMENT, (RUN,))
+        self.is_made_up_for(deliverer, client)
+
+    def is_made_up_for(self, deliverer: Deliverer, client: EventsClient) -> None:
+        assert deliverer.deliver(WEBHOOK) is Delivered.UPDATED
+        (event,) = client.iter_events()
+        assert {"webhook", "third_party", "plugin"} <= set(event.metadata)
+        assert deliverer.deliver(PLUGIN) is Delivered.UNCHANGED
+
+
+def test_a_merge_that_was_saved_and_not_ended_keeps_the_event(
+    deliverer: Deliverer, client: EventsClient, api: LocalApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliverer.deliver(PLUGIN)
+    (created,) = client.iter_events()
+    api.set_faults(["POST:status=500x1"])
+    with pytest.raises(ServerFailed):
+        deliverer.deliver(THIRD_PARTY)
+
+    def die(*_: object, **__: object) -> None:
+        raise RedisConnectionError("gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MarkerStore, "forget", die)
+        with pytest.raises(RedisConnectionError):
+            deliverer.deliver(WEBHOOK)
+    deliverer.deliver(WEBHOOK)
+    (event,) = client.iter_events()
+    assert event.sid == created.sid
+    assert {"webhook", "third_party", "plugin"} <= set(event.metadata)
+
+
+def test_what_a_merged_marker_was_also_known_as_leads_to_the_one_it_was_merged_into(
+    deliverer: Deliverer, client: EventsClient
+) -> None:
+    for names in ((RUN, "build:7"), (DEPLOYMENT,), (DEPLOYMENT, RUN), ("build:7", "ticket:1"), ("ticket:1",)):
+        deliverer.deliver(reported("-".join(names), names))
+    (event,) = client.iter_events()
+    assert "ticket:1" in event.metadata

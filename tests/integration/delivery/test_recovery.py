@@ -12,7 +12,8 @@ from rq.job import Job, JobStatus
 from receiver.bookkeeping import Bookkeeping
 from receiver.enqueueing import Enqueuer
 from receiver.events import Change, DeliveryReference, Effect, Event, EventType
-from receiver.markers import LOCK_PREFIX, MarkerStore
+from receiver.marker_scripts import LOCK_PREFIX
+from receiver.markers import MarkerStore
 from receiver.queues import connect, delivery_queue, delivery_queues
 from receiver.recovery import Recovery, place_of_process_ids, worker_name
 from receiver.timestamps import now
