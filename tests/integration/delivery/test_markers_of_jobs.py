@@ -61,6 +61,12 @@ def in_work(redis: Redis) -> list[str]:
     return [job_id for job_id, _ in ids]
 
 
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    """In the log, wherever that goes to."""
+    captured = capsys.readouterr()
+    return captured.out + captured.err
+
+
 def known(redis: Redis, whoever: str = "somebody") -> Marker:
     with MarkerStore(redis, whoever).opened((KEY,)) as opened:
         return opened.known
@@ -182,7 +188,7 @@ class TestLeaving:
         assert redis.get(LOCK) == b"another worker 0123"
         assert not redis.hexists(MARKER_PREFIX + KEY, "changes")
         assert in_work(redis) == [job_id]
-        assert job_id in capsys.readouterr().out
+        assert job_id in said(capsys)
         Recovery(delivery_queue(redis), WORKER).requeue_abandoned()
         assert delivery_queue(redis).job_ids == [job_id]
 
@@ -200,7 +206,7 @@ class TestLeaving:
             books.finish(done, 0.0, closing)
             books.book()
         assert delivered_in_last_hour(redis) == 1
-        assert "not booked" not in capsys.readouterr().out
+        assert "not booked" not in said(capsys)
 
     def test_a_job_that_fails_after_its_marker_was_closed_leaves_it_so(
         self, redis: Redis, books: Bookkeeping, markers: MarkerStore
