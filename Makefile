@@ -6,6 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# Tests start the receiver some hundred times; each start would compile it anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo up test lint audit format bench chaos fuzz container docs gitlab lock clean
 
@@ -19,7 +22,7 @@ up: $(VENV)/.runtime ## Run receiver, worker, Redis and (without a token) a loca
 	@$(BIN)/apitraffic-events up
 
 test: $(VENV)/.dev ## Run the tests (TESTS=… for some of them)
-	@$(BIN)/pytest -n 3 --dist worksteal $(TESTS)
+	@$(BIN)/pytest -n 4 --dist worksteal $(TESTS)
 
 lint: $(VENV)/.dev ## Check style, types, and what is unsafe in code and workflows
 	@$(BIN)/ruff check .
