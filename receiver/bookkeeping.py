@@ -242,5 +242,5 @@ class Bookkeeping:
         done, self._done = self._done, None
         if done is not None and not all(booked):
             get_logger("receiver.worker").warning(
-                "not booked as done, as another worker has its marker; it will be put back", job=done.job_id
+                "not booked as done, as its marker is not ours any more; it will be put back", job=done.job_id
             )

@@ -19,7 +19,7 @@ from receiver.client import EventsClient
 from receiver.events import Change, DeliveryReference, Effect, Event
 from receiver.folding import LISTED, difference, fold
 from receiver.lookup import find_event, is_marker, is_over, was_surely_not_done
-from receiver.markers import Marker, MarkerStore, OpenedMarker
+from receiver.markers import Marker, MarkerBusy, MarkerStore, OpenedMarker
 from receiver.pacing import Paced, Pacing
 from receiver.queues import is_urgent
 from receiver.retries import PAUSE_WHEN_REFUSED, pause_after, waits_for_a_person
@@ -140,6 +140,9 @@ class Deliverer:
     def _merged(self, marker: Marker, other_key: str, opened: OpenedMarker) -> Marker:
         """Two markers turn out to be one: take over what the other knows, and its event if we have none."""
         with self._markers.opened((other_key,), resolved=True) as opened_other:
+            if self._markers.resolve((other_key,)) != (other_key,):
+                # Another worker has merged it into a third one meanwhile: the next try finds that.
+                raise MarkerBusy(other_key)
             other = opened_other.known
             if marker.sid is None and marker.is_in_doubt:
                 marker, _ = self._look_up(marker, marker.changes)
@@ -151,7 +154,10 @@ class Deliverer:
             if marker.sid is None:
                 in_doubt = marker.is_in_doubt or other.is_in_doubt
                 merged = replace(merged, sid=other.sid, sent=other.sent, is_in_doubt=in_doubt)
-            elif other.sid not in {None, marker.sid}:
+            elif other.sid == marker.sid:
+                # An earlier merge was saved and not ended; the other may have sent something since.
+                merged = replace(merged, is_in_doubt=True)
+            elif other.sid is not None:
                 with suppress(NotFound):
                     self._client.delete_event(other.sid)
             opened.save(merged)

@@ -15,7 +15,8 @@ LOCK_PREFIX: Final = "apitraffic:lock:"
 LOCK_LIFETIME: Final = JOB_TIMEOUT + 30
 """Seconds; longer than the job that holds it may run, so that only a dead worker loses it."""
 MOST_MERGES: Final = 16
-"""Markers that one name leads through, each merged into the next; asking for a name shortens its way."""
+"""Markers that one name leads through, each merged into the next; asking for a name shortens its way.
+One that is behind more, never asked for meanwhile, counts as new."""
 
 FIELDS: Final = ("changes", "sid", "sent", "in_doubt", "unanswered_since")
 

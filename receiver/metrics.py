@@ -59,7 +59,9 @@ class SharedFigures:
                 _remove_abandoned(folder)
         self.folder = Path(mkdtemp(prefix=FOLDER_PREFIX))
         self._lock = os.open(self.folder, os.O_RDONLY)
-        fcntl.flock(self._lock, fcntl.LOCK_SH)
+        # Some network file systems have no locks. Figures are not worth a receiver that does not start.
+        with suppress(OSError):
+            fcntl.flock(self._lock, fcntl.LOCK_SH)
         os.environ[SHARED_FOLDER] = str(self.folder)
 
     def remove(self) -> None:

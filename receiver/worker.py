@@ -19,6 +19,7 @@ from uuid import uuid4
 
 from redis import Redis
 from redis.client import Pipeline
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
 from rq.exceptions import StopRequested
@@ -246,7 +247,8 @@ class RedisOutage(logging.Filter):
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple) and any(isinstance(said, RedisError) for said in record.args):
+        said = record.args if isinstance(record.args, tuple) else ()
+        if any(isinstance(each, RedisConnectionError) for each in said):
             return False
         if record.exc_info and isinstance(record.exc_info[1], RedisError):
             words = in_words(record.exc_info[1])

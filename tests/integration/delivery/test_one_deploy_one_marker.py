@@ -1,8 +1,9 @@
 """Several names of one marker, several reporters of one deploy: one event."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from itertools import permutations
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -196,6 +197,56 @@ class TestAMergeThatIsInterrupted:
         assert deliverer.deliver(PLUGIN) is Delivered.UNCHANGED
 
 
+def test_a_marker_that_another_worker_merges_meanwhile_is_not_merged_twice(
+    deliverer: Deliverer, client: EventsClient, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = "a:1", "b:1"
+    for name in (first, second, RUN):
+        deliverer.deliver(reported(name, (name,)))
+    another = Deliverer(client, MarkerStore(redis, "another"), Pacing(redis), settle=timedelta(seconds=30))
+    resolve = MarkerStore.opened
+
+    def late(store: MarkerStore, names: Sequence[str], *, resolved: bool = False) -> Any:
+        """The other worker comes between our finding of the two and our opening of the second."""
+        if resolved:
+            monkeypatch.undo()
+            another.deliver(reported("another", (RUN, first)))
+        return resolve(store, names, resolved=resolved)
+
+    monkeypatch.setattr(MarkerStore, "opened", late)
+    with pytest.raises(MarkerBusy):
+        deliverer.deliver(reported("late", (RUN, second)))
+    deliverer.deliver(reported("late", (RUN, second)))
+    (event,) = client.iter_events()
+    assert {first, second, RUN, "another", "late"} <= set(event.metadata)
+
+
+def test_a_merge_that_was_saved_and_not_ended_shows_in_the_end_what_is_known(
+    deliverer: Deliverer, client: EventsClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other marker, which is still there, changes the event that both have now."""
+    opened = reported("plugin", (RUN,), "open", 1)
+    latest = reported("third_party", (DEPLOYMENT,), "update", 9)
+    latest = latest.model_copy(update={"sets": ("name",), "event": opened.event})
+    both = reported("webhook", (RUN, DEPLOYMENT), "update", 3)
+    assert deliverer.deliver(latest) is Delivered.AWAITING_OPENING
+    deliverer.deliver(opened)
+    with monkeypatch.context() as patched:
+        patched.setattr(MarkerStore, "forget", _die)
+        with pytest.raises(RedisConnectionError):
+            deliverer.deliver(both)
+    deliverer.deliver(reported("between", (RUN,), "update", 5))
+    (event,) = client.iter_events()
+    assert event.name == "Deploy by between"
+    deliverer.deliver(both)
+    (event,) = client.iter_events()
+    assert event.name == "Deploy by plugin"
+
+
+def _die(*_: object, **__: object) -> None:
+    raise RedisConnectionError("gone")
+
+
 def test_a_merge_that_was_saved_and_not_ended_keeps_the_event(
     deliverer: Deliverer, client: EventsClient, api: LocalApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,12 +255,8 @@ def test_a_merge_that_was_saved_and_not_ended_keeps_the_event(
     api.set_faults(["POST:status=500x1"])
     with pytest.raises(ServerFailed):
         deliverer.deliver(THIRD_PARTY)
-
-    def die(*_: object, **__: object) -> None:
-        raise RedisConnectionError("gone")
-
     with monkeypatch.context() as patched:
-        patched.setattr(MarkerStore, "forget", die)
+        patched.setattr(MarkerStore, "forget", _die)
         with pytest.raises(RedisConnectionError):
             deliverer.deliver(WEBHOOK)
     deliverer.deliver(WEBHOOK)
