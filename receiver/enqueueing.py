@@ -19,8 +19,8 @@ from receiver.queues import (
     job_data,
     job_description,
     job_id_stem,
+    job_marker_names,
     job_of,
-    marker_names,
 )
 from receiver.redis_failures import in_words
 from receiver.replication import READY, Unreplicated, replicas_of, write_replicated
@@ -98,7 +98,13 @@ class Enqueuer:
             job_id = f"{stem}-{number}"
             queue = self._urgent if is_urgent(change) else self._routine
             keys += [Job.key_for(job_id), queue.key]
-            arguments += [job_id, job_data(change), job_description(change), marker_names(change), queue.name]
+            arguments += [
+                job_id,
+                job_data(change),
+                job_description(change),
+                job_marker_names(change),
+                queue.name,
+            ]
         if (traceparent := carried()) is not None:
             arguments.append(self._routine.serializer.dumps({TRACEPARENT: traceparent}))
         try:

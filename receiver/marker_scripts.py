@@ -42,8 +42,7 @@ end
 
 -- The name under which the marker is kept, then other such names that turn out to mean the same one: they are
 -- found again and again until they are merged, in one order, so that no two workers hold what the other one
--- waits for. A marker exists from here on, so that whoever comes next with
--- one of its names finds it.
+-- waits for. A marker exists from here on, so that whoever comes next with one of its names finds it.
 local function resolve(names)
     local kept, is_listed, unknown = {{}}, {{}}, {{}}
     for _, name in ipairs(names) do

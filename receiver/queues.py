@@ -109,13 +109,13 @@ def job_description(change: Change) -> str:
     return f"{change.effect.value} {change.key}"
 
 
-def marker_names(change: Change) -> str:
+def job_marker_names(change: Change) -> str:
     """The names of a job's marker, kept beside its call: whoever takes the job opens the marker with it."""
     return json.dumps(change.names)
 
 
-def names_of_marker(redis: Redis, job_id: str) -> list[str]:
-    """None where the job is gone, or was queued by a version that did not keep them."""
+def marker_names_of_job(redis: Redis, job_id: str) -> list[str]:
+    """What is kept so; empty where the job is gone, or was queued by a version that did not keep them."""
     kept = redis.hget(Job.key_for(job_id), "names")
     return json.loads(kept) if kept else []
 

@@ -14,7 +14,7 @@ from rq.utils import as_text
 from structlog import get_logger
 
 from receiver.markers import MarkerStore
-from receiver.queues import names_of_marker
+from receiver.queues import marker_names_of_job
 from receiver.timestamps import now
 
 MOST_AT_ONCE: Final = 500
@@ -110,7 +110,7 @@ class Recovery:
             )
 
     def _release_lock(self, job_id: str, owner: str) -> None:
-        if names := names_of_marker(self._redis, job_id):
+        if names := marker_names_of_job(self._redis, job_id):
             markers = MarkerStore(self._redis, owner)
             for key in markers.resolve(names):
                 markers.break_lock(key)
