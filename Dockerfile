@@ -10,6 +10,7 @@ WORKDIR /src
 COPY requirements.lock requirements-image.lock pyproject.toml README.md LICENSE ./
 RUN python3 -m venv /opt/build \
     && /opt/build/bin/python -m pip install --no-cache-dir --require-hashes -r requirements.lock
+COPY apitraffic_events ./apitraffic_events
 COPY receiver ./receiver
 # The environment that ships is made without pip, has nothing of what builds, and nothing in it is editable.
 RUN /opt/build/bin/python -m pip wheel --no-cache-dir --no-build-isolation --no-deps --wheel-dir /opt/wheel . \

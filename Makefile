@@ -28,7 +28,8 @@ lint: $(VENV)/.dev ## Check style, types, and what is unsafe in code and workflo
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive receiver benchmarks gitlab
+	@$(BIN)/lint-imports pyproject.toml >/dev/null || $(BIN)/lint-imports pyproject.toml
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive apitraffic_events receiver benchmarks gitlab
 	@$(BIN)/zizmor --offline --quiet .
 
 audit: $(VENV)/.audit ## Look up the locked packages' known vulnerabilities (asks PyPI)

@@ -18,7 +18,7 @@ from benchmarks.load import Load, Plan
 from benchmarks.processes import POLL, BenchmarkError, Launcher, processor_seconds
 from receiver.local.plain_http import answers_ok
 from receiver.local.stack import LOOPBACK, free_port
-from receiver.queues import ROUTINE
+from receiver.queue.queues import ROUTINE
 
 OURS: Final = "ours"
 ACCEPTED: Final = "202"
@@ -125,7 +125,7 @@ def serving(launcher: Launcher, name: str, how: Serving) -> Iterator[tuple[int, 
     port = free_port(LOOPBACK)
     workers, threads = str(how.workers), str(how.threads)
     if name == OURS:
-        command = ("receiver.local.child", "serve", "--port", str(port))
+        command = ("receiver.cli.child", "serve", "--port", str(port))
         arguments: tuple[str, ...] = (*command, "--workers", workers, "--threads", threads)
     else:
         arguments = ("benchmarks.contenders", name, str(port), workers, threads)

@@ -14,10 +14,10 @@ from rq import Queue, SimpleWorker, SpawnWorker, Worker
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
-from receiver.local.child import stop_with_parent
-from receiver.pacing import Pacing
-from receiver.queues import delivery_queue
-from receiver.worker import DeliveryWorker
+from receiver.cli.child import stop_with_parent
+from receiver.delivery.budget import Pacing
+from receiver.queue.queues import delivery_queue
+from receiver.worker.worker import DeliveryWorker
 
 JOB: Final = "benchmarks.burst.do_nothing"
 COUNTED: Final = "total_commands_processed"

@@ -20,10 +20,10 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 from benchmarks.accepting import OURS
 from benchmarks.contenders import CONTENDERS
 from benchmarks.deliveries import DELIVERY_ID, PATH, SignedBody, new_delivery_id, signed_bodies
-from receiver.app import create_app
-from receiver.local.child import stop_with_parent
-from receiver.logs import configure_logging
-from receiver.metrics import SharedFigures
+from receiver.cli.child import stop_with_parent
+from receiver.observability.logs import configure_logging
+from receiver.observability.metrics import SharedFigures
+from receiver.web.app import create_app
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -17,12 +17,12 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from benchmarks.deliveries import PATH
-from receiver.config import load_settings
-from receiver.listening import listen
-from receiver.local.child import stop_with_parent
+from receiver.cli.child import stop_with_parent
+from receiver.config.settings import load_settings
 from receiver.local.stack import LOOPBACK
-from receiver.logs import configure_logging
-from receiver.server import ReceiverServer
+from receiver.observability.logs import configure_logging
+from receiver.serving.server import ReceiverServer
+from receiver.serving.sockets import listen
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Final
 
 from receiver.local.sample_deliveries import refreshed
-from receiver.local.senders import github_request
+from receiver.sources.signing import github_request
 
 SECRET: Final = "benchmark-secret-benchmark-secret"  # noqa: S105 - protects nothing
 PATH: Final = "/webhooks/github"

@@ -20,7 +20,7 @@ from benchmarks.deliveries import DELIVERY_ID, PATH, new_delivery_id, signed_bod
 from benchmarks.load import Plan
 from benchmarks.processes import BenchmarkError, Launcher
 from receiver.local.stack import LOOPBACK
-from receiver.queues import ROUTINE
+from receiver.queue.queues import ROUTINE
 
 WORKER: Final = "worker"
 PATIENCE: Final = 30.0
@@ -110,7 +110,7 @@ def deliver(
         load = send(launcher, Plan(port, CONNECTIONS, warm_up=0, seconds=PATIENCE, most=backlog))
         require_all_queued(redis, OURS, load.answers)
         before = redis.info("stats")["total_commands_processed"]
-        with launcher.running(WORKER, "receiver.local.child", "worker"):
+        with launcher.running(WORKER, "receiver.cli.child", "worker"):
             queue = Queue(ROUTINE, connection=redis)
             # Rarely, and not the API's list, so as to take little of what the worker needs.
             launcher.wait_until(lambda: queue.count == 0, WORKER, BURST_PATIENCE, poll=LOOK_AT_QUEUE)

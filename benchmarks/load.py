@@ -19,7 +19,7 @@ from itertools import islice
 from typing import Final
 
 from benchmarks.deliveries import DELIVERY_ID, PATH, SignedBody, new_delivery_id, signed_bodies
-from receiver.local.child import stop_with_parent
+from receiver.cli.child import stop_with_parent
 from receiver.local.stack import LOOPBACK
 
 BODIES: Final = 1024

@@ -9,12 +9,12 @@ from statistics import median
 from time import perf_counter
 from typing import TypeVar
 
+from apitraffic_events.timestamps import now
 from benchmarks.deliveries import DELIVERY_ID, SignedBody, new_delivery_id, signed_bodies
-from receiver.config import load_settings
-from receiver.local.child import stop_with_parent
-from receiver.reception import meaning_of
+from receiver.cli.child import stop_with_parent
+from receiver.config.settings import load_settings
+from receiver.reception.accepting import meaning_of
 from receiver.sources import SOURCES
-from receiver.timestamps import now
 
 ResultT = TypeVar("ResultT")
 

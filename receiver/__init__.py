@@ -1,37 +1,48 @@
 """Event markers for ApiTraffic: receive webhooks, translate them, deliver them to the Events API.
 
-Its Python API is `EventsClient` with `Event`, `EventType`, `EventUpdate`, `StoredEvent` and `EventsApiError`
-(docs/cli.md). They are loaded when they are first asked for, as all parts of the product import this package.
+The Python library is `apitraffic_events`; its names are still found here, with a `DeprecationWarning`.
 """
 
 import os
-from importlib import import_module
+import warnings
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from receiver.api_errors import EventsApiError
-    from receiver.api_records import EventUpdate, StoredEvent
-    from receiver.client import EventsClient
-    from receiver.events import Event, EventType
-
-__all__ = ["Event", "EventType", "EventUpdate", "EventsApiError", "EventsClient", "StoredEvent"]
-
-# RQ reads the prefix of its Redis keys once, when it is first imported. Ours begin with `apitraffic:` like
-# all keys of this product, so that a Redis shared with other RQ applications keeps them apart.
+# RQ reads the prefix of its Redis keys once, when it is first imported. With ours, a Redis that is shared
+# with other RQ applications keeps their keys and ours apart.
 os.environ.setdefault("RQ_KEY_PREFIX", "apitraffic:rq")
 
-if not TYPE_CHECKING:  # where types are checked, any other name is to be an error
-    _MODULES = {
-        "Event": "receiver.events",
-        "EventType": "receiver.events",
-        "EventUpdate": "receiver.api_records",
-        "EventsApiError": "receiver.api_errors",
-        "EventsClient": "receiver.client",
-        "StoredEvent": "receiver.api_records",
-    }
+_MOVED = ("Event", "EventType", "EventUpdate", "EventsApiError", "EventsClient", "StoredEvent")
+
+if TYPE_CHECKING:
+    from apitraffic_events import (
+        Event as Event,
+    )
+    from apitraffic_events import (
+        EventsApiError as EventsApiError,
+    )
+    from apitraffic_events import (
+        EventsClient as EventsClient,
+    )
+    from apitraffic_events import (
+        EventType as EventType,
+    )
+    from apitraffic_events import (
+        EventUpdate as EventUpdate,
+    )
+    from apitraffic_events import (
+        StoredEvent as StoredEvent,
+    )
+else:  # a type checker is to report any other name as missing
 
     def __getattr__(name: str) -> object:
-        """One of `__all__`, https://peps.python.org/pep-0562/"""
-        if name not in _MODULES:
+        """A name that has moved to `apitraffic_events`, https://peps.python.org/pep-0562/"""
+        if name not in _MOVED:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(_MODULES[name]), name)
+        warnings.warn(
+            f"import {name} from apitraffic_events; receiver.{name} will be removed in version 1.0",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        import apitraffic_events  # noqa: PLC0415 - only those who still ask here load it
+
+        return getattr(apitraffic_events, name)

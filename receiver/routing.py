@@ -10,7 +10,8 @@ from typing import Annotated, Final, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
-from receiver.events import NAME_LIMIT, Change, one_line
+from apitraffic_events.text import NAME_LIMIT, one_line
+from receiver.events import Change
 
 PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 SettingT = TypeVar("SettingT")

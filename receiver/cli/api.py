@@ -11,13 +11,13 @@ from typing import Final, get_args
 
 import click
 
+from apitraffic_events.environment import read_variable
 from receiver.cli.failures import configuration_errors_in_words
-from receiver.environment import read_variable
-from receiver.listening import CannotListen, base_url, listen
 from receiver.local.events_api.faults import EXAMPLES, Fault, FaultSyntaxError, parse
 from receiver.local.events_api.options import LOCAL_ACCOUNT_SID, Options, UpdateMethod
 from receiver.local.events_api.server import Server
 from receiver.local.events_api.store import Store
+from receiver.serving.sockets import CannotListen, base_url, listen
 
 TOKEN_VARIABLE: Final = "APITRAFFIC_LOCAL_API_TOKEN"  # noqa: S105 - the name of it, not the token
 SHORTEST_WINDOW: Final = 0.001

@@ -7,15 +7,17 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from apitraffic_events.event import EventType
+from apitraffic_events.text import one_line
+from apitraffic_events.timestamps import format_timestamp, now
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.cli.moments import Moment
 from receiver.cli.tables import age, columns
-from receiver.config import load_settings
-from receiver.dead_letters import Cause, DeadLetters, Undelivered, Wanted
-from receiver.enqueueing import StorageUnavailable
-from receiver.events import EventType, one_line
-from receiver.queues import connect, delivery_queues
-from receiver.timestamps import format_timestamp, now
+from receiver.config.settings import load_settings
+from receiver.datastore.address import connect
+from receiver.errors import StorageUnavailable
+from receiver.queue.dead_letters import Cause, DeadLetters, Undelivered, Wanted
+from receiver.queue.queues import delivery_queues
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 

@@ -6,10 +6,10 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from apitraffic_events.timestamps import now
 from receiver.events import Delivery
-from receiver.local.senders import SENDERS
 from receiver.sources import SOURCES
-from receiver.timestamps import now
+from receiver.sources.signing import SENDERS
 
 SOURCE: Final = click.Choice(list(SOURCES))
 HEADER: Final = re.compile(r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(?P<value>[^\r\n]*)")

@@ -15,9 +15,9 @@ from receiver.local.demonstration import send_samples, wait_until_listed
 from receiver.local.errors import LocalModeError
 from receiver.local.log import Log
 from receiver.local.redis_server import RedisServer, find_redis_server
-from receiver.local.senders import SENDERS
 from receiver.local.stack import LOOPBACK, LocalStack, free_port, require_free_port
 from receiver.local.supervisor import ChildFailedError, StopRequested, Supervisor
+from receiver.sources.signing import SENDERS
 
 DEMO: Final = "demo"
 OWN_VARIABLES: Final = re.compile(

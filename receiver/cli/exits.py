@@ -11,11 +11,10 @@ from typing import IO, Any, Final
 
 import click
 
-from receiver.api_errors import EventsApiError, NotFound, Rejected, Unauthorised
-from receiver.environment import ConfigurationError
-from receiver.events import one_line
-from receiver.scopes import UnknownPlace
-from receiver.tries import OutOfTime
+from apitraffic_events.errors import ConfigurationError, EventsApiError, NotFound, Rejected, Unauthorised
+from apitraffic_events.retrying import OutOfTime
+from apitraffic_events.text import one_line
+from receiver.delivery.scopes import UnknownPlace
 
 LONGEST_PROBLEM: Final = 1_000
 ADVICE: Final[dict[int | None, str]] = {

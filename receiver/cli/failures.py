@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import click
 
-from receiver.environment import ConfigurationError
+from apitraffic_events.errors import ConfigurationError
 
 
 @contextmanager

@@ -14,13 +14,14 @@ from urllib.parse import urlsplit
 
 import click
 
-from receiver import github_api
+from apitraffic_events.environment import read_variable
+from apitraffic_events.errors import ConfigurationError
+from apitraffic_events.text import one_line
+from apitraffic_events.timestamps import format_timestamp, now, parse_timestamp
 from receiver.cli.failures import configuration_errors_in_words
-from receiver.environment import ConfigurationError, read_variable
-from receiver.events import one_line
-from receiver.github_api import GitHubApi, GitHubError, Hook, Owner, Rejected, Unavailable
-from receiver.github_redelivery import Decision, Plan, choose
-from receiver.timestamps import format_timestamp, now, parse_timestamp
+from receiver.senders_api import github as github_api
+from receiver.senders_api.github import GitHubApi, GitHubError, Hook, Owner, Rejected, Unavailable
+from receiver.senders_api.redelivery import Decision, Plan, choose
 
 GITHUB_COM: Final = "https://api.github.com"
 OUR_PATH: Final = "/webhooks/github"

@@ -7,12 +7,13 @@ from typing import Final
 
 import click
 
-from receiver.account import events_client
+from apitraffic_events.environment import read_variable
+from apitraffic_events.errors import ConfigurationError
 from receiver.cli.failures import configuration_errors_in_words
-from receiver.config import SHORTEST_STRONG_SECRET, load_settings
-from receiver.environment import ConfigurationError, read_variable
-from receiver.listening import CannotListen, listen
-from receiver.logs import configure_logging
+from receiver.config.account import events_client
+from receiver.config.settings import SHORTEST_STRONG_SECRET, load_settings
+from receiver.observability.logs import configure_logging
+from receiver.serving.sockets import CannotListen, listen
 
 TOKEN_VARIABLE: Final = "APITRAFFIC_MCP_TOKEN"  # noqa: S105 - the name of it, not the token
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from receiver.moments import read_moment
+from receiver.timestamps import read_moment
 
 
 class Moment(click.ParamType[datetime]):

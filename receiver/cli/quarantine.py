@@ -8,14 +8,15 @@ from typing import Any, TypeVar
 
 import click
 
+from apitraffic_events.timestamps import format_timestamp
 from receiver.cli.failures import configuration_errors_in_words
-from receiver.config import Settings, load_settings
-from receiver.enqueueing import Enqueuer, StorageUnavailable
-from receiver.intake import Intake
-from receiver.quarantine import Quarantine, Quarantined
-from receiver.queues import connect
-from receiver.reception import Reception
-from receiver.timestamps import format_timestamp
+from receiver.config.settings import Settings, load_settings
+from receiver.datastore.address import connect
+from receiver.errors import StorageUnavailable
+from receiver.queue.enqueueing import Enqueuer
+from receiver.reception.accepting import Reception
+from receiver.reception.intake import Intake
+from receiver.reception.quarantine import Quarantine, Quarantined
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 

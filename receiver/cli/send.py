@@ -9,9 +9,9 @@ import click
 
 from receiver.cli.deliveries import SOURCE, header_option, parse_headers
 from receiver.cli.failures import configuration_errors_in_words
-from receiver.config import load_settings
+from receiver.config.settings import load_settings
 from receiver.local.data_folder import DEFAULT_DATA_FOLDER, DataFolder
-from receiver.local.senders import SENDERS, Sender
+from receiver.sources.signing import SENDERS, Sender
 
 ANSWER_TIMEOUT = 10.0
 """Seconds; what GitHub and GitLab allow."""

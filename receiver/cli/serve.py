@@ -10,14 +10,13 @@ from redis.exceptions import RedisError
 from structlog import get_logger
 
 from receiver.cli.failures import configuration_errors_in_words
-from receiver.config import load_settings
-from receiver.listening import CannotListen, listen
-from receiver.logs import configure_logging
-from receiver.queues import connect
-from receiver.redis_address import require_suitable_server
-from receiver.redis_rights import RightsMissing, require_rights
-from receiver.server import ReceiverServer
-from receiver.tls import CannotUseCertificate
+from receiver.config.settings import load_settings
+from receiver.datastore.acl import RightsMissing, require_rights
+from receiver.datastore.address import connect, require_suitable_server
+from receiver.observability.logs import configure_logging
+from receiver.serving.certificates import CannotUseCertificate
+from receiver.serving.server import ReceiverServer
+from receiver.serving.sockets import CannotListen, listen
 
 
 @click.command("serve")

@@ -12,16 +12,16 @@ from redis import Redis
 from rich.console import Console
 from rich.text import Text
 
+from apitraffic_events.errors import ConfigurationError
+from apitraffic_events.timestamps import format_timestamp, now
 from receiver.cli.exits import NotConfigured, Unreachable
 from receiver.cli.watching import console, every_option, redraw, repeat
-from receiver.config import Settings, load_settings
-from receiver.enqueueing import StorageUnavailable
-from receiver.environment import ConfigurationError
-from receiver.queues import connect
-from receiver.sources.names import duration
-from receiver.spool import Spool
-from receiver.status import BudgetState, QueueStatus, WorkerState, read_status
-from receiver.timestamps import format_timestamp, now
+from receiver.config.settings import Settings, load_settings
+from receiver.datastore.address import connect
+from receiver.errors import StorageUnavailable
+from receiver.monitoring.status import BudgetState, QueueStatus, WorkerState, read_status
+from receiver.reception.spool import Spool
+from receiver.wording import duration
 
 WIDEST_LABEL: Final = len("Dead letters")
 WAITED_LONG: Final = timedelta(minutes=5)

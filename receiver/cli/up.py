@@ -13,12 +13,12 @@ from receiver.local.command import data_dir_option, errors_in_words, host_option
 from receiver.local.data_folder import DEFAULT_DATA_FOLDER, DataFolder
 from receiver.local.log import Log
 from receiver.local.redis_server import RedisServer, find_redis_server
-from receiver.local.senders import SENDERS
 from receiver.local.stack import API_TOKEN, LOOPBACK, REDIS, LocalStack, require_free_port
 from receiver.local.supervisor import StopRequested, Supervisor
+from receiver.sources.signing import SENDERS
 
 if TYPE_CHECKING:
-    from receiver.config import Settings
+    from receiver.config.settings import Settings
 
 UP: Final = "up"
 DEFAULT_RECEIVER_URL: Final = "http://127.0.0.1:8080"
@@ -79,7 +79,7 @@ def _run(stack: LocalStack, notes: list[str], welcome: str) -> None:
 
 def _load_settings() -> "Settings":
     from receiver.cli.failures import configuration_errors_in_words  # noqa: PLC0415 - `up --help` need not
-    from receiver.config import load_settings  # noqa: PLC0415 - wait for pydantic
+    from receiver.config.settings import load_settings  # noqa: PLC0415 - wait for pydantic
 
     with configuration_errors_in_words():
         return load_settings()

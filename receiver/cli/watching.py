@@ -8,8 +8,8 @@ import click
 from rich.console import Console, RenderableType
 from rich.live import Live
 
+from apitraffic_events.timestamps import format_timestamp, now
 from receiver.cli.exits import Unreachable
-from receiver.timestamps import format_timestamp, now
 
 WIDTH_WHEN_PIPED = 1_000
 """Lines that no terminal shows are not broken; `grep` and `cut` want them whole."""

@@ -4,11 +4,11 @@ import click
 from structlog import get_logger
 
 from receiver.cli.failures import configuration_errors_in_words
-from receiver.config import load_settings
-from receiver.logs import configure_logging
-from receiver.metrics import DeliveryMetrics
-from receiver.tracing import traced_deliveries
-from receiver.worker import run_worker
+from receiver.config.settings import load_settings
+from receiver.observability.logs import configure_logging
+from receiver.observability.metrics import DeliveryMetrics
+from receiver.worker.tracing import traced_deliveries
+from receiver.worker.worker import run_worker
 
 
 @click.command("worker")

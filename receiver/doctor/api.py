@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Final
 
-from receiver.api_errors import (
+from apitraffic_events.client import EventsClient
+from apitraffic_events.errors import (
     EventsApiError,
     NotFound,
     RateLimit,
@@ -14,13 +15,12 @@ from receiver.api_errors import (
     Unauthorised,
     Unreachable,
 )
-from receiver.api_records import EventUpdate, Record
-from receiver.client import EventsClient
+from apitraffic_events.event import EVERYWHERE
+from apitraffic_events.records import EventUpdate, Record
+from apitraffic_events.timestamps import format_timestamp, now
 from receiver.doctor.findings import Finding, State, failure, ok, warning
 from receiver.doctor.secrets import odd_ends
-from receiver.events import EVERYWHERE
 from receiver.routing import Route
-from receiver.timestamps import format_timestamp, now
 
 NO_SUCH_EVENT: Final = "evt_doctor"
 """An event that there is not: asked to change it, the API says no such event, or that the token may not."""
@@ -28,7 +28,7 @@ NOTICEABLE_SKEW: Final = timedelta(seconds=5)
 LARGEST_SKEW: Final = timedelta(minutes=5)
 """From here on the receiver refuses Standard Webhooks' signatures, which have a time."""
 LOW_BUDGET: Final = 10
-"""Per cent; what is left then is kept for what is urgent (see `receiver.pacing`)."""
+"""Per cent; what is left then is kept for what is urgent (see `receiver.delivery.budget`)."""
 MOST_NAMES: Final = 20
 MAY_COUNT: Final = "or wait: deliveries do, and none is lost"
 

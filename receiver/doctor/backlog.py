@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from receiver.doctor.findings import Finding, failure, ok, warning
-from receiver.status import QueueStatus
+from receiver.monitoring.status import QueueStatus
 
 LONG: Final = timedelta(minutes=10)
 """A change that waits longer is not merely behind a burst."""

@@ -5,15 +5,16 @@ from collections.abc import Iterator, Mapping
 from redis import Redis
 from redis.exceptions import RedisError
 
-from receiver.account import events_client
-from receiver.config import Settings, load_settings
+from apitraffic_events.errors import ConfigurationError
+from apitraffic_events.timestamps import now
+from receiver.config.account import events_client
+from receiver.config.environment import VARIABLES, config_file
+from receiver.config.settings import Settings, load_settings
+from receiver.datastore.address import connect
 from receiver.doctor import api, backlog, reachability, secrets, storage
 from receiver.doctor.findings import Finding, State, failure, ok, warning
-from receiver.enqueueing import StorageUnavailable
-from receiver.environment import VARIABLES, ConfigurationError, config_file
-from receiver.queues import connect
-from receiver.status import read_status
-from receiver.timestamps import now
+from receiver.errors import StorageUnavailable
+from receiver.monitoring.status import read_status
 
 
 def examine(environ: Mapping[str, str], url: str | None) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from receiver.events import one_line
+from apitraffic_events.text import one_line
 
 LONGEST_TEXT = 600
 

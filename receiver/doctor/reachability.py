@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 import requests
 
-from receiver.config import Settings
+from apitraffic_events.text import one_line
+from receiver.config.settings import Settings
 from receiver.doctor.findings import Finding, State, failure, ok, warning
-from receiver.events import one_line
-from receiver.local.senders import SENDERS
+from receiver.sources.signing import SENDERS
 
 TIMEOUT: Final = 10.0
 """Seconds; what GitHub and GitLab allow."""

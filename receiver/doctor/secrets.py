@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from receiver.config import ACCOUNT_SID_LENGTH, SHORTEST_STRONG_SECRET, Settings
+from receiver.config.settings import ACCOUNT_SID_LENGTH, SHORTEST_STRONG_SECRET, Settings
 from receiver.doctor.findings import Finding, failure, ok, warning
 from receiver.sources import SOURCES
 

@@ -13,11 +13,12 @@ from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 from rq.utils import as_text
 
+from receiver.datastore.acl import missing_rights
+from receiver.datastore.failures import WHOLE_RULE, advice_on
 from receiver.doctor.findings import Finding, State, failure, ok, warning
-from receiver.enqueueing import Enqueuer, StorageUnavailable
-from receiver.redis_failures import WHOLE_RULE, advice_on
-from receiver.redis_rights import missing_rights
-from receiver.spool import LARGEST, Spool
+from receiver.errors import StorageUnavailable
+from receiver.queue.enqueueing import Enqueuer
+from receiver.reception.spool import LARGEST, Spool
 
 OLDEST_VERSION: Final = (6, 2)
 PINGS: Final = 5

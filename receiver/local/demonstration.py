@@ -10,8 +10,8 @@ from receiver.local.errors import LocalModeError
 from receiver.local.events_api.options import LOCAL_ACCOUNT_SID
 from receiver.local.plain_http import request
 from receiver.local.sample_deliveries import sample_deliveries
-from receiver.local.senders import SENDERS
 from receiver.local.stack import API_TOKEN, LocalStack
+from receiver.sources.signing import SENDERS
 
 ACCEPTED: Final = 202
 OK: Final = 200

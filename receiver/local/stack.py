@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from receiver.listening import CannotListen, listen
 from receiver.local.data_folder import DataFolder
 from receiver.local.errors import LocalModeError
 from receiver.local.events_api.options import LOCAL_ACCOUNT_SID
 from receiver.local.plain_http import answers_ok
 from receiver.local.redis_server import RedisServer
 from receiver.local.supervisor import Child
+from receiver.serving.sockets import CannotListen, listen
 
 REDIS: Final = "redis"
 API: Final = "api"
@@ -135,7 +135,7 @@ class LocalStack:
 
 
 def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "receiver.local.child", *arguments]
+    return [sys.executable, "-m", "receiver.cli.child", *arguments]
 
 
 def _without_proxy(environment: Mapping[str, str]) -> dict[str, str]:

@@ -10,11 +10,11 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.alias_generators import to_camel
 
-from receiver.api_records import EventUpdate
-from receiver.client import LARGEST_PAGE
-from receiver.events import Description, Event, EventType
-from receiver.moments import read_moment
-from receiver.timestamps import parse_timestamp
+from apitraffic_events.client import LARGEST_PAGE
+from apitraffic_events.event import Description, Event, EventType
+from apitraffic_events.records import EventUpdate
+from apitraffic_events.timestamps import parse_timestamp
+from receiver.timestamps import read_moment
 
 LONGEST_LOOK: Final = 7 * 24 * 60
 """Minutes."""

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.middleware.authentication import AuthenticationMiddleware
 from structlog import get_logger
 
-from receiver.listening import base_url
+from receiver.serving.sockets import base_url
 from receiver.sources.signatures import matches_any
 
 PATH: Final = "/mcp"

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from receiver.api_records import StoredEvent
-from receiver.events import EventType
+from apitraffic_events.event import EventType
+from apitraffic_events.records import StoredEvent
 
 LASTING: Final = frozenset({EventType.INCIDENT.value})
 """Types that go on for as long as they have no end; the others without one happened at one moment."""

@@ -37,7 +37,8 @@ from mcp_types import Tool as OfferedTool
 from pydantic import ValidationError
 from structlog import get_logger
 
-from receiver.api_errors import (
+from apitraffic_events.client import EventsClient
+from apitraffic_events.errors import (
     EventsApiError,
     NotFound,
     RateLimited,
@@ -45,17 +46,9 @@ from receiver.api_errors import (
     Unauthorised,
     Unreachable,
 )
-from receiver.client import EventsClient
-from receiver.events import one_line
-from receiver.mcp_server.tools import (
-    DELETING,
-    TOOLS,
-    Tool,
-    ToolRefused,
-    as_json,
-    recent_events,
-)
-from receiver.scopes import UnknownPlace
+from apitraffic_events.text import one_line
+from receiver.delivery.scopes import UnknownPlace
+from receiver.mcp_server.tools import DELETING, TOOLS, Tool, ToolRefused, as_json, recent_events
 
 INSTRUCTIONS: Final = (
     "Event markers (deployments, incidents, configuration changes, scalings) on ApiTraffic's charts of an "

@@ -9,9 +9,12 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Final
 
-from receiver.api_records import EventUpdate, StoredEvent
-from receiver.client import EventsClient
-from receiver.events import DESCRIPTION_LIMIT, EventType
+from apitraffic_events.client import EventsClient
+from apitraffic_events.event import EventType
+from apitraffic_events.records import EventUpdate, StoredEvent
+from apitraffic_events.text import DESCRIPTION_LIMIT
+from apitraffic_events.timestamps import format_timestamp, now
+from receiver.delivery.scopes import Scopes
 from receiver.mcp_server.arguments import (
     Arguments,
     CloseIncident,
@@ -22,8 +25,6 @@ from receiver.mcp_server.arguments import (
     WhatChanged,
 )
 from receiver.mcp_server.nearness import nearest
-from receiver.scopes import Scopes
-from receiver.timestamps import format_timestamp, now
 
 MOST_LOOKED_AT: Final = 500
 """Events that `what_changed` reads at most; five requests of the budget."""

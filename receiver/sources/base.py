@@ -16,17 +16,10 @@ from typing import Any, Final, Generic, Literal, TypeVar, cast
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from pydantic_core import from_json
 
-from receiver.events import (
-    Change,
-    Delivery,
-    DeliveryReference,
-    Effect,
-    Event,
-    EventType,
-    marker_key,
-    one_line,
-)
-from receiver.timestamps import parse_timestamp
+from apitraffic_events.event import Event, EventType
+from apitraffic_events.text import one_line
+from apitraffic_events.timestamps import parse_timestamp
+from receiver.events import Change, Delivery, DeliveryReference, Effect, marker_key
 
 Headers = Mapping[str, str]
 """Request headers with lower-case names."""

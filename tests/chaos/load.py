@@ -13,7 +13,7 @@ from typing import Final
 
 import requests
 
-from receiver.local.senders import SENDERS
+from receiver.sources.signing import SENDERS
 from tests.chaos.rig import SECRETS
 from tests.chaos.senders import Parcel
 

@@ -14,9 +14,10 @@ from typing import Any, Final
 
 import requests
 
-from receiver.enqueueing import Enqueuer
-from receiver.events import Change, DeliveryReference, Effect, Event, EventType
-from receiver.local.senders import SENDERS
+from apitraffic_events.event import Event, EventType
+from receiver.events import Change, DeliveryReference, Effect
+from receiver.queue.enqueueing import Enqueuer
+from receiver.sources.signing import SENDERS
 from tests.chaos.rig import SECRETS, Rig, running_rig
 from tests.chaos.seeds import seeded
 

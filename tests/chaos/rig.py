@@ -11,8 +11,9 @@ import requests
 from redis import Redis
 from rq import Queue
 
-from receiver.pacing import LINE
-from receiver.queues import connect, delivery_queues
+from receiver.datastore.address import connect
+from receiver.delivery.budget import LINE
+from receiver.queue.queues import delivery_queues
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.programs import Program
 from tests.support.redis import RedisProcess, redis_process

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from receiver.marker_scripts import MARKER_PREFIX
-from receiver.quarantine import Quarantine
-from receiver.queues import delivery_queue
+from receiver.datastore.keys import MARKER_PREFIX
+from receiver.queue.queues import delivery_queue
+from receiver.reception.quarantine import Quarantine
 from tests.support.github import deployment_status, post
 from tests.support.stack import Stack
 from tests.support.waiting import wait_until

@@ -22,10 +22,10 @@ from typing import Any, Final
 import pytest
 import requests
 
-from receiver.environment import SECRET_VARIABLES, VARIABLES
+from apitraffic_events.timestamps import now
+from receiver.config.environment import SECRET_VARIABLES, VARIABLES
 from receiver.events import Delivery
-from receiver.quarantine import Quarantine
-from receiver.timestamps import now
+from receiver.reception.quarantine import Quarantine
 from tests.support.github import deployment_status
 from tests.support.gitlab_ci_local import required
 from tests.support.programs import Program

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import requests
 
-from receiver.queues import connect, delivery_queues
+from receiver.datastore.address import connect
+from receiver.queue.queues import delivery_queues
 from tests.support.github import SECRET, deployment_status, post
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.programs import Program

@@ -23,8 +23,8 @@ from receiver.local.events_api.options import LOCAL_ACCOUNT_SID
 from receiver.local.plain_http import answers_ok, request
 from receiver.local.redis_server import RedisServer
 from receiver.local.sample_deliveries import sample_deliveries
-from receiver.local.senders import github_request
 from receiver.local.stack import free_port
+from receiver.sources.signing import github_request
 from tests.support.waiting import wait_until
 
 COMMAND = [sys.executable, "-m", "receiver"]

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 import pytest
 
-from receiver.events import one_line
+from apitraffic_events.text import one_line
 from tests.support.local_api import LocalApi
 from tests.support.stack import running_stack
 from tests.support.waiting import wait_until

@@ -15,8 +15,9 @@ from typing import Final
 import pytest
 import yaml
 
-from receiver.events import marker_key, one_line, paragraphs
-from receiver.sources.names import describe_version, duration
+from apitraffic_events.text import one_line, paragraphs
+from receiver.events import marker_key
+from receiver.wording import describe_version, duration
 from tests.plugins.contract import HOSTILE, MANY_LINES, TOKEN, PluginContract, Run, listed
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.programs import REPOSITORY

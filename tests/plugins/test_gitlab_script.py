@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 import yaml
 
-from receiver.events import one_line
+from apitraffic_events.text import one_line
 from tests.plugins.contract import (
     HOSTILE,
     MANY_LINES,

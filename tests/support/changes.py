@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, Final
 
-from receiver.events import Change, DeliveryReference, Effect, Event, EventType
+from apitraffic_events.event import Event, EventType
+from receiver.events import Change, DeliveryReference, Effect
 
 TEN: Final = datetime(2026, 1, 10, 10, 0, tzinfo=UTC)
 KEY: Final = "github:acme/shop:deployment:4242"

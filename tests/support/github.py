@@ -13,10 +13,10 @@ import requests
 from pydantic import create_model
 
 from receiver.events import Delivery
-from receiver.local.senders import github_request
 from receiver.sources.base import NotTranslated, Source, translate
 from receiver.sources.github import FORM, GITHUB, JSON
-from receiver.sources.github_payload import Options
+from receiver.sources.github.payload import Options
+from receiver.sources.signing import github_request
 from tests.support import source_fixtures
 from tests.support.source_fixtures import FIXTURES, body_of
 

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from redis import Redis
 
-from receiver.queues import connect, delivery_queues
+from receiver.datastore.address import connect
+from receiver.queue.queues import delivery_queues
 from tests.support.github import SECRET
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.programs import Program

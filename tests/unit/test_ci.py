@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from receiver.ci import CiJob, detect
-from receiver.events import EventType
+from apitraffic_events.event import EventType
+from receiver.config.ci import CiJob, detect
 
 SHA = "0123abcdef0123abcdef0123abcdef0123abcdef"
 TEXT = "Faster checkout\n\nLonger words"

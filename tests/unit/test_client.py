@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from responses import matchers
 
-from receiver.api_answers import failure_of
-from receiver.api_errors import (
+from apitraffic_events.client import EventsClient
+from apitraffic_events.errors import (
     EventsApiError,
     NotFound,
     RateLimit,
@@ -28,9 +28,9 @@ from receiver.api_errors import (
     Unauthorised,
     Unreachable,
 )
-from receiver.api_records import EventUpdate
-from receiver.client import EventsClient
-from receiver.events import Event
+from apitraffic_events.event import Event
+from apitraffic_events.records import EventUpdate
+from apitraffic_events.responses import failure_of
 from tests.support.properties import any_text, json_values, reproducible
 
 TOKEN = "tok_hunter2"

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from receiver.api_errors import ServerFailed, Unreachable
-from receiver.client import EventsClient
-from receiver.events import Event, EventType
+from apitraffic_events.client import EventsClient
+from apitraffic_events.errors import ServerFailed, Unreachable
+from apitraffic_events.event import Event, EventType
 
 ANSWER = b'{"sid": "evt_1", "type": "custom", "name": "x"}'
 TOKEN = "tok_hunter2"

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from receiver.config import Settings, load_settings, split_secrets
-from receiver.environment import DEFAULT_API_URL, SECRET_VARIABLES, VARIABLES, ConfigurationError
+from apitraffic_events.client import DEFAULT_API_URL
+from apitraffic_events.errors import ConfigurationError
+from receiver.config.environment import SECRET_VARIABLES, VARIABLES
+from receiver.config.settings import Settings, load_settings, split_secrets
 from receiver.sources import SOURCES
 from receiver.sources.github import GITHUB
 

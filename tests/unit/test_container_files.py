@@ -12,7 +12,7 @@ import yaml
 from click.testing import CliRunner
 
 from receiver.cli import main
-from receiver.environment import VARIABLES
+from receiver.config.environment import VARIABLES
 
 ROOT = Path(__file__).parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from receiver.dead_letters import Cause, Death, Undelivered, Wanted
-from receiver.queues import delivery_queue
+from receiver.queue.dead_letters import Cause, Death, Undelivered, Wanted
+from receiver.queue.queues import delivery_queue
 from tests.support.changes import KEY, TEN, change
 
 

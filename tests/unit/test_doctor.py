@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from receiver.api_errors import RateLimit
+from apitraffic_events.errors import RateLimit
+from apitraffic_events.timestamps import now
 from receiver.doctor import api, backlog, secrets, storage
 from receiver.doctor.findings import State
-from receiver.status import Pause, QueueState, QueueStatus, WorkerState
-from receiver.timestamps import now
+from receiver.monitoring.status import Pause, QueueState, QueueStatus, WorkerState
 
 NOW = now()
 STRONG = "9f86d081884c7d659a2feaa0c55ad015"

@@ -9,20 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from receiver.events import (
-    DESCRIPTION_LIMIT,
-    KEY_LIMIT,
-    METADATA_DEPTH,
-    METADATA_KEYS,
-    METADATA_SIZE,
-    NAME_LIMIT,
-    Change,
-    Delivery,
-    Event,
-    EventType,
-    marker_key,
-    one_line,
-)
+from apitraffic_events.event import METADATA_DEPTH, METADATA_KEYS, METADATA_SIZE, Event, EventType
+from apitraffic_events.text import DESCRIPTION_LIMIT, NAME_LIMIT, one_line
+from receiver.events import KEY_LIMIT, Change, Delivery, marker_key
 from tests.support.changes import KEY, TEN, change, event
 from tests.support.properties import any_text, json_values, long_text, reproducible
 

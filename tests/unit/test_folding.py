@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.api_records import EventUpdate
-from receiver.events import Change, Effect, Event
-from receiver.folding import LISTED, difference, fold, in_order
+from apitraffic_events.event import Event
+from apitraffic_events.records import EventUpdate
+from receiver.delivery.folding import LISTED, difference, fold, in_order
+from receiver.events import Change, Effect
 from tests.support.changes import at, change, event
 from tests.support.properties import reproducible, thorough
 

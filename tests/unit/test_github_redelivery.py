@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from receiver.github_redelivery import (
+from receiver.senders_api.redelivery import (
     ATTEMPTS,
     LONGEST_PAUSE,
     OVER_LIMIT,

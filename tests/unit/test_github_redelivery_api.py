@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from receiver.github_api import APP, Hook, HookConfig, kept_for, organisation, repository
+from receiver.senders_api.github import APP, Hook, HookConfig, kept_for, organisation, repository
 
 
 @pytest.mark.parametrize(

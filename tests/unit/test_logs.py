@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.logs import render_json, render_line
+from receiver.observability.logs import render_json, render_line
 from tests.support.properties import any_text, reproducible
 
 STAMP = "2026-01-10T10:05:00.123456Z"
@@ -133,7 +133,8 @@ def test_json_is_bounded_and_breaks_on_nothing() -> None:
 @pytest.mark.parametrize(("wanted", "is_json"), [("json", True), ("text", False), ("", True)])
 def test_what_is_not_a_terminal_gets_json_unless_text_is_wanted(wanted: str, *, is_json: bool) -> None:
     code = (
-        "import logging; from receiver.logs import *; configure_logging(); logging.getLogger('a').error('b')"
+        "import logging; from receiver.observability import logs\n"
+        "logs.configure_logging(); logging.getLogger('a').error('b')"
     )
     environment = {**os.environ, "APITRAFFIC_LOG_FORMAT": wanted}
     done = subprocess.run(

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from receiver.delivery.folding import fold
+from receiver.delivery.markers import MOST_CHANGES, Marker
 from receiver.events import Change
-from receiver.folding import fold
-from receiver.markers import MOST_CHANGES, Marker
 from tests.support.changes import KEY, at, change
 from tests.support.properties import reproducible
 

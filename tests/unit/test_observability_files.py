@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "deploy/observability"
-SOURCES = [Path(__file__).parents[2] / "receiver" / name for name in ("metrics.py", "backlog.py")]
+RECEIVER = Path(__file__).parents[2] / "receiver"
+SOURCES = [RECEIVER / "observability/metrics.py", RECEIVER / "monitoring/backlog.py"]
 
 
 def known() -> set[str]:

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver import retries
-from receiver.api_errors import (
+from apitraffic_events.errors import (
     EventsApiError,
     NotFound,
     RateLimit,
@@ -18,7 +17,8 @@ from receiver.api_errors import (
     Unauthorised,
     Unreachable,
 )
-from receiver.retries import is_outage, is_refusal, pause_after, waits_for_a_person
+from receiver.delivery import retries
+from receiver.delivery.retries import is_outage, is_refusal, pause_after, waits_for_a_person
 from tests.support.properties import reproducible
 
 NOW = datetime(2026, 1, 10, 10, 0, tzinfo=UTC)

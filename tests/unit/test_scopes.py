@@ -6,9 +6,9 @@ import pytest
 import responses
 from structlog.testing import capture_logs
 
-from receiver.api_errors import ServerFailed
-from receiver.client import EventsClient
-from receiver.scopes import FRESH_FOR, Scopes
+from apitraffic_events.client import EventsClient
+from apitraffic_events.errors import ServerFailed
+from receiver.delivery.scopes import FRESH_FOR, Scopes
 from tests.support.changes import event
 
 API = "https://api.test/v1/accounts/acc_1"

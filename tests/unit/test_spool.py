@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from receiver.enqueueing import StorageUnavailable
+from receiver.errors import StorageUnavailable
 from receiver.events import Delivery
-from receiver.quarantine import Quarantined
-from receiver.spool import Spool
-from receiver.trace_context import carrying
+from receiver.observability.trace_context import carrying
+from receiver.reception.quarantine import Quarantined
+from receiver.reception.spool import Spool
 from tests.support.changes import at, change
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.timestamps import format_timestamp, now, parse_timestamp
+from apitraffic_events.timestamps import format_timestamp, now, parse_timestamp
 from tests.support.properties import any_text, json_values, reproducible
 
 GITHUB = [

@@ -6,7 +6,7 @@ from importlib.machinery import ModuleSpec
 
 import pytest
 
-from receiver import tracing
+from receiver.observability import tracing
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
 
@@ -57,13 +57,14 @@ def test_without_the_extra_it_is_said_what_to_install(monkeypatch: pytest.Monkey
 def test_where_traces_are_off_nothing_of_them_is_imported() -> None:
     # redis-py itself imports OpenTelemetry's metrics where they are installed.
     program = (
-        "import sys, receiver.server, receiver.cli.worker, receiver.worker\n"
-        "from receiver.app import create_app\n"
-        "from receiver.config import Settings\n"
-        "from receiver import tracing\n"
+        "import sys, receiver.serving.server, receiver.cli.worker, receiver.worker.worker\n"
+        "from receiver.web.app import create_app\n"
+        "from receiver.config.settings import Settings\n"
+        "from receiver.observability import tracing\n"
         "create_app(Settings.model_validate({'redis_url': 'redis://127.0.0.1:1'}))\n"
         "tracing.start_in_this_process(); tracing.stop_in_this_process()\n"
-        "made_of_spans = ('opentelemetry.sdk.trace', 'opentelemetry.exporter', 'receiver.spans')\n"
+        "made_of_spans = ('opentelemetry.sdk.trace', 'opentelemetry.exporter', "
+        "'receiver.observability.spans')\n"
         "sys.exit(any(name.startswith(made_of_spans) for name in sys.modules))\n"
     )
     assert subprocess.run([sys.executable, "-c", program], env={}, check=False).returncode == 0

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from receiver.local.events_api.app import create_app
 from receiver.local.events_api.options import Options
-from receiver.prompt_stop import PromptApplication, PromptWorker
+from receiver.serving.signals import PromptApplication, PromptWorker
 
 if TYPE_CHECKING:
     from flask import Flask

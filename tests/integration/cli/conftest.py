@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from receiver.environment import CONFIG_VARIABLE, SECRET_VARIABLES, VARIABLES
+from receiver.config.environment import CONFIG_VARIABLE, SECRET_VARIABLES, VARIABLES
 from tests.support.command import Command
 
 

@@ -11,10 +11,12 @@ import pytest
 from click.testing import Result
 from redis import Redis
 
-from receiver.dead_letters import Cause, Death
-from receiver.enqueueing import Enqueuer
-from receiver.queues import DEAD_LETTER_LIFETIME, connect, delivery_queues, is_urgent, job_of
-from receiver.timestamps import format_timestamp, now
+from apitraffic_events.timestamps import format_timestamp, now
+from receiver.datastore.address import connect
+from receiver.events import is_urgent
+from receiver.queue.dead_letters import Cause, Death
+from receiver.queue.enqueueing import Enqueuer
+from receiver.queue.queues import DEAD_LETTER_LIFETIME, delivery_queues, job_of
 from tests.support.changes import change
 from tests.support.command import Command
 

@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from receiver.enqueueing import Enqueuer
-from receiver.pacing import Pacing
-from receiver.quarantine import Quarantine
-from receiver.queues import DEAD_LETTER_LIFETIME, connect, delivery_queue, job_of
+from receiver.datastore.address import connect
+from receiver.delivery.budget import Pacing
+from receiver.queue.enqueueing import Enqueuer
+from receiver.queue.queues import DEAD_LETTER_LIFETIME, delivery_queue, job_of
+from receiver.reception.quarantine import Quarantine
 from tests.support.changes import change
 from tests.support.command import Command
 from tests.support.github import received

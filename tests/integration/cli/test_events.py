@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from receiver.timestamps import format_timestamp, now
+from apitraffic_events.timestamps import format_timestamp, now
 from tests.plugins.contract import NOT_CONFIGURED
 from tests.support.command import Command
 from tests.support.local_api import LocalApi, running_local_api

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from receiver.queues import delivery_queue
+from receiver.queue.queues import delivery_queue
 from tests.support.command import Command
 from tests.support.github import deployment_status
 from tests.support.stack import Stack, running_stack

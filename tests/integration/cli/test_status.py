@@ -13,14 +13,15 @@ import pytest
 from click.testing import Result
 from redis import Redis
 
-from receiver.api_errors import RateLimit
-from receiver.enqueueing import Enqueuer
+from apitraffic_events.errors import RateLimit
+from apitraffic_events.timestamps import now
+from receiver.datastore.address import connect
+from receiver.delivery.budget import Pacing
 from receiver.events import Delivery
-from receiver.pacing import Pacing
-from receiver.quarantine import Quarantine
-from receiver.queues import DEAD_LETTER_LIFETIME, connect, delivery_queue, job_of
-from receiver.spool import Spool
-from receiver.timestamps import now
+from receiver.queue.enqueueing import Enqueuer
+from receiver.queue.queues import DEAD_LETTER_LIFETIME, delivery_queue, job_of
+from receiver.reception.quarantine import Quarantine
+from receiver.reception.spool import Spool
 from tests.support.changes import change
 from tests.support.command import Command
 from tests.support.github import deployment_status, post

@@ -10,12 +10,13 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import as_text
 
-from receiver import bookkeeping
-from receiver.bookkeeping import Bookkeeping, Taken
-from receiver.enqueueing import Enqueuer
-from receiver.pacing import Permit
-from receiver.queues import connect, delivery_queues
-from receiver.throughput import delivered_in_last_hour
+from receiver.datastore.address import connect
+from receiver.delivery.budget import Permit
+from receiver.queue.enqueueing import Enqueuer
+from receiver.queue.queues import delivery_queues
+from receiver.queue.throughput import delivered_in_last_hour
+from receiver.worker import bookkeeping
+from receiver.worker.bookkeeping import Bookkeeping, Taken
 from tests.support.changes import change
 
 EXECUTION = UUID(int=7)

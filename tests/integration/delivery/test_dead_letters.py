@@ -12,8 +12,7 @@ from redis import Redis
 from rq.job import Job, JobStatus
 from rq.results import Result
 
-from receiver import dead_letters as module
-from receiver.api_errors import (
+from apitraffic_events.errors import (
     EventsApiError,
     NotFound,
     RateLimited,
@@ -22,25 +21,27 @@ from receiver.api_errors import (
     Unauthorised,
     Unreachable,
 )
-from receiver.dead_letters import Cause, DeadLetters, Undelivered
-from receiver.delivery import Delivered, Deliverer
-from receiver.enqueueing import Enqueuer, StorageUnavailable
+from apitraffic_events.timestamps import now
+from receiver.datastore.address import connect
+from receiver.datastore.keys import ALIAS_PREFIX, MARKER_PREFIX
+from receiver.delivery.budget import Paced, Pacing
+from receiver.delivery.deliverer import Delivered, Deliverer
+from receiver.delivery.retries import PATIENCE
+from receiver.errors import StorageUnavailable
 from receiver.events import Change
-from receiver.jobs import TRIES, WAITED, delivering_with
-from receiver.marker_scripts import ALIAS_PREFIX, MARKER_PREFIX
-from receiver.pacing import Paced, Pacing
-from receiver.queues import (
+from receiver.queue import dead_letters as module
+from receiver.queue.dead_letters import Cause, DeadLetters, Undelivered
+from receiver.queue.enqueueing import Enqueuer
+from receiver.queue.queues import (
     DEAD_LETTER_LIFETIME,
     UNEXPECTED_RETRIES,
-    connect,
     delivery_queue,
     delivery_queues,
     job_id_stem,
 )
-from receiver.recovery import Recovery
-from receiver.retries import PATIENCE
-from receiver.timestamps import now
-from receiver.worker import DeliveryWorker
+from receiver.worker.jobs import TRIES, WAITED, delivering_with
+from receiver.worker.recovery import Recovery
+from receiver.worker.worker import DeliveryWorker
 from tests.support.changes import KEY, change
 from tests.support.github import deployment_status, post
 from tests.support.redis import RedisProcess, redis_process

@@ -9,14 +9,15 @@ import pytest
 import responses
 from redis import Redis
 
-from receiver.api_errors import EventsApiError, Rejected, ServerFailed, Unauthorised, Unreachable
-from receiver.client import EventsClient
-from receiver.delivery import Delivered, Deliverer, Unsettled
-from receiver.events import Change, DeliveryReference, Effect, Event, EventType
-from receiver.marker_scripts import LOCK_PREFIX
-from receiver.markers import MarkerBusy, MarkerStore
-from receiver.pacing import LINE, Pacing
-from receiver.queues import connect
+from apitraffic_events.client import EventsClient
+from apitraffic_events.errors import EventsApiError, Rejected, ServerFailed, Unauthorised, Unreachable
+from apitraffic_events.event import Event, EventType
+from receiver.datastore.address import connect
+from receiver.datastore.keys import LOCK_PREFIX
+from receiver.delivery.budget import LINE, Pacing
+from receiver.delivery.deliverer import Delivered, Deliverer, Unsettled
+from receiver.delivery.markers import MarkerBusy, MarkerStore
+from receiver.events import Change, DeliveryReference, Effect
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.redis import running_redis
 from tests.support.waiting import wait_until

@@ -8,19 +8,20 @@ import pytest
 from redis import Redis
 from rq.job import Job
 
-from receiver.bookkeeping import Bookkeeping, Taken
-from receiver.client import EventsClient
-from receiver.delivery import Delivered, Deliverer
-from receiver.enqueueing import Enqueuer
+from apitraffic_events.client import EventsClient
+from receiver.datastore.address import connect
+from receiver.datastore.keys import ALIAS_PREFIX, LOCK_PREFIX, MARKER_PREFIX
+from receiver.delivery.budget import Pacing
+from receiver.delivery.deliverer import Delivered, Deliverer
+from receiver.delivery.markers import Marker, MarkerStore
 from receiver.events import Change
-from receiver.jobs import delivering_with
-from receiver.marker_scripts import ALIAS_PREFIX, LOCK_PREFIX, MARKER_PREFIX
-from receiver.markers import Marker, MarkerStore
-from receiver.pacing import Pacing
-from receiver.queues import connect, delivery_queue, delivery_queues
-from receiver.recovery import Recovery
-from receiver.throughput import delivered_in_last_hour
-from receiver.worker import DeliveryWorker
+from receiver.queue.enqueueing import Enqueuer
+from receiver.queue.queues import delivery_queue, delivery_queues
+from receiver.queue.throughput import delivered_in_last_hour
+from receiver.worker.bookkeeping import Bookkeeping, Taken
+from receiver.worker.jobs import delivering_with
+from receiver.worker.recovery import Recovery
+from receiver.worker.worker import DeliveryWorker
 from tests.support.changes import KEY, at, change
 from tests.support.local_api import running_local_api
 

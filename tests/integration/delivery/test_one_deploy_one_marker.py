@@ -9,14 +9,15 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from receiver.api_errors import ServerFailed, Unreachable
-from receiver.client import EventsClient
-from receiver.delivery import Delivered, Deliverer
-from receiver.events import Change, Event, EventType
-from receiver.marker_scripts import ALIAS_PREFIX, MARKER_LIFETIME
-from receiver.markers import MarkerBusy, MarkerStore
-from receiver.pacing import Pacing
-from receiver.queues import connect
+from apitraffic_events.client import EventsClient
+from apitraffic_events.errors import ServerFailed, Unreachable
+from apitraffic_events.event import Event, EventType
+from receiver.datastore.address import connect
+from receiver.datastore.keys import ALIAS_PREFIX, MARKER_LIFETIME
+from receiver.delivery.budget import Pacing
+from receiver.delivery.deliverer import Delivered, Deliverer
+from receiver.delivery.markers import MarkerBusy, MarkerStore
+from receiver.events import Change
 from tests.support.changes import at, change
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.redis import running_redis

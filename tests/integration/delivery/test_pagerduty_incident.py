@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from receiver.api_records import StoredEvent
-from receiver.client import EventsClient
-from receiver.delivery import Delivered, Deliverer
-from receiver.events import EventType
-from receiver.markers import MarkerStore
-from receiver.pacing import Pacing
-from receiver.queues import connect
+from apitraffic_events.client import EventsClient
+from apitraffic_events.event import EventType
+from apitraffic_events.records import StoredEvent
+from receiver.datastore.address import connect
+from receiver.delivery.budget import Pacing
+from receiver.delivery.deliverer import Delivered, Deliverer
+from receiver.delivery.markers import MarkerStore
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.pagerduty import change_of_case
 from tests.support.redis import running_redis

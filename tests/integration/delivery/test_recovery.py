@@ -9,15 +9,17 @@ import pytest
 from redis import Redis
 from rq.job import Job, JobStatus
 
-from receiver.bookkeeping import Bookkeeping
-from receiver.enqueueing import Enqueuer
-from receiver.events import Change, DeliveryReference, Effect, Event, EventType
-from receiver.marker_scripts import LOCK_PREFIX
-from receiver.markers import MarkerStore
-from receiver.queues import connect, delivery_queue, delivery_queues
-from receiver.recovery import Recovery, place_of_process_ids, worker_name
-from receiver.timestamps import now
-from receiver.worker import DeliveryWorker
+from apitraffic_events.event import Event, EventType
+from apitraffic_events.timestamps import now
+from receiver.datastore.address import connect
+from receiver.datastore.keys import LOCK_PREFIX
+from receiver.delivery.markers import MarkerStore
+from receiver.events import Change, DeliveryReference, Effect
+from receiver.queue.enqueueing import Enqueuer
+from receiver.queue.queues import delivery_queue, delivery_queues
+from receiver.worker.bookkeeping import Bookkeeping
+from receiver.worker.recovery import Recovery, place_of_process_ids, worker_name
+from receiver.worker.worker import DeliveryWorker
 
 KEY = "github:acme/shop:deployment:1"
 OWN_NAME = worker_name("own")

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from receiver.pacing import Pacing
-from receiver.queues import connect
-from receiver.worker import DeliveryWorker
+from receiver.datastore.address import connect
+from receiver.delivery.budget import Pacing
+from receiver.worker.worker import DeliveryWorker
 
 
 @pytest.fixture(autouse=True)

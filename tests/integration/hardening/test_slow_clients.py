@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from receiver.bounded_worker import MOST_WAITING
+from receiver.serving.buffering_worker import MOST_WAITING
 from tests.fuzz.wire import STATUS, authentic, request
 from tests.support.certificates import make_certificate
 from tests.support.github import deployment_status, post

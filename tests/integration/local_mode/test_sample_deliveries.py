@@ -3,9 +3,9 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from receiver.local.sample_deliveries import SAMPLES, SampleDelivery, refreshed, sample_deliveries
-from receiver.local.senders import SENDERS, github_request
 from receiver.sources import SOURCES
 from receiver.sources.base import translate
+from receiver.sources.signing import SENDERS, github_request
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

@@ -300,7 +300,7 @@ def test_a_signal_while_starting_stops(number: signal.Signals) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux'")
 def test_a_child_ends_when_its_parent_is_killed() -> None:
     in_child = (
-        "from receiver.local.child import stop_with_parent; stop_with_parent();"
+        "from receiver.cli.child import stop_with_parent; stop_with_parent();"
         "print('armed', flush=True); import time; time.sleep(60)"
     )
     in_parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {in_child!r}])"

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from mcp import MCPError
 
-from receiver.timestamps import format_timestamp, now
+from apitraffic_events.timestamps import format_timestamp, now
 from tests.support.assistant import Assistant, McpServer
 
 NOON = datetime.fromisoformat("2026-01-10T12:00:00+00:00")

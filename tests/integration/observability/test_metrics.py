@@ -9,11 +9,11 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from receiver.app import create_app
-from receiver.config import Settings
-from receiver.pacing import Pacing
-from receiver.queues import delivery_queue
+from receiver.config.settings import Settings
+from receiver.delivery.budget import Pacing
+from receiver.queue.queues import delivery_queue
 from receiver.sources import SOURCES
+from receiver.web.app import create_app
 from tests.support.github import deployment_status, post
 from tests.support.programs import Program
 from tests.support.stack import Stack

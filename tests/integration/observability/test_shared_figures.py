@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from receiver.metrics import SHARED_FOLDER, TIME_TO_LOCK, SharedFigures
+from receiver.observability.metrics import SHARED_FOLDER, TIME_TO_LOCK, SharedFigures
 
 PROCESS = """
-from receiver.metrics import SharedFigures
+from receiver.observability.metrics import SharedFigures
 figures = SharedFigures()
 print(figures.folder, flush=True)
 input()

@@ -12,8 +12,8 @@ import pytest
 import requests
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from receiver.dead_letters import DeadLetters
-from receiver.queues import delivery_queue, delivery_queues
+from receiver.queue.dead_letters import DeadLetters
+from receiver.queue.queues import delivery_queue, delivery_queues
 from tests.support.collector import Collector, attributes, running_collector
 from tests.support.github import SECRET, deployment_status, post, signed
 from tests.support.programs import Program

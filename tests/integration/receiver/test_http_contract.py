@@ -15,8 +15,8 @@ from rq import Queue
 from rq.utils import as_text
 
 from receiver.events import Change
-from receiver.jobs import deliver
-from receiver.queues import delivery_queue, job_of
+from receiver.queue.queues import delivery_queue, job_of
+from receiver.worker.jobs import deliver
 from tests.support.github import deployment_status, post, signed
 from tests.support.stack import Stack
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from receiver.local.senders import events_request
-from receiver.queues import delivery_queue
+from receiver.queue.queues import delivery_queue
+from receiver.sources.signing import events_request
 from tests.support.native import signed
 from tests.support.programs import Program
 from tests.support.source_fixtures import body_of

@@ -9,9 +9,10 @@ import pytest
 from flask.testing import FlaskClient
 from redis import Redis
 
-from receiver.app import create_app
-from receiver.queues import connect, delivery_queues
+from receiver.datastore.address import connect
+from receiver.queue.queues import delivery_queues
 from receiver.sources.github import GITHUB
+from receiver.web.app import create_app
 from tests.support.github import SECRET, signed
 from tests.support.octokit import examples
 

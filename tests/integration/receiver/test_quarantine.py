@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from redis import Redis
 
-from receiver import quarantine as module
+from receiver.datastore.address import connect
 from receiver.events import Delivery
-from receiver.quarantine import LIFETIME, Quarantine
-from receiver.queues import connect
+from receiver.reception import quarantine as module
+from receiver.reception.quarantine import LIFETIME, Quarantine
 
 NOON = datetime(2026, 1, 10, 12, 0, tzinfo=UTC)
 

@@ -9,8 +9,8 @@ import pytest
 import requests
 from rq.utils import as_text
 
-from receiver.queues import connect
-from receiver.redis_rights import NEEDED, RightsMissing, missing_rights, name_of, require_rights
+from receiver.datastore.acl import NEEDED, RightsMissing, missing_rights, name_of, require_rights
+from receiver.datastore.address import connect
 from tests.support.command import Command
 from tests.support.github import deployment_status, post
 from tests.support.programs import Program

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from rq.utils import as_text
 
-from receiver.app import create_app
-from receiver.config import Settings
+from receiver.config.settings import Settings
+from receiver.datastore.address import connect
 from receiver.doctor.findings import State
 from receiver.doctor.storage import reachable
-from receiver.queues import connect
+from receiver.web.app import create_app
 from tests.support.certificates import Authority
 from tests.support.github import deployment_status, post
 from tests.support.programs import Program

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from receiver.ci import detect
-from receiver.events import EventType
+from apitraffic_events.event import EventType
+from receiver.config.ci import detect
 from receiver.sources.base import translate
 from receiver.sources.github import GITHUB
 from receiver.sources.gitlab import GITLAB

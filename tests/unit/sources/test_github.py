@@ -10,7 +10,7 @@ import pytest
 from receiver.events import Change, Delivery
 from receiver.sources.base import Ignored, Untranslatable, translate
 from receiver.sources.github import GITHUB, TRANSLATORS
-from receiver.sources.github_payload import Options
+from receiver.sources.github.payload import Options
 from tests.support.source_fixtures import body_of
 
 RECEIVED_AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -7,7 +7,7 @@ import pytest
 
 from receiver.sources.base import Untranslatable, translate
 from receiver.sources.github import GITHUB
-from receiver.sources.github_payload import Options
+from receiver.sources.github.payload import Options
 from tests.support.github import reason, received
 from tests.support.source_fixtures import body_of
 

@@ -8,7 +8,7 @@ import pytest
 from receiver.events import Change
 from receiver.sources.base import Feature, translate
 from receiver.sources.github import GITHUB
-from receiver.sources.github_payload import Options
+from receiver.sources.github.payload import Options
 from tests.support.github import DELIVERY_ID, event_of, outcome, received, source_of
 from tests.support.source_fixtures import MODES, body_of, cases, expected
 

@@ -6,7 +6,7 @@ import pytest
 
 from receiver.sources.base import Ignored, Translation, Untranslatable, translate
 from receiver.sources.github import GITHUB
-from receiver.sources.github_payload import Options
+from receiver.sources.github.payload import Options
 from tests.support.github import received
 from tests.support.octokit import Example, examples
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from receiver.sources.base import Ignored, translate
 from receiver.sources.github import GITHUB
-from receiver.sources.github_payload import Options
+from receiver.sources.github.payload import Options
 from tests.support.github import reason, received
 from tests.support.source_fixtures import body_of
 

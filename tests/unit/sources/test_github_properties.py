@@ -9,11 +9,12 @@ from typing import Any, Final
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.events import METADATA_SIZE, Change, Effect
+from apitraffic_events.event import METADATA_SIZE
+from receiver.events import Change, Effect
 from receiver.sources.base import Ignored, NotTranslated, Untranslatable, translate
 from receiver.sources.github import GITHUB, TRANSLATORS
-from receiver.sources.github_deployments import DEPLOYMENT_STATES
-from receiver.sources.github_payload import Options
+from receiver.sources.github.deployments import DEPLOYMENT_STATES
+from receiver.sources.github.payload import Options
 from tests.support.github import event_of
 from tests.support.properties import any_text, json_values, reproducible, thorough
 from tests.support.source_fixtures import body_of, cases, expected

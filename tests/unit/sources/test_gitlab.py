@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from receiver.events import Change, Event
-from receiver.folding import fold
+from apitraffic_events.event import Event
+from receiver.delivery.folding import fold
+from receiver.events import Change
 from receiver.sources.base import Ignored, Untranslatable, translate
 from receiver.sources.gitlab import GITLAB
-from receiver.sources.gitlab_hook import Options
+from receiver.sources.gitlab.hook import Options
 from tests.support.gitlab import RECEIVED_AT, delivery_of, options_of, received
 from tests.support.source_fixtures import body_of
 

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.events import METADATA_SIZE, Change
+from apitraffic_events.event import METADATA_SIZE
+from receiver.events import Change
 from receiver.sources.base import Ignored, NotTranslated, Untranslatable, translate
 from receiver.sources.gitlab import GITLAB, TRANSLATORS
-from receiver.sources.gitlab_deployments import DEPLOYMENT_STATES
-from receiver.sources.gitlab_hook import Options
-from receiver.sources.gitlab_incidents import ACTIONS, VULNERABILITY_STATES
-from receiver.sources.gitlab_pipelines import RUN_STATES
+from receiver.sources.gitlab.deployments import DEPLOYMENT_STATES
+from receiver.sources.gitlab.hook import Options
+from receiver.sources.gitlab.incidents import ACTIONS, VULNERABILITY_STATES
+from receiver.sources.gitlab.pipelines import RUN_STATES
 from tests.support.gitlab import DELIVERY_ID, RECEIVED_AT, delivery_of
 from tests.support.properties import any_text, json_values, reproducible, thorough
 from tests.support.source_fixtures import body_of

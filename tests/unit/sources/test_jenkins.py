@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from receiver.delivery.folding import fold
 from receiver.events import Change, Delivery
-from receiver.folding import fold
 from receiver.sources.base import Ignored, Untranslatable, translate
 from receiver.sources.jenkins import JENKINS, Options
 from tests.support.jenkins import RECEIVED_AT, received

@@ -8,7 +8,8 @@ from typing import Any, Final
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.events import METADATA_SIZE, Change
+from apitraffic_events.event import METADATA_SIZE
+from receiver.events import Change
 from receiver.sources.base import PATH_TOKEN, Ignored, NotTranslated, Untranslatable, translate
 from receiver.sources.jenkins import JENKINS, PHASES, RESULTS, Options
 from tests.support.jenkins import RECEIVED_AT

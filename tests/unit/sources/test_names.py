@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.sources.names import describe_version, duration
+from receiver.wording import describe_version, duration
 from tests.support.properties import any_text, reproducible
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

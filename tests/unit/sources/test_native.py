@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from receiver.events import Change, Effect, Event
-from receiver.folding import fold
+from apitraffic_events.event import Event
+from receiver.delivery.folding import fold
+from receiver.events import Change, Effect
 from receiver.sources.base import Invalid, ItemError, Translation, translate
-from receiver.sources.native import EVENT_FIELDS, FIELDS, NATIVE, Options
+from receiver.sources.event_format import EVENT_FIELDS, FIELDS
+from receiver.sources.native import NATIVE, Options
 from tests.support.native import MESSAGE_ID, RECEIVED_AT, received
 
 GOOD: dict[str, Any] = {"type": "custom", "name": "Sale begins"}

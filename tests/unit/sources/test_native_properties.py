@@ -6,9 +6,11 @@ from typing import Any, Final
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.events import METADATA_SIZE, Change, Effect, EventType
+from apitraffic_events.event import METADATA_SIZE, EventType
+from receiver.events import Change, Effect
 from receiver.sources.base import Invalid, ItemError, translate
-from receiver.sources.native import FIELDS, NATIVE, Options
+from receiver.sources.event_format import FIELDS
+from receiver.sources.native import NATIVE, Options
 from tests.support.native import MESSAGE_ID, RECEIVED_AT, received
 from tests.support.properties import any_text, json_values, reproducible, thorough
 

@@ -3,8 +3,9 @@
 from datetime import UTC, datetime
 from itertools import permutations
 
-from receiver.events import Change, Event
-from receiver.folding import fold
+from apitraffic_events.event import Event
+from receiver.delivery.folding import fold
+from receiver.events import Change
 from tests.support.pagerduty import change_of_case
 
 NAME = "#1842 Checkout latency above 2 s (P1)"

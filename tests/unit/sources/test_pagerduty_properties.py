@@ -8,11 +8,12 @@ from typing import Any, Final
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.events import METADATA_SIZE, Change
-from receiver.folding import fold
+from apitraffic_events.event import METADATA_SIZE
+from receiver.delivery.folding import fold
+from receiver.events import Change
 from receiver.sources.base import Ignored, NotTranslated, Untranslatable, translate
 from receiver.sources.pagerduty import INCIDENT_EFFECTS, PAGERDUTY, Options
-from receiver.sources.pagerduty_wording import REMARKS
+from receiver.sources.pagerduty.wording import REMARKS
 from tests.support.pagerduty import DELIVERY_ID, RECEIVED_AT, received
 from tests.support.properties import any_text, json_values, reproducible, thorough
 from tests.support.source_fixtures import body_of, cases

@@ -1,0 +1,36 @@
+"""Environment variables, each of which may name a file instead: `NAME_FILE`, as for Docker's secrets."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from apitraffic_events.errors import ConfigurationError
+
+LARGEST_FILE: Final = 1024 * 1024
+"""Characters."""
+
+
+def read_variable(name: str, environ: Mapping[str, str]) -> str | None:
+    """The value of a variable or of the file that `NAME_FILE` names; `None` where neither is set or is empty.
+
+    Raises `ConfigurationError` where both are set or the file cannot be read.
+    """
+    value, path = environ.get(name, ""), environ.get(f"{name}_FILE", "")
+    if value.strip() and path:
+        raise ConfigurationError(f"{name} and {name}_FILE are both set; remove one of them")
+    if path:
+        value = read_file(f"{name}_FILE", Path(path))
+    return value.strip() or None
+
+
+def read_file(variable: str, path: Path) -> str:
+    """The text of a file that a variable names; raises `ConfigurationError` if it cannot be read."""
+    try:
+        # -sig: editors on Windows begin a file with a byte order mark, which is no part of a secret.
+        with path.open(encoding="utf-8-sig") as file:
+            return file.read(LARGEST_FILE)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigurationError(
+            f"{variable}: {path} cannot be read ({reason}); check the path and who may read it"
+        ) from error

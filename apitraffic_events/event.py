@@ -1,0 +1,161 @@
+"""The normalised model that every part speaks: a delivery comes in, changes come out, each to one event.
+
+An event's field names in JSON are those of the Events API (`startedAt`), everything else is `snake_case`.
+"""
+
+import json
+import math
+from collections.abc import Callable
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Final, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    field_validator,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from apitraffic_events.text import METADATA_TEXT_LIMIT, NAME_LIMIT, one_line, paragraphs
+from apitraffic_events.timestamps import format_timestamp, parse_timestamp
+
+METADATA_KEYS: Final = 100
+METADATA_DEPTH: Final = 4
+METADATA_SIZE: Final = 16_384
+"""Characters of metadata written as JSON."""
+SCOPE_LIMIT: Final = 100
+EVERYWHERE: Final = ("*",)
+
+
+class EventType(StrEnum):
+    """What the Events API draws; the reference says what each is for."""
+
+    DEPLOYMENT = "deployment"
+    INCIDENT = "incident"
+    CONFIG_CHANGE = "config_change"
+    SCALE = "scale"
+    CUSTOM = "custom"
+
+
+def line_of(limit: int) -> Callable[[object], object]:
+    # Before pydantic's own check, which refuses the lone surrogates that senders' JSON may hold.
+    return lambda value: one_line(value, limit) if isinstance(value, str) else value
+
+
+def _as_paragraphs(value: object) -> object:
+    return paragraphs(value) if isinstance(value, str) else value
+
+
+def _read_time(value: object) -> datetime | None:
+    if value is None:
+        return None
+    moment = parse_timestamp(value)
+    if moment is None:
+        raise ValueError("is not a time; write it as ISO 8601, for example 2026-01-10T10:05:00.000Z")
+    return moment
+
+
+def _bounded_scope(scope: tuple[str, ...]) -> tuple[str, ...]:
+    return scope or EVERYWHERE
+
+
+Instant = Annotated[datetime, BeforeValidator(_read_time), PlainSerializer(format_timestamp)]
+Name = Annotated[str, BeforeValidator(line_of(NAME_LIMIT))]
+Description = Annotated[str, BeforeValidator(_as_paragraphs)]
+Scope = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=METADATA_TEXT_LIMIT)], ...],
+    Field(max_length=SCOPE_LIMIT),
+    AfterValidator(_bounded_scope),
+]
+"""Which buckets or environments an event belongs to: SIDs or names; `("*",)` is all of them."""
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Event(Model):
+    """One event in the Events API's own fields (reference/events-api.md), within the limits it is sent with.
+
+    Too long a name or description is cut, an end before the start is clamped to it, empty metadata is left
+    out; what cannot be mended (no name, an unknown type, metadata over its size or depth) raises
+    `pydantic.ValidationError`.
+    """
+
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, validate_by_alias=True)
+
+    type: EventType
+    name: Name
+    description: Description | None = None
+    source: Annotated[str, BeforeValidator(line_of(METADATA_TEXT_LIMIT))] | None = None
+    metadata: dict[str, JsonValue] = Field(default_factory=dict)
+    buckets: Scope = EVERYWHERE
+    environments: Scope = EVERYWHERE
+    started_at: Instant | None = None
+    ended_at: Instant | None = None
+
+    @field_validator("name", mode="after")
+    @classmethod
+    def _has_something_to_show(cls, name: str) -> str:
+        if not name:
+            raise ValueError("is empty; say what happened, like 'Deploy acme/shop v2.3.1 to production'")
+        return name
+
+    @field_validator("metadata", mode="before")
+    @classmethod
+    def _tidied(cls, metadata: object) -> object:
+        return _tidy(metadata, depth=0)
+
+    @field_validator("metadata", mode="after")
+    @classmethod
+    def _within_limits(cls, metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        kept = {key: value for key, value in metadata.items() if not _is_empty(value)}
+        if len(kept) > METADATA_KEYS:
+            raise ValueError(f"has {len(kept)} keys; at most {METADATA_KEYS} are kept")
+        size = len(json.dumps(kept, ensure_ascii=False))
+        if size > METADATA_SIZE:
+            raise ValueError(f"is {size} characters long as JSON; at most {METADATA_SIZE} are kept")
+        return kept
+
+    @model_validator(mode="after")
+    def _end_not_before_start(self) -> Self:
+        if self.started_at and self.ended_at and self.ended_at < self.started_at:
+            object.__setattr__(self, "ended_at", self.started_at)
+        return self
+
+    def to_api(self) -> dict[str, Any]:
+        """The body of a create request: camelCase names, times as `2026-01-10T10:05:00.000Z`, no nulls."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def with_scope(self, buckets: tuple[str, ...] | None, environments: tuple[str, ...] | None) -> Self:
+        """The same event with these buckets and environments; `None` leaves what is there."""
+        scope = {"buckets": buckets, "environments": environments}
+        return self.model_copy(update={key: value for key, value in scope.items() if value is not None})
+
+
+def _is_empty(value: JsonValue) -> bool:
+    return value is None or value in ("", [], {})
+
+
+def _tidy(value: object, depth: int) -> object:
+    if depth > METADATA_DEPTH:
+        raise ValueError(f"is nested deeper than {METADATA_DEPTH} levels")
+    if isinstance(value, str):
+        return one_line(value, METADATA_TEXT_LIMIT)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {
+            one_line(key, METADATA_TEXT_LIMIT) if isinstance(key, str) else key: _tidy(item, depth + 1)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_tidy(item, depth + 1) for item in value]
+    return value

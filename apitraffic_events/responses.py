@@ -1,0 +1,114 @@
+"""Reading what the Events API answers: records in either documented shape, failures, the rate limit."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+
+import requests
+from pydantic import ValidationError
+
+from apitraffic_events.errors import (
+    EventsApiError,
+    NotFound,
+    RateLimit,
+    RateLimited,
+    Rejected,
+    ServerFailed,
+    Unauthorised,
+)
+from apitraffic_events.records import Record
+from apitraffic_events.timestamps import now, parse_timestamp
+
+TRANSIENT: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY})
+GONE: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+REFUSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+def read_record(model: type[RecordT], item: object) -> RecordT:
+    try:
+        return model.model_validate(item)
+    except ValidationError as error:
+        raise ServerFailed(f"the answer is not one {model.__name__.lower()}") from error
+
+
+def content_of(response: requests.Response) -> Any:
+    try:
+        return response.json()
+    except (ValueError, RecursionError):
+        return None
+
+
+def unwrap(content: Any) -> tuple[Any, Mapping[str, Any]]:
+    """The reference shows resources bare and, elsewhere, in `{"success", "data", "meta"}`: take both."""
+    if isinstance(content, dict) and "success" in content and "data" in content:
+        meta = content.get("meta")
+        return content["data"], meta if isinstance(meta, dict) else {}
+    return content, {}
+
+
+def records_in(data: Any, around: Mapping[str, Any]) -> tuple[list[Any], bool]:
+    if isinstance(data, dict) and isinstance(data.get("records"), list):
+        return data["records"], bool(data.get("hasMore", around.get("hasMore", False)))
+    if isinstance(data, list):
+        return data, bool(around.get("hasMore", False))
+    raise ServerFailed("the answer is not a list")
+
+
+def failure_of(response: requests.Response, content: Any, rate_limit: RateLimit | None) -> EventsApiError:
+    status = response.status_code
+    error = content.get("error") if isinstance(content, dict) else None
+    said = error if isinstance(error, dict) else {}
+    code = said.get("code") if isinstance(said.get("code"), str) else None
+    message = str(said.get("message") or f"HTTP {status} {response.reason or ''}".rstrip())
+    if details := said.get("details"):
+        message = f"{message}: {details}"
+    if response.is_redirect:
+        message = "the API redirects elsewhere; check APITRAFFIC_API_URL"
+    retry_after = _retry_after(response.headers.get("Retry-After"))
+    return _failure_class(status)(
+        message, code=code, status=status, rate_limit=rate_limit, retry_after=retry_after
+    )
+
+
+def _failure_class(status: int) -> type[Rejected | Unauthorised | ServerFailed | RateLimited]:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return RateLimited
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in TRANSIENT:
+        return ServerFailed
+    if status in REFUSED:
+        return Unauthorised
+    return NotFound if status in GONE else Rejected
+
+
+def rate_limit_of(headers: Mapping[str, str]) -> RateLimit | None:
+    names = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+    try:
+        limit, remaining, reset = (int(headers[name]) for name in names)
+        return RateLimit(limit, remaining, datetime.fromtimestamp(reset, tz=UTC))
+    except (KeyError, ValueError, OverflowError, OSError):
+        return None
+
+
+def date_of(headers: Mapping[str, str]) -> datetime | None:
+    """When the API sent the answer, by its own clock and in whole seconds; RFC 9110 section 6.6.1."""
+    try:
+        return parse_timestamp(parsedate_to_datetime(headers["Date"]))
+    except (KeyError, ValueError):
+        return None
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds, from the two forms of RFC 9110 section 10.2.3: a number or an HTTP date."""
+    if value is None:
+        return None
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, ((parse_timestamp(moment) or now()) - now()).total_seconds())

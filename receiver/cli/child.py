@@ -1,0 +1,29 @@
+"""`python -m receiver.cli.child …` is `apitraffic-events …` as long as the process that started it lives.
+
+The supervisor starts its children this way so that they do not stay behind, holding their ports, when it is
+killed with a signal that it cannot pass on. Outside Linux this is simply `apitraffic-events`.
+"""
+
+import ctypes
+import signal
+import sys
+from typing import Final
+
+PR_SET_PDEATHSIG: Final = 1
+"""https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html"""
+
+
+def stop_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
+
+
+def main() -> None:
+    stop_with_parent()
+    from receiver.cli import main as command_line  # noqa: PLC0415 - the parent may die while this is imported
+
+    command_line(prog_name="apitraffic-events")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""What the commands of `apitraffic-events events` share: the account they ask, and how long they go on."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+from apitraffic_events.client import EventsClient
+from apitraffic_events.retrying import Tries
+from receiver.cli.exits import api_problems
+from receiver.config.account import events_client
+from receiver.config.settings import load_settings
+from receiver.delivery.scopes import Scopes
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The API of the configured account, asked again while there is time."""
+
+    client: EventsClient
+    tries: Tries
+    scopes: Scopes
+
+    def ask(self, question: Callable[[], T]) -> T:
+        return self.tries.call(question)
+
+    def sids(self, buckets: tuple[str, ...], environments: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+        """Of both; raises `UnknownPlace` for a name that the account does not have."""
+        return self.ask(
+            lambda: (self.scopes.require_buckets(buckets), self.scopes.require_environments(environments))
+        )
+
+
+@contextmanager
+def opened_account(timeout: float, what: str = "request") -> Iterator[Account]:
+    with api_problems(what), events_client(load_settings()) as client:
+        yield Account(client, Tries(client, timeout), Scopes(client))
+
+
+def timeout_option(function: CommandT) -> CommandT:
+    return click.option(
+        "--timeout",
+        type=click.FloatRange(min=0.1, max=3600),
+        default=20.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long to go on trying while the API fails.",
+    )(function)
+
+
+def json_option(function: CommandT) -> CommandT:
+    return click.option("--json", "as_lines", is_flag=True, help="As JSON, one object a line.")(function)

@@ -1,0 +1,149 @@
+"""The fields of an event as options, and the event that they and the CI job make."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, TypeVar
+from uuid import uuid4
+
+import click
+from pydantic import ValidationError
+
+from apitraffic_events.event import EVERYWHERE, Event, EventType
+from apitraffic_events.timestamps import now
+from receiver.cli.moments import Moment
+from receiver.config.ci import CiJob
+from receiver.delivery.creation import MARKER_KEY, Wanted
+from receiver.events import marker_key
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+VERBS: Final = {"failure": "Failed deploy", "cancelled": "Cancelled deploy"}
+STATUSES: Final = ("in_progress", "success", "failure", "cancelled")
+TYPES: Final = tuple(kind.value for kind in EventType)
+BY_HAND: Final = "manual"
+"""The source of what a person or a script tells, and how its keys begin."""
+
+
+def scope_options(function: CommandT) -> CommandT:
+    """`--bucket`, `--environment`."""
+    for name in ("environment", "bucket"):
+        option = click.option(
+            f"--{name}",
+            f"{name}s",
+            metavar="NAME",
+            multiple=True,
+            help=f"Only on this {name}'s charts, by name or SID; repeatable.",
+        )
+        function = option(function)
+    return function
+
+
+def text_options(function: CommandT) -> CommandT:
+    """`--name`, `--description`, `--source`, `--metadata`."""
+    options = (
+        click.option("--name", help="What happened, as the chart shows it; at most 200 characters."),
+        click.option("--description", help="More of it; at most 2,000 characters."),
+        click.option("--source", help="Where it comes from."),
+        click.option(
+            "--metadata",
+            metavar="NAME=VALUE",
+            multiple=True,
+            callback=_read_metadata,
+            help="A commit, a ticket, an address; repeatable.",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _read_metadata(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
+    metadata = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not name.strip() or not equals:
+            raise click.BadParameter(f"{pair!r} is not of the form NAME=VALUE")
+        metadata[name.strip()] = value
+    return metadata
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fields:
+    """What the options of `events create` say."""
+
+    type: str
+    name: str | None
+    description: str | None
+    source: str | None
+    metadata: Mapping[str, str]
+    buckets: tuple[str, ...]
+    environments: tuple[str, ...]
+    started_at: datetime | None
+    ended_at: datetime | None
+    to: str | None
+    version: str | None
+    status: str | None
+    marker_key: str | None
+
+    def wanted(self, job: CiJob | None) -> Wanted:
+        """The event that is to be there; raises `click.UsageError` where it cannot be one."""
+        kind = EventType(self.type)
+        environment = self.to or (job.environment if job else "")
+        version = self.version or (job.version() if job else "")
+        key, may_exist = self._key(kind, environment, job)
+        shown = version if kind is EventType.DEPLOYMENT else self.version
+        told = {"environment": environment, "version": shown, "status": self.status}
+        try:
+            event = Event(
+                type=kind,
+                name=self.name or self._name(kind, version, environment, job),
+                description=self.description,
+                source=self.source or (job.source if job else BY_HAND),
+                metadata={**(job.metadata if job else {}), **told, **self.metadata, MARKER_KEY: key},
+                buckets=self.buckets or EVERYWHERE,
+                environments=self.environments or EVERYWHERE,
+                started_at=self.started_at or now(),
+                ended_at=self.ended_at,
+            )
+        except ValidationError as error:
+            raise click.UsageError(f"This is no event: {said(error)}.") from error
+        return Wanted(
+            event,
+            may_exist=may_exist,
+            identity=job.identity if job and may_exist and not self.marker_key else (),
+            keeps_start=self.started_at is None,
+        )
+
+    def _key(self, kind: EventType, environment: str, job: CiJob | None) -> tuple[str, bool]:
+        if self.marker_key:
+            return marker_key(self.marker_key), True
+        if job is None:
+            return f"{BY_HAND}:{uuid4()}", False
+        return job.marker_key(kind, environment)
+
+    def _name(self, kind: EventType, version: str, environment: str, job: CiJob | None) -> str:
+        """A deployment's, of what is known: `Deploy acme/shop v2.3.1 to production`."""
+        repository = str(job.metadata.get("repository") or job.metadata.get("job", "")) if job else ""
+        if kind is not EventType.DEPLOYMENT:
+            raise click.UsageError(f"Give --name: what happened in this {kind.value}.")
+        if not (repository or version or environment):
+            raise click.UsageError("Give --name, or --version and --to, or --from-ci.")
+        place = f"to {environment}" if environment else ""
+        words = (VERBS.get(self.status or "", "Deploy"), repository, version, place)
+        return " ".join(word for word in words if word)
+
+
+def said(error: ValidationError) -> str:
+    """What is wrong with which field, in one sentence."""
+    found = error.errors()[0]
+    return f"{'.'.join(str(part) for part in found['loc'])} {found['msg'].removeprefix('Value error, ')}"
+
+
+def time_options(function: CommandT) -> CommandT:
+    """`--started-at`, `--ended-at`."""
+    started = click.option(
+        "--started-at", type=Moment(), help="When it began: ISO 8601 (UTC), or 10m for ten minutes ago."
+    )
+    ended = click.option("--ended-at", type=Moment(), help="When it ended; without it, it has no end.")
+    return started(ended(function))

@@ -1,0 +1,169 @@
+"""`apitraffic-events events list|get`"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import click
+from rich.console import Console
+
+from apitraffic_events.client import LARGEST_PAGE
+from apitraffic_events.records import EventPage, StoredEvent
+from receiver.cli.events.account import Account, json_option, opened_account, timeout_option
+from receiver.cli.events.fields import TYPES
+from receiver.cli.events.output import HEADINGS, as_json, as_row, details, table
+from receiver.cli.exits import api_problems
+from receiver.cli.moments import Moment
+from receiver.cli.tables import columns
+from receiver.cli.watching import console, every_option, redraw, repeat
+
+FIRST_EVENTS: Final = 25
+
+
+@click.command("list")
+@click.option("--type", type=click.Choice(TYPES), help="Only of this type.")
+@click.option("--since", type=Moment(), help="From then on: ISO 8601 (UTC), 2h, 3d or yesterday.")
+@click.option("--until", type=Moment(), help="Until then.")
+@click.option("--bucket", metavar="NAME", help="Shown on this bucket's charts; name or SID.")
+@click.option("--environment", metavar="NAME", help="Shown on this environment's charts; name or SID.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=FIRST_EVENTS,
+    show_default=True,
+    help="At most so many, the latest.",
+)
+@click.option("--all", "everything", is_flag=True, help="All of them, however many requests that takes.")
+@click.option("--watch", is_flag=True, help="Until Ctrl-C; in a pipe, print what is new or has changed.")
+@every_option
+@timeout_option
+@json_option
+def list_(
+    *,
+    bucket: str | None,
+    environment: str | None,
+    limit: int,
+    everything: bool,
+    watch: bool,
+    every: float,
+    timeout: float,
+    as_lines: bool,
+    **filters: Any,
+) -> None:
+    """The latest events, newest first.
+
+    On a terminal a table; in a pipe one line for each, with columns two spaces apart and - for nothing.
+    """
+    if everything and watch:
+        raise click.UsageError("Give --all or --watch, not both.")
+    out = console()
+    with opened_account(timeout) as account:
+        listing = Listing(
+            account,
+            {
+                "type": filters["type"],
+                "started_from": filters["since"],
+                "started_to": filters["until"],
+                **_places(account, bucket, environment),
+            },
+            None if everything else limit,
+        )
+        if watch:
+            _watch(listing, out, every, as_lines=as_lines)
+        elif as_lines:
+            for event in listing.events():
+                click.echo(json.dumps(as_json(event)))
+        else:
+            _print_table(listing.with_progress() if everything else list(listing.events()), out)
+
+
+def _places(account: Account, bucket: str | None, environment: str | None) -> dict[str, str | None]:
+    buckets, environments = account.sids((bucket,) if bucket else (), (environment,) if environment else ())
+    return {
+        "bucket": buckets[0] if buckets else None,
+        "environment": environments[0] if environments else None,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Events that match `filters`, the latest `most` of them or all."""
+
+    account: Account
+    filters: Mapping[str, Any]
+    most: int | None
+
+    def events(self) -> Iterator[StoredEvent]:
+        """Page by page, each once even where new ones push others to the next page."""
+        size = LARGEST_PAGE if self.most is None else min(LARGEST_PAGE, self.most)
+        seen: set[str] = set()
+        page, has_more = 0, True
+        while has_more:
+            page += 1
+            found = self._page(page, size)
+            fresh = [event for event in found.records if event.sid not in seen]
+            left = len(fresh) if self.most is None else self.most - len(seen)
+            yield from fresh[:left]
+            seen.update(event.sid for event in fresh)
+            has_more = found.has_more and bool(fresh) and (self.most is None or len(seen) < self.most)
+
+    def _page(self, number: int, size: int) -> EventPage:
+        with api_problems():
+            return self.account.ask(
+                lambda: self.account.client.list_events(**self.filters, limit=size, page=number)
+            )
+
+    def with_progress(self) -> list[StoredEvent]:
+        """All of them; how many there are so far is told on standard error, if that is a terminal."""
+        events = []
+        errors = Console(stderr=True, highlight=False)
+        with errors.status("…") as status:
+            for event in self.events():
+                events.append(event)
+                if len(events) % LARGEST_PAGE == 0:
+                    status.update(f"{len(events):,} events …")
+        return events
+
+
+def _print_table(events: list[StoredEvent], out: Console) -> None:
+    if not events:
+        click.echo("No events match.", err=True)
+    elif out.is_terminal:
+        out.print(table(events))
+    else:
+        for line in columns(HEADINGS, [as_row(event) for event in events]):
+            click.echo(line)
+
+
+def _watch(listing: Listing, out: Console, every: float, *, as_lines: bool) -> None:
+    if out.is_terminal and not as_lines:
+        redraw(out, every, lambda: table(listing.events()))
+        return
+    shown: dict[str, StoredEvent] = {}
+
+    def print_changed() -> None:
+        for event in reversed(list(listing.events())):
+            if shown.get(event.sid) != event:
+                shown[event.sid] = event
+                click.echo(json.dumps(as_json(event)) if as_lines else "  ".join(_filled(event)))
+
+    repeat(every, print_changed, Console(stderr=True, highlight=False))
+
+
+def _filled(event: StoredEvent) -> Iterator[str]:
+    return (cell or "-" for cell in as_row(event))
+
+
+@click.command()
+@click.argument("sid")
+@timeout_option
+@json_option
+def get(sid: str, *, timeout: float, as_lines: bool) -> None:
+    """Show one event, whole."""
+    with opened_account(timeout) as account:
+        event = account.ask(lambda: account.client.get_event(sid))
+    if as_lines:
+        click.echo(json.dumps(as_json(event)))
+    else:
+        console().print(details(event), soft_wrap=True)

@@ -1,0 +1,284 @@
+"""`apitraffic-events events create|update|close|delete`"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from functools import wraps
+from typing import Any, Final
+
+import click
+from pydantic import ValidationError
+
+from apitraffic_events.client import EventsClient
+from apitraffic_events.errors import NotFound, ServerFailed, Unreachable
+from apitraffic_events.records import EventUpdate, StoredEvent
+from apitraffic_events.text import NAME_LIMIT, one_line
+from apitraffic_events.timestamps import now
+from receiver.cli.events.account import Account, json_option, opened_account, timeout_option
+from receiver.cli.events.fields import (
+    STATUSES,
+    TYPES,
+    Fields,
+    said,
+    scope_options,
+    text_options,
+    time_options,
+)
+from receiver.cli.events.output import as_json, details
+from receiver.cli.exits import NotConfigured, Problem
+from receiver.cli.moments import Moment
+from receiver.cli.watching import console
+from receiver.config.ci import CiJob, detect, known_systems
+from receiver.delivery.creation import Creation
+
+SKIPPED: Final = "skipped"
+FAILED: Final = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a writing command says. `--json` prints exactly these (docs/cli.md).
+
+    `event` is as the API has it now; where nothing was sent, what would have been.
+    """
+
+    status: str
+    sid: str | None = None
+    event: Mapping[str, Any] | None = None
+    problem: str | None = None
+
+    def print(self, *, as_lines: bool) -> None:
+        if as_lines:
+            click.echo(json.dumps(asdict(self)))
+        elif self.status == SKIPPED:
+            click.echo(json.dumps(self.event, indent=2))
+        else:
+            name = one_line(str((self.event or {}).get("name", "")), NAME_LIMIT)
+            click.echo("  ".join(filter(None, (self.status, self.sid, name))))
+
+
+def _of(status: str, stored: StoredEvent) -> Outcome:
+    return Outcome(status, stored.sid, as_json(stored))
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a writing command goes about it, by the options that all of them have."""
+
+    dry_run: bool
+    on_error: str
+    timeout: float
+    as_lines: bool
+
+    def carry_out(self, act: Callable[[Account], Outcome], unsent: Outcome) -> None:
+        """Act and print what came of it; `unsent` is what was to be sent, should it fail."""
+        try:
+            with opened_account(self.timeout, "event") as account:
+                outcome = act(account)
+        except Problem as problem:
+            status = SKIPPED if isinstance(problem, NotConfigured) else FAILED
+            if self.as_lines:
+                replace(unsent, status=status, problem=problem.message).print(as_lines=True)
+            if self.on_error == "fail":
+                raise
+            problem.show()
+        else:
+            outcome.print(as_lines=self.as_lines)
+
+
+def writing(function: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the options of a `Manner`, which it is called with."""
+
+    @wraps(function)
+    def with_manner(
+        *arguments: Any, dry_run: bool, on_error: str, timeout: float, as_lines: bool, **others: Any
+    ) -> None:
+        manner = Manner(dry_run=dry_run, on_error=on_error, timeout=timeout, as_lines=as_lines)
+        function(*arguments, manner=manner, **others)
+
+    options = (
+        click.option("--dry-run", is_flag=True, help="Print what would be sent; send nothing."),
+        click.option(
+            "--on-error",
+            type=click.Choice(["fail", "warn"]),
+            default="fail",
+            show_default=True,
+            help="warn: say what went wrong and exit with 0, so that no deploy fails for a marker.",
+        ),
+        timeout_option,
+        json_option,
+    )
+    command: Callable[..., None] = with_manner
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.option("--type", type=click.Choice(TYPES), default=TYPES[0], show_default=True, help="What it is.")
+@text_options
+@scope_options
+@time_options
+@click.option("--to", metavar="ENVIRONMENT", help="Where a deployment went to, such as production.")
+@click.option("--version", help="What was deployed, such as v2.3.1.")
+@click.option("--status", type=click.Choice(STATUSES), help="How a deployment went; its name says so too.")
+@click.option(
+    "--marker-key",
+    metavar="KEY",
+    help="Make one event of this key, if this is run again within an hour.",
+)
+@click.option("--from-ci", is_flag=True, help="Take what is not given from the CI job that this runs in.")
+@writing
+def create(*, manner: Manner, from_ci: bool, **given: Any) -> None:
+    """Create an event.
+
+    A deployment's name is made of what is known: `Deploy acme/shop v2.3.1 to production`. Other types need
+    --name. An event that is in the API already, because a webhook told of the same deploy or because this
+    command was run before with the same --marker-key, is updated instead.
+
+    --from-ci knows GitHub Actions, GitLab, Jenkins, CircleCI, Buildkite, Azure Pipelines and Bitbucket
+    Pipelines.
+    """
+    wanted = Fields(**given).wanted(_ci_job() if from_ci else None)
+    unsent = Outcome(SKIPPED, event=wanted.event.to_api())
+
+    def make(account: Account) -> Outcome:
+        buckets, environments = account.sids(wanted.event.buckets, wanted.event.environments)
+        creation = Creation(account.client, wanted.with_scope(buckets, environments))
+        stored, made = account.ask(creation.attempt)
+        return _of(made.value, stored)
+
+    if manner.dry_run:
+        unsent.print(as_lines=manner.as_lines)
+    else:
+        manner.carry_out(make, unsent)
+
+
+def _ci_job() -> CiJob:
+    job = detect(os.environ)
+    if job is None:
+        raise click.UsageError(
+            f"--from-ci: this is no job of {known_systems()}; leave it out and say --name."
+        )
+    return job
+
+
+@click.command()
+@click.argument("sid")
+@text_options
+@scope_options
+@time_options
+@click.option("--reopen", is_flag=True, help="It has no end after all.")
+@writing
+def update(
+    sid: str,
+    *,
+    manner: Manner,
+    metadata: dict[str, str],
+    buckets: tuple[str, ...],
+    environments: tuple[str, ...],
+    reopen: bool,
+    **given: Any,
+) -> None:
+    """Change what is given of an event; the rest stays.
+
+    --metadata is added to what is there; NAME= takes a name away.
+    """
+    if reopen and given["ended_at"]:
+        raise click.UsageError("Give --reopen or --ended-at, not both.")
+    changes = {name: value for name, value in given.items() if value is not None}
+    if reopen:
+        changes["ended_at"] = None
+    if not (changes or metadata or buckets or environments or reopen):
+        raise click.UsageError("Give what to change, such as --name.")
+
+    def change(account: Account) -> Outcome:
+        places = zip(("buckets", "environments"), account.sids(buckets, environments), strict=True)
+        wanted = changes | {name: sids for name, sids in places if sids}
+        if metadata:
+            stored = account.ask(lambda: account.client.get_event(sid))
+            merged = {**stored.metadata, **metadata}
+            wanted["metadata"] = {name: value for name, value in merged.items() if value != ""}
+        return _updated(account, sid, wanted, manner)
+
+    manner.carry_out(change, Outcome(SKIPPED, sid))
+
+
+@click.command()
+@click.argument("sid")
+@click.option("--description", help="How it ended; put below what the description says already.")
+@click.option("--ended-at", type=Moment(), help="When it ended.  [default: now]")
+@writing
+def close(sid: str, *, manner: Manner, description: str | None, ended_at: datetime | None) -> None:
+    """Say that an event, such as an incident, has ended.
+
+    One that has an end already stays as it is, unless --ended-at says when that was.
+    """
+
+    def end(account: Account) -> Outcome:
+        stored = account.ask(lambda: account.client.get_event(sid))
+        if stored.ended_at is not None and ended_at is None:
+            return _of("unchanged", stored)
+        wanted: dict[str, Any] = {"ended_at": ended_at or now()}
+        if description:
+            wanted["description"] = "\n".join(filter(None, (stored.description, description)))
+        return _updated(account, sid, wanted, manner)
+
+    manner.carry_out(end, Outcome(SKIPPED, sid))
+
+
+def _updated(account: Account, sid: str, fields: Mapping[str, Any], manner: Manner) -> Outcome:
+    try:
+        wanted = EventUpdate(**fields)
+    except ValidationError as error:
+        raise click.UsageError(f"This cannot be: {said(error)}.") from error
+    if manner.dry_run:
+        return Outcome(SKIPPED, sid, wanted.to_api())
+    return _of("updated", account.ask(lambda: account.client.update_event(sid, wanted)))
+
+
+@click.command()
+@click.argument("sid")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@writing
+def delete(sid: str, *, manner: Manner, yes: bool) -> None:
+    """Delete an event; there is no way back.
+
+    Shows it and asks first, unless --yes is given.
+    """
+    if not (yes or manner.dry_run or sys.stdin.isatty()):
+        raise click.UsageError("Give --yes: there is nobody here to ask.")
+
+    def remove(account: Account) -> Outcome:
+        if manner.dry_run or not yes:
+            stored = account.ask(lambda: account.client.get_event(sid))
+            if manner.dry_run:
+                return _of(SKIPPED, stored)
+            console().print(details(stored), soft_wrap=True)
+            click.confirm("Delete it?", abort=True)
+        account.ask(Deletion(account.client, sid))
+        return Outcome("deleted", sid)
+
+    manner.carry_out(remove, Outcome(SKIPPED, sid))
+
+
+@dataclass(slots=True)
+class Deletion:
+    """Attempts to delete one event: that it is not there is right after one whose answer was lost."""
+
+    client: EventsClient
+    sid: str
+    is_in_doubt: bool = False
+
+    def __call__(self) -> None:
+        try:
+            self.client.delete_event(self.sid)
+        except NotFound:
+            if not self.is_in_doubt:
+                raise
+        except (ServerFailed, Unreachable):
+            self.is_in_doubt = True
+            raise

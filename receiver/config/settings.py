@@ -1,0 +1,246 @@
+"""Configuration: environment first, apitraffic.toml second, checked at start with words on what to do."""
+
+import difflib
+import os
+import re
+from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    SerializeAsAny,
+    ValidationError,
+    create_model,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from apitraffic_events.client import DEFAULT_API_URL
+from apitraffic_events.errors import ConfigurationError
+from receiver.config.environment import (
+    SECRET_VARIABLES,
+    VARIABLES,
+    EnvironmentSource,
+    TomlFileSource,
+    config_file,
+)
+from receiver.datastore.address import PLAIN_SCHEMES, SENTINEL_SCHEMES, pool_at
+from receiver.routing import Route
+from receiver.sources import SOURCES
+from receiver.sources.base import Secrets, Source, SourceOptions
+
+SHORTEST_SEPARATE_SECRET: Final = 6
+"""A value of several words is several secrets only if each is at least this long, else it is one phrase."""
+SHORTEST_STRONG_SECRET: Final = 16
+ACCOUNT_SID_LENGTH: Final = len("acc_") + 27
+
+
+def _check_token(token: SecretStr) -> SecretStr:
+    value = token.get_secret_value()
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise ValueError("holds characters that no token has (a space, a line break, a typographic quote?)")
+    return token
+
+
+def _spool_path(value: object) -> object:
+    return None if value == "off" else value
+
+
+def _default_spool() -> Path:
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "apitraffic-events" / "spool.sqlite"
+
+
+def _check_account_sid(sid: str) -> str:
+    if not re.fullmatch(r"acc_[A-Za-z0-9]+", sid):
+        raise ValueError("is not an account SID (acc_ and then letters and digits)")
+    return sid
+
+
+def _check_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("is not an http or https URL")
+    if parts.port == 0 or parts.query or parts.fragment:  # .port raises for what is no port
+        raise ValueError("is not a base URL; it ends in the version, without ? or #")
+    if parts.username or parts.password:
+        raise ValueError("holds a user name or password; the token belongs in APITRAFFIC_API_TOKEN")
+    return url.rstrip("/")
+
+
+def _check_redis_url(url: str) -> str:
+    if not url.startswith((*PLAIN_SCHEMES, *SENTINEL_SCHEMES)):
+        raise ValueError(
+            "does not begin with redis://, rediss://, unix://, redis+sentinel:// or rediss+sentinel://"
+        )
+    try:
+        pool = pool_at(url)
+        pool.connection_class(**pool.connection_kwargs)
+    except (ValueError, TypeError):
+        # Their words may hold part of a password.
+        raise ValueError(
+            "cannot be read: is the port a number, are all options ones that redis-py has, and are special "
+            "characters in the password percent-encoded?"
+        ) from None
+    return url
+
+
+def split_secrets(value: object) -> object:
+    """All secrets in a variable's value, separated by white space or commas.
+
+    The value as a whole counts too, so that a secret with a space or a comma in it works; where a part is
+    too short to be a secret, only the whole counts.
+    """
+    if not isinstance(value, str):
+        return value
+    parts = [part for part in re.split(r"[\s,]+", value) if part]
+    if any(len(part) < SHORTEST_SEPARATE_SECRET for part in parts):
+        parts = []
+    return tuple(dict.fromkeys([*parts, value]))
+
+
+Network = IPv4Network | IPv6Network
+
+
+def split_networks(value: object) -> object:
+    """The networks in a variable's value, separated by white space or commas; an address is one of itself."""
+    if not isinstance(value, str):
+        return value
+    networks = []
+    for part in re.split(r"[\s,]+", value):
+        try:
+            networks.append(ip_network(part))
+        except ValueError:
+            raise ValueError(f"holds {part[:50]!r}, which is no address and no network") from None
+    return tuple(networks)
+
+
+Networks = Annotated[tuple[Network, ...], BeforeValidator(split_networks)]
+SecretValues = Annotated[tuple[SecretStr, ...], BeforeValidator(split_secrets)]
+
+_section_fields: Final[dict[str, Any]] = {
+    name: (source.options, source.options()) for name, source in SOURCES.items()
+}
+SourceSections: Final[type[BaseModel]] = create_model(
+    "SourceSections", __config__=ConfigDict(extra="forbid", frozen=True), **_section_fields
+)
+
+
+class DeliverySection(BaseModel):
+    """`[delivery]`: how markers are drawn."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    deployments: Literal["point", "span"] = "point"
+    """A deploy is a point when it finished, or a span from its start to its end."""
+    settle: Annotated[int, Field(ge=1, le=600)] = 30
+    """Seconds after which the API no longer carries out a request that got no answer."""
+
+
+class Settings(BaseSettings):
+    """The effective configuration. `load_settings` makes one or says what is wrong."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True)
+
+    api_token: Annotated[SecretStr, AfterValidator(_check_token)] | None = None
+    account_sid: Annotated[str, AfterValidator(_check_account_sid)] | None = None
+    api_url: Annotated[str, AfterValidator(_check_url)] = DEFAULT_API_URL
+    redis_url: Annotated[str, AfterValidator(_check_redis_url)] | None = Field(default=None, repr=False)
+    spool: Annotated[Path | None, BeforeValidator(_spool_path)] = Field(default_factory=_default_spool)
+    """File that keeps deliveries while Redis is away; `None` where that is switched off."""
+    log_format: Literal["text", "json"] | None = None
+    """Only checked here: `receiver.observability.logs` reads it before there are settings."""
+    metrics_token: Annotated[SecretStr, AfterValidator(_check_token)] | None = None
+    """What `/metrics` asks for as a bearer token; `None` where it asks for nothing."""
+    trusted_proxies: Networks = ()
+    """Whose `X-Forwarded-For` says where a request came from."""
+    allowed_senders: Networks = ()
+    """Where webhooks may come from; empty for anywhere."""
+    webhook_secrets: dict[str, SecretValues] = Field(default_factory=dict)
+    """Variable name -> its secrets; only variables that are set."""
+    delivery: DeliverySection = DeliverySection()
+    sources: SerializeAsAny[SourceSections] = Field(default_factory=SourceSections)
+    """A section a source, as in the file; `options_for` is the way in."""
+    route: tuple[Route, ...] = ()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings, EnvironmentSource(settings_cls), TomlFileSource(settings_cls))
+
+    def secrets_for(self, source: Source[Any]) -> Secrets:
+        """All secrets with which a source's requests may be signed; empty where it is off."""
+        return {
+            name: tuple(_bytes_of(secret) for secret in self.webhook_secrets[name])
+            for name in source.secret_variables
+            if self.webhook_secrets.get(name)
+        }
+
+    def options_for(self, source: Source[Any]) -> SourceOptions:
+        """The source's own section, with what [delivery] says for all where it says nothing itself."""
+        options: SourceOptions = getattr(self.sources, source.name)
+        if options.deployments is None:
+            return options.model_copy(update={"deployments": self.delivery.deployments})
+        return options
+
+    def warnings(self) -> Iterator[str]:
+        """What works but is probably not meant, said once at start."""
+        if self.account_sid and len(self.account_sid) != ACCOUNT_SID_LENGTH:
+            yield f"APITRAFFIC_ACCOUNT_SID is not {ACCOUNT_SID_LENGTH} characters long; was it copied whole?"
+        for name, secrets in self.webhook_secrets.items():
+            if min(len(secret.get_secret_value()) for secret in secrets) < SHORTEST_STRONG_SECRET:
+                yield f"{name} is short enough to be guessed; better: openssl rand -hex 32"
+
+
+def _bytes_of(secret: SecretStr) -> bytes:
+    """As they are in the environment, where Python escapes what is not UTF-8."""
+    return secret.get_secret_value().encode("utf-8", "surrogateescape")
+
+
+def load_settings() -> Settings:
+    """Read environment and file; raises `ConfigurationError` naming each variable and what belongs there."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [_explain(tuple(detail["loc"]), detail["msg"]) for detail in error.errors()]
+        raise ConfigurationError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _explain(location: tuple[int | str, ...], message: str) -> str:
+    message = message.removeprefix("Value error, ").removeprefix("Input ")
+    for variable in (*VARIABLES, *SECRET_VARIABLES):
+        if location[0] == variable.field and (
+            variable.field != "webhook_secrets" or variable.name in location
+        ):
+            return f"{variable.name} {message}; {variable.advice}"
+    path = [str(part) for part in location if part != "sources"]
+    where = ".".join(path)
+    if message == "Extra inputs are not permitted":
+        message = f"is not a setting{_suggestion(location)}; correct or remove it"
+    return f"{config_file(os.environ)}: {where} {message}"
+
+
+def _suggestion(location: tuple[int | str, ...]) -> str:
+    *parents, unknown = (part for part in location if isinstance(part, str))
+    model: type[BaseModel] = Settings
+    for parent in parents:
+        annotation = Route if parent == "route" else model.model_fields[parent].annotation
+        if not isinstance(annotation, type) or not issubclass(annotation, BaseModel):
+            return ""
+        model = annotation
+    known = [*model.model_fields, *(SOURCES if model is Settings else ())]
+    close = difflib.get_close_matches(unknown, known, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""

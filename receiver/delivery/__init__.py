@@ -1,0 +1,1 @@
+"""Making the API show what is known of a marker, once."""

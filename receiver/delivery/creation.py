@@ -1,0 +1,108 @@
+"""Making an event directly, without the receiver: once, whatever is lost on the way (docs/ci-plugins.md).
+
+Who has the receiver's queue makes events by `receiver.delivery.deliverer`, which remembers them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final, Self
+
+from pydantic import JsonValue
+
+from apitraffic_events.client import EventsClient
+from apitraffic_events.errors import EventsApiError
+from apitraffic_events.event import EVERYWHERE, Event, EventType
+from apitraffic_events.records import EventUpdate, StoredEvent
+from apitraffic_events.timestamps import now
+from receiver.delivery.lookup import find_event, is_marker, was_surely_not_done
+
+MARKER_KEY: Final = "marker_key"
+
+
+class Made(StrEnum):
+    """What came of it."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    """It was there: a webhook, or an earlier run, had told of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An event that there is to be once. Its metadata has its `marker_key`.
+
+    `may_exist` where others know that key; then `identity` names the metadata by which a deployment that they
+    made is recognised too. `keeps_start` where the moment it began is known better by who made it first.
+    """
+
+    event: Event
+    may_exist: bool = False
+    identity: tuple[str, ...] = ()
+    keeps_start: bool = False
+
+    def with_scope(self, buckets: tuple[str, ...], environments: tuple[str, ...]) -> Self:
+        """The same with SIDs for the names of buckets and environments."""
+        return replace(self, event=self.event.with_scope(buckets, environments))
+
+    def has_key(self, stored: StoredEvent) -> bool:
+        return is_marker(stored, {str(self.event.metadata.get(MARKER_KEY))})
+
+    def is_it(self, stored: StoredEvent) -> bool:
+        if self.has_key(stored):
+            return True
+        own = self.event.metadata
+        if not self.identity or not stored.type == self.event.type == EventType.DEPLOYMENT:
+            return False
+        return all(name in own and _same(stored.metadata, own, name) for name in self.identity)
+
+
+class Creation:
+    """Attempts to make one event; `attempt` may be called again after it failed."""
+
+    def __init__(self, client: EventsClient, wanted: Wanted) -> None:
+        self._client = client
+        self._wanted = wanted
+        self._is_in_doubt = False
+        self._began_at = wanted.event.started_at or now()
+
+    def attempt(self) -> tuple[StoredEvent, Made]:
+        """Look for it where it may exist, and make it or bring it up to date; raises `EventsApiError`."""
+        if self._wanted.may_exist or self._is_in_doubt:
+            found = find_event(self._client, [self._began_at], self._wanted.is_it)
+            if found is not None and self._is_in_doubt and self._wanted.has_key(found):
+                return found, Made.CREATED
+            if found is not None:
+                return self._brought_up_to_date(found), Made.UPDATED
+        try:
+            return self._client.create_event(self._wanted.event), Made.CREATED
+        except EventsApiError as error:
+            self._is_in_doubt = self._is_in_doubt or not was_surely_not_done(error)
+            raise
+
+    def _brought_up_to_date(self, found: StoredEvent) -> StoredEvent:
+        update = _update(found, self._wanted)
+        return self._client.update_event(found.sid, update) if update.model_fields_set else found
+
+
+def _update(found: StoredEvent, wanted: Wanted) -> EventUpdate:
+    """What the wanted event knows and the one that was found does not show. Its key stays: others know it."""
+    event = wanted.event
+    key = found.metadata.get(MARKER_KEY, event.metadata.get(MARKER_KEY))
+    known = {
+        "name": event.name,
+        "description": event.description,
+        "metadata": {**found.metadata, **event.metadata, MARKER_KEY: key},
+        "buckets": event.buckets if event.buckets != EVERYWHERE else None,
+        "environments": event.environments if event.environments != EVERYWHERE else None,
+        "started_at": None if wanted.keeps_start else event.started_at,
+        "ended_at": event.ended_at,
+    }
+    changed = {
+        name: value for name, value in known.items() if value is not None and value != getattr(found, name)
+    }
+    return EventUpdate.model_validate(changed)
+
+
+def _same(theirs: Mapping[str, JsonValue], ours: Mapping[str, JsonValue], name: str) -> bool:
+    return name in theirs and str(theirs[name]) == str(ours[name])

@@ -1,0 +1,179 @@
+"""What a marker shows once several changes of it are known: a pure function of the set, not of its order."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import pairwise
+
+from apitraffic_events.event import Event
+from apitraffic_events.records import EventUpdate
+from apitraffic_events.text import paragraphs
+from receiver.events import Change, Effect
+
+RANK = {Effect.OPEN: 0, Effect.UPDATE: 1, Effect.REOPEN: 2, Effect.CLOSE: 3, Effect.POINT: 3}
+"""Which of two changes of the same moment comes later."""
+
+LONGEST_TRAIL = 5
+"""Remarks shown; the latest count."""
+
+LISTED = "api"
+"""Source of what was not told by a sender but found in the API, where an open end may also mean a point."""
+
+UPDATABLE = ("name", "description", "source", "metadata", "buckets", "environments", "started_at", "ended_at")
+
+
+def in_order(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """As they happened by the sender's clock, whatever order they arrived in; each delivery's once."""
+    once = {(change.delivery.source, change.delivery.id, change.effect): change for change in changes}
+    return tuple(
+        sorted(
+            once.values(),
+            key=lambda change: (
+                change.occurred_at,
+                RANK[change.effect],
+                change.delivery.id,
+                change.delivery.source,
+                change.effect,
+            ),
+        )
+    )
+
+
+def condensed(changes: tuple[Change, ...]) -> tuple[Change, ...]:
+    """One change fewer, with the same meaning where that is possible: two updates in a row become one.
+
+    `changes` are in order. Where no two updates follow each other, the second change goes: a marker that was
+    closed and reopened that often keeps its opening and its latest history. No name of the marker is lost:
+    its event may be listed under any of them.
+    """
+    for index, (older, newer) in enumerate(pairwise(changes)):
+        if older.effect is newer.effect is Effect.UPDATE and older.sets == newer.sets:
+            event = newer.event.model_copy(
+                update={
+                    "metadata": older.event.metadata | newer.event.metadata,
+                    "description": newer.event.description or older.event.description,
+                    "started_at": older.event.started_at or newer.event.started_at,
+                    "ended_at": older.event.ended_at or newer.event.ended_at,
+                }
+            )
+            merged = newer.model_copy(update={"event": event, "remark": newer.remark or older.remark})
+            return (*changes[:index], _with_names_of(merged, older), *changes[index + 2 :])
+    return (_with_names_of(changes[0], changes[1]), *changes[2:])
+
+
+def fold(changes: Iterable[Change]) -> Event | None:
+    """The event that these changes of one marker add up to; `None` where only parts of it are known so far.
+
+    The opening decides when it started; without one the closing's own start counts. The first terminal
+    change decides the end and what the marker says, and later ones do not move it, unless it was reopened.
+    An update that knows the whole event stands for an opening that was never heard of; one that knows only
+    some fields waits for it. One who draws a deploy as a point tells of its end to one who draws its span.
+    Remarks make a trail below the description, whenever they were made.
+    """
+    event: Event | None = None
+    waiting: list[Event] = []
+    is_terminal = False
+    ordered = _points_as_ends(in_order(changes))
+    for change in ordered:
+        if event is None and change.sets is not None and change.effect is Effect.UPDATE:
+            waiting.append(change.event)
+            continue
+        match change.effect:
+            case Effect.UPDATE if not is_terminal:
+                event = _over(event, change)
+                if change.event.ended_at is not None and _knows(change, "ended_at"):
+                    event, is_terminal = _ended(event, change), True
+            case Effect.OPEN | Effect.REOPEN if not is_terminal or change.effect is Effect.REOPEN:
+                event = _over(event, change).model_copy(update={"ended_at": None})
+                is_terminal = False
+            case Effect.CLOSE | Effect.POINT if not is_terminal:
+                event, is_terminal = _ended(_over(event, change), change), True
+            case _:
+                event = _beside(event or change.event, change.event)
+    if event is None:
+        return None
+    for part in waiting:
+        event = _beside(event, part)
+    if event.started_at is None:
+        event = event.model_copy(update={"started_at": ordered[0].occurred_at})
+    return _with_trail(event, ordered)
+
+
+def difference(sent: Event | None, desired: Event) -> EventUpdate | None:
+    """What to change so that what was sent becomes what is desired; `None` where it is so already."""
+    changed = {
+        name: getattr(desired, name)
+        for name in UPDATABLE
+        if sent is None or getattr(sent, name) != getattr(desired, name)
+    }
+    return EventUpdate(**changed) if changed else None
+
+
+def _points_as_ends(ordered: tuple[Change, ...]) -> tuple[Change, ...]:
+    """The same changes; a point among those of a span is a closing."""
+    spans = [
+        change
+        for change in ordered
+        if change.effect is Effect.CLOSE
+        or (change.effect is Effect.OPEN and change.delivery.source != LISTED)
+    ]
+    if not spans:
+        return ordered
+    began_at = spans[0].event.started_at
+    return tuple(
+        _as_closing(change, began_at) if change.effect is Effect.POINT else change for change in ordered
+    )
+
+
+def _as_closing(point: Change, began_at: datetime | None) -> Change:
+    ended_at = point.event.ended_at or point.occurred_at
+    event = point.event.model_copy(update={"started_at": began_at, "ended_at": ended_at})
+    return point.model_copy(update={"effect": Effect.CLOSE, "event": event})
+
+
+def _with_names_of(change: Change, other: Change) -> Change:
+    _, *aliases = dict.fromkeys((*change.names, *other.names))
+    return change.model_copy(update={"aliases": tuple(aliases)})
+
+
+def _ended(event: Event, change: Change) -> Event:
+    ended_at = change.event.ended_at
+    if change.effect is not Effect.POINT:
+        ended_at = max(ended_at or change.occurred_at, event.started_at or change.occurred_at)
+    return event.model_copy(update={"ended_at": ended_at})
+
+
+def _knows(change: Change, field: str) -> bool:
+    return change.sets is None or field in change.sets
+
+
+def _over(older: Event | None, change: Change) -> Event:
+    """The newer's words and scope as far as it knows them, the older's start, both one's metadata."""
+    newer = change.event
+    if older is None:
+        return newer
+    kept = {name: getattr(older, name) for name in ("type", *UPDATABLE) if not _knows(change, name)}
+    return newer.model_copy(
+        update={
+            "description": newer.description or older.description,
+            **kept,
+            "started_at": older.started_at or newer.started_at,
+            "ended_at": older.ended_at,
+            "metadata": older.metadata | newer.metadata,
+        }
+    )
+
+
+def _beside(settled: Event, other: Event) -> Event:
+    """What is settled, with what the other knows besides."""
+    return settled.model_copy(update={"metadata": other.metadata | settled.metadata})
+
+
+def _with_trail(event: Event, ordered: Sequence[Change]) -> Event:
+    """The event with its latest remarks, each once and at its time, as lines below its description."""
+    remarks = (f"{change.occurred_at:%H:%M} UTC {change.remark}" for change in ordered if change.remark)
+    trail = list(dict.fromkeys(remarks))
+    if not trail:
+        return event
+    lines = [event.description] if event.description else []
+    text = paragraphs("\n".join([*lines, *trail[-LONGEST_TRAIL:]]))
+    return event.model_copy(update={"description": text})

@@ -1,0 +1,130 @@
+"""What waits, is paused or has been given up, as Redis (for all hosts) and the spool know it."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from redis import Redis
+from redis.exceptions import RedisError
+from rq.job import Job
+from rq.utils import as_text
+from structlog import get_logger
+
+from apitraffic_events.timestamps import now, parse_timestamp
+from receiver.datastore.failures import in_words
+from receiver.delivery.budget import BUDGET, LINE
+from receiver.errors import StorageUnavailable
+from receiver.queue.queues import delivery_queues
+from receiver.reception.intake import Intake
+from receiver.reception.quarantine import INDEX
+
+if TYPE_CHECKING:
+    from prometheus_client.core import GaugeMetricFamily
+
+STORAGE: Final = ("redis", "spool", "none")
+BUDGET_FIELDS: Final = ("limit", "remaining", "reset", "blocked")
+
+Figure = tuple[str, str, dict[str, float], str]
+"""A gauge's name, its help, label value -> value, and the label's name (empty where there is none)."""
+
+
+class Backlog:
+    """A Prometheus collector: asked anew at each scrape. Without Redis its figures are absent, not zero."""
+
+    def __init__(self, redis: Redis, intake: Intake) -> None:
+        self._redis = redis
+        self._intake = intake
+        self._queues = delivery_queues(redis)
+
+    def collect(self) -> "Iterator[GaugeMetricFamily]":
+        from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415 - see receiver.metrics
+
+        for name, words, values, label in self._figures():
+            family = GaugeMetricFamily(f"apitraffic_{name}", words, labels=[label] if label else [])
+            for value_of_label, value in values.items():
+                family.add_metric([value_of_label] if label else [], value)
+            yield family
+
+    def _figures(self) -> Iterator[Figure]:
+        storage = self._storage()
+        in_use = {path: float(path == storage) for path in STORAGE}
+        yield "storage_in_use", "1 for where a delivery would be stored now.", in_use, "path"
+        try:
+            spooled = self._intake.spooled()
+        except StorageUnavailable as failure:
+            get_logger("receiver.metrics").warning("the spool cannot be read", reason=str(failure))
+        else:
+            yield _plain("spool_deliveries", "Deliveries in this host's spool.", spooled)
+        if storage != "redis":
+            return
+        try:
+            yield from self._of_redis()
+        except RedisError as error:
+            get_logger("receiver.metrics").warning("no figures from Redis", reason=in_words(error))
+
+    def _storage(self) -> str:
+        try:
+            return self._intake.storage()
+        except StorageUnavailable:
+            return "none"
+
+    def _of_redis(self) -> list[Figure]:
+        """All or nothing; raises `RedisError`."""
+        # Not in a transaction: a scrape must not make anybody wait, and these figures move anyway.
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for queue in self._queues:
+                pipeline.llen(queue.key)
+                pipeline.zcard(queue.scheduled_job_registry.key)
+                pipeline.zcard(queue.started_job_registry.key)
+                pipeline.zcard(queue.failed_job_registry.key)
+                pipeline.lindex(queue.key, 0)
+            pipeline.zcard(INDEX)
+            pipeline.hget(LINE, "until")
+            pipeline.hmget(BUDGET, BUDGET_FIELDS)
+            found = pipeline.execute()
+        quarantined, paused_until, budget = found[-3:]
+        names = [queue.name for queue in self._queues]
+        waiting, retrying, working, dead, first = (
+            dict(zip(names, found[column:-3:5], strict=True)) for column in range(5)
+        )
+        ages = {name: self._age(job_id) for name, job_id in first.items()}
+        return [
+            ("queue_depth", "Changes that wait for a worker.", waiting, "queue"),
+            ("queue_oldest_age_seconds", "How long ago the next in the queue was accepted.", ages, "queue"),
+            ("retries_waiting", "Changes that wait for their next try.", retrying, "queue"),
+            ("in_work", "Changes that workers have in hand.", working, "queue"),
+            ("dead_letters_kept", "Dead letters that nobody has replayed or discarded.", dead, "queue"),
+            _plain("quarantined", "Deliveries in quarantine.", quarantined),
+            _plain(
+                "delivery_paused", "1 while the API refuses our token or account.", _is_ahead(paused_until)
+            ),
+            *_budget(dict(zip(BUDGET_FIELDS, budget, strict=True))),
+        ]
+
+    def _age(self, job_id: bytes | None) -> float:
+        if job_id is None:
+            return 0.0
+        created_at = parse_timestamp(
+            as_text(self._redis.hget(Job.key_for(as_text(job_id)), "created_at") or b"")
+        )
+        return max(0.0, (now() - created_at).total_seconds()) if created_at else 0.0
+
+
+def _budget(fields: dict[str, bytes | None]) -> Iterator[Figure]:
+    """Nothing before the API's first answer has said what the budget is."""
+    limit, remaining, reset = fields["limit"], fields["remaining"], fields["reset"]
+    if limit is None or remaining is None or reset is None:
+        return
+    yield _plain("budget_limit", "Requests that the API allows in a window.", float(limit))
+    yield _plain("budget_remaining", "Requests that are left of them.", float(remaining))
+    yield _plain("budget_reset_timestamp_seconds", "When the window ends.", float(reset))
+    yield _plain(
+        "budget_blocked", "1 while the API has refused for want of budget.", _is_ahead(fields["blocked"])
+    )
+
+
+def _plain(name: str, words: str, value: float) -> Figure:
+    return name, words, {"": value}, ""
+
+
+def _is_ahead(moment: bytes | None) -> float:
+    return float(moment is not None and float(moment) > now().timestamp())

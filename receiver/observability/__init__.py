@@ -1,0 +1,1 @@
+"""Lines, figures and traces for whoever watches."""

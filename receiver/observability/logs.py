@@ -1,0 +1,104 @@
+"""Logging: one line an event. On a terminal `time level logger what key=value …`, for people; elsewhere JSON.
+
+`APITRAFFIC_LOG_FORMAT` (`text` or `json`) overrides that. structlog renders all of it, also what gunicorn and
+RQ say through the standard library. No payload can forge a line or reach the terminal with
+control characters.
+"""
+
+import json
+import logging
+import os
+import re
+import sys
+from typing import Final
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from apitraffic_events.text import INVISIBLE, one_line
+
+PLAIN: Final = re.compile(r"[\w.,:;/@+#%?&*()\[\]-]+")
+LONGEST_VALUE: Final = 1_000
+LONGEST_TRACEBACK: Final = 20_000
+FORMAT_VARIABLE: Final = "APITRAFFIC_LOG_FORMAT"
+
+
+def configure_logging(level: int = logging.INFO) -> None:
+    """Send everything to standard error in one format; to be called once, by the command that runs."""
+    wanted = os.environ.get(FORMAT_VARIABLE, "").strip()
+    is_text = wanted == "text" or (wanted != "json" and sys.stderr.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%S.%fZ", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    render = render_line if is_text else render_json
+    structlog.configure(
+        processors=[*shared, render],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=NamedLogger,
+        cache_logger_on_first_use=True,
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+
+
+class NamedLogger(structlog.WriteLogger):
+    """Where our own lines go out: the standard library's loggers would look for the caller of each."""
+
+    def __init__(self, name: str = "") -> None:
+        super().__init__(sys.stderr)
+        self.name = name
+
+
+def render_line(_logger: WrappedLogger, _method: str, fields: EventDict) -> str:
+    """The last processor: a line, and below it the traceback where there is one."""
+    moment = str(fields.pop("timestamp", ""))
+    level = str(fields.pop("level", "info"))
+    logger = str(fields.pop("logger", ""))
+    what = one_line(str(fields.pop("event", "")), LONGEST_VALUE)
+    traceback = fields.pop("exception", None)
+    pairs = (f"{name}={_quoted(value)}" for name, value in fields.items() if value is not None)
+    line = " ".join((f"{moment[:23]}Z", f"{level:<8}", logger, what, *pairs))
+    return f"{line}\n{_indented(str(traceback))}" if traceback else line
+
+
+def render_json(_logger: WrappedLogger, _method: str, fields: EventDict) -> str:
+    """The last processor where a program reads: one JSON object, bounded, in ASCII so that nothing breaks it.
+
+    Member names are those of the text form; what happened is `event`, a traceback is `exception`.
+    """
+    named = {
+        "time": f"{str(fields.pop('timestamp', ''))[:23]}Z",
+        "level": fields.pop("level", "info"),
+        "logger": fields.pop("logger", ""),
+        "event": one_line(str(fields.pop("event", "")), LONGEST_VALUE),
+    }
+    traceback = fields.pop("exception", None)
+    rest = {name: _bounded(value) for name, value in fields.items() if value is not None}
+    if traceback:
+        rest["exception"] = str(traceback)[-LONGEST_TRACEBACK:]
+    return json.dumps(named | rest)
+
+
+def _bounded(value: object) -> object:
+    return value if isinstance(value, bool | int | float) else one_line(str(value), LONGEST_VALUE)
+
+
+def _indented(traceback: str) -> str:
+    """A traceback holds messages, and these may quote a payload; no line of it looks like one of the log."""
+    return "\n".join(f"    {INVISIBLE.sub(' ', text)}" for text in traceback.splitlines())
+
+
+def _quoted(value: object) -> str:
+    text = one_line(str(value), LONGEST_VALUE)
+    return text if PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)

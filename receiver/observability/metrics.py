@@ -1,0 +1,177 @@
+"""What is counted and timed, for Prometheus: by each process itself, in memory it shares with its siblings.
+
+The receiver's processes keep their figures in files that the one which is scraped adds up; those of a
+process that gunicorn has replaced stay there, so that no counter falls. A worker keeps its own and shows them
+on a port of its own. Nothing here needs Redis: what Redis knows is in `receiver.monitoring.backlog`.
+"""
+
+import fcntl
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from shutil import rmtree
+from tempfile import gettempdir, mkdtemp
+from typing import TYPE_CHECKING, Final
+
+from receiver.sources import SOURCES
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable by which prometheus_client learns, when it is imported, that several processes count."""
+FOLDER_PREFIX: Final = "apitraffic-metrics-"
+TIME_TO_LOCK: Final = 60
+"""Seconds for which a new folder is left alone, as it may not be locked yet."""
+ACCEPT_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+TRANSLATION_SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25)
+DELIVERY_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+LAG_SECONDS: Final = (
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    5.0,
+    30.0,
+    60.0,
+    300.0,
+    1800.0,
+    3600.0,
+    21_600.0,
+    86_400.0,
+)
+
+
+class SharedFigures:
+    """A folder for the figures of this process and those that it forks; made before the first metric is.
+
+    It is locked as long as one of them lives, so that those of receivers that were killed can be told, and
+    are removed. One that is inherited may be in use by another receiver.
+    """
+
+    def __init__(self) -> None:
+        for folder in Path(gettempdir()).glob(f"{FOLDER_PREFIX}*"):
+            # Others may remove it, too, or may not let us.
+            with suppress(OSError):
+                _remove_abandoned(folder)
+        self.folder = Path(mkdtemp(prefix=FOLDER_PREFIX))
+        self._lock = os.open(self.folder, os.O_RDONLY)
+        # Some network file systems have no locks. Figures are not worth a receiver that does not start.
+        with suppress(OSError):
+            fcntl.flock(self._lock, fcntl.LOCK_SH)
+        os.environ[SHARED_FOLDER] = str(self.folder)
+
+    def remove(self) -> None:
+        rmtree(self.folder, ignore_errors=True)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    found = folder.lstat()
+    is_being_made = time.time() - found.st_mtime < TIME_TO_LOCK
+    if found.st_uid != os.geteuid() or is_being_made:
+        return
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        rmtree(folder)
+    finally:
+        os.close(lock)
+
+
+class ReceptionMetrics:
+    """What the receiver counts. Labels are words of ours, never of a sender's: their number is bounded."""
+
+    def __init__(self) -> None:
+        # prometheus_client decides when it is imported whether several processes share the figures.
+        from prometheus_client import CollectorRegistry, Counter, Histogram  # noqa: PLC0415 - see above
+
+        self._own = CollectorRegistry()
+        self.deliveries = Counter(
+            "apitraffic_deliveries",
+            "Authentic deliveries, by what became of them.",
+            ["source", "outcome"],
+            registry=self._own,
+        )
+        self._rejected = Counter(
+            "apitraffic_rejected",
+            "Requests that were not accepted, by reason.",
+            ["source", "reason"],
+            registry=self._own,
+        )
+        self.accept_seconds = Histogram(
+            "apitraffic_accept_seconds",
+            "From a request's headers read until a delivery's answer.",
+            ["source"],
+            buckets=ACCEPT_SECONDS,
+            registry=self._own,
+        )
+        self.translation_seconds = Histogram(
+            "apitraffic_translation_seconds",
+            "Translating and routing one delivery.",
+            ["source"],
+            buckets=TRANSLATION_SECONDS,
+            registry=self._own,
+        )
+
+    def rejected(self, source: str, reason: str) -> None:
+        self._rejected.labels(source if source in SOURCES else "none", reason).inc()
+
+    def registry(self) -> "CollectorRegistry":
+        """The figures of all processes together, or of this one where it is alone."""
+        if not os.environ.get(SHARED_FOLDER):
+            return self._own
+        from prometheus_client import CollectorRegistry  # noqa: PLC0415 - see above
+        from prometheus_client.multiprocess import MultiProcessCollector  # noqa: PLC0415
+
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # has no types here
+        return registry
+
+
+class DeliveryMetrics:
+    """What one worker counts."""
+
+    def __init__(self) -> None:
+        from prometheus_client import CollectorRegistry, Counter, Histogram  # noqa: PLC0415 - see above
+
+        self._registry = CollectorRegistry()
+        self.attempts = Counter(
+            "apitraffic_delivery_attempts",
+            "Tries to deliver a change, by how they ended; found: a look-up found the event already there.",
+            ["outcome"],
+            registry=self._registry,
+        )
+        self.retries = Counter(
+            "apitraffic_retries",
+            "Tries that are to be repeated, by the error that is the reason.",
+            ["reason"],
+            registry=self._registry,
+        )
+        self.dead_letters = Counter(
+            "apitraffic_dead_letters",
+            "Changes that are not tried again by themselves, by cause.",
+            ["cause"],
+            registry=self._registry,
+        )
+        self.seconds = Histogram(
+            "apitraffic_delivery_seconds",
+            "One try to deliver a change, the API's answers included.",
+            buckets=DELIVERY_SECONDS,
+            registry=self._registry,
+        )
+        self.lag_seconds = Histogram(
+            "apitraffic_delivery_lag_seconds",
+            "From a change accepted to the API showing it, with all that it waited for.",
+            buckets=LAG_SECONDS,
+            registry=self._registry,
+        )
+
+    def serve(self, host: str, port: int) -> int:
+        """Show them over HTTP from a thread; the port, a free one where 0 was asked for. Raises `OSError`."""
+        from prometheus_client import start_http_server  # noqa: PLC0415 - see above
+
+        server, _thread = start_http_server(port, host, self._registry)
+        return int(server.server_port)

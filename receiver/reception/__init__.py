@@ -1,0 +1,1 @@
+"""From an authentic delivery to durable storage."""

@@ -1,0 +1,137 @@
+"""Taking a delivery in: into Redis, or into the spool on disk where Redis does not take it."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from structlog import get_logger
+
+from receiver.errors import StorageUnavailable
+from receiver.events import Change, Delivery
+from receiver.observability.trace_context import carrying
+from receiver.queue.enqueueing import Enqueuer
+from receiver.reception.quarantine import Quarantine, Quarantined
+from receiver.reception.spool import Content, Spool
+
+REST: Final = 2.0
+"""Seconds for which Redis is left alone after it failed: senders must not all wait for its time-outs."""
+DRAIN_INTERVAL: Final = 0.5
+"""Seconds between looks whether something waits in the spool."""
+DRAIN_BATCH: Final = 100
+
+
+class Intake:
+    """Stores deliveries, so that their changes will be delivered or somebody will look at them."""
+
+    def __init__(
+        self,
+        enqueuer: Enqueuer,
+        quarantine: Quarantine,
+        spool: Spool | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._enqueuer = enqueuer
+        self._quarantine = quarantine
+        self._spool = spool
+        self._clock = clock
+        self._resting_until = clock()
+
+    def accept(self, changes: Sequence[Change]) -> bool:
+        """Store one delivery's changes durably and say `True`; `False` where they were stored before.
+
+        Raises `StorageUnavailable` where neither Redis nor the spool took them.
+        """
+        return self._store(tuple(changes))
+
+    def set_aside(self, delivery: Delivery, reason: str) -> None:
+        """Store a delivery that could not be translated, as it came; raises `StorageUnavailable` likewise."""
+        self._store(Quarantined.of(delivery, reason))
+
+    def _store(self, content: Content) -> bool:
+        reason = "Redis: left alone after a failure"
+        if self._clock() >= self._resting_until:
+            try:
+                return self._store_in_redis(content)
+            except StorageUnavailable as failure:
+                reason = str(failure)
+                self._resting_until = self._clock() + REST
+                get_logger("receiver.intake").warning("Redis did not take a delivery", reason=reason)
+        if self._spool is None:
+            raise StorageUnavailable(f"{reason}; there is no spool")
+        try:
+            return self._spool.put(content)
+        except StorageUnavailable as failure:
+            raise StorageUnavailable(f"{reason}; {failure}") from failure
+
+    def _store_in_redis(self, content: Content) -> bool:
+        if isinstance(content, Quarantined):
+            self._quarantine.keep(content.delivery, content.reason)
+            return True
+        return self._enqueuer.enqueue(content)
+
+    def storage(self) -> str:
+        """Where a delivery would be stored now: `redis`, or `spool` while Redis is away.
+
+        Raises `StorageUnavailable` where it could not be stored.
+        """
+        try:
+            self._enqueuer.check()
+        except StorageUnavailable as failure:
+            if self._spool is None:
+                raise
+            try:
+                self._spool.check()
+            except StorageUnavailable as second:
+                raise StorageUnavailable(f"{failure}; {second}") from second
+            return "spool"
+        return "redis"
+
+    def spooled(self) -> int:
+        return self._spool.count() if self._spool else 0
+
+    def drain(self) -> int:
+        """Move what waits in the spool into Redis, in the order in which it came; how many were moved.
+
+        A delivery that is moved and not yet removed when the process dies is moved again, and recognised.
+        Raises `StorageUnavailable` where Redis is still away.
+        """
+        if self._spool is None or not self._spool.count():
+            return 0
+        moved = 0
+        with self._spool.sole_drainer() as may_drain:
+            while may_drain and self._spool.count():
+                waiting = self._spool.oldest(DRAIN_BATCH)
+                for spooled in waiting:
+                    with carrying(spooled.traceparent):
+                        self._store_in_redis(spooled.content)
+                    self._spool.remove(spooled.number)
+                    moved += 1
+        self._resting_until = self._clock()
+        return moved
+
+
+class SpoolDrain(threading.Thread):
+    """Empties the spool whenever Redis is there; one in each process, and one at a time does it."""
+
+    def __init__(self, intake: Intake) -> None:
+        super().__init__(name="spool-drain", daemon=True)
+        self._intake = intake
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        log = get_logger("receiver.intake")
+        while not self._stopped.wait(DRAIN_INTERVAL):
+            try:
+                moved = self._intake.drain()
+            except StorageUnavailable:
+                continue
+            except Exception:
+                # Without this thread nothing would leave the spool again, and the receiver would look well.
+                log.exception("draining the spool failed")
+                continue
+            if moved:
+                log.info("spool drained", deliveries=moved)
+
+    def stop(self) -> None:
+        self._stopped.set()

@@ -1,0 +1,183 @@
+"""Deliveries that are authentic but could not be translated, kept as they came until someone has looked.
+
+Redis keys: `apitraffic:quarantine:<source>:<delivery id>`, 14 days; `apitraffic:quarantine`, the index of
+them by time; `apitraffic:quarantine:sizes`, their sizes. Together they are bounded: the oldest go first.
+"""
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Self
+
+from redis import Redis
+from redis.exceptions import RedisError
+from structlog import get_logger
+
+from apitraffic_events.timestamps import format_timestamp, now
+from receiver.datastore.failures import in_words
+from receiver.datastore.replication import Unreplicated, write_replicated
+from receiver.errors import StorageUnavailable
+from receiver.events import Delivery
+
+INDEX: Final = "apitraffic:quarantine"
+SIZES: Final = "apitraffic:quarantine:sizes"
+LIFETIME: Final = 14 * 86_400
+"""Seconds."""
+MOST_KEPT: Final = 1_000
+"""Deliveries."""
+MOST_BYTES: Final = 64 * 1024 * 1024
+"""Of all that is kept, compressed."""
+CREDENTIAL_WORDS: Final = ("authorization", "cookie", "signature", "token", "secret", "api-key")
+FIELDS: Final = ("source", "id", "event", "reason", "received_at", "headers", "body")
+
+KEEP_SCRIPT: Final = """
+-- KEYS: index, sizes, entry. ARGV: lifetime, most kept, most bytes, time received, size, the entry's fields
+redis.call('DEL', KEYS[3])
+redis.call('HSET', KEYS[3], unpack(ARGV, 6))
+redis.call('EXPIRE', KEYS[3], ARGV[1])
+redis.call('ZADD', KEYS[1], ARGV[4], KEYS[3])
+redis.call('HSET', KEYS[2], KEYS[3], ARGV[5])
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+redis.call('EXPIRE', KEYS[2], ARGV[1])
+
+local function forget(entries)
+    for _, entry in ipairs(entries) do
+        redis.call('DEL', entry)
+        redis.call('ZREM', KEYS[1], entry)
+        redis.call('HDEL', KEYS[2], entry)
+    end
+    return #entries
+end
+
+forget(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[4] - ARGV[1]))
+local bytes = 0
+for _, size in ipairs(redis.call('HVALS', KEYS[2])) do
+    bytes = bytes + size
+end
+local dropped = 0
+while redis.call('ZCARD', KEYS[1]) > tonumber(ARGV[2]) or bytes > tonumber(ARGV[3]) do
+    local oldest = redis.call('ZRANGE', KEYS[1], 0, 0)
+    if oldest[1] == KEYS[3] then break end
+    bytes = bytes - redis.call('HGET', KEYS[2], oldest[1])
+    dropped = dropped + forget(oldest)
+end
+return dropped
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A delivery that is set aside, and why. Its headers lack those that carried credentials."""
+
+    delivery: Delivery
+    reason: str
+
+    @property
+    def name(self) -> str:
+        """How the command line calls it."""
+        return f"{self.delivery.source}:{self.delivery.id}"
+
+    @classmethod
+    def of(cls, delivery: Delivery, reason: str) -> Self:
+        headers = {name: value for name, value in delivery.headers.items() if not _is_credential(name)}
+        return cls(delivery.model_copy(update={"headers": headers}), reason)
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, bytes]) -> Self:
+        delivery = Delivery(
+            source=fields["source"].decode(),
+            id=fields["id"].decode(),
+            event=fields["event"].decode(),
+            headers=json.loads(fields["headers"]),
+            body=zlib.decompress(fields["body"]),
+            received_at=fields["received_at"].decode(),
+        )
+        return cls(delivery, fields["reason"].decode())
+
+
+class Quarantine:
+    """Keeps what could not be translated. Every method raises `StorageUnavailable` where Redis is away."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._keep = redis.register_script(KEEP_SCRIPT)
+
+    def keep(self, delivery: Delivery, reason: str) -> int:
+        """Store the delivery, its headers without credentials; how many older ones had to go for it."""
+        delivery = Quarantined.of(delivery, reason).delivery
+        body = zlib.compress(delivery.body)
+        fields: dict[str, str | bytes] = {
+            "source": delivery.source,
+            "id": delivery.id,
+            "event": delivery.event,
+            "reason": reason,
+            "received_at": format_timestamp(delivery.received_at),
+            "headers": json.dumps(delivery.headers),
+            "body": body,
+        }
+        arguments: list[str | bytes | float] = [LIFETIME, MOST_KEPT, MOST_BYTES]
+        arguments += [delivery.received_at.timestamp(), len(body)]
+        for name in FIELDS:
+            arguments += [name, fields[name]]
+        try:
+            entry = f"{INDEX}:{delivery.source}:{delivery.id}"
+            (answer,) = write_replicated(
+                self._redis,
+                lambda pipeline: self._keep(keys=[INDEX, SIZES, entry], args=arguments, client=pipeline),
+            )
+            dropped = int(answer)
+        except Unreplicated as error:
+            raise StorageUnavailable(str(error)) from error
+        except RedisError as error:
+            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+        if dropped:
+            get_logger("receiver.quarantine").warning("quarantine is full; the oldest went", dropped=dropped)
+        return dropped
+
+    def count(self) -> int:
+        try:
+            return int(self._redis.zcount(INDEX, now().timestamp() - LIFETIME, "+inf"))
+        except RedisError as error:
+            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+
+    def __iter__(self) -> Iterator[Quarantined]:
+        """All that is kept, the oldest first."""
+        try:
+            entries = [_text(entry) for entry in self._redis.zrange(INDEX, 0, -1)]
+            for entry in entries:
+                found = self._load(entry)
+                if found is not None:
+                    yield found
+        except RedisError as error:
+            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+
+    def find(self, name: str) -> Quarantined | None:
+        try:
+            return self._load(f"{INDEX}:{name}")
+        except RedisError as error:
+            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+
+    def _load(self, entry: str) -> Quarantined | None:
+        values = self._redis.hmget(entry, FIELDS)
+        fields = {name: value for name, value in zip(FIELDS, values, strict=True) if isinstance(value, bytes)}
+        return Quarantined.from_fields(fields) if len(fields) == len(FIELDS) else None
+
+    def discard(self, name: str) -> None:
+        entry = f"{INDEX}:{name}"
+        try:
+            with self._redis.pipeline() as pipeline:
+                pipeline.delete(entry)
+                pipeline.zrem(INDEX, entry)
+                pipeline.hdel(SIZES, entry)
+                pipeline.execute()
+        except RedisError as error:
+            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+
+
+def _is_credential(header: str) -> bool:
+    return any(word in header for word in CREDENTIAL_WORDS)
+
+
+def _text(member: object) -> str:
+    return member.decode() if isinstance(member, bytes) else str(member)

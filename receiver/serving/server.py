@@ -1,0 +1,132 @@
+"""Running the receiver under gunicorn, in this process."""
+
+import socket
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from gunicorn.config import Config  # type: ignore[import-untyped]  # has no types
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+from structlog import get_logger
+
+from receiver.config.settings import Settings
+from receiver.observability.metrics import SharedFigures
+from receiver.observability.tracing import start_in_this_process, stop_in_this_process, warn_of_obstacle
+from receiver.serving.buffering_worker import BoundedWorker
+from receiver.serving.certificates import CannotUseCertificate, load_certificate
+from receiver.serving.signals import PromptApplication
+from receiver.serving.sockets import BACKLOG, base_url
+from receiver.serving.tls_worker import TlsWorker
+from receiver.web.app import announce_sources, create_app
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+KEEP_ALIVE: Final = 75
+"""Seconds; longer than the idle time-out of common proxies, so that they close first."""
+TIME_TO_STOP: Final = 20
+"""Seconds for which requests that are under way may go on after SIGTERM."""
+MOST_CONNECTIONS: Final = 1_000
+"""Of a process; more wait in the kernel. An idle one costs no thread."""
+MOST_REQUESTS: Final = 200_000
+"""After which a process is replaced, give or take: against leaks, should there ever be one. It costs nothing
+else, as the next one is there before; each leaves two small files of metrics until the receiver ends."""
+LONGEST_LINE: Final = 8_190
+MOST_FIELDS: Final = 100
+"""Of a request's head: gunicorn's own defaults, several times what any sender has."""
+STUCK_AFTER: Final = 60
+"""Seconds after which a worker process that shows no life is killed."""
+
+
+class PropagatingLogger(Logger):  # type: ignore[misc]  # untyped, see above
+    """Leaves gunicorn's words to our own logging. There is no access log: paths may hold tokens."""
+
+    def setup(self, cfg: Config) -> None:
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+
+
+class ReceiverServer(PromptApplication):
+    """`workers` processes of `threads` threads each on one socket."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        listener: socket.socket,
+        *,
+        workers: int,
+        threads: int,
+        certificate: tuple[Path, Path] | None = None,
+    ) -> None:
+        """Take over `listener`. `certificate` and its key are for TLS; raises `CannotUseCertificate`."""
+        self._settings = settings
+        self._certificate = certificate
+        self._tls: ssl.SSLContext | None = load_certificate(*certificate) if certificate else None
+        self._url = base_url(listener, "https" if certificate else "http")
+        self._listener = listener.detach()
+        self._workers = workers
+        self._threads = threads
+        self._figures = SharedFigures()
+        super().__init__()
+
+    def load_config(self) -> None:
+        values: dict[str, Any] = {
+            "bind": [f"fd://{self._listener}"],
+            "workers": self._workers,
+            "worker_class": BoundedWorker,
+            "threads": self._threads,
+            "worker_connections": MOST_CONNECTIONS,
+            "backlog": BACKLOG,
+            "max_requests": MOST_REQUESTS,
+            "max_requests_jitter": MOST_REQUESTS // 4,
+            "limit_request_line": LONGEST_LINE,
+            "limit_request_fields": MOST_FIELDS,
+            "limit_request_field_size": LONGEST_LINE,
+            # gunicorn itself believes no proxy: receiver.peers does, those that are configured.
+            "forwarded_allow_ips": "",
+            "forwarder_headers": "",
+            "header_map": "drop",
+            "keepalive": KEEP_ALIVE,
+            "timeout": STUCK_AFTER,
+            "graceful_timeout": TIME_TO_STOP,
+            "preload_app": True,
+            "logger_class": PropagatingLogger,
+            "loglevel": "warning",
+            "proc_name": "apitraffic-events",
+            # It would need a home directory and leave files there.
+            "control_socket_disable": True,
+            # Only the first process runs this; what Python itself runs at exit, each would.
+            "on_exit": lambda _arbiter: self._figures.remove(),
+            "when_ready": lambda _arbiter: self._announce(),
+            # Threads do not survive the fork, so each process starts its own.
+            "post_worker_init": lambda worker: self._start_threads(worker.wsgi),
+            "worker_exit": lambda _arbiter, _worker: stop_in_this_process(),
+        }
+        if self._certificate is not None:
+            certificate, key = map(str, self._certificate)
+            values |= {"certfile": certificate, "keyfile": key, "worker_class": TlsWorker}
+            values["ssl_context"] = lambda _config, _default: self._tls
+        for name, value in values.items():
+            self.cfg.set(name, value)
+
+    def reload(self) -> None:
+        """At SIGHUP: the next processes have the renewed certificate, or the old one if it is unfit."""
+        if self._certificate is not None:
+            try:
+                self._tls = load_certificate(*self._certificate)
+            except CannotUseCertificate as error:
+                get_logger("receiver").error("certificate not renewed", reason=str(error))
+        super().reload()
+
+    def load(self) -> "Flask":
+        return create_app(self._settings)
+
+    def _start_threads(self, app: "Flask") -> None:
+        app.extensions["spool_drain"].start()
+        start_in_this_process()
+
+    def _announce(self) -> None:
+        announce_sources(self._settings)
+        warn_of_obstacle()
+        get_logger("receiver").info("receiver listens", url=self._url, workers=self._workers)

@@ -1,0 +1,206 @@
+"""Events in this project's own format: the Events API's fields, with what `Frame` adds.
+
+The native endpoint takes them as its body, GitHub's `repository_dispatch` as its `client_payload`.
+"""
+
+import difflib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
+from typing import Final, TypeVar
+
+from pydantic import ConfigDict, JsonValue, ValidationError
+from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails
+
+from apitraffic_events.event import Event, EventType, Instant, Model
+from apitraffic_events.text import one_line
+from apitraffic_events.timestamps import parse_timestamp
+from receiver.events import Change, Delivery, Effect, Key
+from receiver.sources.base import Invalid, ItemError, Translation, change_of
+
+SOURCE_NAME: Final = "manual"
+EVENT: Final = "event"
+"""What all deliveries are called: there is one kind."""
+T = TypeVar("T")
+MOST_EVENTS: Final = 100
+MOST_ERRORS: Final = 10
+"""That are told of one event."""
+
+
+class Frame(Model):
+    """What may be said of an event besides its own fields."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
+
+    key: Key | None = None
+    """Which marker it is about; used as it is, so that one can name a marker that a webhook made."""
+    effect: Effect | None = None
+    occurred_at: Instant | None = None
+    """Where this belongs among the changes of its marker; without it, its start or end says so."""
+
+
+EVENT_FIELDS: Final = {field.alias or name: name for name, field in Event.model_fields.items()}
+FRAME_FIELDS: Final = tuple(field.alias or name for name, field in Frame.model_fields.items())
+FIELDS: Final = (*FRAME_FIELDS, *EVENT_FIELDS)
+
+CREATING: Final = frozenset({Effect.POINT, Effect.OPEN})
+"""Effects that need a whole event."""
+ENDLESS: Final = frozenset({Effect.POINT, Effect.OPEN, Effect.REOPEN})
+"""Effects after which a marker has no end."""
+
+ERRORS: Final = {
+    "string_type": "is not text",
+    "string_unicode": "is not text",
+    "string_too_short": "is empty",
+    "too_short": "is empty",
+    "string_too_long": "is over {max_length} characters long",
+    "dict_type": "is not an object",
+    "tuple_type": "is not a list",
+    "too_long": "has more than {max_length} entries",
+    "enum": "is not one of {expected}",
+}
+"""Pydantic's errors in words, https://docs.pydantic.dev/latest/errors/validation_errors/"""
+
+
+def translate(delivery: Delivery) -> Translation:
+    """The right ones of the events; raises `Invalid` where there are none."""
+    changes: dict[tuple[str, Effect], Change] = {}
+    errors: list[ItemError] = []
+    for index, item in enumerate(_items(delivery.body)):
+        try:
+            change = _change(index, item, delivery)
+            if (change.key, change.effect) in changes:
+                # Changes of a marker are told apart by delivery and effect, so one of the two would be lost.
+                detail = f"has effect {change.effect.value} in this list before; send it in another request"
+                raise _invalid(index, [("key", detail)])
+        except Invalid as invalid:
+            errors += invalid.errors
+        else:
+            changes[change.key, change.effect] = change
+    if not changes:
+        raise Invalid(tuple(errors))
+    return Translation(tuple(changes.values()), tuple(errors))
+
+
+def _items(body: bytes) -> list[JsonValue]:
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise _invalid(0, [("body", "is not JSON that can be read")]) from error
+    if not isinstance(content, dict | list):
+        raise _invalid(0, [("body", "is neither an event, which is an object, nor a list of events")])
+    items = content if isinstance(content, list) else [content]
+    if not items:
+        raise _invalid(0, [("body", "is a list without an event in it")])
+    if len(items) > MOST_EVENTS:
+        raise _invalid(0, [("body", f"is a list of {len(items)} events; send at most {MOST_EVENTS} at once")])
+    return items
+
+
+def _change(index: int, item: JsonValue, delivery: Delivery) -> Change:
+    """Raises `Invalid` with all that is wrong with this event."""
+    if not isinstance(item, dict):
+        raise _invalid(index, [(EVENT, "is not an object with the fields of an event")])
+    given = {name: value for name, value in item.items() if value is not None}
+    wrong = [_unknown(name) for name in given if name not in FIELDS]
+    frame = _in_words(lambda: Frame.model_validate(_only(given, FRAME_FIELDS)), wrong)
+    if frame:
+        wrong += _contradictions(given, frame.effect or _effect_of(given))
+    event = _in_words(lambda: Event.model_validate(_stand_in(given) | _only(given, EVENT_FIELDS)), wrong)
+    if frame and event and not wrong:
+        # With the key in its metadata, an event may be too large after all.
+        change = _in_words(lambda: _change_of(index, given, frame, event, delivery), wrong)
+        if change:
+            return change
+    raise _invalid(index, wrong)
+
+
+def _change_of(
+    index: int, given: Mapping[str, JsonValue], frame: Frame, event: Event, delivery: Delivery
+) -> Change:
+    """What has no time of its own happened in the order of the list; nothing happened after it was told of.
+
+    Later times, as of a clock that is fast, would put a marker's changes into the wrong order.
+    """
+    effect = frame.effect or _effect_of(given)
+    came_at = delivery.received_at + timedelta(milliseconds=index)
+    own_time = {Effect.POINT: event.started_at, Effect.OPEN: event.started_at, Effect.CLOSE: event.ended_at}
+    happened_at = frame.occurred_at or own_time.get(effect) or came_at
+    fields = {name: getattr(event, name) for name in Event.model_fields}
+    fields["source"] = event.source or SOURCE_NAME
+    if effect is Effect.CLOSE:
+        fields["ended_at"] = event.ended_at or happened_at
+    if effect is not Effect.UPDATE:
+        fields["started_at"] = event.started_at or fields["ended_at"] or happened_at
+    sets = tuple(name for field, name in EVENT_FIELDS.items() if field in given and name != "metadata")
+    return change_of(
+        delivery,
+        key=frame.key or f"events:{delivery.id}:{index}",
+        effect=effect,
+        occurred_at=min(happened_at, came_at),
+        sets=None if effect in CREATING else sets,
+        **fields,
+    )
+
+
+def _stand_in(given: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """What only some effects need but every event has; seen where a marker is closed and was never opened."""
+    return {"type": EventType.CUSTOM.value, "name": f"{given.get('key')} (its start was not heard of)"}
+
+
+def _effect_of(given: Mapping[str, JsonValue]) -> Effect:
+    """Where none is said: what has an end closes, an incident without one opens, all else is a point."""
+    if "endedAt" in given:
+        return Effect.CLOSE
+    return Effect.OPEN if given.get("type") == EventType.INCIDENT else Effect.POINT
+
+
+def _contradictions(given: Mapping[str, JsonValue], effect: Effect) -> Iterator[tuple[str, str]]:
+    """What this effect lacks, or does not go with."""
+    if effect in {Effect.UPDATE, Effect.REOPEN} and "key" not in given:
+        yield "key", f"is missing; it says which marker to {effect.value}"
+    elif effect in CREATING or "key" not in given:
+        hint = "; to change a marker there is, say effect update or close" if "key" in given else ""
+        if "type" not in given:
+            yield "type", f"is missing; it is one of {', '.join(EventType)}{hint}"
+        if "name" not in given:
+            yield "name", f"is missing; say what happened, like 'Deploy acme/shop v2.3.1 to production'{hint}"
+    began_at, ended_at = (parse_timestamp(given.get(field)) for field in ("startedAt", "endedAt"))
+    if began_at and ended_at and ended_at < began_at:
+        yield "endedAt", "is before startedAt"
+    if effect in ENDLESS and "endedAt" in given:
+        yield "endedAt", f"does not go with effect {effect.value}, after which there is no end; say close"
+
+
+def _unknown(name: str) -> tuple[str, str]:
+    close = difflib.get_close_matches(name[:50], FIELDS, n=1)
+    hint = f"did you mean {close[0]}?" if close else "what is your own belongs in metadata"
+    return one_line(name, 50) or "(no name)", f"is not a field of an event; {hint}"
+
+
+def _in_words(make: Callable[[], T], wrong: list[tuple[str, str]]) -> T | None:
+    """What this makes; or nothing, with what is wrong added in words for people."""
+    try:
+        return make()
+    except ValidationError as error:
+        wrong += [
+            (".".join(str(part) for part in found["loc"]), _in_own_words(found))
+            for found in error.errors(include_url=False, include_input=False)
+        ]
+        return None
+
+
+def _in_own_words(error: ErrorDetails) -> str:
+    words = ERRORS.get(error["type"])
+    if words is None:
+        return error["msg"].removeprefix("Value error, ")
+    return words.format_map(error.get("ctx", {})).replace("'", "")
+
+
+def _invalid(index: int, wrong: Iterable[tuple[str, str]]) -> Invalid:
+    return Invalid(tuple(ItemError(index, field, detail) for field, detail in wrong)[:MOST_ERRORS])
+
+
+def _only(given: Mapping[str, JsonValue], names: Iterable[str]) -> dict[str, JsonValue]:
+    return {name: given[name] for name in names if name in given}

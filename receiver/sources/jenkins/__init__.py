@@ -1,0 +1,325 @@
+"""Jenkins: the Notification, Outbound WebHook and CloudEvents plugins.
+
+https://plugins.jenkins.io/notification/ https://plugins.jenkins.io/outbound-webhook/
+https://plugins.jenkins.io/cloudevents/
+
+None of them signs. A token in the Authorization header or in the path is all that they can be told to send.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from fnmatch import fnmatchcase
+from typing import Final
+
+from apitraffic_events.event import EventType
+from apitraffic_events.text import one_line
+from receiver.events import Change, Delivery, Effect
+from receiver.sources.authorization import basic_password, bearer_token
+from receiver.sources.base import (
+    MIB,
+    PATH_TOKEN,
+    VALUE_LIMIT,
+    Feature,
+    Headers,
+    Ignored,
+    Payload,
+    Secrets,
+    Source,
+    SourceOptions,
+    Untranslatable,
+    change_of,
+    delivery_id,
+    present,
+)
+from receiver.sources.jenkins.builds import (
+    actor,
+    build_key,
+    build_number,
+    deployed_version,
+    facts,
+    failed_tests,
+    job_name,
+    moment_of,
+    parameter,
+    time_taken,
+)
+from receiver.sources.signatures import matches_any
+from receiver.wording import duration
+
+SECRET_VARIABLE: Final = "JENKINS_WEBHOOK_TOKEN"  # noqa: S105 - the variable's name, not its value
+SOURCE_NAME: Final = "jenkins"
+CLOUD_EVENT_PREFIX: Final = "org.jenkinsci."
+
+
+class Options(SourceOptions):
+    """`[jenkins]` in apitraffic.toml."""
+
+    jobs: tuple[str, ...] = ("*deploy*", "*release*")
+    """Shell patterns, upper and lower case alike, of the jobs that deploy, by their names with folders."""
+    environment_parameters: tuple[str, ...] = (
+        "ENVIRONMENT",
+        "ENV",
+        "DEPLOY_ENV",
+        "DEPLOY_ENVIRONMENT",
+        "TARGET_ENV",
+        "TARGET_ENVIRONMENT",
+    )
+    """Names of build parameters, the first with a value counts: where it is deployed to."""
+    version_parameters: tuple[str, ...] = (
+        "VERSION",
+        "RELEASE_VERSION",
+        "APP_VERSION",
+        "IMAGE_TAG",
+        "GIT_TAG",
+        "TAG",
+        "RELEASE",
+    )
+    """As above: what is deployed."""
+
+
+class Phase(Enum):
+    """Where a build is."""
+
+    WAITING = "it has not started yet"
+    STARTED = "it has started"
+    FINISHED = "it has ended"
+
+
+PHASES: Final = {
+    # Notification plugin: build.phase
+    "queued": Phase.WAITING,
+    "started": Phase.STARTED,
+    "completed": Phase.FINISHED,
+    "finalized": Phase.FINISHED,
+    # Outbound WebHook: event
+    "start": Phase.STARTED,
+    "success": Phase.FINISHED,
+    "failure": Phase.FINISHED,
+    "unstable": Phase.FINISHED,
+    # CloudEvents: the end of ce-type
+    "job.started": Phase.STARTED,
+    "job.completed": Phase.FINISHED,
+    "job.finalized": Phase.FINISHED,
+    "job.failed": Phase.FINISHED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a result of a build is told of."""
+
+    verb: str
+    outcome: str
+    remark: str = ""
+
+
+RESULTS: Final = {
+    "SUCCESS": Result("Deploy", "Succeeded"),
+    "UNSTABLE": Result("Deploy", "Went through", "unstable"),
+    "FAILURE": Result("Failed deploy", "Failed"),
+    "FAILED": Result("Failed deploy", "Failed"),
+    "ABORTED": Result("Cancelled deploy", "Cancelled"),
+    "NOT_BUILT": None,
+}
+"""https://javadoc.jenkins.io/hudson/model/Result.html; FAILED is what the CloudEvents plugin documents."""
+
+EVENT_RESULTS: Final = {"success": "SUCCESS", "failure": "FAILURE", "unstable": "UNSTABLE"}
+"""Outbound WebHook says the result as the event."""
+
+
+def verify(headers: Headers, _body: bytes, secrets: Secrets, _received_at: datetime) -> bool:
+    """All that is presented must be right: a right token in the path does not rescue a wrong header."""
+    presented = []
+    if "authorization" in headers:
+        presented.append(bearer_token(headers) or basic_password(headers))
+    if PATH_TOKEN in headers:
+        presented.append(headers[PATH_TOKEN])
+    matches = [matches_any(token, secrets.get(SECRET_VARIABLE, ())) for token in presented]
+    return bool(matches) and all(matches)
+
+
+def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
+    """There is no delivery id; what is sent of the same phase of the same build is the same delivery."""
+    event, identity = _event(headers.get("ce-type", "")), body
+    with suppress(Untranslatable):
+        told, payload = _read(body)
+        event = event or told
+        identity = f"{build_key(payload)} {event}".encode("utf-8", "surrogatepass")
+    return Delivery(
+        source="jenkins",
+        id=delivery_id(None, identity),
+        event=event,
+        headers=dict(headers),
+        body=body,
+        received_at=received_at,
+    )
+
+
+def translate(delivery: Delivery, options: Options) -> tuple[Change, ...]:
+    phase = PHASES.get(delivery.event)
+    if delivery.event and phase is None:
+        raise Ignored(f"Jenkins event {delivery.event!r} is not one that becomes a marker")
+    _, payload = _read(delivery.body)
+    if phase is None:
+        raise _unknown(payload)
+    job = job_name(payload)
+    if not any(fnmatchcase(job.lower(), pattern.lower()) for pattern in options.jobs):
+        raise Ignored(
+            f"job {one_line(job, 150)!r} is not one that deploys; "
+            "if it does, add it to [jenkins] jobs in apitraffic.toml"
+        )
+    effect = _effect_of(phase, is_span=options.deployments == "span")
+    if effect is None:
+        raise Ignored(f"phase {delivery.event!r} makes no marker: {phase.value}")
+    return (_deploy(payload, delivery, options, job, effect),)
+
+
+def _deploy(payload: Payload, delivery: Delivery, options: Options, job: str, effect: Effect) -> Change:
+    word, result = _result(payload, delivery.event) if effect is not Effect.OPEN else ("started", None)
+    occurred_at = moment_of(payload) or delivery.received_at
+    taken = time_taken(payload) if result else None
+    environment = parameter(payload, options.environment_parameters)
+    version = parameter(payload, options.version_parameters)
+    what = deployed_version(payload, version)
+    words = [
+        result.verb if result else "Deploy",
+        job,
+        what,
+        f"to {environment}" if environment else "",
+        f"({result.remark})" if result and result.remark else "",
+    ]
+    began_at = occurred_at - taken if taken else occurred_at
+    key = build_key(payload)
+    return change_of(
+        delivery,
+        key=key,
+        # The shared library names the deployment so (docs/ci-plugins.md): a build may deploy to several.
+        aliases=(f"{key}:{environment}",) if environment else (),
+        effect=effect,
+        occurred_at=occurred_at,
+        type=EventType.DEPLOYMENT,
+        name=" ".join(word for word in words if word),
+        description=_outcome(payload, result),
+        source=SOURCE_NAME,
+        metadata=facts(payload) | present(environment=environment, release=version, status=word.lower()),
+        started_at=began_at if effect is Effect.CLOSE else occurred_at,
+        ended_at=occurred_at if effect is Effect.CLOSE else None,
+    )
+
+
+def _event(cloud_event_type: str) -> str:
+    return one_line(cloud_event_type, VALUE_LIMIT).removeprefix(CLOUD_EVENT_PREFIX)
+
+
+def _read(body: bytes) -> tuple[str, Payload]:
+    """The event that a body tells of, and what it tells; raises `Untranslatable` for all but a JSON object.
+
+    The CloudEvents plugin names the event in a header, but a broker on the way may put all into an envelope.
+    """
+    if body.lstrip().startswith(b"<"):
+        raise Untranslatable("the body is XML; choose JSON as the format of the job's notification endpoint")
+    payload = Payload.from_json(body)
+    data = payload.value("data")
+    if payload.text("specversion") and isinstance(data, dict):
+        return _event(payload.text("type") or ""), Payload(data)
+    return (payload.text("build.phase", "event") or "").lower(), payload
+
+
+def _unknown(payload: Payload) -> Exception:
+    if payload.value("configFile") is not None:
+        # Holds a job's whole configuration, perhaps with secrets, and so must not be kept either.
+        return Ignored("a job's configuration is not one that becomes a marker")
+    return Untranslatable(
+        "build.phase is missing from the payload, and event too; is it the Notification, Outbound WebHook "
+        "or CloudEvents plugin that sends it?"
+    )
+
+
+def _effect_of(phase: Phase, *, is_span: bool) -> Effect | None:
+    match phase:
+        case Phase.STARTED if is_span:
+            return Effect.OPEN
+        case Phase.FINISHED:
+            return Effect.CLOSE if is_span else Effect.POINT
+        case _:
+            return None
+
+
+def _result(payload: Payload, event: str) -> tuple[str, Result]:
+    word = EVENT_RESULTS.get(event) or payload.require_text("build.status")
+    if word not in RESULTS:
+        raise Ignored(f"build status {word!r} is not known here")
+    result = RESULTS[word]
+    if result is None:
+        raise Ignored(f"build status {word!r} makes no marker: nothing was deployed")
+    return word, result
+
+
+def _outcome(payload: Payload, result: Result | None) -> str:
+    number, person = build_number(payload), actor(payload)
+    taken = time_taken(payload) if result else None
+    sentence = result.outcome if result else "Started"
+    sentence += f" after {duration(taken)}" if taken else ""
+    sentence += f" in build #{number}" if number else ""
+    sentence += f", marked {result.remark}" if result and result.remark else ""
+    sentence += f", deployed by {person}" if person else ""
+    lines = [f"{sentence}.", failed_tests(payload), payload.text("build.notes")]
+    return "\n".join(line for line in lines if line)
+
+
+FEATURES: Final = (
+    Feature("queued", "any", note="it has not started yet"),
+    *(
+        Feature(event, "any", EventType.DEPLOYMENT, None, Effect.OPEN)
+        for event in ("started", "start", "job.started")
+    ),
+    *(
+        Feature(event, word, EventType.DEPLOYMENT, Effect.POINT, Effect.CLOSE, note=note)
+        for event in ("completed", "finalized", "job.completed", "job.finalized")
+        for word, note in (
+            ("SUCCESS", ""),
+            ("UNSTABLE", "named as unstable"),
+            ("FAILURE", ""),
+            ("ABORTED", "named as cancelled"),
+        )
+    ),
+    *(
+        Feature(event, "NOT_BUILT", note="nothing was deployed")
+        for event in ("completed", "finalized", "job.completed", "job.finalized")
+    ),
+    Feature("job.failed", "FAILURE", EventType.DEPLOYMENT, Effect.POINT, Effect.CLOSE),
+    *(
+        Feature(event, "any", EventType.DEPLOYMENT, Effect.POINT, Effect.CLOSE, note="Outbound WebHook")
+        for event in ("success", "failure", "unstable")
+    ),
+    *(
+        Feature(event, "any")
+        for event in (
+            "job.created",
+            "job.updated",
+            "queue.entered_waiting",
+            "queue.left",
+            "node.online",
+            "node.offline",
+        )
+    ),
+)
+"""Of jobs that [jenkins] jobs names; builds of all others are ignored."""
+
+
+JENKINS: Final = Source(
+    name="jenkins",
+    title="Jenkins",
+    secret_variables=(SECRET_VARIABLE,),
+    body_limit=MIB,
+    content_types=frozenset({"application/json", "application/cloudevents+json"}),
+    options=Options,
+    default_events=tuple(PHASES),
+    features=FEATURES,
+    verify=verify,
+    receive=receive,
+    translate=translate,
+    takes_token_in_path=True,
+)

@@ -1,0 +1,1 @@
+"""The Flask application: the way in, what watches it, errors."""

@@ -1,0 +1,78 @@
+"""The Flask application factory."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from flask import Flask, Response
+from redis import Redis
+from structlog import get_logger
+
+from receiver.config.settings import Settings, load_settings
+from receiver.datastore.address import connect
+from receiver.monitoring.backlog import Backlog
+from receiver.observability.metrics import ReceptionMetrics
+from receiver.queue.enqueueing import Enqueuer
+from receiver.reception.intake import SpoolDrain
+from receiver.reception.quarantine import Quarantine
+from receiver.reception.spool import Spool
+from receiver.sources import SOURCES
+from receiver.web.operations import operations
+from receiver.web.problems import answer_with_problems
+from receiver.web.request_ids import name_requests
+from receiver.web.tracing import receiver_parts
+from receiver.web.webhooks import webhooks
+
+SECURITY_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""No answer is for a browser, and none may become something there."""
+
+
+class Receiver(Flask):
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """No view is a coroutine, which Flask would find out anew for each function of each request."""
+        return func
+
+
+def create_app(settings: Settings | None = None, redis: Redis | None = None) -> Flask:
+    """The receiver as a WSGI application, with settings from the environment unless given.
+
+    Raises `ConfigurationError` where they do not hold. Connects to Redis with the first request. Whoever
+    runs it starts `app.extensions["spool_drain"]`, a thread, and `receiver.observability.tracing`, in each
+    process.
+    """
+    settings = settings or load_settings()
+    redis = redis or connect(settings.redis_url)
+    app = Receiver("receiver", static_folder=None)
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    spool = Spool(settings.spool) if settings.spool else None
+    name_requests(app)
+    intake_type, reception_type = receiver_parts(app)
+    intake = intake_type(Enqueuer(redis), Quarantine(redis), spool)
+    app.extensions["spool_drain"] = SpoolDrain(intake)
+    metrics = app.extensions["metrics"] = ReceptionMetrics()
+    app.register_blueprint(webhooks(settings, reception_type(settings, intake, metrics), metrics))
+    app.register_blueprint(operations(settings, intake, metrics, Backlog(redis, intake)))
+    answer_with_problems(app)
+    app.after_request(_secured)
+    return app
+
+
+def _secured(response: Response) -> Response:
+    response.headers.extend(SECURITY_HEADERS)
+    return response
+
+
+def announce_sources(settings: Settings) -> None:
+    """Say once, at start, which sources are on, and what would turn on the others."""
+    log = get_logger("receiver")
+    for name, source in SOURCES.items():
+        if settings.secrets_for(source):
+            log.info("source is on", source=name, path=f"/webhooks/{name}")
+        else:
+            log.warning("source is off", source=name, reason=f"set {' or '.join(source.secret_variables)}")
+    for warning in settings.warnings():
+        log.warning(warning)

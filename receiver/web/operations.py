@@ -1,0 +1,52 @@
+"""What watches the receiver asks: is it up, can it take deliveries, how is it doing?"""
+
+from hmac import compare_digest
+from http import HTTPStatus
+
+from flask import Blueprint, Response, abort, request
+
+from receiver.config.settings import Settings
+from receiver.errors import StorageUnavailable
+from receiver.monitoring.backlog import Backlog
+from receiver.observability.metrics import ReceptionMetrics
+from receiver.reception.intake import Intake
+from receiver.web.problems import problem
+
+
+def operations(settings: Settings, intake: Intake, counted: ReceptionMetrics, backlog: Backlog) -> Blueprint:
+    blueprint = Blueprint("operations", __name__)
+    token = settings.metrics_token and f"Bearer {settings.metrics_token.get_secret_value()}".encode()
+
+    @blueprint.get("/healthz")
+    def healthz() -> dict[str, str]:
+        """The process answers; says nothing of what it depends on."""
+        return {"status": "up"}
+
+    @blueprint.get("/readyz")
+    def readyz() -> dict[str, str | int]:
+        """A delivery could be stored now, and where; where it could not, 503 and why."""
+        return {"status": "ready", "storage": intake.storage(), "spooled": intake.spooled()}
+
+    @blueprint.get("/metrics")
+    def metrics() -> Response:
+        """All processes of this receiver, and what Redis says of all receivers and workers."""
+        from prometheus_client import (  # noqa: PLC0415 - see receiver.metrics
+            CONTENT_TYPE_LATEST,
+            CollectorRegistry,
+            generate_latest,
+        )
+
+        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+        if token and not compare_digest(given, token):
+            abort(HTTPStatus.UNAUTHORIZED)
+        waiting = CollectorRegistry()
+        waiting.register(backlog)
+        return Response(
+            generate_latest(counted.registry()) + generate_latest(waiting), content_type=CONTENT_TYPE_LATEST
+        )
+
+    @blueprint.errorhandler(StorageUnavailable)
+    def not_ready(error: StorageUnavailable) -> Response:
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, f"No delivery can be stored: {error}")
+
+    return blueprint

@@ -1,0 +1,29 @@
+"""Spans of a worker, where traces are on; only then is OpenTelemetry imported."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from receiver.observability.trace_context import recording_tries
+from receiver.observability.tracing import (
+    are_on,
+    start_in_this_process,
+    stop_in_this_process,
+    warn_of_obstacle,
+)
+
+
+@contextmanager
+def traced_deliveries() -> Iterator[None]:
+    """Around a worker: its tries and its calls of the API have spans where traces are on."""
+    warn_of_obstacle()
+    if not are_on():
+        yield
+        return
+    from receiver.worker.spans import SpanPerTry  # noqa: PLC0415 - see above
+
+    start_in_this_process()
+    try:
+        with recording_tries(SpanPerTry()):
+            yield
+    finally:
+        stop_in_this_process()
