@@ -164,6 +164,15 @@ def test_every_page_that_the_code_names_exists() -> None:
                 assert (ROOT / page).exists(), f"{file}: {page}"
 
 
+def test_the_map_shows_every_package_and_module() -> None:
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for there in (ROOT / "receiver").iterdir():
+        if (there / "__init__.py").exists():
+            assert f"| `receiver/{there.name}/` |" in contributing
+        elif there.suffix == ".py" and not there.name.startswith("__"):
+            assert f"`receiver/{there.name}`" in contributing
+
+
 def test_the_readme_is_short() -> None:
     assert len(README.splitlines()) <= 200
 
