@@ -7,7 +7,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-AWAY: Final = (RedisConnectionError, RedisTimeoutError)
+UNREACHABLE: Final = (RedisConnectionError, RedisTimeoutError)
 """What is over when Redis is back. An answer of Redis, such as that a key is of another type, may stay."""
 WHOLE_RULE: Final = "docs/deployment.md has the whole rule"
 
@@ -60,6 +60,6 @@ def advice_on(error: RedisError) -> str | None:
     return next((advice for pattern, advice in ADVICE if re.search(pattern, words)), None)
 
 
-def in_words(error: RedisError) -> str:
+def explain(error: RedisError) -> str:
     advice = advice_on(error)
     return f"{error}; {advice}" if advice else str(error)

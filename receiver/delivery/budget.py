@@ -1,6 +1,6 @@
 """The request budget and the state of the line, shared by all workers through Redis.
 
-A job comes with a permit for its first request (`receiver.worker.bookkeeping`). The worker asks for another
+A job comes with a permit for its first request (`receiver.worker.job_queue`). The worker asks for another
 before each further one, and each answer says what is left. A tenth of the budget is kept for what is urgent:
 incidents, and whatever ends something. A refused token stops the line for all workers.
 
@@ -20,7 +20,7 @@ from apitraffic_events.errors import RateLimit, RateLimited
 from apitraffic_events.timestamps import now
 
 BUDGET: Final = "apitraffic:budget"
-LINE: Final = "apitraffic:line"
+PAUSE: Final = "apitraffic:line"
 RESERVED_SHARE: Final = 10
 """One part in so many is kept for what is urgent."""
 MARGIN: Final = 0.3
@@ -107,7 +107,7 @@ return 1
 """
 
 
-class Paced(RateLimited):
+class BudgetExhausted(RateLimited):
     """Not sent: the budget is used up, or what is left of it is kept for what is urgent."""
 
 
@@ -138,10 +138,10 @@ class Permit:
 
     @classmethod
     def read(cls, answer: Sequence[bytes | str]) -> Self:
-        """From what `PERMIT` returns; raises `Paced` where there is to be no request now."""
+        """From what `PERMIT` returns; raises `BudgetExhausted` where there is to be no request now."""
         wait, *budget = map(as_text, answer)
         if float(wait) > 0:
-            raise Paced(f"the budget is used up for {float(wait):.0f} s", retry_after=float(wait))
+            raise BudgetExhausted(f"the budget is used up for {float(wait):.0f} s", retry_after=float(wait))
         if not budget:
             return cls()
         if len(budget) == 1:
@@ -150,7 +150,7 @@ class Permit:
         return cls(window, Counted(float(limit), float(remaining), float(window)))
 
 
-class Pacing:
+class RequestBudget:
     """Permits for requests, and the pause of the whole line."""
 
     def __init__(self, redis: Redis, clock: Callable[[], float] = lambda: now().timestamp()) -> None:
@@ -163,7 +163,7 @@ class Pacing:
         self._observe = redis.register_script(OBSERVE_SCRIPT)
         self._pause = redis.register_script(PAUSE_SCRIPT)
 
-    def come_with(self, permit: Permit) -> None:
+    def use_prefetched(self, permit: Permit) -> None:
         """What is delivered next came with a permit for its first request."""
         self._in_hand = permit
 
@@ -185,7 +185,7 @@ class Pacing:
                     self._redis.eval(RETURN_SCRIPT, 1, BUDGET, unused.window)
 
     def before_request(self) -> None:
-        """Count one request; raises `Paced` where there is to be none now."""
+        """Count one request; raises `BudgetExhausted` where there is to be none now."""
         permit, self._in_hand = self._in_hand, None
         if permit is None:
             permit = Permit.read(self._ask(keys=[BUDGET], args=[self._clock(), int(self._is_urgent)]))
@@ -208,8 +208,8 @@ class Pacing:
     def pause(self, reason: str, seconds: float) -> bool:
         """Stop the line for so long; whether it was running until now, and did not merely look if it may."""
         arguments: list[str | float] = [self._clock(), seconds, reason, LONGEST_PAUSE]
-        return bool(self._pause(keys=[LINE], args=arguments))
+        return bool(self._pause(keys=[PAUSE], args=arguments))
 
     def resume(self) -> bool:
         """A request succeeded: let the line run; whether it was paused until now."""
-        return bool(self._redis.delete(LINE))
+        return bool(self._redis.delete(PAUSE))

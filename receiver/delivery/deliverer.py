@@ -14,11 +14,11 @@ from apitraffic_events.errors import EventsApiError, NotFound, RateLimited
 from apitraffic_events.event import Event
 from apitraffic_events.records import EventUpdate
 from apitraffic_events.timestamps import now
-from receiver.delivery.budget import Paced, Pacing
+from receiver.delivery.budget import BudgetExhausted, RequestBudget
 from receiver.delivery.folding import LISTED, difference, fold
 from receiver.delivery.lookup import find_event, is_marker, is_over, was_surely_not_done
-from receiver.delivery.markers import Marker, MarkerBusy, MarkerStore, OpenedMarker
-from receiver.delivery.retries import PAUSE_WHEN_REFUSED, pause_after, waits_for_a_person
+from receiver.delivery.markers import Marker, MarkerBusy, MarkerLock, MarkerStore
+from receiver.delivery.retries import PAUSE_WHEN_REFUSED, needs_operator, pause_after
 from receiver.delivery.scopes import Scopes
 from receiver.events import Change, DeliveryReference, Effect, is_urgent
 
@@ -59,14 +59,14 @@ class Deliverer:
         self,
         client: EventsClient,
         markers: MarkerStore,
-        pacing: Pacing,
+        budget: RequestBudget,
         *,
         settle: timedelta,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._client = client
         self._markers = markers
-        self._pacing = pacing
+        self._budget = budget
         self._settle = settle
         self._clock = clock
         self._scopes = Scopes(client)
@@ -80,26 +80,26 @@ class Deliverer:
         """
         try:
             with (
-                self._pacing.delivering(is_urgent=is_urgent(change)),
-                self._markers.opened(change.names) as opened,
+                self._budget.delivering(is_urgent=is_urgent(change)),
+                self._markers.locked(change.names) as lock,
             ):
-                marker, outcome = self._deliver(change, opened)
+                marker, outcome = self._deliver(change, lock)
                 self._go_on()
-                opened.save_and_close(marker)
-        except Paced:
+                lock.save_and_release(marker)
+        except BudgetExhausted:
             raise
         except RateLimited as error:
-            self._pacing.use_up(pause_after(error, tries=0, waiting_for=timedelta()) or 0)
+            self._budget.use_up(pause_after(error, attempts=0, waiting_for=timedelta()) or 0)
             raise
         except EventsApiError as error:
-            if waits_for_a_person(error):
+            if needs_operator(error):
                 self._pause(error)
             raise
         return outcome
 
     def _pause(self, error: EventsApiError) -> None:
         self._has_paused = True
-        if self._pacing.pause(str(error), PAUSE_WHEN_REFUSED):
+        if self._budget.pause(str(error), PAUSE_WHEN_REFUSED):
             get_logger("receiver.delivery").critical(
                 "delivery is paused: the API refuses us", reason=str(error), advice=WHAT_TO_CHECK
             )
@@ -107,14 +107,14 @@ class Deliverer:
     def _go_on(self) -> None:
         if self._has_paused:
             self._has_paused = False
-            if self._pacing.resume():
+            if self._budget.resume():
                 get_logger("receiver.delivery").info("delivery goes on: the API accepts us again")
 
-    def _deliver(self, change: Change, opened: OpenedMarker) -> tuple[Marker, Delivered]:
+    def _deliver(self, change: Change, lock: MarkerLock) -> tuple[Marker, Delivered]:
         """What is to be kept of the marker, and what it came to."""
-        known = opened.known
-        for other in opened.others:
-            known = self._merged(known, other, opened)
+        known = lock.known
+        for other in lock.others:
+            known = self._merged(known, other, lock)
         marker = known.with_change(change)
         outcome = None
         if marker.sid is None and _may_exist_already(marker, change):
@@ -126,20 +126,20 @@ class Deliverer:
         desired = self._scopes.resolve(desired)
         if marker.sid is None:
             self._require_settled(marker)
-            return self._create(marker, desired, known, opened), Delivered.CREATED
+            return self._create(marker, desired, known, lock), Delivered.CREATED
         if update := difference(None if marker.is_in_doubt else marker.sent, desired):
             self._require_settled(marker)
-            marker, updated = self._update(marker, desired, update, known, opened)
+            marker, updated = self._update(marker, desired, update, known, lock)
             outcome = outcome or updated
         return marker, outcome or Delivered.UNCHANGED
 
-    def _merged(self, marker: Marker, other_key: str, opened: OpenedMarker) -> Marker:
+    def _merged(self, marker: Marker, other_key: str, lock: MarkerLock) -> Marker:
         """Two markers turn out to be one: take over what the other knows, and its event if we have none."""
-        with self._markers.opened((other_key,), resolved=True) as opened_other:
+        with self._markers.locked((other_key,), resolved=True) as other_lock:
             if self._markers.resolve((other_key,)) != (other_key,):
                 # Another worker has merged it into a third one meanwhile: the next try finds that.
                 raise MarkerBusy(other_key)
-            other = opened_other.known
+            other = other_lock.known
             if marker.sid is None and marker.is_in_doubt:
                 marker, _ = self._look_up(marker, marker.changes)
             if other.sid is None and other.is_in_doubt:
@@ -156,7 +156,7 @@ class Deliverer:
             elif other.sid is not None:
                 with suppress(NotFound):
                     self._client.delete_event(other.sid)
-            opened.save(merged)
+            lock.save(merged)
             self._markers.forget(other_key, in_favour_of=marker.key)
         return merged
 
@@ -182,16 +182,16 @@ class Deliverer:
         known = replace(marker.with_change(told), sid=stored.sid, sent=event)
         return replace(known, is_in_doubt=False, unanswered_since=None), Delivered.FOUND
 
-    def _create(self, marker: Marker, desired: Event, known: Marker, opened: OpenedMarker) -> Marker:
+    def _create(self, marker: Marker, desired: Event, known: Marker, lock: MarkerLock) -> Marker:
         """Create the event; `known` is what is kept where it is refused, without the refused change."""
-        opened.save(replace(marker, is_in_doubt=True, unanswered_since=self._clock()))
+        lock.save(replace(marker, is_in_doubt=True, unanswered_since=self._clock()))
         try:
             created = self._client.create_event(desired)
         except EventsApiError as error:
             if was_surely_not_done(error):
-                opened.save(replace(known, is_in_doubt=False, unanswered_since=None))
+                lock.save(replace(known, is_in_doubt=False, unanswered_since=None))
             elif is_over(error):
-                opened.save(replace(marker, is_in_doubt=True, unanswered_since=None))
+                lock.save(replace(marker, is_in_doubt=True, unanswered_since=None))
             raise
         return replace(marker, sid=created.sid, sent=desired, is_in_doubt=False, unanswered_since=None)
 
@@ -207,14 +207,14 @@ class Deliverer:
             raise Unsettled(wait.total_seconds())
 
     def _update(
-        self, marker: Marker, desired: Event, update: EventUpdate, known: Marker, opened: OpenedMarker
+        self, marker: Marker, desired: Event, update: EventUpdate, known: Marker, lock: MarkerLock
     ) -> tuple[Marker, Delivered]:
         """Update the event; `known` as in `_create`."""
         if marker.sid is None:
             raise ValueError("only a marker with a SID can be updated")
         # Until its answer is here nobody knows what the API shows: the next attempt sends everything.
         in_doubt = replace(known, sid=marker.sid, sent=marker.sent, is_in_doubt=True)
-        opened.save(replace(in_doubt, unanswered_since=self._clock()))
+        lock.save(replace(in_doubt, unanswered_since=self._clock()))
         outcome = Delivered.UPDATED
         try:
             self._client.update_event(marker.sid, update)
@@ -224,7 +224,7 @@ class Deliverer:
             outcome = Delivered.DELETED
         except EventsApiError as error:
             if was_surely_not_done(error) or is_over(error):
-                opened.save(replace(in_doubt, unanswered_since=None))
+                lock.save(replace(in_doubt, unanswered_since=None))
             raise
         return replace(marker, sent=desired, is_in_doubt=False, unanswered_since=None), outcome
 

@@ -62,12 +62,12 @@ class Marker:
         return replace(self, changes=changes)
 
 
-Saving = Sequence[str | bytes | int]
+SaveArguments = Sequence[str | bytes | int]
 """What `SAVE` needs."""
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class LockReply:
     """What `OPEN` says; there are no fields where another owner is at the marker."""
 
     token: str
@@ -92,44 +92,44 @@ class Opening:
         )
 
 
-class OpenedMarker:
+class MarkerLock:
     """A marker at which nobody else works meanwhile.
 
-    `known` is what was known of it when it was opened; `others` are names under which parts of it were kept
-    as markers of their own until now. What closes it is sent at once, or handed to `leave`.
+    `known` is what was known of it when it was locked; `others` are names under which parts of it were kept
+    as markers of their own until now. What closes it is sent at once, or handed to `defer`.
     """
 
     def __init__(
-        self, redis: Redis, opening: Opening, known: Marker, leave: Callable[[Saving], None] | None
+        self, redis: Redis, reply: LockReply, known: Marker, defer: Callable[[SaveArguments], None] | None
     ) -> None:
         self.known = known
-        self.others = opening.names[1:]
+        self.others = reply.names[1:]
         self._redis = redis
-        self._token = opening.token
-        self._leave = leave
-        self._is_closed = False
+        self._token = reply.token
+        self._defer = defer
+        self._is_released = False
 
     def save(self, marker: Marker) -> None:
         """Keep it, and go on. The doubt must outlive a fail-over, or its successor would create blindly.
 
         Raises `Unreplicated` where it might not, and `MarkerBusy` where the marker is not ours any more.
         """
-        self._send(marker, self._saving(marker, LOCK_LIFETIME))
+        self._send(marker, self._save_arguments(marker, LOCK_LIFETIME))
 
-    def save_and_close(self, marker: Marker) -> None:
+    def save_and_release(self, marker: Marker) -> None:
         """Keep it for whoever is next; raises as `save`, where it is not left to somebody else."""
-        saving = self._saving(marker, 0)
-        if self._leave is None:
-            self._send(marker, saving)
+        arguments = self._save_arguments(marker, 0)
+        if self._defer is None:
+            self._send(marker, arguments)
         else:
-            self._leave(saving)
-        self._is_closed = True
+            self._defer(arguments)
+        self._is_released = True
 
-    def close(self) -> None:
-        if not self._is_closed:
+    def release(self) -> None:
+        if not self._is_released:
             self._redis.eval(BREAK_LOCK_SCRIPT, 1, f"{LOCK_PREFIX}{self.known.key}", self._token)
 
-    def _saving(self, marker: Marker, hold_for: int) -> Saving:
+    def _save_arguments(self, marker: Marker, hold_for: int) -> SaveArguments:
         values: tuple[str | bytes | int, ...] = (
             CHANGES.dump_json(marker.changes, by_alias=True),
             marker.sid or "",
@@ -141,13 +141,13 @@ class OpenedMarker:
         keys = (f"{MARKER_PREFIX}{marker.key}", f"{LOCK_PREFIX}{marker.key}")
         return [*keys, self._token, hold_for, *fields]
 
-    def _send(self, marker: Marker, saving: Saving) -> None:
+    def _send(self, marker: Marker, arguments: SaveArguments) -> None:
         if marker.is_in_doubt:
             (is_saved,) = write_replicated(
-                self._redis, lambda pipeline: pipeline.eval(SAVE_SCRIPT, 2, *saving)
+                self._redis, lambda pipeline: pipeline.eval(SAVE_SCRIPT, 2, *arguments)
             )
         else:
-            is_saved = self._redis.eval(SAVE_SCRIPT, 2, *saving)
+            is_saved = self._redis.eval(SAVE_SCRIPT, 2, *arguments)
         if not is_saved:
             raise MarkerBusy(marker.key)
 
@@ -155,39 +155,39 @@ class OpenedMarker:
 class MarkerStore:
     """Markers in Redis, one worker at a time on each; `owner` is this worker's name.
 
-    A worker's job may bring its marker opened already, and with `closes_with_job` what closes it waits for
-    whoever books the job as done: both save a round trip (`receiver.worker.bookkeeping`).
+    A worker's job may bring its marker locked already, and with `releases_with_ack` what closes it waits for
+    whoever books the job as done: both save a round trip (`receiver.worker.job_queue`).
     """
 
-    def __init__(self, redis: Redis, owner: str, *, closes_with_job: bool = False) -> None:
+    def __init__(self, redis: Redis, owner: str, *, releases_with_ack: bool = False) -> None:
         self._redis = redis
         self._owner = owner
-        self._leave = self._keep_closing if closes_with_job else None
-        self._in_hand: Opening | None = None
-        self._closing: Saving | None = None
+        self._defer = self._defer_release if releases_with_ack else None
+        self._prefetched: LockReply | None = None
+        self._deferred: SaveArguments | None = None
         self._resolve = redis.register_script(RESOLVE_SCRIPT)
-        self._open = redis.register_script(OPEN_SCRIPT)
+        self._lock = redis.register_script(OPEN_SCRIPT)
 
-    def come_with(self, opening: Opening | None) -> None:
-        """The marker that is opened next was opened so; `None` where it was not."""
-        self._in_hand = opening
-        self._closing = None
+    def use_prefetched(self, reply: LockReply | None) -> None:
+        """The marker locked next was locked so; `None` where it was not."""
+        self._prefetched = reply
+        self._deferred = None
 
-    def let_go(self) -> None:
-        """Free what a job had that was not done: a marker never opened, or closed before it failed."""
-        in_hand, self._in_hand = self._in_hand, None
-        if in_hand is not None:
-            self._redis.eval(BREAK_LOCK_SCRIPT, 1, f"{LOCK_PREFIX}{in_hand.names[0]}", in_hand.token)
-        if (closing := self.closing()) is not None:
-            self._redis.eval(SAVE_SCRIPT, 2, *closing)
+    def release(self) -> None:
+        """Free what a job had that was not done: a marker never used, or released before it failed."""
+        prefetched, self._prefetched = self._prefetched, None
+        if prefetched is not None:
+            self._redis.eval(BREAK_LOCK_SCRIPT, 1, f"{LOCK_PREFIX}{prefetched.names[0]}", prefetched.token)
+        if (deferred := self.deferred_release()) is not None:
+            self._redis.eval(SAVE_SCRIPT, 2, *deferred)
 
-    def _keep_closing(self, saving: Saving) -> None:
-        self._closing = saving
+    def _defer_release(self, arguments: SaveArguments) -> None:
+        self._deferred = arguments
 
-    def closing(self) -> Saving | None:
+    def deferred_release(self) -> SaveArguments | None:
         """What is still to be sent of the marker that was closed last."""
-        closing, self._closing = self._closing, None
-        return closing
+        deferred, self._deferred = self._deferred, None
+        return deferred
 
     def resolve(self, names: Sequence[str]) -> tuple[str, ...]:
         """The key under which a marker of these names is kept; and others that were kept apart until now."""
@@ -201,31 +201,31 @@ class MarkerStore:
             pipeline.execute()
 
     @contextmanager
-    def opened(self, names: Sequence[str], *, resolved: bool = False) -> Iterator[OpenedMarker]:
+    def locked(self, names: Sequence[str], *, resolved: bool = False) -> Iterator[MarkerLock]:
         """Be the only one at the marker of these names, or at the one that is kept under a `resolved` one.
 
         Raises `MarkerBusy`. A dead worker's lock ends by itself; one that this owner could not give back,
         because Redis was away, is its own: it is at one job at a time.
         """
         deadline = time.monotonic() + LOCK_PATIENCE
-        opening = self._opening(names, resolved=resolved)
-        while (marker := opening.marker()) is None:
+        reply = self._lock_reply(names, resolved=resolved)
+        while (marker := reply.marker()) is None:
             if time.monotonic() >= deadline:
-                raise MarkerBusy(opening.names[0])
+                raise MarkerBusy(reply.names[0])
             time.sleep(LOCK_POLL)
-            opening = self._opening(names, resolved=resolved)
-        opened = OpenedMarker(self._redis, opening, marker, self._leave)
+            reply = self._lock_reply(names, resolved=resolved)
+        lock = MarkerLock(self._redis, reply, marker, self._defer)
         try:
-            yield opened
+            yield lock
         finally:
-            opened.close()
+            lock.release()
 
-    def _opening(self, names: Sequence[str], *, resolved: bool) -> Opening:
-        in_hand, self._in_hand = self._in_hand, None
-        if in_hand is not None:
-            return in_hand
+    def _lock_reply(self, names: Sequence[str], *, resolved: bool) -> LockReply:
+        prefetched, self._prefetched = self._prefetched, None
+        if prefetched is not None:
+            return prefetched
         token = new_token(self._owner)
-        return Opening(token, *self._open(args=[token, int(not resolved), *names]))
+        return LockReply(token, *self._lock(args=[token, int(not resolved), *names]))
 
     def break_lock(self, key: str) -> None:
         """Free a marker that this owner had locked when it died."""
@@ -233,7 +233,7 @@ class MarkerStore:
 
 
 def new_token(owner: str) -> str:
-    """For one opening: its owner's name, a space, and what is its own."""
+    """For one reply: its owner's name, a space, and what is its own."""
     return f"{owner} {uuid4().hex}"
 
 

@@ -28,28 +28,28 @@ SAID_ABOUT_THE_REQUEST: Final = frozenset(
 """Statuses that refuse a request even where no code of the API's comes with them."""
 
 
-def pause_after(error: EventsApiError, *, tries: int, waiting_for: timedelta) -> float | None:
+def pause_after(error: EventsApiError, *, attempts: int, waiting_for: timedelta) -> float | None:
     """Seconds until the next try, or `None` where there is to be none.
 
-    `tries` counts those that failed before, `waiting_for` is the time for which a failing API has kept the
+    `attempts` counts those that failed before, `waiting_for` is the time for which a failing API has kept the
     delivery waiting since it was accepted. Only the API's refusal and an outage longer than `PATIENCE` end
-    the tries: a token that expired, a wrong address and a used-up budget are waited for without end.
+    the attempts: a token that expired, a wrong address and a used-up budget are waited for without end.
 
     Exponential with full jitter, as in https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
     """
     if isinstance(error, RateLimited):
         return _until_budget(error)
-    if waits_for_a_person(error):
+    if needs_operator(error):
         return PAUSE_WHEN_REFUSED
     if is_refusal(error) or waiting_for > PATIENCE:
         return None
     if error.retry_after is not None:
         return min(LONGEST_WAIT_FOR_BUDGET, max(SHORTEST_PAUSE, error.retry_after))
-    ceiling = min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** min(tries + 1, LARGEST_EXPONENT))
+    ceiling = min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** min(attempts + 1, LARGEST_EXPONENT))
     return random.uniform(SHORTEST_PAUSE, ceiling)  # noqa: S311 - spreads load, keeps no secret
 
 
-def waits_for_a_person(error: EventsApiError) -> bool:
+def needs_operator(error: EventsApiError) -> bool:
     """Whether the token, the account or the address is wrong: nothing is wrong with what was sent."""
     if isinstance(error, Unauthorised | NotFound):
         return True
@@ -63,14 +63,14 @@ def is_refusal(error: EventsApiError) -> bool:
     It says so with a code of its own; a 4xx without one comes from something between here and there, and is
     as good as no answer.
     """
-    if not isinstance(error, Rejected) or waits_for_a_person(error):
+    if not isinstance(error, Rejected) or needs_operator(error):
         return False
     return error.code is not None or error.status is None or error.status in SAID_ABOUT_THE_REQUEST
 
 
 def is_outage(error: EventsApiError) -> bool:
     """Whether the API, or the way to it, fails: what counts towards `PATIENCE`."""
-    return not (isinstance(error, RateLimited) or waits_for_a_person(error) or is_refusal(error))
+    return not (isinstance(error, RateLimited) or needs_operator(error) or is_refusal(error))
 
 
 def _until_budget(error: RateLimited) -> float:

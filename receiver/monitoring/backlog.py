@@ -10,8 +10,8 @@ from rq.utils import as_text
 from structlog import get_logger
 
 from apitraffic_events.timestamps import now, parse_timestamp
-from receiver.datastore.failures import in_words
-from receiver.delivery.budget import BUDGET, LINE
+from receiver.datastore.failures import explain
+from receiver.delivery.budget import BUDGET, PAUSE
 from receiver.errors import StorageUnavailable
 from receiver.queue.queues import delivery_queues
 from receiver.reception.intake import Intake
@@ -59,7 +59,7 @@ class Backlog:
         try:
             yield from self._of_redis()
         except RedisError as error:
-            get_logger("receiver.metrics").warning("no figures from Redis", reason=in_words(error))
+            get_logger("receiver.metrics").warning("no figures from Redis", reason=explain(error))
 
     def _storage(self) -> str:
         try:
@@ -78,7 +78,7 @@ class Backlog:
                 pipeline.zcard(queue.failed_job_registry.key)
                 pipeline.lindex(queue.key, 0)
             pipeline.zcard(INDEX)
-            pipeline.hget(LINE, "until")
+            pipeline.hget(PAUSE, "until")
             pipeline.hmget(BUDGET, BUDGET_FIELDS)
             found = pipeline.execute()
         quarantined, paused_until, budget = found[-3:]

@@ -17,8 +17,8 @@ from rq.worker_registration import get_keys
 
 from apitraffic_events.text import one_line
 from apitraffic_events.timestamps import now, parse_timestamp
-from receiver.datastore.failures import in_words
-from receiver.delivery.budget import BUDGET, LINE
+from receiver.datastore.failures import explain
+from receiver.delivery.budget import BUDGET, PAUSE
 from receiver.errors import StorageUnavailable
 from receiver.queue.dead_letters import DeadLetters
 from receiver.queue.queues import delivery_queues
@@ -103,7 +103,7 @@ def read_status(redis: Redis) -> QueueStatus:
             workers=tuple(_workers(redis)),
         )
     except RedisError as error:
-        raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+        raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
 
 def _queue(queue: Queue) -> QueueState:
@@ -133,7 +133,7 @@ def _oldest(redis: Redis, job_ids: Iterable[str]) -> datetime | None:
 
 
 def _pause(redis: Redis) -> Pause | None:
-    until, reason = redis.hmget(LINE, ["until", "reason"])
+    until, reason = redis.hmget(PAUSE, ["until", "reason"])
     moment = _moment(until)
     if moment is None or moment <= now():
         return None

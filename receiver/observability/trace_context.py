@@ -22,7 +22,7 @@ alone. Jobs that were queued without traces have none.
 T = TypeVar("T")
 
 
-class TryRecorder(Protocol):
+class AttemptRecorder(Protocol):
     """Records each try to deliver a change."""
 
     def recording(self, change: dict[str, Any]) -> AbstractContextManager[None]:
@@ -36,7 +36,7 @@ class TryRecorder(Protocol):
 
 
 _carried: ContextVar[str | None] = ContextVar("carried", default=None)
-_recorder: ContextVar[TryRecorder | None] = ContextVar("recorder", default=None)
+_recorder: ContextVar[AttemptRecorder | None] = ContextVar("recorder", default=None)
 
 
 def carried() -> str | None:
@@ -54,7 +54,7 @@ def carrying(traceparent: str | None) -> Iterator[None]:
 
 
 @contextmanager
-def recording_tries(recorder: TryRecorder) -> Iterator[None]:
+def recording_attempts(recorder: AttemptRecorder) -> Iterator[None]:
     """Tries that are made inside are recorded; RQ calls a job by its name and so cannot hand it over."""
     token = _recorder.set(recorder)
     try:
@@ -63,7 +63,7 @@ def recording_tries(recorder: TryRecorder) -> Iterator[None]:
         _recorder.reset(token)
 
 
-def recorded_try(job: Callable[[dict[str, Any]], T]) -> Callable[[dict[str, Any]], T]:
+def recorded_attempt(job: Callable[[dict[str, Any]], T]) -> Callable[[dict[str, Any]], T]:
     """A job function whose calls are recorded where somebody records."""
 
     @wraps(job)
@@ -83,7 +83,7 @@ def adapter_of_calls() -> "HTTPAdapter | None":
     return recorder.adapter() if recorder is not None else None
 
 
-def try_ended(outcome: str, retry_because: str | None = None) -> None:
+def attempt_ended(outcome: str, retry_because: str | None = None) -> None:
     recorder = _recorder.get()
     if recorder is not None:
         recorder.ended(outcome, retry_because)

@@ -12,7 +12,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from redis.exceptions import RedisError
 from rq import Queue
 from rq.exceptions import DeserializationError, NoSuchJobError
@@ -24,7 +24,7 @@ from rq.utils import as_text, utcformat
 from apitraffic_events.event import Instant
 from apitraffic_events.text import INVISIBLE, one_line
 from apitraffic_events.timestamps import format_timestamp, now, parse_timestamp
-from receiver.datastore.failures import in_words
+from receiver.datastore.failures import explain
 from receiver.datastore.keys import ALIAS_PREFIX, MARKER_LIFETIME, MARKER_PREFIX
 from receiver.errors import StorageUnavailable
 from receiver.observability.trace_context import TRACEPARENT
@@ -94,11 +94,11 @@ def _words(limit: int) -> BeforeValidator:
 class Death(BaseModel):
     """What is recorded at the moment when a change is given up.
 
-    `kind` is the error's class, `code`, `status` and `message` are the API's where it answered, `tries` is
+    `kind` is the error's class, `code`, `status` and `message` are the API's where it answered, `attempts` is
     how often it was tried since it was accepted or replayed.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", validate_by_name=True, serialize_by_alias=True)
 
     at: Instant
     cause: Cause
@@ -106,7 +106,7 @@ class Death(BaseModel):
     code: Annotated[str, _words(LONGEST_WORD)] | None = None
     status: int | None = None
     message: Annotated[str, _words(LONGEST_MESSAGE)]
-    tries: int
+    attempts: int = Field(alias="tries")
 
     def store(self, job: Job) -> None:
         """Keep it with the job. RQ does not store a failed job's meta by itself."""
@@ -131,12 +131,12 @@ class Death(BaseModel):
             cause=Cause.UNEXPECTED,
             kind=kind.rpartition(".")[2] if is_named else "unknown",
             message=(message if is_named else last_line) or "the worker that had it left no word",
-            tries=(job.number_of_retries or 0) + UNEXPECTED_RETRIES - (job.retries_left or 0) + 1,
+            attempts=(job.number_of_retries or 0) + UNEXPECTED_RETRIES - (job.retries_left or 0) + 1,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Undelivered:
+class DeadLetter:
     """A change that was given up.
 
     `change` is as it was stored, unchecked: another version may have written it. It is empty where it cannot
@@ -180,7 +180,7 @@ class Undelivered:
             "status": self.death.status,
             "code": self.death.code,
             "message": self.death.message,
-            "tries": self.death.tries,
+            "tries": self.death.attempts,
             "key": self.key,
             "effect": self.text("effect"),
             "type": self.text("event", "type"),
@@ -192,7 +192,7 @@ class Undelivered:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DeadLetterFilter:
     """Which dead letters are wanted; `None` is any. `code` is the API's, or the HTTP status."""
 
     source: str | None = None
@@ -207,9 +207,9 @@ class Wanted:
 
     @property
     def is_everything(self) -> bool:
-        return self == Wanted()
+        return self == DeadLetterFilter()
 
-    def includes(self, letter: Undelivered) -> bool:
+    def includes(self, letter: DeadLetter) -> bool:
         death = letter.death
         codes = {str(part).lower() for part in (death.code, death.status) if part}
         return (
@@ -237,26 +237,26 @@ class DeadLetters:
             registries = (queue.failed_job_registry.key for queue in self._queues)
             return sum(self._redis.zcount(key, now().timestamp(), "+inf") for key in registries)
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
-    def __iter__(self) -> Iterator[Undelivered]:
+    def __iter__(self) -> Iterator[DeadLetter]:
         """All of them, those that died first coming first."""
         try:
             of_each = [self._of_queue(queue) for queue in self._queues]
             yield from heapq.merge(*of_each, key=lambda letter: letter.death.at)
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
-    def find(self, name: str) -> Undelivered | None:
+    def find(self, name: str) -> DeadLetter | None:
         try:
             for queue in self._queues:
                 if self._redis.zscore(queue.failed_job_registry.key, name) is not None:
                     return next(self._load(queue, [name]), None)
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
         return None
 
-    def replay(self, letter: Undelivered) -> bool:
+    def replay(self, letter: DeadLetter) -> bool:
         """Put it back into its queue, with all its retries and its time anew.
 
         `False` where it was no dead letter any more: somebody else replayed or discarded it.
@@ -282,9 +282,9 @@ class DeadLetters:
         try:
             return bool(self._replay(keys=keys, args=arguments))
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
-    def discard(self, letter: Undelivered) -> bool:
+    def discard(self, letter: DeadLetter) -> bool:
         """Throw it away with all that RQ keeps of it; `False` as for `replay`."""
         job = Job(letter.name, connection=self._redis, serializer=letter.queue.serializer)
         keys = [
@@ -298,9 +298,9 @@ class DeadLetters:
         try:
             return bool(self._discard(keys=keys, args=[letter.name]))
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
-    def _of_queue(self, queue: Queue) -> Iterator[Undelivered]:
+    def _of_queue(self, queue: Queue) -> Iterator[DeadLetter]:
         """Sorted by when RQ will forget them, which is a year after they died."""
         registry = queue.failed_job_registry.key
         members: Any = self._redis.zrangebyscore(registry, now().timestamp(), "+inf")
@@ -308,11 +308,11 @@ class DeadLetters:
         for first in range(0, len(names), BATCH):
             yield from self._load(queue, names[first : first + BATCH])
 
-    def _load(self, queue: Queue, names: Sequence[str]) -> Iterator[Undelivered]:
+    def _load(self, queue: Queue, names: Sequence[str]) -> Iterator[DeadLetter]:
         for job in self._fetch(queue, names):
             if job is not None:
                 death = Death.of(job)
-                yield Undelivered(
+                yield DeadLetter(
                     name=job.id,
                     queue=queue,
                     change=_change(job),

@@ -12,7 +12,7 @@ from rq.job import Job
 from rq.utils import utcformat
 
 from apitraffic_events.timestamps import now
-from receiver.datastore.failures import in_words
+from receiver.datastore.failures import explain
 from receiver.datastore.replication import READY, Unreplicated, replicas_of, write_replicated
 from receiver.errors import StorageUnavailable
 from receiver.events import Change, is_urgent
@@ -108,7 +108,7 @@ class Enqueuer:
         except Unreplicated as error:
             raise StorageUnavailable(str(error)) from error
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
     def check(self) -> None:
         """Prove that Redis takes a write, as `enqueue` needs; raises `StorageUnavailable`.
@@ -120,7 +120,7 @@ class Enqueuer:
         except Unreplicated as error:
             raise StorageUnavailable(str(error)) from error
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
     def _run(self, script: Script, *arguments: str | bytes | int) -> object:
         try:

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from structlog import get_logger
 
 from apitraffic_events.timestamps import format_timestamp, now
-from receiver.datastore.failures import in_words
+from receiver.datastore.failures import explain
 from receiver.datastore.replication import Unreplicated, write_replicated
 from receiver.errors import StorageUnavailable
 from receiver.events import Delivery
@@ -130,7 +130,7 @@ class Quarantine:
         except Unreplicated as error:
             raise StorageUnavailable(str(error)) from error
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
         if dropped:
             get_logger("receiver.quarantine").warning("quarantine is full; the oldest went", dropped=dropped)
         return dropped
@@ -139,7 +139,7 @@ class Quarantine:
         try:
             return int(self._redis.zcount(INDEX, now().timestamp() - LIFETIME, "+inf"))
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
     def __iter__(self) -> Iterator[Quarantined]:
         """All that is kept, the oldest first."""
@@ -150,13 +150,13 @@ class Quarantine:
                 if found is not None:
                     yield found
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
     def find(self, name: str) -> Quarantined | None:
         try:
             return self._load(f"{INDEX}:{name}")
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
     def _load(self, entry: str) -> Quarantined | None:
         values = self._redis.hmget(entry, FIELDS)
@@ -172,7 +172,7 @@ class Quarantine:
                 pipeline.hdel(SIZES, entry)
                 pipeline.execute()
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
 
 def _is_credential(header: str) -> bool:

@@ -16,15 +16,15 @@ from structlog.typing import FilteringBoundLogger
 
 from apitraffic_events.errors import EventsApiError
 from apitraffic_events.timestamps import now, parse_timestamp
-from receiver.datastore.failures import AWAY, in_words
+from receiver.datastore.failures import UNREACHABLE, explain
 from receiver.datastore.replication import Unreplicated
-from receiver.delivery.budget import Paced
+from receiver.delivery.budget import BudgetExhausted
 from receiver.delivery.deliverer import Deliverer, Unsettled
 from receiver.delivery.markers import MarkerBusy
-from receiver.delivery.retries import PATIENCE, is_outage, is_refusal, pause_after, waits_for_a_person
+from receiver.delivery.retries import PATIENCE, is_outage, is_refusal, needs_operator, pause_after
 from receiver.events import Change
 from receiver.observability.metrics import DeliveryMetrics
-from receiver.observability.trace_context import recorded_try, try_ended
+from receiver.observability.trace_context import attempt_ended, recorded_attempt
 from receiver.queue.dead_letters import Cause, Death
 from receiver.queue.queues import UNEXPECTED_RETRIES
 
@@ -38,7 +38,7 @@ WHAT_TO_CHECK: Final = (
 
 WAITED: Final = "waited_s"
 """In a job's meta: the seconds for which a failing API has kept it waiting. RQ stores it with each retry."""
-TRIES: Final = "tries"
+ATTEMPTS: Final = "tries"
 """In a job's meta: how often the API was asked in vain. RQ counts also the times when a job had to wait for
 the budget or for another worker.
 """
@@ -47,7 +47,7 @@ _deliverer: ContextVar[Deliverer | None] = ContextVar("deliverer", default=None)
 _metrics: ContextVar[DeliveryMetrics | None] = ContextVar("metrics", default=None)
 
 
-class DeadLetter(Exception):
+class GivenUp(Exception):
     """A change that will not be tried again by itself; the message is the API's own words."""
 
 
@@ -62,18 +62,18 @@ def delivering_with(deliverer: Deliverer, metrics: DeliveryMetrics | None = None
         _metrics.reset(counting)
 
 
-@recorded_try
+@recorded_attempt
 def deliver(fields: dict[str, Any]) -> Retry | None:
-    """Deliver the change with these fields; RQ tries again where a `Retry` is returned.
+    """Deliver the change with these fields; RQ attempts again where a `Retry` is returned.
 
-    Raises `DeadLetter` where it is not to be tried again.
+    Raises `GivenUp` where it is not to be tried again.
     """
     deliverer, job = _deliverer.get(), get_current_job()
     if deliverer is None or job is None:
         raise RuntimeError("this job is not for a plain `rq worker`; start `apitraffic-events worker`")
     try:
         return _deliver(fields, deliverer, job)
-    except DeadLetter:
+    except GivenUp:
         raise
     except Exception as error:
         _count("failed", retry_because="unexpected" if job.should_retry else None)
@@ -99,9 +99,9 @@ def _deliver(fields: dict[str, Any], deliverer: Deliverer, job: Job) -> Retry | 
         _count("not_yet", retry_because="unsettled")
         log.info("waits for an earlier attempt", reason=str(unsettled))
         return Retry(max=ANY_NUMBER, interval=math.ceil(unsettled.wait))
-    except AWAY as error:
+    except UNREACHABLE as error:
         _count("not_yet", retry_because="redis")
-        log.warning("not delivered yet", reason=in_words(error), next_try_in_s=PAUSE_WHEN_BUSY)
+        log.warning("not delivered yet", reason=explain(error), next_try_in_s=PAUSE_WHEN_BUSY)
         return Retry(max=ANY_NUMBER, interval=PAUSE_WHEN_BUSY)
     except EventsApiError as error:
         return _after(error, job, log)
@@ -118,7 +118,7 @@ def _count(
     seconds: float | None = None,
     accepted_at: datetime | None = None,
 ) -> None:
-    try_ended(outcome, retry_because)
+    attempt_ended(outcome, retry_because)
     metrics = _metrics.get()
     if metrics is None:
         return
@@ -133,17 +133,17 @@ def _count(
 
 
 def _after(error: EventsApiError, job: Job, log: FilteringBoundLogger) -> Retry:
-    waited, tries = _waited(job), job.meta.get(TRIES, 0)
-    pause = pause_after(error, tries=tries, waiting_for=waited)
+    waited, attempts = _waited(job), job.meta.get(ATTEMPTS, 0)
+    pause = pause_after(error, attempts=attempts, waiting_for=waited)
     if pause is None:
         _count("given_up")
         raise _given_up(error, job, log) from None
     _count("not_yet", retry_because=type(error).__name__.lower())
-    if not isinstance(error, Paced):
-        job.meta[TRIES] = tries + 1
+    if not isinstance(error, BudgetExhausted):
+        job.meta[ATTEMPTS] = attempts + 1
     if is_outage(error):
         job.meta[WAITED] = round(waited.total_seconds() + pause, 3)
-    needs_a_person = waits_for_a_person(error)
+    needs_a_person = needs_operator(error)
     log.log(
         ERROR if needs_a_person else WARNING,
         "not delivered yet",
@@ -165,7 +165,7 @@ def _waited(job: Job) -> timedelta:
     return timedelta(seconds=job.meta.get(WAITED, 0)) + max(now() - began, timedelta(0))
 
 
-def _given_up(error: EventsApiError, job: Job, log: FilteringBoundLogger) -> DeadLetter:
+def _given_up(error: EventsApiError, job: Job, log: FilteringBoundLogger) -> GivenUp:
     words = str(error) or type(error).__name__
     cause, message = Cause.REFUSED, error.message
     if not is_refusal(error):
@@ -176,7 +176,7 @@ def _given_up(error: EventsApiError, job: Job, log: FilteringBoundLogger) -> Dea
     _record(job, cause, error, message)
     job.retries_left = 0
     log.error("dead letter", kind=type(error).__name__, status=error.status, reason=words)
-    return DeadLetter(words)
+    return GivenUp(words)
 
 
 def _record(job: Job, cause: Cause, error: Exception, message: str) -> None:
@@ -195,5 +195,5 @@ def _record(job: Job, cause: Cause, error: Exception, message: str) -> None:
         code=error.code if isinstance(error, EventsApiError) else None,
         status=error.status if isinstance(error, EventsApiError) else None,
         message=message,
-        tries=job.meta.get(TRIES, 0) + max(0, unexpected) + 1,
+        attempts=job.meta.get(ATTEMPTS, 0) + max(0, unexpected) + 1,
     ).store(job)

@@ -26,7 +26,7 @@ FAILED: Final = frozenset({"given_up", "failed"})
 """Outcomes that make a try's span one of an error; others that are not the last are ordinary."""
 
 
-class SpanPerTry:
+class SpanPerAttempt:
     @contextmanager
     def recording(self, change: dict[str, Any]) -> Iterator[None]:
         """Around a try of the change with these fields, which is what RQ's current job is about."""

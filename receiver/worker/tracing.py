@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from receiver.observability.trace_context import recording_tries
+from receiver.observability.trace_context import recording_attempts
 from receiver.observability.tracing import (
     are_on,
     start_in_this_process,
@@ -19,11 +19,11 @@ def traced_deliveries() -> Iterator[None]:
     if not are_on():
         yield
         return
-    from receiver.worker.spans import SpanPerTry  # noqa: PLC0415 - see above
+    from receiver.worker.spans import SpanPerAttempt  # noqa: PLC0415 - see above
 
     start_in_this_process()
     try:
-        with recording_tries(SpanPerTry()):
+        with recording_attempts(SpanPerAttempt()):
             yield
     finally:
         stop_in_this_process()

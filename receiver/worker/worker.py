@@ -35,14 +35,14 @@ from receiver.config.account import events_client
 from receiver.config.settings import Settings
 from receiver.datastore.acl import require_rights
 from receiver.datastore.address import connect, require_suitable_server
-from receiver.datastore.failures import AWAY, in_words
-from receiver.delivery.budget import Pacing
+from receiver.datastore.failures import UNREACHABLE, explain
+from receiver.delivery.budget import RequestBudget
 from receiver.delivery.deliverer import Deliverer
 from receiver.delivery.markers import MarkerStore
 from receiver.observability.metrics import DeliveryMetrics
 from receiver.queue.queues import delivery_queues
-from receiver.worker.bookkeeping import Bookkeeping, Taken
-from receiver.worker.jobs import DeadLetter, delivering_with
+from receiver.worker.job_queue import Dequeued, JobQueue
+from receiver.worker.jobs import GivenUp, delivering_with
 from receiver.worker.recovery import Recovery, worker_name
 
 WORKER_TTL: Final = 30
@@ -62,12 +62,12 @@ RESTART_PAUSE: Final = 1.0
 class DeliveryWorker(SimpleWorker):
     """An RQ worker for the delivery queue that puts back what dead ones had in hand."""
 
-    def __init__(self, redis: Redis, pacing: Pacing, stop: threading.Event | None = None) -> None:
-        """`pacing` is the one of its requests to the API.
+    def __init__(self, redis: Redis, budget: RequestBudget, stop: threading.Event | None = None) -> None:
+        """`budget` is the one of its requests to the API.
 
         `stop` is set where somebody wanted it to stop before it listened to signals itself.
         """
-        self._pacing = pacing
+        self._budget = budget
         self._stop = stop or threading.Event()
         queues = delivery_queues(redis)
         super().__init__(
@@ -80,11 +80,11 @@ class DeliveryWorker(SimpleWorker):
             log_job_description=False,
         )
         self.log_result_lifespan = False
-        self._bookkeeping = Bookkeeping(redis, queues, self.name, self.key)
-        self.markers = MarkerStore(redis, self.name, closes_with_job=True)
+        self._job_queue = JobQueue(redis, queues, self.name, self.key)
+        self.markers = MarkerStore(redis, self.name, releases_with_ack=True)
         self._looked_for_suspension_at = -math.inf
         self._state_told = ""
-        self._taken: Taken | None = None
+        self._dequeued: Dequeued | None = None
         self.recoveries = tuple(Recovery(queue, self.name) for queue in queues)
 
     @property
@@ -99,7 +99,7 @@ class DeliveryWorker(SimpleWorker):
 
     def run_maintenance_tasks(self) -> None:
         """Put jobs back before RQ looks: its clean-up forgets some that a dead worker was rescheduling."""
-        self._bookkeeping.book()
+        self._job_queue.flush_acks()
         for recovery in self.recoveries:
             recovery.requeue_abandoned()
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # RQ has no types here
@@ -112,7 +112,7 @@ class DeliveryWorker(SimpleWorker):
     def teardown(self) -> None:
         """End also the thread that listens for commands, where Redis is away and RQ would leave it."""
         try:
-            self._bookkeeping.book()
+            self._job_queue.flush_acks()
             super().teardown()  # type: ignore[no-untyped-call]  # see above
         finally:
             if self.pubsub_thread is not None:
@@ -121,7 +121,7 @@ class DeliveryWorker(SimpleWorker):
     def check_for_suspension(self, burst: bool) -> None:
         """`rq suspend` is obeyed within a second; RQ asks Redis before each job."""
         if time.monotonic() - self._looked_for_suspension_at >= SUSPENSION_INTERVAL:
-            self._bookkeeping.book()
+            self._job_queue.flush_acks()
             super().check_for_suspension(burst)
             self._looked_for_suspension_at = time.monotonic()
 
@@ -149,35 +149,35 @@ class DeliveryWorker(SimpleWorker):
             self.heartbeat()
             if self.should_run_maintenance_tasks:
                 self.run_maintenance_tasks()
-            if taken := self._take():
-                return taken.job, taken.queue
+            if dequeued := self._dequeue():
+                return dequeued.job, dequeued.queue
             if timeout is None or self._stop_requested:
                 break
-            self._bookkeeping.wait_for_bell()
+            self._job_queue.wait_for_bell()
         return None
 
-    def _take(self) -> Taken | None:
+    def _dequeue(self) -> Dequeued | None:
         # From here on RQ's signal handler lets what is in hand be finished.
         self._state = WorkerStatus.BUSY
-        self._taken = taken = self._bookkeeping.take()
-        if taken is None:
+        self._dequeued = dequeued = self._job_queue.dequeue()
+        if dequeued is None:
             self._state = WorkerStatus.IDLE
             return None
         self._state_told = WorkerStatus.BUSY
-        taken.job.redis_server_version = self.get_redis_server_version()  # type: ignore[no-untyped-call]  # see above
-        self.executions[taken.execution.id] = taken.execution
-        self.last_heartbeat = taken.job.started_at
-        self._pacing.come_with(taken.permit)
-        self.markers.come_with(taken.opening)
-        return taken
+        dequeued.job.redis_server_version = self.get_redis_server_version()  # type: ignore[no-untyped-call]  # see above
+        self.executions[dequeued.execution.id] = dequeued.execution
+        self.last_heartbeat = dequeued.job.started_at
+        self._budget.use_prefetched(dequeued.permit)
+        self.markers.use_prefetched(dequeued.lock)
+        return dequeued
 
     def prepare_execution(self, job: Job) -> Execution:
-        return self._in_hand(job).execution
+        return self._in_work(job).execution
 
-    def _in_hand(self, job: Job) -> Taken:
-        if self._taken is None or self._taken.job is not job:
+    def _in_work(self, job: Job) -> Dequeued:
+        if self._dequeued is None or self._dequeued.job is not job:
             raise RuntimeError("only a job that this worker has taken can be executed")
-        return self._taken
+        return self._dequeued
 
     def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:
         """All that RQ does here has been done in one step with what comes before."""
@@ -190,7 +190,7 @@ class DeliveryWorker(SimpleWorker):
         self, job: Job, queue: Queue, started_job_registry: StartedJobRegistry, execution: Execution
     ) -> None:
         seconds = (job.ended_at - job.started_at).total_seconds() if job.ended_at and job.started_at else 0.0
-        self._bookkeeping.finish(self._in_hand(job), seconds, self.markers.closing())
+        self._job_queue.ack(self._in_work(job), seconds, self.markers.deferred_release())
         self.executions.pop(execution.id, None)
         self._state_told = WorkerStatus.IDLE
 
@@ -200,10 +200,10 @@ class DeliveryWorker(SimpleWorker):
         The job's marker is for others again. Where Redis is away nothing can be noted of the job: this
         worker's next life takes it over.
         """
-        if isinstance(exc_info[1], AWAY):
+        if isinstance(exc_info[1], UNREACHABLE):
             raise exc_info[1]
-        self.markers.let_go()
-        if not isinstance(exc_info[1], DeadLetter):
+        self.markers.release()
+        if not isinstance(exc_info[1], GivenUp):
             get_logger("receiver.worker").error("delivery failed", job=job.id, exc_info=exc_info)
 
 
@@ -229,7 +229,7 @@ class RetryClock(threading.Thread):
                 was_away = False
             except RedisError as error:
                 if not was_away:
-                    log.warning("retries wait for Redis", reason=in_words(error))
+                    log.warning("retries wait for Redis", reason=explain(error))
                 was_away = True
             except Exception:
                 # Without this thread no retry would ever be made again, and the worker would look well.
@@ -251,7 +251,7 @@ class RedisOutage(logging.Filter):
         if any(isinstance(each, RedisConnectionError) for each in said):
             return False
         if record.exc_info and isinstance(record.exc_info[1], RedisError):
-            words = in_words(record.exc_info[1])
+            words = explain(record.exc_info[1])
             record.msg, record.args, record.exc_info = "Redis is away: %s", (words,), None
         return True
 
@@ -263,8 +263,8 @@ def run_worker(settings: Settings, metrics: DeliveryMetrics | None = None) -> No
     not let us do what is needed.
     """
     redis = connect(settings.redis_url)
-    pacing = Pacing(redis)
-    client = events_client(settings, pacing)
+    budget = RequestBudget(redis)
+    client = events_client(settings, budget)
     logging.getLogger("rq").setLevel(logging.WARNING)
     logging.getLogger("rq.worker").addFilter(RedisOutage())
     log = get_logger("receiver.worker")
@@ -275,9 +275,9 @@ def run_worker(settings: Settings, metrics: DeliveryMetrics | None = None) -> No
             require_rights(redis)
             require_suitable_server(redis)
             deliverer = partial(Deliverer, client, settle=timedelta(seconds=settings.delivery.settle))
-            _work(redis, client.account_url, deliverer, pacing, stop, metrics)
+            _work(redis, client.account_url, deliverer, budget, stop, metrics)
         except RedisError as error:
-            log.warning("Redis is away; trying again", reason=in_words(error), in_s=RESTART_PAUSE)
+            log.warning("Redis is away; trying again", reason=explain(error), in_s=RESTART_PAUSE)
         stop.wait(RESTART_PAUSE)
     client.close()
     log.info("worker stopped")
@@ -287,17 +287,17 @@ def _work(
     redis: Redis,
     api: str,
     deliverer: Callable[..., Deliverer],
-    pacing: Pacing,
+    budget: RequestBudget,
     stop: threading.Event,
     metrics: DeliveryMetrics | None,
 ) -> None:
     """One life of an RQ worker; sets `stop` where it ended because it was asked to."""
-    worker = DeliveryWorker(redis, pacing, stop)
+    worker = DeliveryWorker(redis, budget, stop)
     clock = RetryClock(worker.recoveries)
     get_logger("receiver.worker").info("worker started", name=worker.name, api=api)
     clock.start()
     try:
-        with delivering_with(deliverer(markers=worker.markers, pacing=pacing), metrics):
+        with delivering_with(deliverer(markers=worker.markers, budget=budget), metrics):
             worker.work(logging_level="WARNING")
     except StopRequested:
         pass

@@ -25,9 +25,9 @@ from rq.worker import WorkerStatus
 from structlog import get_logger
 
 from apitraffic_events.timestamps import now
-from receiver.delivery.budget import BUDGET, LINE, PERMIT, Permit
+from receiver.delivery.budget import BUDGET, PAUSE, PERMIT, Permit
 from receiver.delivery.marker_scripts import OPEN, SAVE
-from receiver.delivery.markers import Opening, Saving, new_token
+from receiver.delivery.markers import LockReply, SaveArguments, new_token
 from receiver.queue.queues import BELL, JOB_TIMEOUT
 from receiver.queue.throughput import LIFETIME, key_of_this_minute
 
@@ -84,10 +84,10 @@ end
 
 -- A marker that cannot be opened must not keep its job from being taken: the worker finds out why.
 local function opened(job)
-    local is_opened, opening = pcall(function()
+    local is_opened, lock = pcall(function()
         return open(resolve(cjson.decode(redis.call('HGET', job, 'names'))), ARGV[9])
     end)
-    return is_opened and opening
+    return is_opened and lock
 end
 
 local function taken(queue, in_work, is_urgent)
@@ -136,7 +136,7 @@ return true
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Dequeued:
     """A job in work, its queue, what says that it is this worker's, and what it came with.
 
     That is the permit for its first request and its marker, opened or found busy.
@@ -146,11 +146,11 @@ class Taken:
     queue: Queue
     execution: Execution
     permit: Permit
-    opening: Opening | None
+    lock: LockReply | None
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class Ack:
     """A job to be booked as done, and what `FINISH_SCRIPT` needs."""
 
     job_id: str
@@ -158,7 +158,7 @@ class Done:
     arguments: Sequence[str | bytes | float]
 
 
-class Bookkeeping:
+class JobQueue:
     """For the worker of this name, whose hash in Redis has this key; of two queues the first is urgent."""
 
     def __init__(self, redis: Redis, queues: Sequence[Queue], worker_name: str, worker_key: str) -> None:
@@ -168,12 +168,12 @@ class Bookkeeping:
         self._worker_name = worker_name
         self._worker_key = worker_key
         self._executions_key = WORKER_EXECUTIONS_KEY_TEMPLATE.format(worker_name)
-        self._done: Done | None = None
+        self._ack: Ack | None = None
 
-    def take(self) -> Taken | None:
+    def dequeue(self) -> Dequeued | None:
         """The next job, where there is one and it may go; what is done is booked in the same go."""
         moment, execution_id, token = now(), uuid4().hex, new_token(self._worker_name)
-        keys = [LINE, BUDGET, self._worker_key, self._executions_key, *self._queue_keys]
+        keys = [PAUSE, BUDGET, self._worker_key, self._executions_key, *self._queue_keys]
         arguments: list[str | float] = [
             moment.timestamp(),
             utcformat(moment),
@@ -184,28 +184,28 @@ class Bookkeeping:
             token,
         ]
         with self._redis.pipeline(transaction=False) as pipeline:
-            self._queue_booking(pipeline)
+            self._pipeline_ack(pipeline)
             pipeline.eval(TAKE_SCRIPT, len(keys), *keys, *arguments)
             *booked, taken = pipeline.execute()
-        self._note(booked)
+        self._check_ack(booked)
         if not taken:
             return None
-        queue_key, job_id, fields, permitted, opened = taken
+        queue_key, job_id, fields, permitted, locked = taken
         queue = self._queues[as_text(queue_key)]
         job = Job(as_text(job_id), self._redis, queue.serializer)
         job.restore(dict(zip(fields[::2], fields[1::2], strict=True)))
         execution = Execution(execution_id, job.id, self._redis, self._worker_name)
-        opening = Opening(token, *opened) if opened else None
-        return Taken(job, queue, execution, Permit.read(permitted), opening)
+        lock = LockReply(token, *locked) if locked else None
+        return Dequeued(job, queue, execution, Permit.read(permitted), lock)
 
     def wait_for_bell(self) -> None:
         """Return when something was queued, or after `LONGEST_WAIT`."""
         self._redis.blpop([BELL], timeout=LONGEST_WAIT)
 
-    def finish(self, taken: Taken, seconds: float, closing: Saving | None = None) -> None:
+    def ack(self, taken: Dequeued, seconds: float, release: SaveArguments | None = None) -> None:
         """The job is done, in so many seconds: to be booked with the taking of the next one, or by `book`.
 
-        So is `closing`, what is to be kept of its marker. Until then it is in work. Were the worker to die
+        So is `release`, what is to be kept of its marker. Until then it is in work. Were the worker to die
         before, another would find the marker in doubt where a request was made: it would look for an event
         that was created, and send an update once more.
         """
@@ -222,24 +222,24 @@ class Bookkeeping:
             job.dependencies_key,
             Result.get_key(job.id),  # type: ignore[no-untyped-call]  # RQ has no types here
         ]
-        arguments = [taken.execution.composite_key, seconds, LIFETIME, *(closing or ())]
-        self._done = Done(job.id, keys, arguments)
+        arguments = [taken.execution.composite_key, seconds, LIFETIME, *(release or ())]
+        self._ack = Ack(job.id, keys, arguments)
 
-    def book(self) -> None:
+    def flush_acks(self) -> None:
         """Of what is done leave nothing but the figures."""
-        if self._done is not None:
+        if self._ack is not None:
             with self._redis.pipeline(transaction=False) as pipeline:
-                self._queue_booking(pipeline)
+                self._pipeline_ack(pipeline)
                 booked = pipeline.execute()
-            self._note(booked)
+            self._check_ack(booked)
 
-    def _queue_booking(self, pipeline: Pipeline) -> None:
-        if self._done is not None:
-            pipeline.eval(FINISH_SCRIPT, len(self._done.keys), *self._done.keys, *self._done.arguments)
+    def _pipeline_ack(self, pipeline: Pipeline) -> None:
+        if self._ack is not None:
+            pipeline.eval(FINISH_SCRIPT, len(self._ack.keys), *self._ack.keys, *self._ack.arguments)
 
-    def _note(self, booked: Sequence[object]) -> None:
+    def _check_ack(self, booked: Sequence[object]) -> None:
         """What was answered to the booking, if there was one."""
-        done, self._done = self._done, None
+        done, self._ack = self._ack, None
         if done is not None and not all(booked):
             get_logger("receiver.worker").warning(
                 "not booked as done, as its marker is not ours any more; it will be put back", job=done.job_id
