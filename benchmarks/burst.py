@@ -44,7 +44,9 @@ def _rq(kind: type[BaseWorker]) -> Callable[[Redis], tuple[BaseWorker, Queue]]:
 
 
 def _ours(redis: Redis) -> tuple[BaseWorker, Queue]:
-    return DeliveryWorker(redis, RequestBudget(redis)), delivery_queue(redis)
+    worker = DeliveryWorker(redis, RequestBudget(redis))
+    worker.run_job = lambda _: None
+    return worker, delivery_queue(redis)
 
 
 WORKERS: Final[dict[str, Callable[[Redis], tuple[BaseWorker, Queue]]]] = {

@@ -1,9 +1,9 @@
-"""The end of a job and the taking of the next one, RQ's books and their markers included: in one round trip.
+"""The worker's access to the queues: ack the job before and dequeue the next one, in one round trip.
 
-RQ takes some fifty commands in eight round trips for these two, which is most of what a worker does, and
-takes from several queues with a command that loses the job if the worker dies at that moment. Here a job goes
-straight from its queue into work, as this worker's, together with the look at the line and the budget: the
-urgent ones first, none while the line is paused or the budget is used up. What is written is what RQ writes
+RQ takes some fifty commands in eight round trips for this, which is most of what a worker does, and from
+several queues it takes with a command that loses the job if the worker dies at that moment. Here a job goes
+straight from its queue into work, as this worker's, together with a check of the pause and the budget: urgent
+jobs first, none while delivery is paused or the budget is exhausted. What is written is what RQ writes
 (`rq.executions`, `Worker.prepare_job_execution`, `Job.delete`), so that its registries, its tools and its own
 handling of failures and retries find what they expect.
 """
@@ -14,135 +14,50 @@ from typing import Final
 from uuid import uuid4
 
 from redis import Redis
-from redis.client import Pipeline
 from rq import Queue
-from rq.defaults import FORMAT_KEY_PREFIX
-from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE, Execution, ExecutionRegistry
+from rq.executions import Execution, ExecutionRegistry
 from rq.job import Job, JobStatus
 from rq.results import Result
-from rq.utils import as_text, utcformat
+from rq.utils import utcformat
 from rq.worker import WorkerStatus
 from structlog import get_logger
 
 from apitraffic_events.timestamps import now
-from receiver.delivery.budget import BUDGET, PAUSE, PERMIT, Permit
-from receiver.delivery.marker_scripts import OPEN, SAVE
-from receiver.delivery.markers import LockReply, SaveArguments, new_token
+from receiver.datastore.replies import as_text
+from receiver.datastore.scripts.runner import Script
+from receiver.delivery.budget import BUDGET, PAUSE, PERMIT_CONSTANTS, Permit
+from receiver.delivery.marker_store import MARKER_CONSTANTS, LockReply, MarkerSave, new_token
 from receiver.queue.queues import BELL, JOB_TIMEOUT
 from receiver.queue.throughput import LIFETIME, key_of_this_minute
+from receiver.worker.jobs import DeliveryJob
 
 LONGEST_WAIT: Final = 1.0
-"""Seconds between looks at the queues where nobody rings: retries and jobs put back do not."""
+"""Seconds between checks of the queues if the bell does not ring, as for retries and jobs put back."""
 EXECUTION_LIFETIME: Final = JOB_TIMEOUT + 60
-"""Seconds after which RQ takes a job that has begun for abandoned; as `SimpleWorker.get_heartbeat_ttl`."""
-KEY_PREFIXES: Final = (
-    Job.key_for(""),
-    f"{FORMAT_KEY_PREFIX}:execution:",
-    ExecutionRegistry.key_template.format(""),
+"""Seconds after which RQ takes a started job for abandoned; as `SimpleWorker.get_heartbeat_ttl`."""
+
+DEQUEUE: Final = Script(
+    "dequeue",
+    {
+        **MARKER_CONSTANTS,
+        **PERMIT_CONSTANTS,
+        "JOB_STARTED": JobStatus.STARTED.value,
+        "WORKER_BUSY": WorkerStatus.BUSY.value,
+        "WORKER_IDLE": WorkerStatus.IDLE.value,
+    },
 )
-"""How the keys begin of jobs, of executions and of a job's executions."""
-
-TAKE_SCRIPT: Final = f"""
--- KEYS: line, budget, worker, its executions, then of the urgent queue and of the routine one its jobs and
--- those in work
--- ARGV: now, now as text, lifetime, worker's name, execution's id, then how keys begin: of jobs, of
--- executions, of a job's executions; then the token to open its marker with
--- The queue's key, the job's id, its fields, its permit and its marker as opened, or nothing.
-local moment, lifetime = tonumber(ARGV[1]), tonumber(ARGV[3])
-
-local function begin(id, job, in_work)
-    local both = id .. ':' .. ARGV[5]
-    local execution, executions = ARGV[7] .. both, ARGV[8] .. id
-    redis.call('HSET', execution, 'id', ARGV[5], 'job_id', id, 'created_at', ARGV[1],
-        'last_heartbeat', ARGV[1], 'worker_name', ARGV[4])
-    redis.call('EXPIRE', execution, lifetime)
-    redis.call('ZADD', executions, moment + lifetime + 60, ARGV[5])
-    redis.call('EXPIRE', executions, lifetime + 60)
-    redis.call('ZADD', in_work, moment + lifetime, both)
-    redis.call('HSET', job, 'status', '{JobStatus.STARTED.value}', 'started_at', ARGV[2],
-        'last_heartbeat', ARGV[2], 'worker_name', ARGV[4])
-    redis.call('PERSIST', job)
-    redis.call('HSET', KEYS[3], 'state', '{WorkerStatus.BUSY.value}', 'last_heartbeat', ARGV[2])
-    redis.call('EXPIRE', KEYS[3], lifetime)
-    redis.call('SADD', KEYS[4], both)
-    redis.call('EXPIRE', KEYS[4], lifetime)
-end
-
-local function first(queue)
-    local id = redis.call('LINDEX', queue, 0)
-    -- What has no call is the remains of a job that was done twice at once; RQ would quit over it.
-    while id and redis.call('HEXISTS', ARGV[6] .. id, 'data') == 0 do
-        redis.call('DEL', ARGV[6] .. id)
-        redis.call('LPOP', queue)
-        id = redis.call('LINDEX', queue, 0)
-    end
-    return id
-end
-
-{PERMIT}
-{OPEN}
-
--- A marker that cannot be opened must not keep its job from being taken: the worker finds out why.
-local function opened(job)
-    local is_opened, lock = pcall(function()
-        return open(resolve(cjson.decode(redis.call('HGET', job, 'names'))), ARGV[9])
-    end)
-    return is_opened and lock
-end
-
-local function taken(queue, in_work, is_urgent)
-    local id = first(queue)
-    if not id then
-        return false
-    end
-    local permitted = permit(KEYS[2], moment, is_urgent)
-    if permitted[1] ~= '0' then
-        return false
-    end
-    redis.call('LPOP', queue)
-    local job = ARGV[6] .. id
-    begin(id, job, in_work)
-    return {{queue, id, redis.call('HGETALL', job), permitted, opened(job)}}
-end
-
-local paused_until = redis.call('HGET', KEYS[1], 'until')
-if paused_until and moment < tonumber(paused_until) then
-    return false
-end
-return taken(KEYS[5], KEYS[6], true) or taken(KEYS[7], KEYS[8], false)
-"""
-
-FINISH_SCRIPT: Final = f"""
--- KEYS: jobs in work, worker, its executions, number delivered in this minute, then all that is of the job
--- ARGV: job's id and execution's, seconds worked, lifetime of the number delivered; then, where its marker is
--- to be closed, as `save`
--- Whether the job is done, now or before: it is not where the marker is not this worker's any more.
-{SAVE}
-redis.call('HSET', KEYS[2], 'state', '{WorkerStatus.IDLE.value}')
-if #ARGV > 3 and not save(unpack(ARGV, 4)) then
-    return redis.call('EXISTS', KEYS[7]) == 0
-end
-local is_first_time = redis.call('ZREM', KEYS[1], ARGV[1]) == 1
-redis.call('DEL', unpack(KEYS, 5))
-redis.call('SREM', KEYS[3], ARGV[1])
-if is_first_time then
-    redis.call('HINCRBY', KEYS[2], 'successful_job_count', 1)
-    redis.call('HINCRBYFLOAT', KEYS[2], 'total_working_time', ARGV[2])
-    redis.call('INCRBY', KEYS[4], 1)
-    redis.call('EXPIRE', KEYS[4], ARGV[3])
-end
-return true
-"""
+ACK: Final = Script("ack", {**MARKER_CONSTANTS, "WORKER_IDLE": WorkerStatus.IDLE.value})
 
 
 @dataclass(frozen=True, slots=True)
 class Dequeued:
-    """A job in work, its queue, what says that it is this worker's, and what it came with.
+    """A job in work, its queue, and the execution that makes it this worker's.
 
-    That is the permit for its first request and its marker, opened or found busy.
+    It comes with the permit for its first request and with the lock of its marker. There is no `lock` if the
+    marker cannot be read, or if the version that queued the job did not store the marker's names.
     """
 
-    job: Job
+    job: DeliveryJob
     queue: Queue
     execution: Execution
     permit: Permit
@@ -151,7 +66,7 @@ class Dequeued:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """A job to be booked as done, and what `FINISH_SCRIPT` needs."""
+    """An ack that is still to be sent, as `ack` in `ack.lua` takes it."""
 
     job_id: str
     keys: Sequence[str]
@@ -159,7 +74,7 @@ class Ack:
 
 
 class JobQueue:
-    """For the worker of this name, whose hash in Redis has this key; of two queues the first is urgent."""
+    """The queues, the urgent one first, for the worker of this name, whose hash in Redis has this key."""
 
     def __init__(self, redis: Redis, queues: Sequence[Queue], worker_name: str, worker_key: str) -> None:
         self._redis = redis
@@ -167,80 +82,82 @@ class JobQueue:
         self._queue_keys = [key for queue in queues for key in (queue.key, queue.started_job_registry.key)]
         self._worker_name = worker_name
         self._worker_key = worker_key
-        self._executions_key = WORKER_EXECUTIONS_KEY_TEMPLATE.format(worker_name)
-        self._ack: Ack | None = None
+        any_execution = Execution("", "", redis, worker_name)
+        self._executions_key = any_execution.worker_executions_key
+        self._prefixes = (
+            Job.key_for(""),
+            any_execution.key.removesuffix(any_execution.composite_key),
+            ExecutionRegistry("", redis).key,
+        )
+        self._unsent: Ack | None = None
 
     def dequeue(self) -> Dequeued | None:
-        """The next job, where there is one and it may go; what is done is booked in the same go."""
+        """The next job, if there is one and it may be delivered now; sends the ack of the job before."""
         moment, execution_id, token = now(), uuid4().hex, new_token(self._worker_name)
         keys = [PAUSE, BUDGET, self._worker_key, self._executions_key, *self._queue_keys]
-        arguments: list[str | float] = [
+        arguments: list[str | bytes | float] = [
             moment.timestamp(),
             utcformat(moment),
             EXECUTION_LIFETIME,
             self._worker_name,
             execution_id,
-            *KEY_PREFIXES,
+            *self._prefixes,
             token,
         ]
-        with self._redis.pipeline(transaction=False) as pipeline:
-            self._pipeline_ack(pipeline)
-            pipeline.eval(TAKE_SCRIPT, len(keys), *keys, *arguments)
-            *booked, taken = pipeline.execute()
-        self._check_ack(booked)
-        if not taken:
+        if self._unsent is not None:
+            keys += self._unsent.keys
+            arguments += self._unsent.arguments
+        is_acked, found = DEQUEUE.run(self._redis, keys, arguments)
+        self._note_ack(is_acked)
+        if not found:
             return None
-        queue_key, job_id, fields, permitted, locked = taken
+        queue_key, job_id, fields, permitted, locked = found
         queue = self._queues[as_text(queue_key)]
-        job = Job(as_text(job_id), self._redis, queue.serializer)
+        job = DeliveryJob(as_text(job_id), self._redis, queue.serializer)
         job.restore(dict(zip(fields[::2], fields[1::2], strict=True)))
         execution = Execution(execution_id, job.id, self._redis, self._worker_name)
         lock = LockReply(token, *locked) if locked else None
         return Dequeued(job, queue, execution, Permit.read(permitted), lock)
 
     def wait_for_bell(self) -> None:
-        """Return when something was queued, or after `LONGEST_WAIT`."""
+        """Return when something is queued, or after `LONGEST_WAIT`."""
         self._redis.blpop([BELL], timeout=LONGEST_WAIT)
 
-    def ack(self, taken: Dequeued, seconds: float, release: SaveArguments | None = None) -> None:
-        """The job is done, in so many seconds: to be booked with the taking of the next one, or by `book`.
+    def ack(self, dequeued: Dequeued, seconds: float, save: MarkerSave | None = None) -> None:
+        """The job is done and took so many seconds. `save` saves and releases its marker.
 
-        So is `release`, what is to be kept of its marker. Until then it is in work. Were the worker to die
-        before, another would find the marker in doubt where a request was made: it would look for an event
-        that was created, and send an update once more.
+        Both are sent with the next `dequeue`, or by `flush_acks`; until then the job is in work. If the
+        worker died before, another one would find the marker in doubt if a request had been made: it would
+        look for an event that was created, and send an update a second time.
         """
-        job = taken.job
+        job = dequeued.job
         keys = [
-            taken.queue.started_job_registry.key,
+            dequeued.queue.started_job_registry.key,
             self._worker_key,
             self._executions_key,
             key_of_this_minute(),
-            taken.execution.key,
+            dequeued.execution.key,
             ExecutionRegistry(job.id, self._redis).key,
             job.key,
             job.dependents_key,
             job.dependencies_key,
             Result.get_key(job.id),  # type: ignore[no-untyped-call]  # RQ has no types here
         ]
-        arguments = [taken.execution.composite_key, seconds, LIFETIME, *(release or ())]
-        self._ack = Ack(job.id, keys, arguments)
+        arguments: list[str | bytes | float] = [dequeued.execution.composite_key, seconds, LIFETIME]
+        if save is not None:
+            arguments += [*save.keys, *save.arguments]
+        self._unsent = Ack(job.id, keys, arguments)
 
     def flush_acks(self) -> None:
-        """Of what is done leave nothing but the figures."""
-        if self._ack is not None:
-            with self._redis.pipeline(transaction=False) as pipeline:
-                self._pipeline_ack(pipeline)
-                booked = pipeline.execute()
-            self._check_ack(booked)
+        """Send the ack of the job before, if it is still to be sent."""
+        if self._unsent is not None:
+            self._note_ack(ACK.run(self._redis, self._unsent.keys, self._unsent.arguments))
 
-    def _pipeline_ack(self, pipeline: Pipeline) -> None:
-        if self._ack is not None:
-            pipeline.eval(FINISH_SCRIPT, len(self._ack.keys), *self._ack.keys, *self._ack.arguments)
-
-    def _check_ack(self, booked: Sequence[object]) -> None:
-        """What was answered to the booking, if there was one."""
-        done, self._ack = self._ack, None
-        if done is not None and not all(booked):
+    def _note_ack(self, is_acked: object) -> None:
+        """The ack was sent, if there was one; log if the job is not done after all."""
+        sent, self._unsent = self._unsent, None
+        if sent is not None and not is_acked:
             get_logger("receiver.worker").warning(
-                "not booked as done, as its marker is not ours any more; it will be put back", job=done.job_id
+                "not acked: this worker has lost the lock of the marker; the job will be put back",
+                job=sent.job_id,
             )

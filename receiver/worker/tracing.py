@@ -1,4 +1,4 @@
-"""Spans of a worker, where traces are on; only then is OpenTelemetry imported."""
+"""Spans of a worker, if traces are on; only then is OpenTelemetry imported."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from receiver.observability.tracing import (
 
 @contextmanager
 def traced_deliveries() -> Iterator[None]:
-    """Around a worker: its tries and its calls of the API have spans where traces are on."""
+    """Around a worker: its attempts and its calls of the API have spans if traces are on."""
     warn_of_obstacle()
     if not are_on():
         yield

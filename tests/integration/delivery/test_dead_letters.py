@@ -39,7 +39,7 @@ from receiver.queue.queues import (
     delivery_queues,
     job_id_stem,
 )
-from receiver.worker.jobs import ATTEMPTS, WAITED, delivering_with
+from receiver.worker.attempts import ATTEMPTS, WAITED, DeliveryAttempts
 from receiver.worker.recovery import Recovery
 from receiver.worker.worker import DeliveryWorker
 from tests.support.changes import KEY, change
@@ -92,8 +92,9 @@ class Scripted:
 
 def work(redis: Redis, error: Exception | None) -> None:
     """A worker tries all that is queued, and this is what comes of each."""
-    with delivering_with(cast("Deliverer", Scripted(error))):
-        DeliveryWorker(redis, RequestBudget(redis)).work(burst=True, logging_level="CRITICAL")
+    worker = DeliveryWorker(redis, RequestBudget(redis))
+    worker.run_job = DeliveryAttempts(cast("Deliverer", Scripted(error))).make
+    worker.work(burst=True, logging_level="CRITICAL")
 
 
 def queued(redis: Redis, effect: str = "point", **fields: Any) -> Job:

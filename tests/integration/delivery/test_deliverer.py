@@ -16,7 +16,7 @@ from receiver.datastore.address import connect
 from receiver.datastore.keys import LOCK_PREFIX
 from receiver.delivery.budget import PAUSE, RequestBudget
 from receiver.delivery.deliverer import Delivered, Deliverer, Unsettled
-from receiver.delivery.markers import MarkerBusy, MarkerStore
+from receiver.delivery.marker_store import MarkerBusy, MarkerStore
 from receiver.events import Change, DeliveryReference, Effect
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.redis import running_redis

@@ -8,15 +8,16 @@ from redis import Redis
 from rq import Queue, SimpleWorker, executions
 from rq.job import Job
 from rq.serializers import JSONSerializer
-from rq.utils import as_text
 
 from receiver.datastore.address import connect
+from receiver.datastore.replies import as_text
 from receiver.delivery.budget import Permit
 from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import delivery_queues
 from receiver.queue.throughput import delivered_in_last_hour
 from receiver.worker import job_queue as job_queue_module
 from receiver.worker.job_queue import Dequeued, JobQueue
+from receiver.worker.jobs import DeliveryJob
 from tests.support.changes import change
 
 EXECUTION = UUID(int=7)
@@ -47,9 +48,10 @@ def rq(redis: Redis) -> tuple[Dequeue, Ack]:
     worker = SimpleWorker([routine], name=WORKER, connection=redis, serializer=JSONSerializer)
 
     def dequeue() -> Dequeued:
-        dequeued = Queue.dequeue_any([routine], None, redis, serializer=JSONSerializer)
+        dequeued = Queue.dequeue_any([routine], None, redis, job_class=DeliveryJob, serializer=JSONSerializer)
         assert dequeued is not None
         job, _ = dequeued
+        assert isinstance(job, DeliveryJob)
         execution = worker.prepare_execution(job)
         worker.prepare_job_execution(job, remove_from_intermediate_queue=True)
         return Dequeued(job, routine, execution, Permit(), None)

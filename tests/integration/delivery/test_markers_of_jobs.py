@@ -13,13 +13,14 @@ from receiver.datastore.address import connect
 from receiver.datastore.keys import ALIAS_PREFIX, LOCK_PREFIX, MARKER_PREFIX
 from receiver.delivery.budget import RequestBudget
 from receiver.delivery.deliverer import Delivered, Deliverer
-from receiver.delivery.markers import Marker, MarkerStore
+from receiver.delivery.marker_store import MarkerStore
+from receiver.delivery.markers import Marker
 from receiver.events import Change
 from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import delivery_queue, delivery_queues
 from receiver.queue.throughput import delivered_in_last_hour
+from receiver.worker.attempts import DeliveryAttempts
 from receiver.worker.job_queue import Dequeued, JobQueue
-from receiver.worker.jobs import delivering_with
 from receiver.worker.recovery import Recovery
 from receiver.worker.worker import DeliveryWorker
 from tests.support.changes import KEY, at, change
@@ -207,7 +208,7 @@ class TestLeaving:
             job_queue.ack(done, 0.0, deferred)
             job_queue.flush_acks()
         assert delivered_in_last_hour(redis) == 1
-        assert "not booked" not in said(capsys)
+        assert "not acked" not in said(capsys)
 
     def test_a_job_that_fails_after_its_marker_was_closed_leaves_it_so(
         self, redis: Redis, job_queue: JobQueue, markers: MarkerStore
@@ -230,8 +231,8 @@ def test_a_job_that_cannot_be_read_keeps_its_marker_from_nobody(redis: Redis) ->
     newer = b'["receiver.jobs.deliver",null,[{"what":"is this"}],{}]'
     redis.hset(Job.key_for(job_id), "data", newer)
     worker = DeliveryWorker(redis, RequestBudget(redis))
-    with delivering_with(cast("Deliverer", None)):
-        worker.work(burst=True, logging_level="CRITICAL")
+    worker.run_job = DeliveryAttempts(cast("Deliverer", None)).make
+    worker.work(burst=True, logging_level="CRITICAL")
     assert job_id in delivery_queue(redis).scheduled_job_registry.get_job_ids(cleanup=False)
     assert not redis.exists(LOCK)
 
@@ -268,8 +269,9 @@ def test_a_worker_that_dies_before_the_booking_leaves_an_event_that_is_found(
         redis.delete(WORKER_KEY)
         Recovery(delivery_queue(redis), "another").requeue_abandoned()
         worker = DeliveryWorker(redis, RequestBudget(redis))
-        with delivering_with(Deliverer(client, worker.markers, RequestBudget(redis), settle=settle)):
-            worker.work(burst=True, logging_level="CRITICAL")
+        deliverer = Deliverer(client, worker.markers, RequestBudget(redis), settle=settle)
+        worker.run_job = DeliveryAttempts(deliverer).make
+        worker.work(burst=True, logging_level="CRITICAL")
         assert len(list(client.iter_events())) == 1
         assert not known(redis).is_in_doubt
         assert in_work(redis) == []
@@ -292,8 +294,8 @@ def test_a_worker_opens_and_closes_the_markers_of_its_jobs(redis: Redis) -> None
 
     first, second = change("open"), change("point", 5)
     queue(redis, first, second)
-    with delivering_with(cast("Deliverer", Recording())):
-        worker.work(burst=True, logging_level="CRITICAL")
+    worker.run_job = DeliveryAttempts(cast("Deliverer", Recording())).make
+    worker.work(burst=True, logging_level="CRITICAL")
     assert [marker.changes for marker, _ in seen] == [(), (first,)]
     assert all(token.startswith(f"{worker.name} ".encode()) for _, token in seen if token)
     assert known(redis).changes == (first, second)

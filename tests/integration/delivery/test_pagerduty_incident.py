@@ -14,7 +14,7 @@ from apitraffic_events.records import StoredEvent
 from receiver.datastore.address import connect
 from receiver.delivery.budget import RequestBudget
 from receiver.delivery.deliverer import Delivered, Deliverer
-from receiver.delivery.markers import MarkerStore
+from receiver.delivery.marker_store import MarkerStore
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.pagerduty import change_of_case
 from tests.support.redis import running_redis

@@ -13,7 +13,7 @@ from apitraffic_events.event import Event, EventType
 from apitraffic_events.timestamps import now
 from receiver.datastore.address import connect
 from receiver.datastore.keys import LOCK_PREFIX
-from receiver.delivery.markers import MarkerStore
+from receiver.delivery.marker_store import MarkerStore
 from receiver.events import Change, DeliveryReference, Effect
 from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import delivery_queue, delivery_queues

@@ -26,4 +26,4 @@ def test_a_signal_that_came_before_it_listened_stops_it(redis_url: str) -> None:
     redis = connect(redis_url)
     worker = DeliveryWorker(redis, RequestBudget(redis), stop)
     assert worker.work(logging_level="WARNING") is False
-    assert worker.was_asked_to_stop
+    assert redis.hexists(worker.key, "death")
