@@ -51,8 +51,6 @@ NEEDED: Final = (
     "ping",
     "rpush KEY value",
     "sadd KEY value",
-    "script exists sha",
-    "script load text",
     "set KEY value",
     "smembers KEY",
     "srem KEY value",
@@ -73,7 +71,7 @@ NEEDED: Final = (
     "zscore KEY value",
 )
 """Commands that receivers, workers and the command line send, each with typical arguments."""
-SUBCOMMANDS_OF: Final = frozenset({"client", "script"})
+SUBCOMMANDS_OF: Final = frozenset({"client"})
 
 MISSING_RIGHTS: Final = Script("missing_rights")
 

@@ -105,7 +105,7 @@ def difference(sent: Event | None, desired: Event) -> EventUpdate | None:
         for name in UPDATABLE
         if sent is None or getattr(sent, name) != getattr(desired, name)
     }
-    return EventUpdate(**changed) if changed else None
+    return EventUpdate.model_validate(changed, context={"is_clean": True}) if changed else None
 
 
 def _points_as_ends(ordered: tuple[Change, ...]) -> tuple[Change, ...]:

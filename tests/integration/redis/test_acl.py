@@ -93,7 +93,7 @@ def test_with_that_rule_everything_works(stack: Stack, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "missing"),
     [
-        (["-lpop", "-script|load"], ("+lpop", "+script|load")),
+        (["-lpop", "-client|setname"], ("+client|setname", "+lpop")),
         (["-eval"], ("+eval",)),
         (["resetkeys", "~other:*"], ("~apitraffic:*",)),
         (["resetchannels"], ("+subscribe &apitraffic:*",)),
