@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import receiver.queue  # noqa: F401 - before tests import rq, which reads the prefix of its keys once
 from tests.support.redis import running_redis
 from tests.support.stack import Stack, running_stack
 

@@ -16,7 +16,7 @@ from receiver.cli.tables import age, columns
 from receiver.config.settings import load_settings
 from receiver.datastore.address import connect
 from receiver.errors import StorageUnavailable
-from receiver.queue.dead_letters import Cause, DeadLetters, Undelivered, Wanted
+from receiver.queue.dead_letters import Cause, DeadLetter, DeadLetterFilter, DeadLetters
 from receiver.queue.queues import delivery_queues
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
@@ -36,7 +36,7 @@ def command() -> None:
 
 
 def _filters(function: CommandT) -> CommandT:
-    """The options that become a `Wanted`."""
+    """The options that become a `DeadLetterFilter`."""
     options = (
         click.option("--source", metavar="NAME", help="Of this sender, such as github."),
         click.option("--key", metavar="PATTERN", help="Whose marker key matches this shell pattern."),
@@ -62,7 +62,7 @@ def _chosen(function: CommandT) -> CommandT:
 @_filters
 def list_(*, as_json: bool, **filters: Any) -> None:
     """What was given up, the oldest first."""
-    wanted = Wanted(**filters)
+    wanted = DeadLetterFilter(**filters)
     with _opened() as dead_letters:
         letters = (letter for letter in dead_letters if wanted.includes(letter))
         if as_json:
@@ -98,7 +98,7 @@ def replay(names: tuple[str, ...], *, everything: bool, **filters: Any) -> None:
     it refuses again comes back here.
     """
     with _opened() as dead_letters:
-        for letter in _select(dead_letters, names, Wanted(**filters), everything=everything):
+        for letter in _select(dead_letters, names, DeadLetterFilter(**filters), everything=everything):
             click.echo(f"{letter.name}  {'replayed' if dead_letters.replay(letter) else GONE}")
 
 
@@ -110,7 +110,7 @@ def discard(names: tuple[str, ...], *, everything: bool, **filters: Any) -> None
     Give NAMEs as `list` prints them, or filters, or --all.
     """
     with _opened() as dead_letters:
-        for letter in _select(dead_letters, names, Wanted(**filters), everything=everything):
+        for letter in _select(dead_letters, names, DeadLetterFilter(**filters), everything=everything):
             click.echo(f"{letter.name}  {'discarded' if dead_letters.discard(letter) else GONE}")
 
 
@@ -127,8 +127,8 @@ def _opened() -> Iterator[DeadLetters]:
 
 
 def _select(
-    dead_letters: DeadLetters, names: Sequence[str], wanted: Wanted, *, everything: bool
-) -> Iterable[Undelivered]:
+    dead_letters: DeadLetters, names: Sequence[str], wanted: DeadLetterFilter, *, everything: bool
+) -> Iterable[DeadLetter]:
     """All are looked up before the first is touched, so that a mistyped name changes nothing."""
     if [bool(names), not wanted.is_everything, everything].count(True) != 1:
         raise click.UsageError("Give the NAMEs that `deadletters list` prints, or filters, or --all.")
@@ -140,21 +140,21 @@ def _select(
     return chosen
 
 
-def _find(dead_letters: DeadLetters, name: str) -> Undelivered:
+def _find(dead_letters: DeadLetters, name: str) -> DeadLetter:
     letter = dead_letters.find(name)
     if letter is None:
         raise click.ClickException(f"{name} is no dead letter; `deadletters list` shows what is.")
     return letter
 
 
-def _row(letter: Undelivered) -> tuple[str, ...]:
+def _row(letter: DeadLetter) -> tuple[str, ...]:
     death = letter.death
     answered = " ".join(str(part) for part in (death.status, death.code) if part is not None)
     return (
         letter.name,
         format_timestamp(death.at).partition(".")[0] + "Z",
         age(now() - death.at),
-        str(death.tries),
+        str(death.attempts),
         letter.text("effect"),
         answered or death.kind,
         letter.key,

@@ -19,7 +19,8 @@ from receiver.cli.watching import console, every_option, redraw, repeat
 from receiver.config.settings import Settings, load_settings
 from receiver.datastore.address import connect
 from receiver.errors import StorageUnavailable
-from receiver.monitoring.status import BudgetState, QueueStatus, WorkerState, read_status
+from receiver.monitoring.status import BudgetState, QueueStatus, read_status
+from receiver.queue.inspection import WorkerState
 from receiver.reception.spool import Spool
 from receiver.wording import duration
 

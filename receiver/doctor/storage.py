@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
-from rq.utils import as_text
 
 from receiver.datastore.acl import missing_rights
 from receiver.datastore.failures import WHOLE_RULE, advice_on
+from receiver.datastore.replies import as_text
 from receiver.doctor.findings import Finding, State, failure, ok, warning
 from receiver.errors import StorageUnavailable
 from receiver.queue.enqueueing import Enqueuer

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from receiver.datastore.keys import RQ_PREFIX
 from receiver.local.data_folder import DataFolder
 from receiver.local.errors import LocalModeError
 from receiver.local.events_api.options import LOCAL_ACCOUNT_SID
@@ -149,7 +150,7 @@ def worker_is_registered(redis_url: str, pid: int) -> bool:
     """Whether a worker of that process takes jobs; entries that killed workers have left do not count."""
     from redis import Redis, RedisError  # noqa: PLC0415 - slow to import, and `demo` is in a hurry
 
-    workers = f"{os.environ['RQ_KEY_PREFIX']}:workers"  # set by the receiver package itself
+    workers = f"{os.environ.get('RQ_KEY_PREFIX', RQ_PREFIX)}:workers"
     try:
         with Redis.from_url(redis_url, socket_timeout=1.0, decode_responses=True) as redis:
             return any(_belongs_to(redis.hget(key, "pid"), pid) for key in redis.smembers(workers))

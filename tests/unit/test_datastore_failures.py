@@ -6,13 +6,13 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from receiver.datastore.address import connect
-from receiver.datastore.failures import in_words
+from receiver.datastore.failures import explain
 
 
 def words_on(url: str) -> str:
     with connect(url) as redis, pytest.raises(RedisConnectionError) as raised:
         redis.ping()
-    return in_words(raised.value)
+    return explain(raised.value)
 
 
 def test_a_socket_that_is_not_there_is_no_matter_of_certificates(tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from receiver.queue.dead_letters import Cause, Death, Undelivered, Wanted
+from receiver.queue.dead_letters import Cause, DeadLetter, DeadLetterFilter, Death
 from receiver.queue.queues import delivery_queue
 from tests.support.changes import KEY, TEN, change
 
 
-def letter(change_fields: dict[str, Any] | None = None, **death: Any) -> Undelivered:
+def letter(change_fields: dict[str, Any] | None = None, **death: Any) -> DeadLetter:
     recorded = {
         "at": TEN,
         "cause": Cause.REFUSED,
@@ -22,7 +22,7 @@ def letter(change_fields: dict[str, Any] | None = None, **death: Any) -> Undeliv
         "tries": 1,
     } | death
     fields = change("close", delivery="d-1").model_dump(mode="json", by_alias=True)
-    return Undelivered(
+    return DeadLetter(
         name="github-d-1-0",
         queue=delivery_queue(Redis()),
         change=fields if change_fields is None else change_fields,
@@ -34,52 +34,54 @@ def letter(change_fields: dict[str, Any] | None = None, **death: Any) -> Undeliv
 @pytest.mark.parametrize(
     "wanted",
     [
-        Wanted(),
-        Wanted(source="github"),
-        Wanted(key=KEY),
-        Wanted(key="github:acme/*"),
-        Wanted(key="*:deployment:[0-9]*"),
-        Wanted(code="VALIDATION_ERROR"),
-        Wanted(code="validation_error"),
-        Wanted(code="422"),
-        Wanted(type="deployment"),
-        Wanted(cause="refused"),
-        Wanted(since=TEN, until=TEN),
-        Wanted(source="github", key="*acme*", code="422", type="deployment", cause="refused", since=TEN),
+        DeadLetterFilter(),
+        DeadLetterFilter(source="github"),
+        DeadLetterFilter(key=KEY),
+        DeadLetterFilter(key="github:acme/*"),
+        DeadLetterFilter(key="*:deployment:[0-9]*"),
+        DeadLetterFilter(code="VALIDATION_ERROR"),
+        DeadLetterFilter(code="validation_error"),
+        DeadLetterFilter(code="422"),
+        DeadLetterFilter(type="deployment"),
+        DeadLetterFilter(cause="refused"),
+        DeadLetterFilter(since=TEN, until=TEN),
+        DeadLetterFilter(
+            source="github", key="*acme*", code="422", type="deployment", cause="refused", since=TEN
+        ),
     ],
 )
-def test_a_filter_takes_what_it_describes(wanted: Wanted) -> None:
+def test_a_filter_takes_what_it_describes(wanted: DeadLetterFilter) -> None:
     assert wanted.includes(letter())
 
 
 @pytest.mark.parametrize(
     "wanted",
     [
-        Wanted(source="gitlab"),
-        Wanted(source="git"),
-        Wanted(key="github:acme"),
-        Wanted(key="GITHUB:*"),
-        Wanted(code="INTERNAL_ERROR"),
-        Wanted(code="42"),
-        Wanted(type="incident"),
-        Wanted(cause="out_of_time"),
-        Wanted(since=TEN + timedelta(seconds=1)),
-        Wanted(until=TEN - timedelta(seconds=1)),
-        Wanted(source="github", code="500"),
+        DeadLetterFilter(source="gitlab"),
+        DeadLetterFilter(source="git"),
+        DeadLetterFilter(key="github:acme"),
+        DeadLetterFilter(key="GITHUB:*"),
+        DeadLetterFilter(code="INTERNAL_ERROR"),
+        DeadLetterFilter(code="42"),
+        DeadLetterFilter(type="incident"),
+        DeadLetterFilter(cause="out_of_time"),
+        DeadLetterFilter(since=TEN + timedelta(seconds=1)),
+        DeadLetterFilter(until=TEN - timedelta(seconds=1)),
+        DeadLetterFilter(source="github", code="500"),
     ],
 )
-def test_and_nothing_else(wanted: Wanted) -> None:
+def test_and_nothing_else(wanted: DeadLetterFilter) -> None:
     assert not wanted.includes(letter())
 
 
 def test_only_no_filter_at_all_is_everything() -> None:
-    assert Wanted().is_everything
-    assert not Wanted(since=TEN).is_everything
+    assert DeadLetterFilter().is_everything
+    assert not DeadLetterFilter(since=TEN).is_everything
 
 
 @pytest.mark.parametrize("code", ["", "None", "none"])
 def test_no_code_is_not_a_code(code: str) -> None:
-    assert not Wanted(code=code).includes(letter(code=None, status=None))
+    assert not DeadLetterFilter(code=code).includes(letter(code=None, status=None))
 
 
 def test_its_json_has_the_documented_fields() -> None:
@@ -116,8 +118,8 @@ def test_a_change_of_another_shape_says_what_it_can(fields: dict[str, Any]) -> N
     it = letter(fields)
     assert it.as_json() | {"key": "", "event": "", "source": ""} == it.as_json()
     assert it.marker_names == []
-    assert Wanted(code="422").includes(it)
-    assert not Wanted(key="?*").includes(it)
+    assert DeadLetterFilter(code="422").includes(it)
+    assert not DeadLetterFilter(key="?*").includes(it)
 
 
 def test_a_markers_names_are_its_key_and_then_its_aliases() -> None:

@@ -10,7 +10,8 @@ from apitraffic_events.errors import RateLimit
 from apitraffic_events.timestamps import now
 from receiver.doctor import api, backlog, secrets, storage
 from receiver.doctor.findings import State
-from receiver.monitoring.status import Pause, QueueState, QueueStatus, WorkerState
+from receiver.monitoring.status import Pause, QueueState, QueueStatus
+from receiver.queue.inspection import WorkerState
 
 NOW = now()
 STRONG = "9f86d081884c7d659a2feaa0c55ad015"

@@ -1,5 +1,6 @@
 """`from apitraffic_events import EventsClient, Event, EventType`: typed, and loaded on first use."""
 
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -26,9 +27,19 @@ ACCOUNT = {"APITRAFFIC_ACCOUNT_SID": "acc_1", "APITRAFFIC_API_TOKEN": "token-of-
 
 def in_a_new_process(program: str, folder: Path | None = None) -> str:
     result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=folder
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=folder,
+        env=as_found(),
     )
     return result.stdout.strip()
+
+
+def as_found() -> dict[str, str]:
+    """The environment without what importing the receiver sets in it."""
+    return {name: value for name, value in os.environ.items() if name != "RQ_KEY_PREFIX"}
 
 
 def test_the_names_are_those_of_the_parts() -> None:
@@ -113,7 +124,29 @@ def test_the_old_home_of_a_name_still_has_it_and_warns(name: str) -> None:
         assert getattr(receiver, name) is getattr(apitraffic_events, name)
 
 
-@pytest.mark.parametrize("package", ["receiver.queue", "receiver.worker", "receiver.worker.worker"])
+@pytest.mark.parametrize("package", ["receiver.queue", "receiver.worker.worker", "receiver.jobs"])
 def test_the_prefix_of_rqs_keys_is_set_before_rq_is_loaded(package: str) -> None:
     program = f"import {package}, rq; print(rq.Queue.redis_queue_namespace_prefix)"
     assert in_a_new_process(program).startswith("apitraffic:rq:")
+
+
+def test_an_rq_that_was_loaded_before_with_other_keys_is_refused() -> None:
+    """Its queues would be others than those of the receiver."""
+    program = """
+import rq
+try:
+    import receiver.queue
+except ImportError as error:
+    print(error)
+"""
+    assert in_a_new_process(program) == (
+        "rq was imported before receiver.queue and uses the keys rq:* instead of apitraffic:rq:*; "
+        "import receiver.queue first, or start this process with RQ_KEY_PREFIX=apitraffic:rq"
+    )
+
+
+def test_one_that_was_loaded_before_with_our_keys_is_not() -> None:
+    program = (
+        "import os; os.environ['RQ_KEY_PREFIX'] = 'apitraffic:rq'; import rq, receiver.queue; print('fine')"
+    )
+    assert in_a_new_process(program) == "fine"

@@ -15,7 +15,7 @@ import pytest
 from redis import Redis
 
 from receiver.datastore.address import connect
-from receiver.delivery.budget import Pacing
+from receiver.delivery.budget import RequestBudget
 from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import DEAD_LETTER_LIFETIME, delivery_queue, job_of
 from receiver.reception.quarantine import Quarantine
@@ -276,7 +276,7 @@ class TestRedis:
         job.save()
         queue.failed_job_registry.add(job, ttl=DEAD_LETTER_LIFETIME)
         Quarantine(redis).keep(received(b"{}", "deployment_status"), "unreadable")
-        Pacing(redis).pause("INVALID_TOKEN expired", 60)
+        RequestBudget(redis).pause("INVALID_TOKEN expired", 60)
         findings = doctor(REDIS_URL=redis_url)
         assert findings["workers"]["found"] == "none, while changes wait: 1"
         assert findings["line"]["found"] == "delivery is paused: INVALID_TOKEN expired"

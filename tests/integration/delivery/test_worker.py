@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from receiver.datastore.address import connect
-from receiver.delivery.budget import Pacing
+from receiver.delivery.budget import RequestBudget
 from receiver.worker.worker import DeliveryWorker
 
 
@@ -24,6 +24,6 @@ def test_a_signal_that_came_before_it_listened_stops_it(redis_url: str) -> None:
     stop = threading.Event()
     stop.set()
     redis = connect(redis_url)
-    worker = DeliveryWorker(redis, Pacing(redis), stop)
+    worker = DeliveryWorker(redis, RequestBudget(redis), stop)
     assert worker.work(logging_level="WARNING") is False
-    assert worker.was_asked_to_stop
+    assert redis.hexists(worker.key, "death")

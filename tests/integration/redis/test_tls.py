@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rq.utils import as_text
 
 from receiver.config.settings import Settings
 from receiver.datastore.address import connect
+from receiver.datastore.replies import as_text
 from receiver.doctor.findings import State
 from receiver.doctor.storage import reachable
 from receiver.web.app import create_app

@@ -8,15 +8,16 @@ from redis import Redis
 from rq import Queue, SimpleWorker, executions
 from rq.job import Job
 from rq.serializers import JSONSerializer
-from rq.utils import as_text
 
 from receiver.datastore.address import connect
+from receiver.datastore.replies import as_text
 from receiver.delivery.budget import Permit
 from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import delivery_queues
 from receiver.queue.throughput import delivered_in_last_hour
-from receiver.worker import bookkeeping
-from receiver.worker.bookkeeping import Bookkeeping, Taken
+from receiver.worker import job_queue as job_queue_module
+from receiver.worker.job_queue import Dequeued, JobQueue
+from receiver.worker.jobs import DeliveryJob
 from tests.support.changes import change
 
 EXECUTION = UUID(int=7)
@@ -26,8 +27,8 @@ MOMENTS = {"created_at", "enqueued_at", "started_at", "last_heartbeat", "total_w
 LATE = 10.0
 """Seconds that may lie between the two that are compared."""
 
-Take = Callable[[], Taken]
-Finish = Callable[[Taken], None]
+Dequeue = Callable[[], Dequeued]
+Ack = Callable[[Dequeued], None]
 
 
 @pytest.fixture
@@ -37,48 +38,49 @@ def redis(redis_url: str) -> Redis:
 
 @pytest.fixture(autouse=True)
 def _both_have_the_same_execution(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (executions, bookkeeping):
+    for module in (executions, job_queue_module):
         monkeypatch.setattr(module, "uuid4", lambda: EXECUTION)
 
 
-def rq(redis: Redis) -> tuple[Take, Finish]:
+def rq(redis: Redis) -> tuple[Dequeue, Ack]:
     # RQ takes a job off the list of those on the way only where a worker has one queue.
     _, routine = delivery_queues(redis)
     worker = SimpleWorker([routine], name=WORKER, connection=redis, serializer=JSONSerializer)
 
-    def take() -> Taken:
-        dequeued = Queue.dequeue_any([routine], None, redis, serializer=JSONSerializer)
+    def dequeue() -> Dequeued:
+        dequeued = Queue.dequeue_any([routine], None, redis, job_class=DeliveryJob, serializer=JSONSerializer)
         assert dequeued is not None
         job, _ = dequeued
+        assert isinstance(job, DeliveryJob)
         execution = worker.prepare_execution(job)
         worker.prepare_job_execution(job, remove_from_intermediate_queue=True)
-        return Taken(job, routine, execution, Permit(), None)
+        return Dequeued(job, routine, execution, Permit(), None)
 
-    def finish(taken: Taken) -> None:
+    def ack(taken: Dequeued) -> None:
         taken.job.ended_at = taken.job.started_at
         worker.handle_job_success(taken.job, routine, routine.started_job_registry, taken.execution)
         worker.set_state("idle")
 
-    return take, finish
+    return dequeue, ack
 
 
-def books_of(redis: Redis) -> Bookkeeping:
+def job_queue_of(redis: Redis) -> JobQueue:
     key = f"{SimpleWorker.redis_worker_namespace_prefix}{WORKER}"
-    return Bookkeeping(redis, delivery_queues(redis), WORKER, key)
+    return JobQueue(redis, delivery_queues(redis), WORKER, key)
 
 
-def ours(redis: Redis) -> tuple[Take, Finish]:
-    books = books_of(redis)
+def ours(redis: Redis) -> tuple[Dequeue, Ack]:
+    job_queue = job_queue_of(redis)
 
-    def finish(done: Taken) -> None:
-        books.finish(done, 0.0)
-        books.book()
+    def ack(done: Dequeued) -> None:
+        job_queue.ack(done, 0.0)
+        job_queue.flush_acks()
 
-    return lambda: taken(books), finish
+    return lambda: dequeued(job_queue), ack
 
 
-def taken(books: Bookkeeping) -> Taken:
-    found = books.take()
+def dequeued(job_queue: JobQueue) -> Dequeued:
+    found = job_queue.dequeue()
     assert found is not None
     return found
 
@@ -123,8 +125,8 @@ def test_a_job_is_taken_as_in_rq(redis: Redis) -> None:
     for how in (rq, ours):
         redis.flushdb()
         queued = queue_one(redis)
-        take, _ = how(redis)
-        found = take()
+        dequeue, _ = how(redis)
+        found = dequeue()
         assert found.job.id == queued
         assert found.job.is_started
         assert found.execution.composite_key == f"{queued}:{EXECUTION.hex}"
@@ -140,9 +142,9 @@ def test_a_job_ends_as_in_rq(redis: Redis) -> None:
     for how in (rq, ours):
         redis.flushdb()
         queue_one(redis)
-        take, finish = how(redis)
-        found = take()
-        finish(found)
+        dequeue, ack = how(redis)
+        found = dequeue()
+        ack(found)
         assert not redis.exists(found.job.key)
         ended.append(contents(redis))
     (values, numbers), (our_values, our_numbers) = ended
@@ -152,27 +154,27 @@ def test_a_job_ends_as_in_rq(redis: Redis) -> None:
 
 def test_what_is_taken_is_the_workers_who_took_it(redis: Redis) -> None:
     queued = queue_one(redis)
-    found = taken(books_of(redis))
+    found = dequeued(job_queue_of(redis))
     assert (found.job.id, found.job.worker_name, found.queue) == (queued, WORKER, routine_of(redis))
     assert found.job.started_at == found.job.last_heartbeat
     assert in_work(redis) == [queued]
-    assert books_of(redis).take() is None
+    assert job_queue_of(redis).dequeue() is None
 
 
 def test_what_is_done_is_counted_once_also_if_it_is_said_twice(redis: Redis) -> None:
     # redis-py sends a command again where its connection broke before the answer.
-    take, finish = ours(redis)
+    dequeue, ack = ours(redis)
     queue_one(redis)
-    done = take()
-    finish(done)
-    finish(done)
+    done = dequeue()
+    ack(done)
+    ack(done)
     assert delivered_in_last_hour(redis) == 1
 
 
 def test_a_job_whose_data_are_gone_is_passed_over(redis: Redis) -> None:
     queued = queue_one(redis)
     redis.lpush(routine_of(redis).key, "gone")
-    assert taken(books_of(redis)).job.id == queued
+    assert dequeued(job_queue_of(redis)).job.id == queued
     assert in_work(redis) == [queued]
 
 
@@ -182,35 +184,35 @@ def test_what_is_left_of_a_job_that_was_done_twice_holds_nothing_up(redis: Redis
     redis.delete(Job.key_for(left))
     redis.hset(Job.key_for(left), "status", "queued")
     queued = queue_one(redis, "two")
-    assert taken(books_of(redis)).job.id == queued
+    assert dequeued(job_queue_of(redis)).job.id == queued
     assert not redis.exists(Job.key_for(left))
     assert in_work(redis) == [queued]
 
 
 def test_a_job_that_does_not_say_its_queue_is_done_like_others(redis: Redis) -> None:
     redis.hdel(Job.key_for(queue_one(redis)), "origin")
-    take, finish = ours(redis)
-    finish(take())
+    dequeue, ack = ours(redis)
+    ack(dequeue())
     assert in_work(redis) == []
 
 
 def test_what_is_done_is_booked_with_the_next_taking(redis: Redis) -> None:
-    books = books_of(redis)
+    job_queue = job_queue_of(redis)
     first, second = queue_one(redis, "one"), queue_one(redis, "two")
-    done = taken(books)
-    books.finish(done, 0.0)
+    done = dequeued(job_queue)
+    job_queue.ack(done, 0.0)
     assert in_work(redis) == [first]
-    assert taken(books).job.id == second
+    assert dequeued(job_queue).job.id == second
     assert in_work(redis) == [second]
     assert not redis.exists(done.job.key)
     assert delivered_in_last_hour(redis) == 1
 
 
 def test_it_is_booked_also_where_nothing_is_left_to_take(redis: Redis) -> None:
-    books = books_of(redis)
+    job_queue = job_queue_of(redis)
     queue_one(redis)
-    books.finish(taken(books), 0.0)
-    assert books.take() is None
+    job_queue.ack(dequeued(job_queue), 0.0)
+    assert job_queue.dequeue() is None
     assert in_work(redis) == []
-    books.book()
+    job_queue.flush_acks()
     assert delivered_in_last_hour(redis) == 1
