@@ -13,7 +13,7 @@ from apitraffic_events.timestamps import now
 from benchmarks.deliveries import DELIVERY_ID, SignedBody, new_delivery_id, signed_bodies
 from receiver.cli.child import stop_with_parent
 from receiver.config.settings import load_settings
-from receiver.reception.accepting import meaning_of
+from receiver.reception.ingestion import meaning_of
 from receiver.sources import SOURCES
 
 ResultT = TypeVar("ResultT")

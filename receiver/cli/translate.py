@@ -10,7 +10,7 @@ from receiver.cli.deliveries import SOURCE, delivery_from_file, header_option
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.config.settings import Settings, load_settings
 from receiver.events import Change, Delivery
-from receiver.reception.accepting import meaning_of
+from receiver.reception.ingestion import meaning_of
 from receiver.routing import explain
 from receiver.sources import SOURCES
 from receiver.sources.base import Ignored, Invalid, ItemError, Untranslatable, translate

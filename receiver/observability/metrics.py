@@ -45,7 +45,7 @@ LAG_SECONDS: Final = (
 )
 
 
-class SharedFigures:
+class SharedMetricsFolder:
     """A folder for the figures of this process and those that it forks; made before the first metric is.
 
     It is locked as long as one of them lives, so that those of receivers that were killed can be told, and

@@ -40,8 +40,8 @@ def start_exporting() -> None:
     if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: DISTRIBUTION}))
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(TellingExporter(OTLPSpanExporter())))
-    # It warns of each span that finds the queue full, which `TellingExporter` has said the cause of.
+    provider.add_span_processor(BatchSpanProcessor(OutageLoggingExporter(OTLPSpanExporter())))
+    # It warns of each span that finds the queue full, which `OutageLoggingExporter` has said the cause of.
     logging.getLogger("opentelemetry.sdk").setLevel(logging.ERROR)
     trace.set_tracer_provider(provider)
 
@@ -84,7 +84,7 @@ def log_names_of(span: Span) -> dict[str, str]:
     }
 
 
-class FirstWords(logging.Filter):
+class FirstMessage(logging.Filter):
     """Keeps the first thing said since `words` was emptied, and lets nothing through."""
 
     words = ""
@@ -94,12 +94,12 @@ class FirstWords(logging.Filter):
         return False
 
 
-class TellingExporter(SpanExporter):
+class OutageLoggingExporter(SpanExporter):
     """Says when spans begin to be dropped and when they are taken again, and not with each attempt."""
 
     def __init__(self, exporter: OTLPSpanExporter) -> None:
         self._exporter = exporter
-        self._said = FirstWords()
+        self._said = FirstMessage()
         self._is_failing = False
         logging.getLogger(OTLPSpanExporter.__module__).addFilter(self._said)
 

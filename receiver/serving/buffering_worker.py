@@ -20,7 +20,7 @@ from gunicorn.workers.gthread import (  # type: ignore[import-untyped]  # has no
 )
 
 from receiver.serving.connection import REQUEST_TIMEOUT, Connection
-from receiver.serving.signals import PromptWorker
+from receiver.serving.signals import SignalSafeWorker
 
 MOST_WAITING: Final = 256
 """Whole requests that wait for a thread; at some 700 a second the last of them waits well under a second."""
@@ -42,7 +42,7 @@ TOO_MANY: Final = _answer(HTTPStatus.SERVICE_UNAVAILABLE, "Too many requests at 
 TOO_LATE: Final = _answer(HTTPStatus.REQUEST_TIMEOUT, "The request was not there in time.")
 
 
-class BoundedWorker(PromptWorker):
+class BufferingWorker(SignalSafeWorker):
     """All of this but `handle` runs on the one loop of the process."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:

@@ -10,11 +10,11 @@ from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from structlog import get_logger
 
 from receiver.config.settings import Settings
-from receiver.observability.metrics import SharedFigures
+from receiver.observability.metrics import SharedMetricsFolder
 from receiver.observability.tracing import start_in_this_process, stop_in_this_process, warn_of_obstacle
-from receiver.serving.buffering_worker import BoundedWorker
+from receiver.serving.buffering_worker import BufferingWorker
 from receiver.serving.certificates import CannotUseCertificate, load_certificate
-from receiver.serving.signals import PromptApplication
+from receiver.serving.signals import SignalSafeApplication
 from receiver.serving.sockets import BACKLOG, base_url
 from receiver.serving.tls_worker import TlsWorker
 from receiver.web.app import announce_sources, create_app
@@ -47,7 +47,7 @@ class PropagatingLogger(Logger):  # type: ignore[misc]  # untyped, see above
         self.error_log.propagate = True
 
 
-class ReceiverServer(PromptApplication):
+class ReceiverServer(SignalSafeApplication):
     """`workers` processes of `threads` threads each on one socket."""
 
     def __init__(
@@ -67,14 +67,14 @@ class ReceiverServer(PromptApplication):
         self._listener = listener.detach()
         self._workers = workers
         self._threads = threads
-        self._figures = SharedFigures()
+        self._figures = SharedMetricsFolder()
         super().__init__()
 
     def load_config(self) -> None:
         values: dict[str, Any] = {
             "bind": [f"fd://{self._listener}"],
             "workers": self._workers,
-            "worker_class": BoundedWorker,
+            "worker_class": BufferingWorker,
             "threads": self._threads,
             "worker_connections": MOST_CONNECTIONS,
             "backlog": BACKLOG,
@@ -83,7 +83,7 @@ class ReceiverServer(PromptApplication):
             "limit_request_line": LONGEST_LINE,
             "limit_request_fields": MOST_FIELDS,
             "limit_request_field_size": LONGEST_LINE,
-            # gunicorn itself believes no proxy: receiver.peers does, those that are configured.
+            # gunicorn itself believes no proxy: receiver.web.client_address does, those that are configured.
             "forwarded_allow_ips": "",
             "forwarder_headers": "",
             "header_map": "drop",

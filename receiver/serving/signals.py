@@ -20,7 +20,7 @@ from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped
 TO_STOP: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
-class PromptArbiter(Arbiter):  # type: ignore[misc]  # untyped, see above
+class SignalSafeArbiter(Arbiter):  # type: ignore[misc]  # untyped, see above
     """Holds signals back over a fork: this process gets its own after it, a worker when it can heed them."""
 
     def spawn_worker(self) -> Any:
@@ -31,8 +31,8 @@ class PromptArbiter(Arbiter):  # type: ignore[misc]  # untyped, see above
             signal.pthread_sigmask(signal.SIG_UNBLOCK, TO_STOP)
 
 
-class PromptWorker(ThreadWorker):  # type: ignore[misc]  # untyped, see above
-    """To be run by a `PromptArbiter`."""
+class SignalSafeWorker(ThreadWorker):  # type: ignore[misc]  # untyped, see above
+    """To be run by a `SignalSafeArbiter`."""
 
     def init_signals(self) -> None:
         super().init_signals()
@@ -48,8 +48,8 @@ class PromptWorker(ThreadWorker):  # type: ignore[misc]  # untyped, see above
         sys.exit(0)
 
 
-class PromptApplication(BaseApplication):  # type: ignore[misc]  # untyped, see above
-    """An application under a `PromptArbiter`; its worker class is to be a `PromptWorker`."""
+class SignalSafeApplication(BaseApplication):  # type: ignore[misc]  # untyped, see above
+    """An application under a `SignalSafeArbiter`; its worker class is to be a `SignalSafeWorker`."""
 
     def run(self) -> None:
-        PromptArbiter(self).run()
+        SignalSafeArbiter(self).run()

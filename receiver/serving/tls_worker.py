@@ -10,7 +10,7 @@ from typing import Any
 from gunicorn.http import get_parser  # type: ignore[import-untyped]  # has no types
 from gunicorn.sock import ssl_context  # type: ignore[import-untyped]
 
-from receiver.serving.buffering_worker import BoundedWorker
+from receiver.serving.buffering_worker import BufferingWorker
 from receiver.serving.connection import Connection, DeadlineUnreader
 
 
@@ -29,7 +29,7 @@ class TlsConnection(Connection):
         self.parser.unreader = DeadlineUnreader(self)
 
 
-class TlsWorker(BoundedWorker):
+class TlsWorker(BufferingWorker):
     """Without TLS none of this is on the way of a request."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:

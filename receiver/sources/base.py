@@ -132,7 +132,7 @@ class Source(Generic[OptionsT]):
     receive: Callable[[Headers, bytes, datetime], Delivery]
     translate: Callable[[Delivery, OptionsT], tuple[Change, ...] | Translation]
     takes_token_in_path: bool = False
-    tells_keys: bool = False
+    answers_with_keys: bool = False
     """Whether an answer names the markers' keys, for senders that read their answers."""
 
 

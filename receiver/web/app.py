@@ -12,7 +12,7 @@ from receiver.datastore.address import connect
 from receiver.monitoring.backlog import Backlog
 from receiver.observability.metrics import ReceptionMetrics
 from receiver.queue.enqueueing import Enqueuer
-from receiver.reception.intake import SpoolDrain
+from receiver.reception.delivery_store import SpoolDrain
 from receiver.reception.quarantine import Quarantine
 from receiver.reception.spool import Spool
 from receiver.sources import SOURCES
@@ -50,12 +50,12 @@ def create_app(settings: Settings | None = None, redis: Redis | None = None) -> 
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     spool = Spool(settings.spool) if settings.spool else None
     name_requests(app)
-    intake_type, reception_type = receiver_parts(app)
-    intake = intake_type(Enqueuer(redis), Quarantine(redis), spool)
-    app.extensions["spool_drain"] = SpoolDrain(intake)
+    store_type, ingestor_type = receiver_parts(app)
+    store = store_type(Enqueuer(redis), Quarantine(redis), spool)
+    app.extensions["spool_drain"] = SpoolDrain(store)
     metrics = app.extensions["metrics"] = ReceptionMetrics()
-    app.register_blueprint(webhooks(settings, reception_type(settings, intake, metrics), metrics))
-    app.register_blueprint(operations(settings, intake, metrics, Backlog(redis, intake)))
+    app.register_blueprint(webhooks(settings, ingestor_type(settings, store, metrics), metrics))
+    app.register_blueprint(operations(settings, store, metrics, Backlog(redis, store)))
     answer_with_problems(app)
     app.after_request(_secured)
     return app

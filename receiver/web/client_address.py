@@ -12,7 +12,7 @@ LONGEST_CHAIN: Final = 20
 Address = IPv4Address | IPv6Address
 
 
-def peer_of(
+def client_address(
     connected: str | None, forwarded_for: Sequence[str], trusted: Sequence[Network]
 ) -> Address | None:
     """The nearest address that no trusted proxy has; `None` where it is none, as on a unix socket.

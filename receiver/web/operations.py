@@ -9,11 +9,13 @@ from receiver.config.settings import Settings
 from receiver.errors import StorageUnavailable
 from receiver.monitoring.backlog import Backlog
 from receiver.observability.metrics import ReceptionMetrics
-from receiver.reception.intake import Intake
+from receiver.reception.delivery_store import DeliveryStore
 from receiver.web.problems import problem
 
 
-def operations(settings: Settings, intake: Intake, counted: ReceptionMetrics, backlog: Backlog) -> Blueprint:
+def operations(
+    settings: Settings, store: DeliveryStore, counted: ReceptionMetrics, backlog: Backlog
+) -> Blueprint:
     blueprint = Blueprint("operations", __name__)
     token = settings.metrics_token and f"Bearer {settings.metrics_token.get_secret_value()}".encode()
 
@@ -25,7 +27,7 @@ def operations(settings: Settings, intake: Intake, counted: ReceptionMetrics, ba
     @blueprint.get("/readyz")
     def readyz() -> dict[str, str | int]:
         """A delivery could be stored now, and where; where it could not, 503 and why."""
-        return {"status": "ready", "storage": intake.storage(), "spooled": intake.spooled()}
+        return {"status": "ready", "storage": store.storage(), "spooled": store.spooled()}
 
     @blueprint.get("/metrics")
     def metrics() -> Response:

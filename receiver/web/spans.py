@@ -19,8 +19,8 @@ from receiver.events import Change, Delivery, is_urgent
 from receiver.observability.spans import log_names_of, span_context_in, text, traceparent_of, tracer
 from receiver.observability.trace_context import TRACEPARENT, carrying
 from receiver.queue.queues import ROUTINE, URGENT
-from receiver.reception.accepting import Outcome, Reception
-from receiver.reception.intake import Intake
+from receiver.reception.delivery_store import DeliveryStore
+from receiver.reception.ingestion import Ingestor, Outcome
 from receiver.sources import SOURCES
 
 WEBHOOKS: Final = "webhooks"
@@ -81,10 +81,10 @@ def _tell_status(span: Span, status: int) -> None:
         span.set_status(Status(StatusCode.ERROR))
 
 
-class TracedReception(Reception):
+class TracedIngestor(Ingestor):
     """Tells the request's span what an authentic delivery was, and what became of it."""
 
-    def take_in(self, delivery: Delivery) -> Outcome:
+    def ingest(self, delivery: Delivery) -> Outcome:
         span = trace.get_current_span()
         span.set_attributes(
             {
@@ -96,17 +96,17 @@ class TracedReception(Reception):
         # Now that it is known who sent it: a link, which leads there and decides nothing.
         if (sender := span_context_in(delivery.headers.get(TRACEPARENT))) is not None:
             span.add_link(sender)
-        outcome = super().take_in(delivery)
+        outcome = super().ingest(delivery)
         span.set_attribute("apitraffic.outcome", outcome.body["status"])
         if outcome.keys:
             span.set_attribute("apitraffic.marker.keys", outcome.keys)
         return outcome
 
 
-class TracedIntake(Intake):
+class TracedDeliveryStore(DeliveryStore):
     """A span for what is queued, whose context goes with each job, also by way of the spool."""
 
-    def accept(self, changes: Sequence[Change]) -> bool:
+    def store(self, changes: Sequence[Change]) -> bool:
         queue = URGENT if any(is_urgent(change) for change in changes) else ROUTINE
         attributes: dict[str, str | int] = {
             "messaging.system": "rq",
@@ -121,6 +121,6 @@ class TracedIntake(Intake):
             ) as span,
             carrying(traceparent_of(span)),
         ):
-            is_new = super().accept(changes)
+            is_new = super().store(changes)
             span.set_attribute("apitraffic.is_duplicate", not is_new)
             return is_new

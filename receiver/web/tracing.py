@@ -3,15 +3,15 @@
 from flask import Flask
 
 from receiver.observability.tracing import are_on
-from receiver.reception.accepting import Reception
-from receiver.reception.intake import Intake
+from receiver.reception.delivery_store import DeliveryStore
+from receiver.reception.ingestion import Ingestor
 
 
-def receiver_parts(app: Flask) -> tuple[type[Intake], type[Reception]]:
+def receiver_parts(app: Flask) -> tuple[type[DeliveryStore], type[Ingestor]]:
     """What takes deliveries in: with spans, also for this application's requests, where traces are on."""
     if not are_on():
-        return Intake, Reception
-    from receiver.web.spans import TracedIntake, TracedReception, trace_requests  # noqa: PLC0415 - see above
+        return DeliveryStore, Ingestor
+    from receiver.web.spans import TracedDeliveryStore, TracedIngestor, trace_requests  # noqa: PLC0415 - see above
 
     trace_requests(app)
-    return TracedIntake, TracedReception
+    return TracedDeliveryStore, TracedIngestor

@@ -15,10 +15,10 @@ from apitraffic_events.timestamps import now
 from receiver.config.settings import Settings
 from receiver.errors import StorageUnavailable
 from receiver.observability.metrics import ReceptionMetrics
-from receiver.reception.accepting import Reception
+from receiver.reception.ingestion import Ingestor
 from receiver.sources import SOURCES
 from receiver.sources.base import MIB, PATH_TOKEN, Invalid, Source
-from receiver.web.client_address import is_in, peer_of
+from receiver.web.client_address import client_address, is_in
 from receiver.web.problems import problem
 
 RETRY_AFTER: Final = 30
@@ -44,7 +44,7 @@ REJECTIONS: Final = {
 """How the metrics call the answers that accept nothing."""
 
 
-def webhooks(settings: Settings, reception: Reception, metrics: ReceptionMetrics) -> Blueprint:
+def webhooks(settings: Settings, ingestor: Ingestor, metrics: ReceptionMetrics) -> Blueprint:
     blueprint = Blueprint("webhooks", __name__)
     log = get_logger("receiver.webhooks")
     secrets = {name: settings.secrets_for(source) for name, source in SOURCES.items()}
@@ -71,7 +71,7 @@ def webhooks(settings: Settings, reception: Reception, metrics: ReceptionMetrics
 
         headers.pop(PATH_TOKEN, None)
         delivery = source.receive(headers, body, received_at)
-        outcome = reception.take_in(delivery)
+        outcome = ingestor.ingest(delivery)
         seconds = perf_counter() - began
         metrics.deliveries.labels(source_name, outcome.body["status"]).inc()
         metrics.accept_seconds.labels(source_name).observe(seconds)
@@ -115,7 +115,9 @@ def _require_allowed(source_name: str, settings: Settings) -> None:
     """Before anything is read from an address that webhooks do not come from."""
     if not settings.allowed_senders:
         return
-    peer = peer_of(request.remote_addr, request.headers.getlist("X-Forwarded-For"), settings.trusted_proxies)
+    peer = client_address(
+        request.remote_addr, request.headers.getlist("X-Forwarded-For"), settings.trusted_proxies
+    )
     if not is_in(peer, settings.allowed_senders):
         get_logger("receiver.webhooks").warning("refused", source=source_name, status=403, address=str(peer))
         abort(HTTPStatus.FORBIDDEN, "Webhooks are not taken from this address.")

@@ -36,7 +36,7 @@ def test_the_code_as_it_is_keeps_all_contracts(checkout: Path) -> None:
     ("module", "imported"),
     [
         ("receiver.web.app", "rq"),
-        ("receiver.reception.intake", "gunicorn"),
+        ("receiver.reception.delivery_store", "gunicorn"),
         ("receiver.monitoring.status", "flask"),
         ("receiver.cli.up", "opentelemetry"),
         ("receiver.doctor.api", "mcp"),

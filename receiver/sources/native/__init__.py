@@ -86,5 +86,5 @@ NATIVE: Final = Source(
     verify=verify,
     receive=receive,
     translate=translate,
-    tells_keys=True,
+    answers_with_keys=True,
 )

@@ -21,7 +21,7 @@ DRAIN_INTERVAL: Final = 0.5
 DRAIN_BATCH: Final = 100
 
 
-class Intake:
+class DeliveryStore:
     """Stores deliveries, so that their changes will be delivered or somebody will look at them."""
 
     def __init__(
@@ -37,18 +37,18 @@ class Intake:
         self._clock = clock
         self._resting_until = clock()
 
-    def accept(self, changes: Sequence[Change]) -> bool:
+    def store(self, changes: Sequence[Change]) -> bool:
         """Store one delivery's changes durably and say `True`; `False` where they were stored before.
 
         Raises `StorageUnavailable` where neither Redis nor the spool took them.
         """
-        return self._store(tuple(changes))
+        return self._put(tuple(changes))
 
-    def set_aside(self, delivery: Delivery, reason: str) -> None:
+    def quarantine(self, delivery: Delivery, reason: str) -> None:
         """Store a delivery that could not be translated, as it came; raises `StorageUnavailable` likewise."""
-        self._store(Quarantined.of(delivery, reason))
+        self._put(Quarantined.of(delivery, reason))
 
-    def _store(self, content: Content) -> bool:
+    def _put(self, content: Content) -> bool:
         reason = "Redis: left alone after a failure"
         if self._clock() >= self._resting_until:
             try:
@@ -114,16 +114,16 @@ class Intake:
 class SpoolDrain(threading.Thread):
     """Empties the spool whenever Redis is there; one in each process, and one at a time does it."""
 
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, store: DeliveryStore) -> None:
         super().__init__(name="spool-drain", daemon=True)
-        self._intake = intake
+        self._store = store
         self._stopped = threading.Event()
 
     def run(self) -> None:
         log = get_logger("receiver.intake")
         while not self._stopped.wait(DRAIN_INTERVAL):
             try:
-                moved = self._intake.drain()
+                moved = self._store.drain()
             except StorageUnavailable:
                 continue
             except Exception:

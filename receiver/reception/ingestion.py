@@ -7,7 +7,7 @@ from typing import Any
 from receiver.config.settings import Settings
 from receiver.events import Delivery
 from receiver.observability.metrics import ReceptionMetrics
-from receiver.reception.intake import Intake
+from receiver.reception.delivery_store import DeliveryStore
 from receiver.routing import route
 from receiver.sources import SOURCES
 from receiver.sources.base import Ignored, Source, Translation, Untranslatable, translate
@@ -35,15 +35,17 @@ def meaning_of(source: Source[Any], delivery: Delivery, settings: Settings) -> T
     return replace(translation, changes=changes)
 
 
-class Reception:
+class Ingestor:
     """Takes deliveries in."""
 
-    def __init__(self, settings: Settings, intake: Intake, metrics: ReceptionMetrics | None = None) -> None:
+    def __init__(
+        self, settings: Settings, store: DeliveryStore, metrics: ReceptionMetrics | None = None
+    ) -> None:
         self._settings = settings
-        self._intake = intake
+        self._store = store
         self._metrics = metrics
 
-    def take_in(self, delivery: Delivery) -> Outcome:
+    def ingest(self, delivery: Delivery) -> Outcome:
         """Store what the delivery means, or the delivery itself where that cannot be told.
 
         Raises `StorageUnavailable` where neither could be stored, and `Invalid` where its sender is to be
@@ -55,14 +57,14 @@ class Reception:
         except Ignored as ignored:
             return Outcome(HTTPStatus.OK, {"status": "ignored", "reason": ignored.reason})
         except Untranslatable as failure:
-            self._intake.set_aside(delivery, failure.reason)
+            self._store.quarantine(delivery, failure.reason)
             kept = {"status": "quarantined", "delivery": delivery.id, "reason": failure.reason}
             return Outcome(HTTPStatus.ACCEPTED, kept)
         keys = tuple(change.key for change in meaning.changes)
-        if not self._intake.accept(meaning.changes):
+        if not self._store.store(meaning.changes):
             return Outcome(HTTPStatus.OK, {"status": "duplicate", "delivery": delivery.id}, keys)
         body: dict[str, Any] = {"status": "accepted", "delivery": delivery.id, "changes": len(keys)}
-        if source.tells_keys:
+        if source.answers_with_keys:
             body["keys"] = keys
         if meaning.errors:
             body["errors"] = [asdict(error) for error in meaning.errors]
