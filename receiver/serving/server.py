@@ -3,7 +3,8 @@
 import socket
 import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+from wsgiref.types import WSGIApplication
 
 from gunicorn.config import Config  # type: ignore[import-untyped]  # has no types
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
@@ -14,13 +15,11 @@ from receiver.observability.metrics import SharedMetricsFolder
 from receiver.observability.tracing import start_in_this_process, stop_in_this_process, warn_of_obstacle
 from receiver.serving.buffering_worker import BufferingWorker
 from receiver.serving.certificates import CannotUseCertificate, load_certificate
+from receiver.serving.request_body import BodyErrors
 from receiver.serving.signals import SignalSafeApplication
 from receiver.serving.sockets import BACKLOG, base_url
 from receiver.serving.tls_worker import TlsWorker
 from receiver.web.app import announce_sources, create_app
-
-if TYPE_CHECKING:
-    from flask import Flask
 
 KEEP_ALIVE: Final = 75
 """Seconds; longer than the idle time-out of common proxies, so that they close first."""
@@ -119,10 +118,12 @@ class ReceiverServer(SignalSafeApplication):
                 get_logger("receiver").error("certificate not renewed", reason=str(error))
         super().reload()
 
-    def load(self) -> "Flask":
-        return create_app(self._settings)
+    def load(self) -> WSGIApplication:
+        app = create_app(self._settings)
+        app.wsgi_app = BodyErrors(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
+        return app
 
-    def _start_threads(self, app: "Flask") -> None:
+    def _start_threads(self, app: Any) -> None:
         app.extensions["spool_drain"].start()
         start_in_this_process()
 

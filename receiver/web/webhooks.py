@@ -7,9 +7,8 @@ from time import perf_counter
 from typing import Any, Final
 
 from flask import Blueprint, Response, abort, json, request
-from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]  # has no types
 from structlog import get_logger
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from apitraffic_events.timestamps import now
 from receiver.config.settings import Settings
@@ -23,8 +22,9 @@ from receiver.web.problems import problem
 
 RETRY_AFTER: Final = 30
 """Seconds after which a sender may try again when nothing could be stored."""
-UNREADABLE: Final = (OSError, ParseException)
-"""A sender that went away, and chunks that are none."""
+UNREADABLE: Final = (OSError, ClientDisconnected)
+"""The sender went away, or its chunks are malformed: WSGI servers raise `OSError`, and Werkzeug makes it a
+`ClientDisconnected` when the body is read through it."""
 MOST_DISCARDED: Final = 8 * MIB
 """Bytes read and thrown away beyond a limit, so that the sender gets its 413 and not a broken connection."""
 
