@@ -61,9 +61,11 @@ class Match(BaseModel):
     def comparisons(self, change: Change) -> Iterator[tuple[str, tuple[str, ...], JsonValue, bool]]:
         """For each pattern given: its name, the patterns, what the change has, and whether that matches."""
         facts = facts_of(change)
-        for name, patterns in self.model_dump(exclude_none=True).items():
-            fact = facts.get(name)
-            yield name, patterns, fact, _matches(fact, patterns)
+        for name in Match.model_fields:
+            patterns: tuple[str, ...] | None = getattr(self, name)
+            if patterns is not None:
+                fact = facts.get(name)
+                yield name, patterns, fact, _matches(fact, patterns)
 
 
 class Route(BaseModel):
@@ -117,6 +119,12 @@ def route(change: Change, routes: Sequence[Route]) -> Change | None:
     if template := _first(rule.name for rule in matching):
         updates["name"] = one_line(_filled(template, facts), NAME_LIMIT) or event.name
     return change.model_copy(update={"event": event.model_copy(update=updates)})
+
+
+def route_all(changes: Iterable[Change], routes: Sequence[Route]) -> tuple[Change, ...]:
+    """These changes without those that a route says to skip, each as its routes want it shown."""
+    routed = (route(change, routes) for change in changes)
+    return tuple(change for change in routed if change is not None)
 
 
 def explain(change: Change, routes: Sequence[Route]) -> Iterator[str]:

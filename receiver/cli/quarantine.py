@@ -17,6 +17,8 @@ from receiver.queue.enqueueing import Enqueuer
 from receiver.reception.delivery_store import DeliveryStore
 from receiver.reception.ingestion import Ingestor
 from receiver.reception.quarantine import Quarantine, Quarantined
+from receiver.sources import SOURCES
+from receiver.translation import translate_and_route
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -72,9 +74,12 @@ def replay(names: tuple[str, ...], *, everything: bool) -> None:
     """
     remaining = 0
     with _opened() as (settings, store, quarantine):
-        ingestor = Ingestor(settings, store)
+        ingestor = Ingestor(store)
         for item in _select(quarantine, names, everything=everything):
-            body = ingestor.ingest(item.delivery).body
+            source = SOURCES[item.delivery.source]
+            options = settings.options_for(source)
+            meaning = translate_and_route(source, item.delivery, options, settings.route)
+            body = ingestor.ingest(item.delivery, meaning).body
             stays = body["status"] == "quarantined"
             if not stays:
                 quarantine.discard(item.name)

@@ -1,77 +1,47 @@
-"""From an authentic delivery to an outcome: translate, route, store. Knows nothing of HTTP requests."""
+"""From what an authentic delivery means to an outcome. Knows nothing of HTTP requests."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any
 
-from receiver.config.settings import Settings
 from receiver.events import Delivery
-from receiver.observability.metrics import ReceptionMetrics
 from receiver.reception.delivery_store import DeliveryStore
-from receiver.routing import route
 from receiver.sources import SOURCES
-from receiver.sources.base import Ignored, Source, Translation, Untranslatable, translate
+from receiver.sources.base import Ignored, Translation, Untranslatable
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an authentic delivery: the answer's status and body, and which markers it is about."""
+    """What became of an authentic delivery: the answer's status and body, and the keys of its markers."""
 
     status: HTTPStatus
     body: dict[str, Any]
     keys: tuple[str, ...] = ()
 
 
-def meaning_of(source: Source[Any], delivery: Delivery, settings: Settings) -> Translation:
-    """What a delivery means under this configuration, at least one change, each with its scope.
-
-    Raises `Ignored`, `Untranslatable` or `Invalid`.
-    """
-    translation = translate(source, delivery, settings.options_for(source))
-    routed = (route(change, settings.route) for change in translation.changes)
-    changes = tuple(change for change in routed if change is not None)
-    if not changes:
-        raise Ignored("a [[route]] in apitraffic.toml says to skip it")
-    return replace(translation, changes=changes)
-
-
 class Ingestor:
-    """Takes deliveries in."""
+    """Stores deliveries as what they mean."""
 
-    def __init__(
-        self, settings: Settings, store: DeliveryStore, metrics: ReceptionMetrics | None = None
-    ) -> None:
-        self._settings = settings
+    def __init__(self, store: DeliveryStore) -> None:
         self._store = store
-        self._metrics = metrics
 
-    def ingest(self, delivery: Delivery) -> Outcome:
-        """Store what the delivery means, or the delivery itself where that cannot be told.
+    def ingest(self, delivery: Delivery, meaning: Translation | Ignored | Untranslatable) -> Outcome:
+        """Store the changes, or the delivery itself if it could not be translated.
 
-        Raises `StorageUnavailable` where neither could be stored, and `Invalid` where its sender is to be
-        told what is wrong.
+        Raises `StorageUnavailable` if neither could be stored.
         """
-        source = SOURCES[delivery.source]
-        try:
-            meaning = self._meaning_of(source, delivery)
-        except Ignored as ignored:
-            return Outcome(HTTPStatus.OK, {"status": "ignored", "reason": ignored.reason})
-        except Untranslatable as failure:
-            self._store.quarantine(delivery, failure.reason)
-            kept = {"status": "quarantined", "delivery": delivery.id, "reason": failure.reason}
+        if isinstance(meaning, Ignored):
+            return Outcome(HTTPStatus.OK, {"status": "ignored", "reason": meaning.reason})
+        if isinstance(meaning, Untranslatable):
+            self._store.quarantine(delivery, meaning.reason)
+            kept = {"status": "quarantined", "delivery": delivery.id, "reason": meaning.reason}
             return Outcome(HTTPStatus.ACCEPTED, kept)
         keys = tuple(change.key for change in meaning.changes)
         if not self._store.store(meaning.changes):
             return Outcome(HTTPStatus.OK, {"status": "duplicate", "delivery": delivery.id}, keys)
         body: dict[str, Any] = {"status": "accepted", "delivery": delivery.id, "changes": len(keys)}
-        if source.answers_with_keys:
+        if SOURCES[delivery.source].answers_with_keys:
             body["keys"] = keys
         if meaning.errors:
             body["errors"] = [asdict(error) for error in meaning.errors]
         return Outcome(HTTPStatus.ACCEPTED, body, keys)
-
-    def _meaning_of(self, source: Source[Any], delivery: Delivery) -> Translation:
-        if self._metrics is None:
-            return meaning_of(source, delivery, self._settings)
-        with self._metrics.translation_seconds.labels(source.name).time():
-            return meaning_of(source, delivery, self._settings)

@@ -13,13 +13,15 @@ from receiver.monitoring.backlog import Backlog
 from receiver.observability.metrics import ReceptionMetrics
 from receiver.queue.enqueueing import Enqueuer
 from receiver.reception.delivery_store import SpoolDrain
+from receiver.reception.ingestion import Ingestor
 from receiver.reception.quarantine import Quarantine
 from receiver.reception.spool import Spool
+from receiver.reception.tracing import delivery_store_type
 from receiver.sources import SOURCES
 from receiver.web.operations import operations
 from receiver.web.problems import answer_with_problems
 from receiver.web.request_ids import name_requests
-from receiver.web.tracing import receiver_parts
+from receiver.web.tracing import trace_requests_if_on
 from receiver.web.webhooks import webhooks
 
 SECURITY_HEADERS: Final = {
@@ -50,11 +52,11 @@ def create_app(settings: Settings | None = None, redis: Redis | None = None) -> 
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     spool = Spool(settings.spool) if settings.spool else None
     name_requests(app)
-    store_type, ingestor_type = receiver_parts(app)
-    store = store_type(Enqueuer(redis), Quarantine(redis), spool)
+    trace_requests_if_on(app)
+    store = delivery_store_type()(Enqueuer(redis), Quarantine(redis), spool)
     app.extensions["spool_drain"] = SpoolDrain(store)
     metrics = app.extensions["metrics"] = ReceptionMetrics()
-    app.register_blueprint(webhooks(settings, ingestor_type(settings, store, metrics), metrics))
+    app.register_blueprint(webhooks(settings, Ingestor(store), metrics))
     app.register_blueprint(operations(settings, store, metrics, Backlog(redis, store)))
     answer_with_problems(app)
     app.after_request(_secured)

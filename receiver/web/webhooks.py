@@ -6,7 +6,7 @@ from http import HTTPStatus
 from time import perf_counter
 from typing import Any, Final
 
-from flask import Blueprint, Response, abort, json, request
+from flask import Blueprint, Response, abort, g, json, request
 from structlog import get_logger
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
@@ -17,6 +17,7 @@ from receiver.observability.metrics import ReceptionMetrics
 from receiver.reception.ingestion import Ingestor
 from receiver.sources import SOURCES
 from receiver.sources.base import MIB, PATH_TOKEN, Invalid, Source
+from receiver.translation import translate_and_route
 from receiver.web.client_address import client_address, is_in
 from receiver.web.problems import problem
 
@@ -48,6 +49,7 @@ def webhooks(settings: Settings, ingestor: Ingestor, metrics: ReceptionMetrics) 
     blueprint = Blueprint("webhooks", __name__)
     log = get_logger("receiver.webhooks")
     secrets = {name: settings.secrets_for(source) for name, source in SOURCES.items()}
+    options = {name: settings.options_for(source) for name, source in SOURCES.items()}
 
     @blueprint.post("/webhooks/<source_name>")
     @blueprint.post("/webhooks/<source_name>/<path_token>")
@@ -70,8 +72,10 @@ def webhooks(settings: Settings, ingestor: Ingestor, metrics: ReceptionMetrics) 
             abort(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Send {' or '.join(sorted(source.content_types))}.")
 
         headers.pop(PATH_TOKEN, None)
-        delivery = source.receive(headers, body, received_at)
-        outcome = ingestor.ingest(delivery)
+        delivery = g.delivery = source.receive(headers, body, received_at)
+        with metrics.translation_seconds.labels(source_name).time():
+            meaning = translate_and_route(source, delivery, options[source_name], settings.route)
+        outcome = g.outcome = ingestor.ingest(delivery, meaning)
         seconds = perf_counter() - began
         metrics.deliveries.labels(source_name, outcome.body["status"]).inc()
         metrics.accept_seconds.labels(source_name).observe(seconds)
