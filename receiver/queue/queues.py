@@ -6,6 +6,7 @@ import re
 import zlib
 from typing import Final
 
+from pydantic import TypeAdapter
 from redis import Redis
 from rq import Queue
 from rq.job import Job, JobStatus
@@ -32,6 +33,7 @@ COMPRESSED_FROM: Final = 4096
 """Bytes of a job's call; RQ reads it either way, and most have less than two thousand."""
 COMPRESSION: Final = 1
 """zlib's level; higher ones take longer than they are worth."""
+NAMES_AND_CHANGE: Final = TypeAdapter(tuple[tuple[str, ...], Change])
 
 
 def delivery_queue(redis: Redis, name: str = ROUTINE) -> Queue:
@@ -64,19 +66,20 @@ def job_of(change: Change, job_id: str, queue: Queue) -> Job:
     return job
 
 
-def job_data(change: Change) -> bytes:
-    """What RQ keeps of a job's call, made at once instead of by way of Python objects."""
-    call = b'["%b",null,[%b],{}]' % (JOB_FUNCTION.encode(), change.model_dump_json(by_alias=True).encode())
-    return zlib.compress(call, COMPRESSION) if len(call) >= COMPRESSED_FROM else call
+def job_data_and_names(change: Change) -> tuple[bytes, bytes]:
+    """What RQ keeps of a job's call, and the names of its marker as JSON, which are kept beside the call.
+
+    The step that takes the job locks its marker by these names. Both come from one writing of JSON: the names
+    end where the change begins, because no string in them can hold a quote that is not escaped.
+    """
+    written = NAMES_AND_CHANGE.dump_json((change.names, change), by_alias=True)
+    names, start, rest = written[1:-1].partition(b',{"key":')
+    call = b'["%b",null,[%b%b],{}]' % (JOB_FUNCTION.encode(), start[1:], rest)
+    return (zlib.compress(call, COMPRESSION) if len(call) >= COMPRESSED_FROM else call), names
 
 
 def job_description(change: Change) -> str:
     return f"{change.effect.value} {change.key}"
-
-
-def job_marker_names(change: Change) -> str:
-    """The names of a job's marker, kept beside its call: whoever takes the job opens the marker with it."""
-    return json.dumps(change.names)
 
 
 def marker_names_of_job(redis: Redis, job_id: str) -> list[str]:

@@ -7,14 +7,15 @@ them by time; `apitraffic:quarantine:sizes`, their sizes. Together they are boun
 import json
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final, Self
 
 from redis import Redis
 from redis.exceptions import RedisError
 from structlog import get_logger
 
-from apitraffic_events.timestamps import format_timestamp, now
+from apitraffic_events.timestamps import format_timestamp, now, parse_timestamp
 from receiver.datastore.failures import in_words
 from receiver.datastore.replication import Unreplicated, write_replicated
 from receiver.errors import StorageUnavailable
@@ -81,7 +82,7 @@ class Quarantined:
     @classmethod
     def of(cls, delivery: Delivery, reason: str) -> Self:
         headers = {name: value for name, value in delivery.headers.items() if not _is_credential(name)}
-        return cls(delivery.model_copy(update={"headers": headers}), reason)
+        return cls(replace(delivery, headers=headers), reason)
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, bytes]) -> Self:
@@ -91,7 +92,7 @@ class Quarantined:
             event=fields["event"].decode(),
             headers=json.loads(fields["headers"]),
             body=zlib.decompress(fields["body"]),
-            received_at=fields["received_at"].decode(),
+            received_at=_moment(fields["received_at"].decode()),
         )
         return cls(delivery, fields["reason"].decode())
 
@@ -177,6 +178,13 @@ class Quarantine:
 
 def _is_credential(header: str) -> bool:
     return any(word in header for word in CREDENTIAL_WORDS)
+
+
+def _moment(written: str) -> datetime:
+    moment = parse_timestamp(written)
+    if moment is None:
+        raise ValueError(f"a delivery in the quarantine was received at {written!r}, which is not a time")
+    return moment
 
 
 def _text(member: object) -> str:

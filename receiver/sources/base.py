@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from pydantic_core import from_json
 
 from apitraffic_events.event import Event, EventType
-from apitraffic_events.text import one_line
+from apitraffic_events.text import METADATA_TEXT_LIMIT, one_line
 from apitraffic_events.timestamps import parse_timestamp
-from receiver.events import Change, Delivery, DeliveryReference, Effect, marker_key
+from receiver.events import Change, Delivery, Effect, marker_key
 
 Headers = Mapping[str, str]
 """Request headers with lower-case names."""
@@ -178,21 +178,23 @@ def change_of(
     **event: Any,
 ) -> Change:
     """A change by this delivery; `event` holds the fields of its `Event`, without the metadata all have."""
-    event["metadata"] = {
-        **event.get("metadata", {}),
-        "marker_key": marker_key(key),
-        "delivery_id": delivery.id,
-    }
+    name = marker_key(key)
+    event["metadata"] = {**event.get("metadata", {}), **marker_metadata(name, delivery)}
     return Change(
-        key=key,
+        key=name,
         aliases=aliases,
         effect=effect,
         occurred_at=occurred_at,
         event=Event(**event),
         sets=sets,
         remark=remark,
-        delivery=DeliveryReference(source=delivery.source, id=delivery.id, event=delivery.event),
+        delivery=delivery.reference(),
     )
+
+
+def marker_metadata(key: str, delivery: Delivery) -> dict[str, JsonValue]:
+    """The metadata that every event has: its marker's key, and the delivery that it comes from."""
+    return {"marker_key": key, "delivery_id": one_line(delivery.id, METADATA_TEXT_LIMIT)}
 
 
 class Payload:
@@ -203,21 +205,28 @@ class Payload:
     """
 
     def __init__(self, content: dict[str, JsonValue]) -> None:
-        self._content = content
+        self.content = content
+        self._lines: dict[str, str | None] = {}
 
     @classmethod
     def from_json(cls, body: bytes | str) -> "Payload":
         """Raises `Untranslatable` for anything but a JSON object."""
         try:
-            content = _read_json(body)
+            content = read_json(body)
         except (ValueError, RecursionError) as error:
             raise Untranslatable("the body is not JSON that can be read") from error
         if not isinstance(content, dict):
             raise Untranslatable("the body is JSON but not an object")
         return cls(content)
 
+    @classmethod
+    def of(cls, delivery: Delivery) -> "Payload":
+        """The delivery's body, parsed unless it has been already. Raises `Untranslatable` likewise."""
+        content = delivery.content
+        return cls(content) if isinstance(content, dict) else cls.from_json(delivery.body)
+
     def value(self, path: str) -> JsonValue:
-        found: object = self._content
+        found: object = self.content
         for part in path.split("."):
             if not isinstance(found, dict):
                 return None
@@ -225,12 +234,14 @@ class Payload:
         return cast("JsonValue", found)
 
     def text(self, *paths: str) -> str | None:
-        """The first of these that is text with something in it, on one line."""
-        for path in paths:
+        """The first of these that is text with something in it, on one line. Each text is cleaned once."""
+        return next((line for line in map(self._line, paths) if line), None)
+
+    def _line(self, path: str) -> str | None:
+        if path not in self._lines:
             found = self.value(path)
-            if isinstance(found, str) and (line := one_line(found, VALUE_LIMIT)):
-                return line
-        return None
+            self._lines[path] = one_line(found, VALUE_LIMIT) if isinstance(found, str) else None
+        return self._lines[path]
 
     def url(self, *paths: str) -> str | None:
         """The first of these that is an http or https URL; other schemes could run code where it is shown.
@@ -282,7 +293,15 @@ class Payload:
         return found
 
 
-def _read_json(body: bytes | str) -> JsonValue:
+def object_in(body: bytes) -> dict[str, JsonValue] | None:
+    """The JSON object in a body, for senders whose event is named there; `None` for any other body."""
+    try:
+        return Payload.from_json(body).content
+    except Untranslatable:
+        return None
+
+
+def read_json(body: bytes | str) -> JsonValue:
     """Python's parser takes twice the time and reads what pydantic's refuses, such as UTF-16."""
     try:
         return cast("JsonValue", from_json(body))

@@ -4,7 +4,6 @@ The native endpoint takes them as its body, GitHub's `repository_dispatch` as it
 """
 
 import difflib
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Final, TypeVar
@@ -13,11 +12,11 @@ from pydantic import ConfigDict, JsonValue, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
-from apitraffic_events.event import Event, EventType, Instant, Model
-from apitraffic_events.text import one_line
+from apitraffic_events.event import Event, EventType, Instant, Model, within_limits
+from apitraffic_events.text import CleanLine, one_line
 from apitraffic_events.timestamps import parse_timestamp
-from receiver.events import Change, Delivery, Effect, Key
-from receiver.sources.base import Invalid, ItemError, Translation, change_of
+from receiver.events import Change, Delivery, Effect, Key, marker_key
+from receiver.sources.base import Invalid, ItemError, Translation, marker_metadata, read_json
 
 SOURCE_NAME: Final = "manual"
 EVENT: Final = "event"
@@ -63,11 +62,14 @@ ERRORS: Final = {
 """Pydantic's errors in words, https://docs.pydantic.dev/latest/errors/validation_errors/"""
 
 
-def translate(delivery: Delivery) -> Translation:
-    """The right ones of the events; raises `Invalid` where there are none."""
+def translate(delivery: Delivery, content: JsonValue) -> Translation:
+    """The changes that this JSON means, and what is wrong with the other events in it.
+
+    Raises `Invalid` if no event is right.
+    """
     changes: dict[tuple[str, Effect], Change] = {}
     errors: list[ItemError] = []
-    for index, item in enumerate(_items(delivery.body)):
+    for index, item in enumerate(_items(content)):
         try:
             change = _change(index, item, delivery)
             if (change.key, change.effect) in changes:
@@ -83,14 +85,18 @@ def translate(delivery: Delivery) -> Translation:
     return Translation(tuple(changes.values()), tuple(errors))
 
 
-def _items(body: bytes) -> list[JsonValue]:
+def parse(body: bytes) -> JsonValue:
+    """Raises `Invalid` if the body is not JSON."""
     try:
-        content = json.loads(body)
+        return read_json(body)
     except (ValueError, RecursionError) as error:
         raise _invalid(0, [("body", "is not JSON that can be read")]) from error
+
+
+def _items(content: JsonValue) -> list[JsonValue]:
     if not isinstance(content, dict | list):
         raise _invalid(0, [("body", "is neither an event, which is an object, nor a list of events")])
-    items = content if isinstance(content, list) else [content]
+    items: list[JsonValue] = content if isinstance(content, list) else [content]
     if not items:
         raise _invalid(0, [("body", "is a list without an event in it")])
     if len(items) > MOST_EVENTS:
@@ -109,38 +115,47 @@ def _change(index: int, item: JsonValue, delivery: Delivery) -> Change:
         wrong += _contradictions(given, frame.effect or _effect_of(given))
     event = _in_words(lambda: Event.model_validate(_stand_in(given) | _only(given, EVENT_FIELDS)), wrong)
     if frame and event and not wrong:
-        # With the key in its metadata, an event may be too large after all.
-        change = _in_words(lambda: _change_of(index, given, frame, event, delivery), wrong)
-        if change:
-            return change
+        return _change_of(index, given, frame, event, delivery)
     raise _invalid(index, wrong)
 
 
 def _change_of(
     index: int, given: Mapping[str, JsonValue], frame: Frame, event: Event, delivery: Delivery
 ) -> Change:
-    """What has no time of its own happened in the order of the list; nothing happened after it was told of.
+    """An event without a time of its own happened in the order of the list, and none after it was received.
 
     Later times, as of a clock that is fast, would put a marker's changes into the wrong order.
     """
+    key = CleanLine(frame.key) if frame.key else marker_key(f"events:{delivery.id}:{index}")
+    try:
+        metadata = within_limits(event.metadata | marker_metadata(key, delivery))
+    except ValueError as error:
+        raise _invalid(index, [("metadata", str(error))]) from error
     effect = frame.effect or _effect_of(given)
     came_at = delivery.received_at + timedelta(milliseconds=index)
     own_time = {Effect.POINT: event.started_at, Effect.OPEN: event.started_at, Effect.CLOSE: event.ended_at}
     happened_at = frame.occurred_at or own_time.get(effect) or came_at
-    fields = {name: getattr(event, name) for name in Event.model_fields}
-    fields["source"] = event.source or SOURCE_NAME
+    started_at, ended_at = event.started_at, event.ended_at
     if effect is Effect.CLOSE:
-        fields["ended_at"] = event.ended_at or happened_at
+        ended_at = ended_at or happened_at
     if effect is not Effect.UPDATE:
-        fields["started_at"] = event.started_at or fields["ended_at"] or happened_at
+        started_at = started_at or ended_at or happened_at
+    if started_at and ended_at:
+        ended_at = max(started_at, ended_at)
+    made = {
+        "source": event.source or SOURCE_NAME,
+        "metadata": metadata,
+        "started_at": started_at,
+        "ended_at": ended_at,
+    }
     sets = tuple(name for field, name in EVENT_FIELDS.items() if field in given and name != "metadata")
-    return change_of(
-        delivery,
-        key=frame.key or f"events:{delivery.id}:{index}",
+    return Change(
+        key=key,
         effect=effect,
         occurred_at=min(happened_at, came_at),
+        event=event.model_copy(update=made),
         sets=None if effect in CREATING else sets,
-        **fields,
+        delivery=delivery.reference(),
     )
 
 
