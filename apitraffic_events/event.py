@@ -39,7 +39,7 @@ checks types, but neither cleans text nor measures metadata again. Not for what 
 
 
 class EventType(StrEnum):
-    """What the Events API draws; the reference says what each is for."""
+    """The Events API's types of events."""
 
     DEPLOYMENT = "deployment"
     INCIDENT = "incident"
@@ -90,7 +90,7 @@ Scope = Annotated[
     Field(max_length=SCOPE_LIMIT),
     AfterValidator(_bounded_scope),
 ]
-"""Which buckets or environments an event belongs to: SIDs or names; `("*",)` is all of them."""
+"""The buckets or environments that an event belongs to, as SIDs or names; `("*",)` means all."""
 
 
 class Model(BaseModel):
@@ -98,10 +98,10 @@ class Model(BaseModel):
 
 
 class Event(Model):
-    """One event in the Events API's own fields (reference/events-api.md), within the limits it is sent with.
+    """One event in the Events API's own fields, made safe and bounded.
 
-    Too long a name or description is cut, an end before the start is clamped to it, empty metadata is left
-    out; what cannot be mended (no name, an unknown type, metadata over its size or depth) raises
+    A name or description that is too long is cut, an end before the start becomes the start, and empty
+    metadata is dropped. Anything else (no name, an unknown type, metadata over its size or depth) raises
     `pydantic.ValidationError`.
     """
 
@@ -147,13 +147,13 @@ class Event(Model):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     def with_scope(self, buckets: tuple[str, ...] | None, environments: tuple[str, ...] | None) -> Self:
-        """The same event with these buckets and environments; `None` leaves what is there."""
+        """The same event with these buckets and environments; `None` keeps the present ones."""
         scope = {"buckets": buckets, "environments": environments}
         return self.model_copy(update={key: value for key, value in scope.items() if value is not None})
 
 
 def within_limits(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """The same metadata, which is tidy already; raises `ValueError` if it is too much for one event."""
+    """The same metadata, tidied before; raises `ValueError` if it has too many keys or is too large."""
     if len(metadata) > METADATA_KEYS:
         raise ValueError(f"has {len(metadata)} keys; at most {METADATA_KEYS} are kept")
     size = _length_as_json(metadata)

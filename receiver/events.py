@@ -85,10 +85,10 @@ class Change(Model):
     """What a delivery means for one marker.
 
     `key` says which marker, `occurred_at` when it happened by the sender's clock. `event` is what the marker
-    should show afterwards; its `metadata` is added to what is there. Where the sender does not know all of
-    it, `sets` names the fields that count. `remark` is a line for the trail below the description. `aliases`
-    are further keys by which others may speak of the same marker: a deployment has an id at the sender, and
-    the run of a pipeline that made it.
+    should show afterwards; its `metadata` is added to what is there. If the sender does not know the whole
+    event, `sets` names the fields that it does know. `remark` is a line for the trail below the description.
+    `aliases` are further keys of the same marker: a deployment has an id of its own, and that of the pipeline
+    run which made it.
     """
 
     key: Key
@@ -102,10 +102,10 @@ class Change(Model):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All keys of its marker, its own first."""
+        """All keys of the marker, `key` first."""
         return tuple(dict.fromkeys((self.key, *self.aliases)))
 
 
 def is_urgent(change: Change) -> bool:
-    """Incidents, and whatever ends or reopens something, overtake a backlog of markers of the past."""
+    """Incidents, and changes that end or reopen something, overtake a backlog of other changes."""
     return change.event.type is EventType.INCIDENT or change.effect in {Effect.CLOSE, Effect.REOPEN}

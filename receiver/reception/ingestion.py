@@ -1,4 +1,4 @@
-"""From what an authentic delivery means to an outcome. Knows nothing of HTTP requests."""
+"""Decide what is stored of an authentic delivery, and how it is answered. Knows nothing of Flask."""
 
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
@@ -12,7 +12,7 @@ from receiver.sources.base import Ignored, Translation, Untranslatable
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an authentic delivery: the answer's status and body, and the keys of its markers."""
+    """How an authentic delivery is answered, and the keys of the markers that it is about."""
 
     status: HTTPStatus
     body: dict[str, Any]
@@ -20,7 +20,7 @@ class Outcome:
 
 
 class Ingestor:
-    """Stores deliveries as what they mean."""
+    """Stores what deliveries mean."""
 
     def __init__(self, store: DeliveryStore) -> None:
         self._store = store

@@ -1,7 +1,7 @@
-"""Deliveries that are authentic but could not be translated, kept as they came until someone has looked.
+"""Deliveries that are authentic but could not be translated, kept as received until an operator decides.
 
-Redis keys: `apitraffic:quarantine:<source>:<delivery id>`, 14 days; `apitraffic:quarantine`, the index of
-them by time; `apitraffic:quarantine:sizes`, their sizes. Together they are bounded: the oldest go first.
+Redis keys: `apitraffic:quarantine:<source>:<delivery id>`, for 14 days; `apitraffic:quarantine`, their index
+by time; `apitraffic:quarantine:sizes`, their sizes. Their total is bounded: the oldest are dropped first.
 """
 
 import json
@@ -28,7 +28,7 @@ LIFETIME: Final = 14 * 86_400
 MOST_KEPT: Final = 1_000
 """Deliveries."""
 MOST_BYTES: Final = 64 * 1024 * 1024
-"""Of all that is kept, compressed."""
+"""Of all kept deliveries together, compressed."""
 CREDENTIAL_WORDS: Final = ("authorization", "cookie", "signature", "token", "secret", "api-key")
 FIELDS: Final = ("source", "id", "event", "reason", "received_at", "headers", "body")
 
@@ -69,14 +69,14 @@ return dropped
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A delivery that is set aside, and why. Its headers lack those that carried credentials."""
+    """A delivery in the quarantine, and why. Headers that carried credentials are removed."""
 
     delivery: Delivery
     reason: str
 
     @property
     def name(self) -> str:
-        """How the command line calls it."""
+        """Its name on the command line."""
         return f"{self.delivery.source}:{self.delivery.id}"
 
     @classmethod
@@ -98,14 +98,14 @@ class Quarantined:
 
 
 class Quarantine:
-    """Keeps what could not be translated. Every method raises `StorageUnavailable` where Redis is away."""
+    """Keeps what could not be translated. Every method raises `StorageUnavailable` if Redis fails."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._keep = redis.register_script(KEEP_SCRIPT)
 
     def keep(self, delivery: Delivery, reason: str) -> int:
-        """Store the delivery, its headers without credentials; how many older ones had to go for it."""
+        """Store the delivery, without credentials; returns how many older ones were dropped."""
         delivery = Quarantined.of(delivery, reason).delivery
         body = zlib.compress(delivery.body)
         fields: dict[str, str | bytes] = {
@@ -143,7 +143,7 @@ class Quarantine:
             raise StorageUnavailable(f"Redis: {in_words(error)}") from error
 
     def __iter__(self) -> Iterator[Quarantined]:
-        """All that is kept, the oldest first."""
+        """All kept deliveries, the oldest first."""
         try:
             entries = [_text(entry) for entry in self._redis.zrange(INDEX, 0, -1)]
             for entry in entries:

@@ -1,11 +1,10 @@
-"""gunicorn's arbiter and threaded worker, made to heed every signal to stop.
+"""gunicorn's arbiter and threaded worker, made to react to every signal to stop.
 
-As they are, a worker can miss one for good, and is killed when the time for stopping is over:
+As gunicorn ships them, a worker can miss such a signal, and is killed when the time for stopping is over:
 
-- Between its fork and the setting of its own handlers it has the arbiter's, which puts the signal into a
-  queue that nobody reads there.
-- Its handler of SIGQUIT takes the lock of the pool of threads, which the very code that the signal interrupts
-  may hold.
+- Between its fork and the installation of its own handlers it has those of the arbiter, which put the signal
+  into a queue that nobody reads in the worker.
+- Its handler of SIGQUIT takes the lock of the thread pool, which the interrupted code may hold.
 """
 
 import signal
@@ -21,7 +20,7 @@ TO_STOP: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 class SignalSafeArbiter(Arbiter):  # type: ignore[misc]  # untyped, see above
-    """Holds signals back over a fork: this process gets its own after it, a worker when it can heed them."""
+    """Blocks signals during a fork: the arbiter gets them after it, a worker once it has its own handlers."""
 
     def spawn_worker(self) -> Any:
         signal.pthread_sigmask(signal.SIG_BLOCK, TO_STOP)
@@ -32,14 +31,14 @@ class SignalSafeArbiter(Arbiter):  # type: ignore[misc]  # untyped, see above
 
 
 class SignalSafeWorker(ThreadWorker):  # type: ignore[misc]  # untyped, see above
-    """To be run by a `SignalSafeArbiter`."""
+    """Must be run by a `SignalSafeArbiter`."""
 
     def init_signals(self) -> None:
         super().init_signals()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, TO_STOP)
 
     def handle_quit(self, _signal: int, _frame: FrameType | None) -> None:
-        """Leaves the work to the loop, which holds no lock when it gets there."""
+        """Leaves the work to the loop, which holds no lock at that point."""
         self.alive = False
         self.method_queue.defer(self._quit)
 
@@ -49,7 +48,7 @@ class SignalSafeWorker(ThreadWorker):  # type: ignore[misc]  # untyped, see abov
 
 
 class SignalSafeApplication(BaseApplication):  # type: ignore[misc]  # untyped, see above
-    """An application under a `SignalSafeArbiter`; its worker class is to be a `SignalSafeWorker`."""
+    """An application run by a `SignalSafeArbiter`. Its worker class must be a `SignalSafeWorker`."""
 
     def run(self) -> None:
         SignalSafeArbiter(self).run()

@@ -1,4 +1,4 @@
-"""Events in this project's own format: the Events API's fields, with what `Frame` adds.
+"""Events in this project's own format: the fields of the Events API and those of `Frame`.
 
 The native endpoint takes them as its body, GitHub's `repository_dispatch` as its `client_payload`.
 """
@@ -20,23 +20,23 @@ from receiver.sources.base import Invalid, ItemError, Translation, marker_metada
 
 SOURCE_NAME: Final = "manual"
 EVENT: Final = "event"
-"""What all deliveries are called: there is one kind."""
+"""The event name of all deliveries: there is one kind."""
 T = TypeVar("T")
 MOST_EVENTS: Final = 100
 MOST_ERRORS: Final = 10
-"""That are told of one event."""
+"""Reported for one event."""
 
 
 class Frame(Model):
-    """What may be said of an event besides its own fields."""
+    """What an event may say besides the fields of the Events API."""
 
     model_config = ConfigDict(alias_generator=to_camel)
 
     key: Key | None = None
-    """Which marker it is about; used as it is, so that one can name a marker that a webhook made."""
+    """Which marker it is about; used as given, so that it can name a marker made by a webhook."""
     effect: Effect | None = None
     occurred_at: Instant | None = None
-    """Where this belongs among the changes of its marker; without it, its start or end says so."""
+    """When this happened, relative to other changes of its marker; by default its start or end."""
 
 
 EVENT_FIELDS: Final = {field.alias or name: name for name, field in Event.model_fields.items()}
@@ -59,13 +59,13 @@ ERRORS: Final = {
     "too_long": "has more than {max_length} entries",
     "enum": "is not one of {expected}",
 }
-"""Pydantic's errors in words, https://docs.pydantic.dev/latest/errors/validation_errors/"""
+"""Messages for pydantic's errors, https://docs.pydantic.dev/latest/errors/validation_errors/"""
 
 
 def translate(delivery: Delivery, content: JsonValue) -> Translation:
-    """The changes that this JSON means, and what is wrong with the other events in it.
+    """The changes of the valid events in this JSON, and what is wrong with the others.
 
-    Raises `Invalid` if no event is right.
+    Raises `Invalid` if none is valid.
     """
     changes: dict[tuple[str, Effect], Change] = {}
     errors: list[ItemError] = []
@@ -73,7 +73,7 @@ def translate(delivery: Delivery, content: JsonValue) -> Translation:
         try:
             change = _change(index, item, delivery)
             if (change.key, change.effect) in changes:
-                # Changes of a marker are told apart by delivery and effect, so one of the two would be lost.
+                # A marker's changes are identified by delivery and effect, so one of the two would be lost.
                 detail = f"has effect {change.effect.value} in this list before; send it in another request"
                 raise _invalid(index, [("key", detail)])
         except Invalid as invalid:
@@ -105,15 +105,15 @@ def _items(content: JsonValue) -> list[JsonValue]:
 
 
 def _change(index: int, item: JsonValue, delivery: Delivery) -> Change:
-    """Raises `Invalid` with all that is wrong with this event."""
+    """Raises `Invalid` with everything that is wrong with this event."""
     if not isinstance(item, dict):
         raise _invalid(index, [(EVENT, "is not an object with the fields of an event")])
     given = {name: value for name, value in item.items() if value is not None}
     wrong = [_unknown(name) for name in given if name not in FIELDS]
-    frame = _in_words(lambda: Frame.model_validate(_only(given, FRAME_FIELDS)), wrong)
+    frame = _or_errors(lambda: Frame.model_validate(_only(given, FRAME_FIELDS)), wrong)
     if frame:
         wrong += _contradictions(given, frame.effect or _effect_of(given))
-    event = _in_words(lambda: Event.model_validate(_stand_in(given) | _only(given, EVENT_FIELDS)), wrong)
+    event = _or_errors(lambda: Event.model_validate(_stand_in(given) | _only(given, EVENT_FIELDS)), wrong)
     if frame and event and not wrong:
         return _change_of(index, given, frame, event, delivery)
     raise _invalid(index, wrong)
@@ -122,9 +122,9 @@ def _change(index: int, item: JsonValue, delivery: Delivery) -> Change:
 def _change_of(
     index: int, given: Mapping[str, JsonValue], frame: Frame, event: Event, delivery: Delivery
 ) -> Change:
-    """An event without a time of its own happened in the order of the list, and none after it was received.
+    """Events without a time happened in the order of the list, and no event happened after it was received.
 
-    Later times, as of a clock that is fast, would put a marker's changes into the wrong order.
+    Later times, from a clock that is ahead, would put a marker's changes into the wrong order.
     """
     key = CleanLine(frame.key) if frame.key else marker_key(f"events:{delivery.id}:{index}")
     try:
@@ -160,19 +160,19 @@ def _change_of(
 
 
 def _stand_in(given: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """What only some effects need but every event has; seen where a marker is closed and was never opened."""
+    """Required fields that some effects do not need; shown if a marker is closed that was never opened."""
     return {"type": EventType.CUSTOM.value, "name": f"{given.get('key')} (its start was not heard of)"}
 
 
 def _effect_of(given: Mapping[str, JsonValue]) -> Effect:
-    """Where none is said: what has an end closes, an incident without one opens, all else is a point."""
+    """The effect if none is given: an end closes, an incident without an end opens, all else is a point."""
     if "endedAt" in given:
         return Effect.CLOSE
     return Effect.OPEN if given.get("type") == EventType.INCIDENT else Effect.POINT
 
 
 def _contradictions(given: Mapping[str, JsonValue], effect: Effect) -> Iterator[tuple[str, str]]:
-    """What this effect lacks, or does not go with."""
+    """Fields that are missing for this effect, or contradict it."""
     if effect in {Effect.UPDATE, Effect.REOPEN} and "key" not in given:
         yield "key", f"is missing; it says which marker to {effect.value}"
     elif effect in CREATING or "key" not in given:
@@ -194,19 +194,19 @@ def _unknown(name: str) -> tuple[str, str]:
     return one_line(name, 50) or "(no name)", f"is not a field of an event; {hint}"
 
 
-def _in_words(make: Callable[[], T], wrong: list[tuple[str, str]]) -> T | None:
-    """What this makes; or nothing, with what is wrong added in words for people."""
+def _or_errors(make: Callable[[], T], wrong: list[tuple[str, str]]) -> T | None:
+    """The result of `make`; or `None`, with readable errors added to `wrong`."""
     try:
         return make()
     except ValidationError as error:
         wrong += [
-            (".".join(str(part) for part in found["loc"]), _in_own_words(found))
+            (".".join(str(part) for part in found["loc"]), _readable(found))
             for found in error.errors(include_url=False, include_input=False)
         ]
         return None
 
 
-def _in_own_words(error: ErrorDetails) -> str:
+def _readable(error: ErrorDetails) -> str:
     words = ERRORS.get(error["type"])
     if words is None:
         return error["msg"].removeprefix("Value error, ")

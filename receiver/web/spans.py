@@ -25,10 +25,10 @@ REDACTED: Final = "REDACTED"
 
 
 def trace_requests(app: Flask) -> None:
-    """A span for each request to a webhook's address, begun before anything is read or verified of it.
+    """A span for each request to a webhook's address, started before the request is read or verified.
 
-    It is the root of its trace, whatever the request says: a traceparent would let anybody who reaches the
-    receiver decide what is sampled and write into others' traces.
+    It is the root of its trace even if the request has a traceparent, which would let anybody who can reach
+    the receiver decide what is sampled and write into other people's traces.
     """
     spans = tracer()
 
@@ -65,7 +65,7 @@ def trace_requests(app: Flask) -> None:
 
 
 def _path_without_token() -> str:
-    """Only words of ours: a token may be in the path, also in the place of the source."""
+    """Without text from the request: a token may be in the path, also in place of the source."""
     arguments = request.view_args or {}
     source_name = arguments.get("source_name")
     path = f"/webhooks/{source_name if source_name in SOURCES else REDACTED}"
@@ -73,7 +73,7 @@ def _path_without_token() -> str:
 
 
 def _describe_delivery(span: Span, delivery: Delivery, outcome: Outcome | None) -> None:
-    """What an authentic delivery was, and what became of it unless that failed."""
+    """Which delivery this is; and its outcome, unless storing it failed."""
     span.set_attributes(
         {
             "apitraffic.source": delivery.source,
@@ -81,7 +81,7 @@ def _describe_delivery(span: Span, delivery: Delivery, outcome: Outcome | None) 
             "apitraffic.delivery.event": text(delivery.event),
         }
     )
-    # Now that it is known who sent it: a link, which leads there and decides nothing.
+    # The sender is known by now, so its trace is linked; the link decides nothing about ours.
     if (sender := span_context_in(delivery.headers.get(TRACEPARENT))) is not None:
         span.add_link(sender)
     if outcome is not None:

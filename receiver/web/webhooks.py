@@ -1,4 +1,4 @@
-"""POST /webhooks/<source>: the way in. Read, verify, take in, answer."""
+"""POST /webhooks/<source>: read, verify, translate and store a delivery, and answer."""
 
 from contextlib import suppress
 from dataclasses import asdict
@@ -22,12 +22,12 @@ from receiver.web.client_address import client_address, is_in
 from receiver.web.problems import problem
 
 RETRY_AFTER: Final = 30
-"""Seconds after which a sender may try again when nothing could be stored."""
+"""Seconds after which a sender may try again if nothing could be stored."""
 UNREADABLE: Final = (OSError, ClientDisconnected)
 """The sender went away, or its chunks are malformed: WSGI servers raise `OSError`, and Werkzeug makes it a
 `ClientDisconnected` when the body is read through it."""
 MOST_DISCARDED: Final = 8 * MIB
-"""Bytes read and thrown away beyond a limit, so that the sender gets its 413 and not a broken connection."""
+"""Bytes read and discarded beyond a limit, so that the sender gets a 413 and not a broken connection."""
 
 
 REJECTIONS: Final = {
@@ -42,7 +42,7 @@ REJECTIONS: Final = {
     HTTPStatus.INTERNAL_SERVER_ERROR: "failure",
     HTTPStatus.SERVICE_UNAVAILABLE: "not_stored",
 }
-"""How the metrics call the answers that accept nothing."""
+"""Values of the metric's label `reason`, for responses that accept nothing."""
 
 
 def webhooks(settings: Settings, ingestor: Ingestor, metrics: ReceptionMetrics) -> Blueprint:
@@ -116,7 +116,7 @@ def webhooks(settings: Settings, ingestor: Ingestor, metrics: ReceptionMetrics) 
 
 
 def _require_allowed(source_name: str, settings: Settings) -> None:
-    """Before anything is read from an address that webhooks do not come from."""
+    """Checked before anything is read from an address that webhooks do not come from."""
     if not settings.allowed_senders:
         return
     peer = client_address(
@@ -128,8 +128,8 @@ def _require_allowed(source_name: str, settings: Settings) -> None:
 
 
 def _read_body(source: Source[Any]) -> bytes:
-    """The raw body, before anything parses it; the limit also holds for chunked bodies of unknown length."""
-    # Werkzeug cuts a chunked body off at its limit without a word, so it may read one byte more than ours.
+    """The raw body; the limit also applies to chunked bodies of unknown length."""
+    # Werkzeug truncates a chunked body at its limit without an error: give it one byte more than ours.
     request.max_content_length = source.body_limit + 1
     try:
         body = request.get_data(cache=False)
