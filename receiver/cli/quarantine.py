@@ -14,9 +14,11 @@ from receiver.config.settings import Settings, load_settings
 from receiver.datastore.address import connect
 from receiver.errors import StorageUnavailable
 from receiver.queue.enqueueing import Enqueuer
-from receiver.reception.accepting import Reception
-from receiver.reception.intake import Intake
+from receiver.reception.delivery_store import DeliveryStore
+from receiver.reception.ingestion import Ingestor
 from receiver.reception.quarantine import Quarantine, Quarantined
+from receiver.sources import SOURCES
+from receiver.translation import translate_and_route
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -71,10 +73,13 @@ def replay(names: tuple[str, ...], *, everything: bool) -> None:
     where any stays.
     """
     remaining = 0
-    with _opened() as (settings, intake, quarantine):
-        reception = Reception(settings, intake)
+    with _opened() as (settings, store, quarantine):
+        ingestor = Ingestor(store)
         for item in _select(quarantine, names, everything=everything):
-            body = reception.take_in(item.delivery).body
+            source = SOURCES[item.delivery.source]
+            options = settings.options_for(source)
+            meaning = translate_and_route(source, item.delivery, options, settings.route)
+            body = ingestor.ingest(item.delivery, meaning).body
             stays = body["status"] == "quarantined"
             if not stays:
                 quarantine.discard(item.name)
@@ -95,13 +100,13 @@ def discard(names: tuple[str, ...], *, everything: bool) -> None:
 
 
 @contextmanager
-def _opened() -> Iterator[tuple[Settings, Intake, Quarantine]]:
+def _opened() -> Iterator[tuple[Settings, DeliveryStore, Quarantine]]:
     with configuration_errors_in_words():
         settings = load_settings()
         redis = connect(settings.redis_url)
     try:
         quarantine = Quarantine(redis)
-        yield settings, Intake(Enqueuer(redis), quarantine, spool=None), quarantine
+        yield settings, DeliveryStore(Enqueuer(redis), quarantine, spool=None), quarantine
     except StorageUnavailable as error:
         raise click.ClickException(f"{error}. Is REDIS_URL right, and does that Redis run?") from error
     finally:

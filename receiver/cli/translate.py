@@ -10,10 +10,10 @@ from receiver.cli.deliveries import SOURCE, delivery_from_file, header_option
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.config.settings import Settings, load_settings
 from receiver.events import Change, Delivery
-from receiver.reception.accepting import meaning_of
 from receiver.routing import explain
 from receiver.sources import SOURCES
-from receiver.sources.base import Ignored, Invalid, ItemError, Untranslatable, translate
+from receiver.sources.base import Ignored, Invalid, ItemError, NotTranslated, Untranslatable, translate
+from receiver.translation import translate_and_route
 
 
 @click.command("translate")
@@ -35,7 +35,10 @@ def command(source_name: str, file: BinaryIO, event: str | None, header: tuple[s
     changes: tuple[Change, ...] = ()
     try:
         _explain_routes(delivery, settings)
-        meaning = meaning_of(SOURCES[source_name], delivery, settings)
+        source = SOURCES[source_name]
+        meaning = translate_and_route(source, delivery, settings.options_for(source), settings.route)
+        if isinstance(meaning, NotTranslated):
+            raise meaning
     except Ignored as ignored:
         click.echo(f"ignored: {ignored.reason}", err=True)
     except Untranslatable as failure:

@@ -13,7 +13,7 @@ from receiver.datastore.failures import explain
 from receiver.delivery.budget import BUDGET, PAUSE
 from receiver.errors import StorageUnavailable
 from receiver.queue.inspection import accepted_at, count_jobs
-from receiver.reception.intake import Intake
+from receiver.reception.delivery_store import DeliveryStore
 from receiver.reception.quarantine import INDEX
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ Figure = tuple[str, str, dict[str, float], str]
 class Backlog:
     """A Prometheus collector, called at each scrape. Without Redis its figures are absent, not zero."""
 
-    def __init__(self, redis: Redis, intake: Intake) -> None:
+    def __init__(self, redis: Redis, store: DeliveryStore) -> None:
         self._redis = redis
-        self._intake = intake
+        self._store = store
 
     def collect(self) -> "Iterator[GaugeMetricFamily]":
         from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415 - see receiver.metrics
@@ -47,7 +47,7 @@ class Backlog:
         in_use = {path: float(path == storage) for path in STORAGE}
         yield "storage_in_use", "1 for where a delivery would be stored now.", in_use, "path"
         try:
-            spooled = self._intake.spooled()
+            spooled = self._store.spooled()
         except StorageUnavailable as failure:
             get_logger("receiver.metrics").warning("the spool cannot be read", reason=str(failure))
         else:
@@ -61,7 +61,7 @@ class Backlog:
 
     def _storage(self) -> str:
         try:
-            return self._intake.storage()
+            return self._store.storage()
         except StorageUnavailable:
             return "none"
 

@@ -19,10 +19,9 @@ from receiver.observability.trace_context import TRACEPARENT, carried
 from receiver.queue.queues import (
     BELL,
     delivery_queues,
-    job_data,
+    job_data_and_names,
     job_description,
     job_id_stem,
-    job_marker_names,
     job_of,
 )
 
@@ -65,13 +64,8 @@ class Enqueuer:
             job_id = f"{stem}-{number}"
             queue = self._urgent if is_urgent(change) else self._routine
             keys += [Job.key_for(job_id), queue.key]
-            arguments += [
-                job_id,
-                job_data(change),
-                job_description(change),
-                job_marker_names(change),
-                queue.name,
-            ]
+            data, names = job_data_and_names(change)
+            arguments += [job_id, data, job_description(change), names, queue.name]
         if (traceparent := carried()) is not None:
             arguments.append(self._routine.serializer.dumps({TRACEPARENT: traceparent}))
         try:

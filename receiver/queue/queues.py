@@ -36,6 +36,7 @@ COMPRESSED_FROM: Final = 4096
 """Bytes of a job's call. RQ reads compressed and plain ones; most have less than two thousand bytes."""
 COMPRESSION: Final = 1
 """zlib's level; higher ones take longer than they are worth."""
+NAMES_AND_CHANGE: Final = TypeAdapter(tuple[tuple[str, ...], Change])
 
 WRITTEN_BY_US: Final[Mapping[str, Any]] = MappingProxyType({"is_clean": True})
 """The context for validating what we have written to Redis: its text has been made safe before."""
@@ -73,16 +74,23 @@ def job_of(change: Change, job_id: str, queue: Queue) -> Job:
     return job
 
 
-def job_data(change: Change) -> bytes:
-    """What RQ stores of a job's call, written directly as JSON."""
-    call = b'["%b",null,[%b],{}]' % (JOB_FUNCTION.encode(), change.model_dump_json(by_alias=True).encode())
-    return zlib.compress(call, COMPRESSION) if len(call) >= COMPRESSED_FROM else call
+def job_data_and_names(change: Change) -> tuple[bytes, bytes]:
+    """What RQ keeps of a job's call, and the names of its marker as JSON, which are kept beside the call.
+
+    The step that takes the job locks its marker by these names. Both come from one writing of JSON: the names
+    end where the change begins, because no string in them can hold a quote that is not escaped.
+    """
+    written = NAMES_AND_CHANGE.dump_json((change.names, change), by_alias=True)
+    names, start, rest = written[1:-1].partition(b',{"key":')
+    call = b'["%b",null,[%b%b],{}]' % (JOB_FUNCTION.encode(), start[1:], rest)
+    return (zlib.compress(call, COMPRESSION) if len(call) >= COMPRESSED_FROM else call), names
 
 
 def change_of(job: Job) -> Change:
     """The change to deliver, read directly from JSON; raises `pydantic.ValidationError` if it is none.
 
-    The reverse of `job_data`: RQ has decompressed the call, and would make Python objects of all of it first.
+    The reverse of `job_data_and_names`. RQ has decompressed the call, and would make Python objects of all of
+    it first.
     """
     _, _, (change,), _ = CALL.validate_json(job.data, context=WRITTEN_BY_US)
     return change
@@ -90,13 +98,6 @@ def change_of(job: Job) -> Change:
 
 def job_description(change: Change) -> str:
     return f"{change.effect.value} {change.key}"
-
-
-def job_marker_names(change: Change) -> str:
-    """The names of a job's marker. They are stored beside its call, so that the marker is locked with the
-    job.
-    """
-    return json.dumps(change.names)
 
 
 def marker_names_of_job(redis: Redis, job_id: str) -> list[str]:

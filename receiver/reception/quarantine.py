@@ -1,20 +1,21 @@
-"""Deliveries that are authentic but could not be translated, kept as they came until someone has looked.
+"""Deliveries that are authentic but could not be translated, kept as received until an operator decides.
 
-Redis keys: `apitraffic:quarantine:<source>:<delivery id>`, 14 days; `apitraffic:quarantine`, the index of
-them by time; `apitraffic:quarantine:sizes`, their sizes. Together they are bounded: the oldest go first.
+Redis keys: `apitraffic:quarantine:<source>:<delivery id>`, for 14 days; `apitraffic:quarantine`, their index
+by time; `apitraffic:quarantine:sizes`, their sizes. Their total is bounded: the oldest are dropped first.
 """
 
 import json
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final, Self
 
 from redis import Redis
 from redis.exceptions import RedisError
 from structlog import get_logger
 
-from apitraffic_events.timestamps import format_timestamp, now
+from apitraffic_events.timestamps import format_timestamp, now, parse_timestamp
 from receiver.datastore.failures import explain
 from receiver.datastore.replication import Unreplicated
 from receiver.datastore.scripts.runner import Script
@@ -28,7 +29,7 @@ LIFETIME: Final = 14 * 86_400
 MOST_KEPT: Final = 1_000
 """Deliveries."""
 MOST_BYTES: Final = 64 * 1024 * 1024
-"""Of all that is kept, compressed."""
+"""Of all kept deliveries together, compressed."""
 CREDENTIAL_WORDS: Final = ("authorization", "cookie", "signature", "token", "secret", "api-key")
 FIELDS: Final = ("source", "id", "event", "reason", "received_at", "headers", "body")
 
@@ -37,20 +38,20 @@ KEEP_IN_QUARANTINE: Final = Script("keep_in_quarantine")
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A delivery that is set aside, and why. Its headers lack those that carried credentials."""
+    """A delivery in the quarantine, and why. Headers that carried credentials are removed."""
 
     delivery: Delivery
     reason: str
 
     @property
     def name(self) -> str:
-        """How the command line calls it."""
+        """Its name on the command line."""
         return f"{self.delivery.source}:{self.delivery.id}"
 
     @classmethod
     def of(cls, delivery: Delivery, reason: str) -> Self:
         headers = {name: value for name, value in delivery.headers.items() if not _is_credential(name)}
-        return cls(delivery.model_copy(update={"headers": headers}), reason)
+        return cls(replace(delivery, headers=headers), reason)
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, bytes]) -> Self:
@@ -60,19 +61,19 @@ class Quarantined:
             event=fields["event"].decode(),
             headers=json.loads(fields["headers"]),
             body=zlib.decompress(fields["body"]),
-            received_at=fields["received_at"].decode(),
+            received_at=_moment(fields["received_at"].decode()),
         )
         return cls(delivery, fields["reason"].decode())
 
 
 class Quarantine:
-    """Keeps what could not be translated. Every method raises `StorageUnavailable` where Redis is away."""
+    """Keeps what could not be translated. Every method raises `StorageUnavailable` if Redis fails."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
     def keep(self, delivery: Delivery, reason: str) -> int:
-        """Store the delivery, its headers without credentials; how many older ones had to go for it."""
+        """Store the delivery, without credentials; returns how many older ones were dropped."""
         delivery = Quarantined.of(delivery, reason).delivery
         body = zlib.compress(delivery.body)
         fields: dict[str, str | bytes] = {
@@ -106,7 +107,7 @@ class Quarantine:
             raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
     def __iter__(self) -> Iterator[Quarantined]:
-        """All that is kept, the oldest first."""
+        """All kept deliveries, the oldest first."""
         try:
             entries = [_text(entry) for entry in self._redis.zrange(INDEX, 0, -1)]
             for entry in entries:
@@ -141,6 +142,13 @@ class Quarantine:
 
 def _is_credential(header: str) -> bool:
     return any(word in header for word in CREDENTIAL_WORDS)
+
+
+def _moment(written: str) -> datetime:
+    moment = parse_timestamp(written)
+    if moment is None:
+        raise ValueError(f"a delivery in the quarantine was received at {written!r}, which is not a time")
+    return moment
 
 
 def _text(member: object) -> str:

@@ -4,7 +4,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from receiver.web.client_address import is_in, peer_of
+from receiver.web.client_address import client_address, is_in
 
 PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
@@ -31,7 +31,7 @@ PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 def test_the_nearest_that_is_no_trusted_proxy(
     connected: str | None, forwarded: list[str], expected: str | None
 ) -> None:
-    assert peer_of(connected, forwarded, PROXIES) == (ip_address(expected) if expected else None)
+    assert client_address(connected, forwarded, PROXIES) == (ip_address(expected) if expected else None)
 
 
 def test_nobody_is_in_no_network_and_unknown_is_in_none() -> None:

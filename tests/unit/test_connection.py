@@ -1,4 +1,4 @@
-"""When a request is whole, and that reading one ends."""
+"""When a request is complete, and that reading one ends."""
 
 import socket
 import time
@@ -23,14 +23,14 @@ CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
         CHUNKED + b"5;a=b\r\n0\r\n\r\n\r\n00A\r\n0123456789\r\n0\r\nX-T: 1\r\n\r\n",
     ],
 )
-def test_a_request_is_whole_with_its_last_byte_and_not_before(request_: bytes) -> None:
+def test_a_request_is_complete_with_its_last_byte_and_not_before(request_: bytes) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         connection = Connection(SimpleNamespace(), ours, None, None)
         for byte in request_:
-            assert not connection.is_whole()
-            connection.collected.append(byte)
-        assert connection.is_whole()
+            assert not connection.is_complete()
+            connection.buffered.append(byte)
+        assert connection.is_complete()
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_what_more_bytes_cannot_mend_is_not_waited_for(start: bytes) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         connection = Connection(SimpleNamespace(), ours, None, None)
-        connection.collected += start
-        assert connection.is_whole()
+        connection.buffered += start
+        assert connection.is_complete()
 
 
 @pytest.mark.parametrize("left", [0.05, -1.0])

@@ -9,8 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from apitraffic_events.event import METADATA_DEPTH, METADATA_KEYS, METADATA_SIZE, Event, EventType
-from apitraffic_events.text import DESCRIPTION_LIMIT, NAME_LIMIT, one_line
+from apitraffic_events import event as module
+from apitraffic_events.event import (
+    ALREADY_CLEAN,
+    METADATA_DEPTH,
+    METADATA_KEYS,
+    METADATA_SIZE,
+    Event,
+    EventType,
+    within_limits,
+)
+from apitraffic_events.text import DESCRIPTION_LIMIT, NAME_LIMIT, CleanLine, one_line
 from receiver.events import KEY_LIMIT, Change, Delivery, marker_key
 from tests.support.changes import KEY, TEN, change, event
 from tests.support.properties import any_text, json_values, long_text, reproducible
@@ -64,6 +73,17 @@ class TestOneLine:
         assert line == line.strip()
         assert "\n" not in line
         line.encode("utf-8")
+
+    def test_what_is_clean_is_marked_and_what_is_made_of_it_is_not(self) -> None:
+        assert type(one_line("a", 9)) is type(one_line("a\n", 9)) is type(one_line("ab " * 9, 9)) is CleanLine
+        assert type(one_line("ab", 9)[1:]) is type(f"{one_line('ab', 9)}") is str
+
+    def test_a_clean_line_is_still_cut_where_less_is_allowed(self) -> None:
+        clean = one_line("shop " * 100, 500)
+        made = event(name=clean, metadata={clean: one_line("x" * 5000, 5000)})
+        assert len(made.name) <= NAME_LIMIT
+        assert made.metadata == {clean: "x" * 999 + "…"}
+        assert type(made.name) is str
 
 
 class TestName:
@@ -199,6 +219,19 @@ class TestMetadata:
         assert written.encode("utf-8")
         assert event(metadata=kept).metadata == kept
 
+    @reproducible
+    @given(st.dictionaries(any_text, json_values, min_size=1, max_size=5))
+    def test_the_size_is_that_of_the_json_that_would_be_written(self, metadata: dict[str, Any]) -> None:
+        try:
+            kept = event(metadata=metadata).metadata
+        except ValidationError:
+            return
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "METADATA_SIZE", 0)
+            with pytest.raises(ValueError, match="as JSON") as refused:
+                within_limits(kept)
+        assert str(refused.value).split()[1] == str(len(json.dumps(kept, ensure_ascii=False)))
+
 
 class TestTimes:
     def test_an_end_before_the_start_is_clamped_to_it(self) -> None:
@@ -287,3 +320,29 @@ def test_a_change_is_the_same_after_the_queue() -> None:
     original = change("close", 1.5, started_at=TEN, ended_at=TEN, metadata={"marker_key": KEY})
     assert Change.model_validate(json.loads(original.model_dump_json())) == original
     assert Change.model_validate(original.model_dump(mode="json", by_alias=True)) == original
+
+
+HOSTILE = "a\x1b\u202eb  " + "c" * 3_000
+
+
+def test_what_we_wrote_ourselves_is_read_without_cleaning_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = change("close", 1.5, name=HOSTILE, description=HOSTILE, metadata={HOSTILE: [HOSTILE]})
+    written = original.model_copy(update={"remark": "a remark"}).model_dump_json(by_alias=True)
+    for cleaner in ("one_line", "paragraphs", "within_limits"):
+        monkeypatch.delattr(module, cleaner)
+    read = Change.model_validate_json(written, context=ALREADY_CLEAN)
+    assert read == original.model_copy(update={"remark": "a remark"})
+
+
+@pytest.mark.parametrize("context", [None, {}, {"is_clean": False}, {"other": True}])
+def test_without_saying_so_everything_is_cleaned(context: dict[str, bool] | None) -> None:
+    fields = change("open").model_dump(mode="json", by_alias=True) | {"key": HOSTILE, "remark": HOSTILE}
+    fields["event"] |= {"name": HOSTILE, "description": HOSTILE, "metadata": {"note": HOSTILE}}
+    read = Change.model_validate(fields, context=context)
+    texts = (read.key, read.remark, read.event.name, read.event.description, read.event.metadata["note"])
+    assert all(isinstance(text, str) and text.isprintable() and len(text) <= 2_000 for text in texts)
+
+
+def test_what_we_wrote_ourselves_still_has_to_be_a_change() -> None:
+    with pytest.raises(ValidationError):
+        Change.model_validate({"key": "", "event": {"type": "party"}}, context=ALREADY_CLEAN)

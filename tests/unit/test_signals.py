@@ -11,24 +11,24 @@ import pytest
 from gunicorn.config import Config  # type: ignore[import-untyped]  # has no types
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
-from receiver.serving.signals import PromptWorker
+from receiver.serving.signals import SignalSafeWorker
 from tests.support.programs import REPOSITORY
 
 TIME_TO_STOP = 60
 STOPPED_BETWEEN_FORK_AND_HANDLERS = f"""
 import os, signal
-from receiver.serving.signals import PromptApplication, PromptWorker
+from receiver.serving.signals import SignalSafeApplication, SignalSafeWorker
 
 def stop(arbiter, worker):
     os.kill(worker.ppid, signal.SIGTERM)
     while not signal.sigpending() and arbiter.SIG_QUEUE.empty():
         pass  # until the arbiter has passed it on
 
-class Application(PromptApplication):
+class Application(SignalSafeApplication):
     def load_config(self):
         for name, value in {{
             "bind": "127.0.0.1:0",
-            "worker_class": PromptWorker,
+            "worker_class": SignalSafeWorker,
             "graceful_timeout": {TIME_TO_STOP},
             "post_fork": stop,
             "control_socket_disable": True,
@@ -56,9 +56,9 @@ def test_a_worker_that_has_only_just_begun_heeds_it() -> None:
 
 
 @pytest.fixture
-def worker() -> Iterator[PromptWorker]:
+def worker() -> Iterator[SignalSafeWorker]:
     configuration = Config()
-    worker = PromptWorker(1, os.getpid(), [], None, 1, configuration, Logger(configuration))
+    worker = SignalSafeWorker(1, os.getpid(), [], None, 1, configuration, Logger(configuration))
     worker.tpool = worker.get_thread_pool()
     worker.method_queue.init()
     yield worker
@@ -66,7 +66,7 @@ def worker() -> Iterator[PromptWorker]:
     worker.tmp.close()
 
 
-def test_sigquit_waits_for_no_lock_that_the_interrupted_code_holds(worker: PromptWorker) -> None:
+def test_sigquit_waits_for_no_lock_that_the_interrupted_code_holds(worker: SignalSafeWorker) -> None:
     handler = Thread(target=worker.handle_quit, args=(signal.SIGQUIT, None), daemon=True)
     with worker.tpool._shutdown_lock:  # noqa: SLF001 - what submit() holds while a thread starts
         handler.start()

@@ -4,7 +4,10 @@ import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -55,7 +58,36 @@ def test_a_delivery_that_means_nothing_to_us_is_kept_as_it_came(spool: Spool) ->
     (spooled,) = spool.oldest(9)
     assert isinstance(spooled.content, Quarantined)
     assert spooled.content.reason == "the body is not JSON"
-    assert spooled.content.delivery == came.model_copy(update={"headers": {"x-github-event": "release"}})
+    assert spooled.content.delivery == replace(came, headers={"x-github-event": "release"})
+
+
+STORED_BY_0_1: Final = (
+    b'{"delivery":{"source":"github","id":"72d3162e","event":"deployment_status","headers":{"content-type":'
+    b'"application/json","x-odd":"J\xc3\xb6rg \xe2\x80\x9e\\u0001"},"body":"eyJyZWYiOiAi__4iLCAidHLDpGdl'
+    b'IjogdHJ1ZX0_Pz4-","received_at":"2026-11-23T12:00:00.123Z"},"reason":"deployment.id is missing"}'
+)
+"""What version 0.1.0 wrote for the delivery of the test below, when `Delivery` was a pydantic model."""
+
+
+def test_a_delivery_is_stored_as_the_version_before_stored_it(spool: Spool) -> None:
+    came = Quarantined(
+        Delivery(
+            source="github",
+            id="72d3162e",
+            event="deployment_status",
+            headers={"content-type": "application/json", "x-odd": "J\u00f6rg \u201e\x01"},
+            body=b'{"ref": "\xff\xfe", "tr\xc3\xa4ge": true}??>>',
+            received_at=datetime(2026, 11, 23, 12, 0, 0, 123_000, tzinfo=UTC),
+            content={"tr\u00e4ge": True},
+        ),
+        "deployment.id is missing",
+    )
+    spool.put(came)
+    with closing(sqlite3.connect(spool.path)) as database, database:
+        assert database.execute("SELECT content FROM deliveries").fetchone() == (STORED_BY_0_1,)
+        database.execute("UPDATE deliveries SET content = ?", (STORED_BY_0_1,))
+    (spooled,) = spool.oldest(9)
+    assert spooled.content == came
 
 
 def test_a_delivery_keeps_the_trace_it_came_with_also_in_a_file_that_knew_of_none(spool: Spool) -> None:

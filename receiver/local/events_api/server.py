@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from receiver.local.events_api.app import create_app
 from receiver.local.events_api.options import Options
-from receiver.serving.signals import PromptApplication, PromptWorker
+from receiver.serving.signals import SignalSafeApplication, SignalSafeWorker
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -16,7 +16,7 @@ KEEP_ALIVE_SECONDS: Final = 75
 SECONDS_TO_STOP: Final = 3
 
 
-class Server(PromptApplication):
+class Server(SignalSafeApplication):
     """One process and eight threads: faults, quota and counts live in memory and must be the same for all."""
 
     def __init__(
@@ -37,7 +37,7 @@ class Server(PromptApplication):
         settings = {
             "bind": [f"fd://{self._listener}"],
             "workers": 1,
-            "worker_class": PromptWorker,
+            "worker_class": SignalSafeWorker,
             "threads": THREADS,
             "keepalive": KEEP_ALIVE_SECONDS,
             "graceful_timeout": SECONDS_TO_STOP,

@@ -3,7 +3,6 @@
 https://docs.github.com/en/webhooks/webhook-events-and-payloads#repository_dispatch
 """
 
-import json
 from typing import Final
 
 from pydantic import JsonValue
@@ -24,12 +23,9 @@ def repository_dispatch(payload: Payload, delivery: Delivery, _options: Options)
     repository = payload.require_text("repository.full_name")
     event = _event(payload, delivery, repository)
     try:
-        body = json.dumps(event).encode()
-        (change,) = event_format.translate(delivery.model_copy(update={"body": body})).changes
+        (change,) = event_format.translate(delivery, event).changes
     except Invalid as invalid:
         raise Untranslatable(f"client_payload: {invalid.reason}") from invalid
-    except RecursionError as error:
-        raise Untranslatable("client_payload is nested too deep") from error
     if "source" not in event:
         made = change.event.model_copy(update={"source": SOURCE_NAME})
         change = change.model_copy(update={"event": made})

@@ -13,6 +13,8 @@ from enum import Enum
 from fnmatch import fnmatchcase
 from typing import Final
 
+from pydantic import JsonValue
+
 from apitraffic_events.event import EventType
 from apitraffic_events.text import one_line
 from receiver.events import Change, Delivery, Effect
@@ -143,8 +145,10 @@ def verify(headers: Headers, _body: bytes, secrets: Secrets, _received_at: datet
 def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
     """There is no delivery id; what is sent of the same phase of the same build is the same delivery."""
     event, identity = _event(headers.get("ce-type", "")), body
+    content: dict[str, JsonValue] | None = None
     with suppress(Untranslatable):
-        told, payload = _read(body)
+        content = _payload(body).content
+        told, payload = _read(Payload(content))
         event = event or told
         identity = f"{build_key(payload)} {event}".encode("utf-8", "surrogatepass")
     return Delivery(
@@ -154,6 +158,7 @@ def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
         headers=dict(headers),
         body=body,
         received_at=received_at,
+        content=content,
     )
 
 
@@ -161,7 +166,8 @@ def translate(delivery: Delivery, options: Options) -> tuple[Change, ...]:
     phase = PHASES.get(delivery.event)
     if delivery.event and phase is None:
         raise Ignored(f"Jenkins event {delivery.event!r} is not one that becomes a marker")
-    _, payload = _read(delivery.body)
+    content = delivery.content
+    _, payload = _read(Payload(content) if isinstance(content, dict) else _payload(delivery.body))
     if phase is None:
         raise _unknown(payload)
     job = job_name(payload)
@@ -213,14 +219,18 @@ def _event(cloud_event_type: str) -> str:
     return one_line(cloud_event_type, VALUE_LIMIT).removeprefix(CLOUD_EVENT_PREFIX)
 
 
-def _read(body: bytes) -> tuple[str, Payload]:
-    """The event that a body tells of, and what it tells; raises `Untranslatable` for all but a JSON object.
+def _payload(body: bytes) -> Payload:
+    """Raises `Untranslatable` for all but a JSON object."""
+    if body.lstrip().startswith(b"<"):
+        raise Untranslatable("the body is XML; choose JSON as the format of the job's notification endpoint")
+    return Payload.from_json(body)
+
+
+def _read(payload: Payload) -> tuple[str, Payload]:
+    """The event that a body is about, and what it says of it.
 
     The CloudEvents plugin names the event in a header, but a broker on the way may put all into an envelope.
     """
-    if body.lstrip().startswith(b"<"):
-        raise Untranslatable("the body is XML; choose JSON as the format of the job's notification endpoint")
-    payload = Payload.from_json(body)
     data = payload.value("data")
     if payload.text("specversion") and isinstance(data, dict):
         return _event(payload.text("type") or ""), Payload(data)

@@ -1,4 +1,4 @@
-"""Taking a delivery in: into Redis, or into the spool on disk where Redis does not take it."""
+"""Store a delivery in Redis, or in the spool on disk if Redis does not take it."""
 
 import threading
 import time
@@ -14,15 +14,15 @@ from receiver.queue.enqueueing import Enqueuer
 from receiver.reception.quarantine import Quarantine, Quarantined
 from receiver.reception.spool import Content, Spool
 
-REST: Final = 2.0
-"""Seconds for which Redis is left alone after it failed: senders must not all wait for its time-outs."""
+REDIS_PAUSE: Final = 2.0
+"""Seconds for which Redis is not tried again after a failure: senders must not all wait for its time-outs."""
 DRAIN_INTERVAL: Final = 0.5
-"""Seconds between looks whether something waits in the spool."""
+"""Seconds between checks of the spool."""
 DRAIN_BATCH: Final = 100
 
 
-class Intake:
-    """Stores deliveries, so that their changes will be delivered or somebody will look at them."""
+class DeliveryStore:
+    """Stores deliveries durably: their changes in the queue, or the delivery itself in the quarantine."""
 
     def __init__(
         self,
@@ -35,27 +35,27 @@ class Intake:
         self._quarantine = quarantine
         self._spool = spool
         self._clock = clock
-        self._resting_until = clock()
+        self._redis_retried_at = clock()
 
-    def accept(self, changes: Sequence[Change]) -> bool:
-        """Store one delivery's changes durably and say `True`; `False` where they were stored before.
+    def store(self, changes: Sequence[Change]) -> bool:
+        """Store one delivery's changes; returns `False` if they have been stored before.
 
-        Raises `StorageUnavailable` where neither Redis nor the spool took them.
+        Raises `StorageUnavailable` if neither Redis nor the spool took them.
         """
-        return self._store(tuple(changes))
+        return self._put(tuple(changes))
 
-    def set_aside(self, delivery: Delivery, reason: str) -> None:
-        """Store a delivery that could not be translated, as it came; raises `StorageUnavailable` likewise."""
-        self._store(Quarantined.of(delivery, reason))
+    def quarantine(self, delivery: Delivery, reason: str) -> None:
+        """Store a delivery that could not be translated; raises `StorageUnavailable` likewise."""
+        self._put(Quarantined.of(delivery, reason))
 
-    def _store(self, content: Content) -> bool:
+    def _put(self, content: Content) -> bool:
         reason = "Redis: left alone after a failure"
-        if self._clock() >= self._resting_until:
+        if self._clock() >= self._redis_retried_at:
             try:
                 return self._store_in_redis(content)
             except StorageUnavailable as failure:
                 reason = str(failure)
-                self._resting_until = self._clock() + REST
+                self._redis_retried_at = self._clock() + REDIS_PAUSE
                 get_logger("receiver.intake").warning("Redis did not take a delivery", reason=reason)
         if self._spool is None:
             raise StorageUnavailable(f"{reason}; there is no spool")
@@ -71,9 +71,9 @@ class Intake:
         return self._enqueuer.enqueue(content)
 
     def storage(self) -> str:
-        """Where a delivery would be stored now: `redis`, or `spool` while Redis is away.
+        """Where a delivery would be stored now: `redis`, or `spool` while Redis is unreachable.
 
-        Raises `StorageUnavailable` where it could not be stored.
+        Raises `StorageUnavailable` if it could not be stored.
         """
         try:
             self._enqueuer.check()
@@ -91,10 +91,10 @@ class Intake:
         return self._spool.count() if self._spool else 0
 
     def drain(self) -> int:
-        """Move what waits in the spool into Redis, in the order in which it came; how many were moved.
+        """Move deliveries from the spool to Redis in the order in which they arrived; returns how many.
 
-        A delivery that is moved and not yet removed when the process dies is moved again, and recognised.
-        Raises `StorageUnavailable` where Redis is still away.
+        A delivery that was moved but not removed when the process died is moved again, and recognised as a
+        duplicate. Raises `StorageUnavailable` if Redis is still unreachable.
         """
         if self._spool is None or not self._spool.count():
             return 0
@@ -107,27 +107,27 @@ class Intake:
                         self._store_in_redis(spooled.content)
                     self._spool.remove(spooled.number)
                     moved += 1
-        self._resting_until = self._clock()
+        self._redis_retried_at = self._clock()
         return moved
 
 
 class SpoolDrain(threading.Thread):
-    """Empties the spool whenever Redis is there; one in each process, and one at a time does it."""
+    """Drains the spool whenever Redis is reachable. Each process has one; one at a time drains."""
 
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, store: DeliveryStore) -> None:
         super().__init__(name="spool-drain", daemon=True)
-        self._intake = intake
+        self._store = store
         self._stopped = threading.Event()
 
     def run(self) -> None:
         log = get_logger("receiver.intake")
         while not self._stopped.wait(DRAIN_INTERVAL):
             try:
-                moved = self._intake.drain()
+                moved = self._store.drain()
             except StorageUnavailable:
                 continue
             except Exception:
-                # Without this thread nothing would leave the spool again, and the receiver would look well.
+                # Without this thread nothing leaves the spool again, and the receiver looks healthy.
                 log.exception("draining the spool failed")
                 continue
             if moved:
