@@ -22,6 +22,7 @@ from apitraffic_events.errors import (
     Unreachable,
 )
 from apitraffic_events.event import Event
+from apitraffic_events.paging import iter_pages
 from apitraffic_events.records import Bucket, Environment, EventPage, EventUpdate, StoredEvent
 from apitraffic_events.responses import (
     RecordT,
@@ -197,11 +198,9 @@ class EventsClient:
         bucket: str | None = None,
         environment: str | None = None,
     ) -> Iterator[StoredEvent]:
-        """All events that match, page by page, each once even where new ones push others to the next page."""
-        seen: set[str] = set()
-        page, has_more = 0, True
-        while has_more:
-            page += 1
+        """All events that match, page by page, each once even if new ones push others to the next page."""
+
+        def fetch(page: int) -> tuple[tuple[StoredEvent, ...], bool]:
             found = self.list_events(
                 type=type,
                 started_from=started_from,
@@ -210,12 +209,9 @@ class EventsClient:
                 environment=environment,
                 page=page,
             )
-            fresh = [event for event in found.records if event.sid not in seen]
-            yield from fresh
-            seen.update(event.sid for event in fresh)
-            # A page with nothing new: the paging parameter's name is not documented, and an API that
-            # ignores it would answer the same page for ever.
-            has_more = found.has_more and bool(fresh)
+            return found.records, found.has_more
+
+        return iter_pages(fetch)
 
     def list_buckets(self) -> tuple[Bucket, ...]:
         return self._list_all(Bucket, "/buckets")
@@ -224,16 +220,12 @@ class EventsClient:
         return self._list_all(Environment, "/environments")
 
     def _list_all(self, model: type[RecordT], path: str) -> tuple[RecordT, ...]:
-        found: dict[str, RecordT] = {}
-        page, has_more = 0, True
-        while has_more:
-            page += 1
+        def fetch(page: int) -> tuple[list[RecordT], bool]:
             query = {"limit": str(LARGEST_PAGE), "page": str(page)}
             items, has_more = records_in(*self._call("GET", path, query=query))
-            known = len(found)
-            found.update({record.sid: record for record in (read_record(model, item) for item in items)})
-            has_more = has_more and len(found) > known
-        return tuple(found.values())
+            return [read_record(model, item) for item in items], has_more
+
+        return tuple(iter_pages(fetch))
 
     def _update(self, method: str, sid: str, update: EventUpdate) -> StoredEvent:
         return read_record(StoredEvent, self._call(method, _event_path(sid), body=update.to_api())[0])

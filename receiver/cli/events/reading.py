@@ -3,13 +3,15 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 import click
 from rich.console import Console
 
 from apitraffic_events.client import LARGEST_PAGE
-from apitraffic_events.records import EventPage, StoredEvent
+from apitraffic_events.paging import iter_pages
+from apitraffic_events.records import StoredEvent
 from receiver.cli.events.account import Account, json_option, opened_account, timeout_option
 from receiver.cli.events.fields import TYPES
 from receiver.cli.events.output import HEADINGS, as_json, as_row, details, table
@@ -95,24 +97,15 @@ class Listing:
     most: int | None
 
     def events(self) -> Iterator[StoredEvent]:
-        """Page by page, each once even where new ones push others to the next page."""
         size = LARGEST_PAGE if self.most is None else min(LARGEST_PAGE, self.most)
-        seen: set[str] = set()
-        page, has_more = 0, True
-        while has_more:
-            page += 1
-            found = self._page(page, size)
-            fresh = [event for event in found.records if event.sid not in seen]
-            left = len(fresh) if self.most is None else self.most - len(seen)
-            yield from fresh[:left]
-            seen.update(event.sid for event in fresh)
-            has_more = found.has_more and bool(fresh) and (self.most is None or len(seen) < self.most)
+        return islice(iter_pages(lambda page: self._page(page, size)), self.most)
 
-    def _page(self, number: int, size: int) -> EventPage:
+    def _page(self, number: int, size: int) -> tuple[tuple[StoredEvent, ...], bool]:
         with api_problems():
-            return self.account.ask(
+            page = self.account.ask(
                 lambda: self.account.client.list_events(**self.filters, limit=size, page=number)
             )
+        return page.records, page.has_more
 
     def with_progress(self) -> list[StoredEvent]:
         """All of them; how many there are so far is told on standard error, if that is a terminal."""
