@@ -12,8 +12,8 @@ from typing import Any, Final
 from apitraffic_events.client import EventsClient
 from apitraffic_events.event import EventType
 from apitraffic_events.records import EventUpdate, StoredEvent
-from apitraffic_events.text import DESCRIPTION_LIMIT
 from apitraffic_events.timestamps import format_timestamp, now
+from apitraffic_events.updates import closing, merge_metadata
 from receiver.delivery.scopes import Scopes
 from receiver.mcp_server.arguments import (
     Arguments,
@@ -131,7 +131,7 @@ def update_event(client: EventsClient, wanted: UpdateEvent) -> dict[str, Any]:
     if wanted.reopen:
         fields["ended_at"] = None
     if wanted.metadata is not None:
-        fields["metadata"] = client.get_event(wanted.sid).metadata | wanted.metadata
+        fields["metadata"] = merge_metadata(client.get_event(wanted.sid), wanted.metadata)
     if wanted.buckets is not None:
         fields["buckets"] = Scopes(client).require_buckets(wanted.buckets)
     if wanted.environments is not None:
@@ -152,9 +152,7 @@ def close_incident(client: EventsClient, wanted: CloseIncident) -> dict[str, Any
     if incident.started_at is not None and ended_at < incident.started_at:
         started_at = format_timestamp(incident.started_at)
         raise ToolRefused(f"endedAt is before the incident's start, which was at {started_at}; correct it.")
-    room = DESCRIPTION_LIMIT - len(wanted.resolution) - 1
-    description = "\n".join(filter(None, ((incident.description or "")[:room], wanted.resolution)))
-    update = EventUpdate(ended_at=ended_at, description=description)
+    update = closing(incident, ended_at, wanted.resolution)
     return as_json(client.update_event(wanted.sid, update))
 
 

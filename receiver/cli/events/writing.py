@@ -17,6 +17,7 @@ from apitraffic_events.errors import NotFound, ServerFailed, Unreachable
 from apitraffic_events.records import EventUpdate, StoredEvent
 from apitraffic_events.text import NAME_LIMIT, one_line
 from apitraffic_events.timestamps import now
+from apitraffic_events.updates import closing, merge_metadata
 from receiver.cli.events.account import Account, json_option, opened_account, timeout_option
 from receiver.cli.events.fields import (
     STATUSES,
@@ -200,9 +201,12 @@ def update(
         wanted = changes | {name: sids for name, sids in places if sids}
         if metadata:
             stored = account.ask(lambda: account.client.get_event(sid))
-            merged = {**stored.metadata, **metadata}
-            wanted["metadata"] = {name: value for name, value in merged.items() if value != ""}
-        return _updated(account, sid, wanted, manner)
+            wanted["metadata"] = merge_metadata(stored, metadata)
+        try:
+            update = EventUpdate(**wanted)
+        except ValidationError as error:
+            raise click.UsageError(f"This cannot be: {said(error)}.") from error
+        return _update(account, sid, update, manner)
 
     manner.carry_out(change, Outcome(SKIPPED, sid))
 
@@ -222,22 +226,15 @@ def close(sid: str, *, manner: Manner, description: str | None, ended_at: dateti
         stored = account.ask(lambda: account.client.get_event(sid))
         if stored.ended_at is not None and ended_at is None:
             return _of("unchanged", stored)
-        wanted: dict[str, Any] = {"ended_at": ended_at or now()}
-        if description:
-            wanted["description"] = "\n".join(filter(None, (stored.description, description)))
-        return _updated(account, sid, wanted, manner)
+        return _update(account, sid, closing(stored, ended_at or now(), description), manner)
 
     manner.carry_out(end, Outcome(SKIPPED, sid))
 
 
-def _updated(account: Account, sid: str, fields: Mapping[str, Any], manner: Manner) -> Outcome:
-    try:
-        wanted = EventUpdate(**fields)
-    except ValidationError as error:
-        raise click.UsageError(f"This cannot be: {said(error)}.") from error
+def _update(account: Account, sid: str, update: EventUpdate, manner: Manner) -> Outcome:
     if manner.dry_run:
-        return Outcome(SKIPPED, sid, wanted.to_api())
-    return _of("updated", account.ask(lambda: account.client.update_event(sid, wanted)))
+        return Outcome(SKIPPED, sid, update.to_api())
+    return _of("updated", account.ask(lambda: account.client.update_event(sid, update)))
 
 
 @click.command()

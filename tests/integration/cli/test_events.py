@@ -443,6 +443,17 @@ class TestGetUpdateCloseDelete:
         assert corrected["event"]["endedAt"] == "2099-01-01T00:00:00.000Z"
         assert answer(events("update", sid, "--reopen", "--json"))["event"]["endedAt"] is None
 
+    def test_closing_keeps_how_it_ended_when_the_description_is_already_long(
+        self, api: LocalApi, events: Events
+    ) -> None:
+        sid = made(api, description="Latency above 2 s. " * 105)
+        description = answer(events("close", sid, "--description", "Rolled back.", "--json"))["event"][
+            "description"
+        ]
+        assert description.startswith("Latency above 2 s.")
+        assert description.endswith("…\nRolled back.")
+        assert len(description) <= 2_000
+
     def test_a_dry_run_changes_nothing(self, api: LocalApi, events: Events) -> None:
         sid = made(api)
         before = listed(api)

@@ -120,6 +120,24 @@ class TestEvents:
         assistant.call("update_event", sid=sid, reopen=True)
         assert server.event(sid)["endedAt"] is None
 
+    @pytest.mark.parametrize("length", [12, 1_998, 2_000])
+    def test_a_resolution_of_any_length_is_kept_whole_below_a_long_description(
+        self, assistant: Assistant, server: McpServer, length: int
+    ) -> None:
+        sid = server.create(type="incident", description="d" * 2_000, startedAt=at(0))
+        resolution = "r" * length
+        assistant.call("close_incident", sid=sid, resolution=resolution)
+        description = server.event(sid)["description"]
+        assert description.endswith(resolution)
+        assert len(description) <= 2_000
+
+    def test_an_empty_value_removes_a_name_from_the_metadata(
+        self, assistant: Assistant, server: McpServer
+    ) -> None:
+        sid = server.create(metadata={"ticket": "OPS-7", "actor": "ada"})
+        assistant.call("update_event", sid=sid, metadata={"ticket": ""})
+        assert server.event(sid)["metadata"] == {"actor": "ada"}
+
     def test_only_an_open_incident_is_closed_and_not_before_it_began(
         self, assistant: Assistant, server: McpServer
     ) -> None:
