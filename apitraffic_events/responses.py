@@ -68,7 +68,7 @@ def failure_of(response: requests.Response, content: Any, rate_limit: RateLimit 
         message = f"{message}: {details}"
     if response.is_redirect:
         message = "the API redirects elsewhere; check APITRAFFIC_API_URL"
-    retry_after = _retry_after(response.headers.get("Retry-After"))
+    retry_after = retry_after_of(response.headers)
     return _failure_class(status)(
         message, code=code, status=status, rate_limit=rate_limit, retry_after=retry_after
     )
@@ -101,8 +101,9 @@ def date_of(headers: Mapping[str, str]) -> datetime | None:
         return None
 
 
-def _retry_after(value: str | None) -> float | None:
+def retry_after_of(headers: Mapping[str, str]) -> float | None:
     """Seconds, from the two forms of RFC 9110 section 10.2.3: a number or an HTTP date."""
+    value = headers.get("Retry-After")
     if value is None:
         return None
     if value.strip().isdecimal():

@@ -1,4 +1,4 @@
-"""Updates that depend on what an event already says: ending it, adding metadata, adding to its description."""
+"""Updates that depend on what an event already says: its end, its metadata, its description."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime

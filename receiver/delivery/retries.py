@@ -1,22 +1,20 @@
 """When to try a delivery again, by what went wrong with it."""
 
-import random
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Final
 
 from apitraffic_events.errors import EventsApiError, NotFound, RateLimited, Rejected, Unauthorised
-from apitraffic_events.timestamps import now
+from apitraffic_events.retrying import Backoff, requested_pause
 
 SHORTEST_PAUSE: Final = 1.0
-LONGEST_PAUSE: Final = 600.0
+BACKOFF: Final = Backoff(first=2.0, longest=600.0, shortest=SHORTEST_PAUSE)
 PAUSE_WHEN_REFUSED: Final = 60.0
 """Seconds between looks whether somebody has mended the token, the account or the address."""
 PATIENCE: Final = timedelta(hours=72)
 """How long an API that fails may keep a delivery waiting before it goes to the dead letters."""
 LONGEST_WAIT_FOR_BUDGET: Final = 86_400.0
 """Seconds; budgets are for an hour, so an API that names more than a day has slipped."""
-LARGEST_EXPONENT: Final = 20
 SAID_ABOUT_THE_REQUEST: Final = frozenset(
     {
         HTTPStatus.BAD_REQUEST,
@@ -34,19 +32,15 @@ def pause_after(error: EventsApiError, *, tries: int, waiting_for: timedelta) ->
     `tries` counts those that failed before, `waiting_for` is the time for which a failing API has kept the
     delivery waiting since it was accepted. Only the API's refusal and an outage longer than `PATIENCE` end
     the tries: a token that expired, a wrong address and a used-up budget are waited for without end.
-
-    Exponential with full jitter, as in https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
     """
+    requested = requested_pause(error)
     if isinstance(error, RateLimited):
-        return _until_budget(error)
+        return _bounded(PAUSE_WHEN_REFUSED if requested is None else requested)
     if waits_for_a_person(error):
         return PAUSE_WHEN_REFUSED
     if is_refusal(error) or waiting_for > PATIENCE:
         return None
-    if error.retry_after is not None:
-        return min(LONGEST_WAIT_FOR_BUDGET, max(SHORTEST_PAUSE, error.retry_after))
-    ceiling = min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** min(tries + 1, LARGEST_EXPONENT))
-    return random.uniform(SHORTEST_PAUSE, ceiling)  # noqa: S311 - spreads load, keeps no secret
+    return BACKOFF.pause(tries + 1) if requested is None else _bounded(requested)
 
 
 def waits_for_a_person(error: EventsApiError) -> bool:
@@ -73,11 +67,5 @@ def is_outage(error: EventsApiError) -> bool:
     return not (isinstance(error, RateLimited) or waits_for_a_person(error) or is_refusal(error))
 
 
-def _until_budget(error: RateLimited) -> float:
-    if error.retry_after is not None:
-        wanted = error.retry_after
-    elif error.rate_limit is not None:
-        wanted = (error.rate_limit.reset_at - now()).total_seconds()
-    else:
-        wanted = PAUSE_WHEN_REFUSED
-    return min(LONGEST_WAIT_FOR_BUDGET, max(SHORTEST_PAUSE, wanted))
+def _bounded(seconds: float) -> float:
+    return min(LONGEST_WAIT_FOR_BUDGET, max(SHORTEST_PAUSE, seconds))

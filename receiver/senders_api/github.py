@@ -15,6 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 from requests.adapters import HTTPAdapter
 
 from apitraffic_events.errors import ConfigurationError
+from apitraffic_events.responses import retry_after_of
+from apitraffic_events.retrying import Backoff
 from apitraffic_events.text import one_line
 from apitraffic_events.timestamps import now
 from receiver.senders_api.redelivery import ATTEMPTS, Attempt
@@ -25,11 +27,13 @@ TIMEOUTS: Final = (5.0, 30.0)
 LARGEST_PAGE: Final = "100"
 KEPT_BY_GITHUB_COM: Final = timedelta(days=3)
 KEPT_BY_SERVER: Final = timedelta(days=7)
-READ_TRIES: Final = 3
+MOST_ATTEMPTS: Final = 3
+"""How often a read is attempted."""
+BACKOFF: Final = Backoff(first=2.0, longest=8.0)
 LONGEST_WAIT: Final = 300.0
 """Seconds that all rate limits of one run may cost; beyond, the next run goes on."""
-WAIT_UNTOLD: Final = 60.0
-"""Seconds, doubled each time: what GitHub asks for where it limits without saying for how long."""
+UNSPECIFIED_LIMIT: Final = Backoff(first=60.0, longest=LONGEST_WAIT)
+"""A minute, doubled each time: what GitHub asks for if it limits without saying for how long."""
 PACE: Final = 1.0
 """Seconds between redeliveries from the first rate limit on, as GitHub's best practices ask."""
 LONGEST_MESSAGE: Final = 300
@@ -142,7 +146,7 @@ class GitHubApi:
         self._sleep = sleep
         self._clock = clock
         self._waited = 0.0
-        self._untold = WAIT_UNTOLD
+        self._unspecified_limits = 0
         self._is_paced = False
         self._session = requests.Session()
         self._session.mount("http://", HTTPAdapter(max_retries=0))
@@ -199,9 +203,9 @@ class GitHubApi:
                 response = self._send(method, path, query)
             except Unavailable:
                 failures += 1
-                if method != "GET" or failures == READ_TRIES:
+                if method != "GET" or failures == MOST_ATTEMPTS:
                     raise
-                self._sleep(2.0**failures)
+                self._sleep(BACKOFF.limit(failures))
                 continue
             wait = self._seconds_to_wait(response)
             if wait is None:
@@ -230,16 +234,16 @@ class GitHubApi:
         """
         if response.status_code not in {HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}:
             return None
-        retry_after = response.headers.get("Retry-After", "")
-        if retry_after.isdecimal():
-            return float(retry_after)
+        retry_after = retry_after_of(response.headers)
+        if retry_after is not None:
+            return retry_after
         reset = response.headers.get("X-RateLimit-Reset", "")
         if response.headers.get("X-RateLimit-Remaining") == "0" and reset.isdecimal():
             return max(0.0, float(reset) - self._clock().timestamp()) + 1
         if response.status_code == HTTPStatus.FORBIDDEN and "rate limit" not in _said(response).lower():
             return None
-        self._untold *= 2
-        return self._untold / 2
+        self._unspecified_limits += 1
+        return UNSPECIFIED_LIMIT.limit(self._unspecified_limits)
 
     def _wait(self, seconds: float) -> None:
         self._is_paced = True

@@ -13,10 +13,10 @@ from typing import Final
 
 from pydantic import AwareDatetime, TypeAdapter
 
-FIRST_PAUSE: Final = timedelta(minutes=5)
-LONGEST_PAUSE: Final = timedelta(hours=1)
-"""An event that was redelivered rests for 5, 10, 20, 40 and then 60 minutes, so that runs do not pile up."""
-LARGEST_EXPONENT: Final = 10
+from apitraffic_events.retrying import Backoff
+
+BACKOFF: Final = Backoff(first=5 * 60.0, longest=60 * 60.0)
+"""Seconds. A redelivered event rests for 5, 10, 20, 40 and then 60 minutes, so that runs do not pile up."""
 THROTTLED_AT_MOST: Final = timedelta(hours=1)
 """GitHub delivers late in a surge, by minutes; after this the attempt is taken for one that never comes."""
 
@@ -129,7 +129,7 @@ def pause_after(redeliveries: int) -> timedelta:
     """How long an event rests after so many redeliveries."""
     if redeliveries <= 0:
         return timedelta(0)
-    return min(LONGEST_PAUSE, FIRST_PAUSE * (1 << min(redeliveries - 1, LARGEST_EXPONENT)))
+    return timedelta(seconds=BACKOFF.limit(redeliveries))
 
 
 def _decide(attempts: Sequence[Attempt], *, since: datetime, now: datetime) -> Decision:

@@ -10,7 +10,7 @@ Fetch = Callable[[int], tuple[list[Bucket], bool]]
 
 
 def pages(*of_each: str) -> tuple[Fetch, list[int]]:
-    """What fetches these pages of one-letter SIDs, all but the last with more to come, and what was fetched."""
+    """A function that fetches these pages of one-letter SIDs, and the numbers of the pages it has fetched."""
     fetched: list[int] = []
 
     def fetch(number: int) -> tuple[list[Bucket], bool]:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from apitraffic_events.client import EventsClient
-from apitraffic_events.retrying import Tries
+from apitraffic_events.retrying import Retrier
 from receiver.cli.exits import api_problems
 from receiver.config.account import events_client
 from receiver.config.settings import load_settings
@@ -23,11 +23,11 @@ class Account:
     """The API of the configured account, asked again while there is time."""
 
     client: EventsClient
-    tries: Tries
+    retrier: Retrier
     scopes: Scopes
 
     def ask(self, question: Callable[[], T]) -> T:
-        return self.tries.call(question)
+        return self.retrier.call(question)
 
     def sids(self, buckets: tuple[str, ...], environments: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
         """Of both; raises `UnknownPlace` for a name that the account does not have."""
@@ -39,7 +39,7 @@ class Account:
 @contextmanager
 def opened_account(timeout: float, what: str = "request") -> Iterator[Account]:
     with api_problems(what), events_client(load_settings()) as client:
-        yield Account(client, Tries(client, timeout), Scopes(client))
+        yield Account(client, Retrier(client, timeout), Scopes(client))
 
 
 def timeout_option(function: CommandT) -> CommandT:
