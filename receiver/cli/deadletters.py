@@ -11,8 +11,8 @@ from apitraffic_events.event import EventType
 from apitraffic_events.text import one_line
 from apitraffic_events.timestamps import format_timestamp, now
 from receiver.cli.failures import configuration_errors_in_words
-from receiver.cli.moments import Moment
 from receiver.cli.tables import age, columns
+from receiver.cli.times import TimeType
 from receiver.config.settings import load_settings
 from receiver.datastore.address import connect
 from receiver.errors import StorageUnavailable
@@ -43,8 +43,8 @@ def _filters(function: CommandT) -> CommandT:
         click.option("--code", metavar="CODE", help="With this code of the API, or this HTTP status."),
         click.option("--type", type=click.Choice([kind.value for kind in EventType]), help="Of this type."),
         click.option("--cause", type=click.Choice([cause.value for cause in Cause]), help="Why they died."),
-        click.option("--since", type=Moment(), help="Which died then or later: ISO 8601 (UTC), 2h or 3d."),
-        click.option("--until", type=Moment(), help="Which died then or earlier."),
+        click.option("--since", type=TimeType(), help="Which died then or later: ISO 8601 (UTC), 2h or 3d."),
+        click.option("--until", type=TimeType(), help="Which died then or earlier."),
     )
     for option in reversed(options):
         function = option(function)

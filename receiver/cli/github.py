@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from time import sleep
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -17,8 +17,9 @@ import click
 from apitraffic_events.environment import read_variable
 from apitraffic_events.errors import ConfigurationError
 from apitraffic_events.text import one_line
-from apitraffic_events.timestamps import format_timestamp, now, parse_timestamp
+from apitraffic_events.timestamps import format_timestamp, now
 from receiver.cli.failures import configuration_errors_in_words
+from receiver.cli.times import TimeType
 from receiver.senders_api import github as github_api
 from receiver.senders_api.github import GitHubApi, GitHubError, Hook, Owner, Rejected, Unavailable
 from receiver.senders_api.redelivery import Decision, Plan, choose
@@ -29,8 +30,6 @@ FAILURES_IN_A_ROW: Final = 3
 """After so many redeliveries that GitHub does not answer, the others are left for the next run."""
 REPOSITORY: Final = re.compile(r"[A-Za-z0-9_-]+/(?!\.{1,2}$)[A-Za-z0-9_.-]+")
 ORGANISATION: Final = re.compile(r"[A-Za-z0-9_-]+")
-PERIOD: Final = re.compile(r"(?P<number>\d{1,6})(?P<unit>[smhdw])")
-UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 LONGEST_FIELD: Final = 200
 
 
@@ -50,8 +49,8 @@ def command() -> None:
 @click.option("--url", help=f"Find the webhook by its URL or the beginning of it; else by {OUR_PATH}.")
 @click.option(
     "--since",
-    metavar="TIME",
-    help="Events from then on: 2h, 3d or an ISO 8601 time (UTC unless it says otherwise). "
+    type=TimeType(),
+    help="Events from then on: ISO 8601 (UTC), 2h, 3d or yesterday. "
     "Default: as long as GitHub keeps them, 3d, on a GitHub Enterprise Server 7d.",
 )
 @click.option("--event", "patterns", multiple=True, metavar="PATTERN", help="Only such events; repeatable.")
@@ -70,7 +69,7 @@ def redeliver(
     organization: str | None,
     hook: int | None,
     url: str | None,
-    since: str | None,
+    since: datetime | None,
     patterns: tuple[str, ...],
     limit: int,
     api_url: str,
@@ -164,23 +163,12 @@ def _check_api_url(api_url: str) -> None:
         raise click.UsageError("--api-url begins http://, which would show the token to the network.")
 
 
-def _start(since: str | None, moment: datetime, api_url: str) -> datetime:
+def _start(since: datetime | None, moment: datetime, api_url: str) -> datetime:
     if since is None:
         return moment - github_api.kept_for(api_url)
-    period = PERIOD.fullmatch(since.strip())
-    try:
-        start = (
-            moment - timedelta(**{UNITS[period["unit"]]: int(period["number"])})
-            if period
-            else parse_timestamp(since)
-        )
-    except OverflowError:
-        start = None
-    if start is None or start > moment:
-        raise click.UsageError(
-            f"--since {since!r} is not a time in the past; for example 2h, 3d or 2026-01-05T10:00Z."
-        )
-    return start
+    if since > moment:
+        raise click.UsageError(f"--since {format_timestamp(since)} is not a time in the past.")
+    return since
 
 
 @contextmanager

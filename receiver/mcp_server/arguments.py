@@ -14,12 +14,11 @@ from apitraffic_events.client import LARGEST_PAGE
 from apitraffic_events.event import Description, Event, EventType
 from apitraffic_events.records import EventUpdate
 from apitraffic_events.timestamps import parse_timestamp
-from receiver.timestamps import read_moment
+from receiver.timestamps import FORMS, read_moment
 
 LONGEST_LOOK: Final = 7 * 24 * 60
 """Minutes."""
 
-MOMENT: Final = "ISO 8601 in UTC (2026-01-10T10:05:00Z), or how long ago: 90m, 2h, 3d"
 DESCRIPTIONS: Final = {
     "type": "deployment: releases, deploys, rollbacks. incident: outages, degradations, alerts. "
     "config_change: flags, variables, DNS. scale: instances, database upgrades. custom: the rest",
@@ -29,10 +28,10 @@ DESCRIPTIONS: Final = {
     "metadata": "What leads back to the cause: repository, commit, run_url; an update adds to what is there",
     "buckets": 'Names or SIDs of the APIs that show it; ["*"] is all',
     "environments": 'Names or SIDs of the environments that show it; ["*"] is all',
-    "startedAt": f"When it began; of a new event now, where left out. {MOMENT}",
-    "endedAt": f"When it ended; left out for what has no length, such as a deploy. {MOMENT}",
-    "startedFrom": f"Only what started then or later. {MOMENT}",
-    "startedTo": f"Only what started then or earlier. {MOMENT}",
+    "startedAt": f"When it began; of a new event now, where left out. {FORMS}",
+    "endedAt": f"When it ended; left out for what has no length, such as a deploy. {FORMS}",
+    "startedFrom": f"Only what started then or later. {FORMS}",
+    "startedTo": f"Only what started then or earlier. {FORMS}",
     "bucket": "Only what this bucket, by name or SID, shows",
     "environment": "Only what this environment, by name or SID, shows",
     "limit": "How many at most",
@@ -40,7 +39,7 @@ DESCRIPTIONS: Final = {
     "sid": "The event's SID, as list_events and what_changed give it",
     "reopen": "Take its end away, because it goes on after all",
     "resolution": "How it was resolved, in a sentence: Rolled back to v2.3.0",
-    "around": f"When the charts jumped; now where left out. {MOMENT}",
+    "around": f"When the charts jumped; now where left out. {FORMS}",
     "minutes": "How many minutes before and after that to look",
     "types": "Only these types",
 }
@@ -48,9 +47,9 @@ DESCRIPTIONS: Final = {
 
 
 def _read_moment(value: object) -> datetime:
-    moment = read_moment(value.strip()) if isinstance(value, str) else parse_timestamp(value)
+    moment = read_moment(value) if isinstance(value, str) else parse_timestamp(value)
     if moment is None:
-        raise ValueError(f"is not a time; write {MOMENT}")
+        raise ValueError(f"is not a time; write {FORMS}")
     return moment
 
 

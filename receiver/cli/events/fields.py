@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from apitraffic_events.event import EVERYWHERE, Event, EventType
 from apitraffic_events.timestamps import now
-from receiver.cli.moments import Moment
+from receiver.cli.times import TimeType
 from receiver.config.ci import CiJob
 from receiver.delivery.creation import MARKER_KEY, Wanted
 from receiver.events import marker_key
@@ -143,7 +143,7 @@ def said(error: ValidationError) -> str:
 def time_options(function: CommandT) -> CommandT:
     """`--started-at`, `--ended-at`."""
     started = click.option(
-        "--started-at", type=Moment(), help="When it began: ISO 8601 (UTC), or 10m for ten minutes ago."
+        "--started-at", type=TimeType(), help="When it began: ISO 8601 (UTC), or 10m for ten minutes ago."
     )
-    ended = click.option("--ended-at", type=Moment(), help="When it ended; without it, it has no end.")
+    ended = click.option("--ended-at", type=TimeType(), help="When it ended; without it, it has no end.")
     return started(ended(function))

@@ -16,8 +16,8 @@ from receiver.cli.events.account import Account, json_option, opened_account, ti
 from receiver.cli.events.fields import TYPES
 from receiver.cli.events.output import HEADINGS, as_json, as_row, details, table
 from receiver.cli.exits import api_problems
-from receiver.cli.moments import Moment
 from receiver.cli.tables import columns
+from receiver.cli.times import TimeType
 from receiver.cli.watching import console, every_option, redraw, repeat
 
 FIRST_EVENTS: Final = 25
@@ -25,8 +25,8 @@ FIRST_EVENTS: Final = 25
 
 @click.command("list")
 @click.option("--type", type=click.Choice(TYPES), help="Only of this type.")
-@click.option("--since", type=Moment(), help="From then on: ISO 8601 (UTC), 2h, 3d or yesterday.")
-@click.option("--until", type=Moment(), help="Until then.")
+@click.option("--since", type=TimeType(), help="From then on: ISO 8601 (UTC), 2h, 3d or yesterday.")
+@click.option("--until", type=TimeType(), help="Until then.")
 @click.option("--bucket", metavar="NAME", help="Shown on this bucket's charts; name or SID.")
 @click.option("--environment", metavar="NAME", help="Shown on this environment's charts; name or SID.")
 @click.option(

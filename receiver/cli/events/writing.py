@@ -30,7 +30,7 @@ from receiver.cli.events.fields import (
 )
 from receiver.cli.events.output import as_json, details
 from receiver.cli.exits import NotConfigured, Problem
-from receiver.cli.moments import Moment
+from receiver.cli.times import TimeType
 from receiver.cli.watching import console
 from receiver.config.ci import CiJob, detect, known_systems
 from receiver.delivery.creation import Creation
@@ -214,7 +214,7 @@ def update(
 @click.command()
 @click.argument("sid")
 @click.option("--description", help="How it ended; put below what the description says already.")
-@click.option("--ended-at", type=Moment(), help="When it ended.  [default: now]")
+@click.option("--ended-at", type=TimeType(), help="When it ended.  [default: now]")
 @writing
 def close(sid: str, *, manner: Manner, description: str | None, ended_at: datetime | None) -> None:
     """Say that an event, such as an incident, has ended.

@@ -160,6 +160,7 @@ class Handler(BaseHTTPRequestHandler):
 def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHub]:
     clock = Clock()
     monkeypatch.setattr("receiver.cli.github.now", clock)
+    monkeypatch.setattr("receiver.timestamps.now", clock)
     monkeypatch.setattr("receiver.cli.github.sleep", clock.sleep)
     state = GitHub(clock)
     state.hooks["/repos/acme/shop/hooks"] = [hook(7, "https://events.acme.test/webhooks/github")]
@@ -265,6 +266,17 @@ def test_pages_are_followed_by_their_cursor_until_since(github: GitHub, redelive
     assert lists[0] == f"GET {REPOSITORY_HOOK}/deliveries?per_page=100"
     assert lists[1] == f"GET {REPOSITORY_HOOK}/deliveries?per_page=100&cursor=v1_4"
     assert len(lists) == 4, "the fourth page is the first that is wholly before"
+
+
+@pytest.mark.parametrize("since", ["yesterday", "2026-01-04", "2026-01-04T00:00:00Z", "36h", "2160m"])
+def test_since_takes_every_form_of_a_time(github: GitHub, redeliver: Redeliver, since: str) -> None:
+    github.deliver("before", at=ago(hours=37))
+    github.deliver("after", at=ago(hours=35))
+    result = redeliver("--since", since)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.endswith(
+        "1 events since 2026-01-04T00:00:00.000Z: 1 not delivered (1 asked for again)\n"
+    )
 
 
 def test_a_link_elsewhere_does_not_get_the_token(github: GitHub, redeliver: Redeliver) -> None:
@@ -448,9 +460,9 @@ def test_a_missing_credential_is_named(
         (("--organization", "a/b"), (), "is not an organisation's name"),
         (("--app",), ("--hook", "1"), "An App has one webhook"),
         (("--repository", "a/b"), ("--hook", "1", "--url", "x"), "Give --hook or --url"),
-        (("--repository", "a/b"), ("--since", "soon"), "--since 'soon' is not a time in the past"),
+        (("--repository", "a/b"), ("--since", "soon"), "'soon' is not a time; write"),
         (("--repository", "a/b"), ("--since", "2026-01-06"), "is not a time in the past"),
-        (("--repository", "a/b"), ("--since", "999999w"), "is not a time in the past"),
+        (("--repository", "a/b"), ("--since", "999999w"), "'999999w' is not a time; write"),
         (("--repository", "a/b"), ("--limit", "0"), "--limit"),
         (("--repository", "a/b"), ("--api-url", "http://github.acme.test/api/v3"), "show the token"),
         (("--repository", "a/b"), ("--api-url", "https://u:p@github.acme.test"), "is not an address"),
