@@ -22,7 +22,7 @@ def merge_metadata(event: StoredEvent, given: Mapping[str, JsonValue]) -> dict[s
     An update replaces all metadata, and the receiver finds its markers by `marker_key` in it.
     """
     removed = {name for name, value in given.items() if value in ("", None)}
-    return {name: value for name, value in (event.metadata | given).items() if name not in removed}
+    return {name: value for name, value in {**event.metadata, **given}.items() if name not in removed}
 
 
 def append_lines(description: str | None, lines: Iterable[str]) -> str:
