@@ -10,12 +10,9 @@ import click
 from apitraffic_events.event import EventType
 from apitraffic_events.text import one_line
 from apitraffic_events.timestamps import format_timestamp, now
-from receiver.cli.failures import configuration_errors_in_words
+from receiver.cli.storage import connected_redis
 from receiver.cli.tables import age, columns
 from receiver.cli.times import TimeType
-from receiver.config.settings import load_settings
-from receiver.datastore.address import connect
-from receiver.errors import StorageUnavailable
 from receiver.queue.dead_letters import Cause, DeadLetters, Undelivered, Wanted
 from receiver.queue.queues import delivery_queues
 
@@ -116,14 +113,8 @@ def discard(names: tuple[str, ...], *, everything: bool, **filters: Any) -> None
 
 @contextmanager
 def _opened() -> Iterator[DeadLetters]:
-    with configuration_errors_in_words():
-        redis = connect(load_settings().redis_url)
-    try:
+    with connected_redis() as (_, redis):
         yield DeadLetters(delivery_queues(redis))
-    except StorageUnavailable as error:
-        raise click.ClickException(f"{error}. Is REDIS_URL right, and does that Redis run?") from error
-    finally:
-        redis.close()
 
 
 def _select(

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +12,7 @@ import click
 
 from receiver.local.command import data_dir_option, errors_in_words, host_option
 from receiver.local.data_folder import DataFolder
-from receiver.local.demonstration import send_samples, wait_until_listed
+from receiver.local.demonstration import ListedEvent, send_samples, wait_until_listed
 from receiver.local.errors import LocalModeError
 from receiver.local.log import Log
 from receiver.local.redis_server import RedisServer, find_redis_server
@@ -20,6 +21,7 @@ from receiver.local.supervisor import ChildFailedError, StopRequested, Superviso
 from receiver.sources.signing import SENDERS
 
 DEMO: Final = "demo"
+WIDTH_WHEN_PIPED: Final = 100
 OWN_VARIABLES: Final = re.compile(
     r"APITRAFFIC_.*|REDIS_URL(_FILE)?|.*_(WEBHOOK_SECRET|WEBHOOK_TOKEN|SIGNING_TOKEN)(_FILE)?"
 )
@@ -75,12 +77,10 @@ def _run(stack: LocalStack, *, stay: bool, verbose: bool) -> None:
             events = wait_until_listed(stack, deliveries, supervisor.check)
             listed = time.monotonic() - begin
 
-            from receiver.local.event_table import print_events  # noqa: PLC0415 - not while the clock runs
-
             click.echo(
                 f"Sent {len(deliveries)} signed webhooks to {stack.receiver_url}; the Events API lists:\n"
             )
-            print_events(events)
+            _print_table(events)
             click.echo(
                 f"\nFrom the first process' start: ready after {ready:.1f} s,"
                 f" all accepted after {accepted:.1f} s, all listed after {listed:.1f} s."
@@ -96,6 +96,15 @@ def _run(stack: LocalStack, *, stay: bool, verbose: bool) -> None:
             for name in names:
                 log.show_tail(name)
             raise LocalModeError(str(error)) from error
+
+
+def _print_table(events: Iterable[ListedEvent]) -> None:
+    from apitraffic_events.records import StoredEvent  # noqa: PLC0415 - not while the clock runs
+    from receiver.cli import consoles  # noqa: PLC0415
+    from receiver.cli.events.tables import demo_table  # noqa: PLC0415
+
+    table = demo_table(StoredEvent.model_validate(event) for event in events)
+    consoles.output(width_when_piped=WIDTH_WHEN_PIPED).print(table)
 
 
 def _port(host: str, wanted: int, option: str) -> int:

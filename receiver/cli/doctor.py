@@ -8,10 +8,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from receiver.cli import consoles
 from receiver.doctor.examination import examine
 from receiver.doctor.findings import Finding, State
 
@@ -66,9 +66,7 @@ def command(*, url: str | None, as_json: bool) -> None:
 
 
 def _print(findings: Sequence[Finding]) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console.width = WIDTH_WHEN_PIPED
+    console = consoles.output(width_when_piped=WIDTH_WHEN_PIPED)
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)

@@ -9,10 +9,8 @@ from typing import Any, TypeVar
 import click
 
 from apitraffic_events.timestamps import format_timestamp
-from receiver.cli.failures import configuration_errors_in_words
-from receiver.config.settings import Settings, load_settings
-from receiver.datastore.address import connect
-from receiver.errors import StorageUnavailable
+from receiver.cli.storage import connected_redis
+from receiver.config.settings import Settings
 from receiver.queue.enqueueing import Enqueuer
 from receiver.reception.accepting import Reception
 from receiver.reception.intake import Intake
@@ -96,16 +94,9 @@ def discard(names: tuple[str, ...], *, everything: bool) -> None:
 
 @contextmanager
 def _opened() -> Iterator[tuple[Settings, Intake, Quarantine]]:
-    with configuration_errors_in_words():
-        settings = load_settings()
-        redis = connect(settings.redis_url)
-    try:
+    with connected_redis() as (settings, redis):
         quarantine = Quarantine(redis)
         yield settings, Intake(Enqueuer(redis), quarantine, spool=None), quarantine
-    except StorageUnavailable as error:
-        raise click.ClickException(f"{error}. Is REDIS_URL right, and does that Redis run?") from error
-    finally:
-        redis.close()
 
 
 def _select(quarantine: Quarantine, names: tuple[str, ...], *, everything: bool) -> list[Quarantined]:

@@ -9,13 +9,13 @@ from typing import Any, Final
 
 import click
 from redis import Redis
-from rich.console import Console
 from rich.text import Text
 
 from apitraffic_events.errors import ConfigurationError
 from apitraffic_events.timestamps import format_timestamp, now
+from receiver.cli import consoles
 from receiver.cli.exits import NotConfigured, Unreachable
-from receiver.cli.watching import console, every_option, redraw, repeat
+from receiver.cli.watching import every_option, redraw, repeat
 from receiver.config.settings import Settings, load_settings
 from receiver.datastore.address import connect
 from receiver.errors import StorageUnavailable
@@ -40,7 +40,7 @@ def command(*, watch: bool, every: float, as_json: bool) -> None:
     Reads Redis and this host's spool; asks nothing of the API. Exit codes: 0, 3 not configured, 5 Redis
     could not be reached; the spool is shown all the same.
     """
-    out = console()
+    out = consoles.output()
     with _opened() as (settings, redis):
 
         def show() -> None:
@@ -56,7 +56,7 @@ def command(*, watch: bool, every: float, as_json: bool) -> None:
         elif out.is_terminal and not as_json:
             redraw(out, every, lambda: Snapshot.take(settings, redis).as_text())
         else:
-            repeat(every, show, Console(stderr=True, highlight=False))
+            repeat(every, show, consoles.errors())
 
 
 @contextmanager

@@ -11,10 +11,6 @@ from rich.live import Live
 from apitraffic_events.timestamps import format_timestamp, now
 from receiver.cli.exits import Unreachable
 
-WIDTH_WHEN_PIPED = 1_000
-"""Lines that no terminal shows are not broken; `grep` and `cut` want them whole."""
-
-
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
@@ -29,28 +25,20 @@ def every_option(function: CommandT) -> CommandT:
     )(function)
 
 
-def console() -> Console:
-    """Standard output: colours and the terminal's width on a terminal, neither in a pipe."""
-    out = Console(highlight=False)
-    if not out.is_terminal:
-        out.width = WIDTH_WHEN_PIPED
-    return out
-
-
 def redraw(out: Console, every: float, render: Callable[[], RenderableType]) -> None:
     """Show what `render` gives and, in its place, what it gives after each so many seconds."""
     with Live(console=out, auto_refresh=False, vertical_overflow="crop") as live:
         repeat(every, lambda: live.update(render(), refresh=True), live.console)
 
 
-def repeat(every: float, act: Callable[[], None], errors: Console) -> None:
+def repeat(every: float, act: Callable[[], None], problems: Console) -> None:
     """Act, and again after each so many seconds; what cannot be reached may come back."""
     try:
         while True:
             try:
                 act()
             except Unreachable as problem:
-                errors.print(f"{format_timestamp(now())}  {problem.message}", markup=False)
+                problems.print(f"{format_timestamp(now())}  {problem.message}", markup=False)
             time.sleep(every)
     except KeyboardInterrupt:
         return

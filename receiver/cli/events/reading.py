@@ -12,13 +12,15 @@ from rich.console import Console
 from apitraffic_events.client import LARGEST_PAGE
 from apitraffic_events.paging import iter_pages
 from apitraffic_events.records import StoredEvent
+from receiver.cli import consoles
 from receiver.cli.events.account import Account, json_option, opened_account, timeout_option
 from receiver.cli.events.fields import TYPES
-from receiver.cli.events.output import HEADINGS, as_json, as_row, details, table
+from receiver.cli.events.output import HEADINGS, as_json, as_row, details
+from receiver.cli.events.tables import event_table
 from receiver.cli.exits import api_problems
 from receiver.cli.tables import columns
 from receiver.cli.times import TimeType
-from receiver.cli.watching import console, every_option, redraw, repeat
+from receiver.cli.watching import every_option, redraw, repeat
 
 FIRST_EVENTS: Final = 25
 
@@ -59,7 +61,7 @@ def list_(
     """
     if everything and watch:
         raise click.UsageError("Give --all or --watch, not both.")
-    out = console()
+    out = consoles.output()
     with opened_account(timeout) as account:
         listing = Listing(
             account,
@@ -110,8 +112,7 @@ class Listing:
     def with_progress(self) -> list[StoredEvent]:
         """All of them; how many there are so far is told on standard error, if that is a terminal."""
         events = []
-        errors = Console(stderr=True, highlight=False)
-        with errors.status("…") as status:
+        with consoles.errors().status("…") as status:
             for event in self.events():
                 events.append(event)
                 if len(events) % LARGEST_PAGE == 0:
@@ -123,7 +124,7 @@ def _print_table(events: list[StoredEvent], out: Console) -> None:
     if not events:
         click.echo("No events match.", err=True)
     elif out.is_terminal:
-        out.print(table(events))
+        out.print(event_table(events))
     else:
         for line in columns(HEADINGS, [as_row(event) for event in events]):
             click.echo(line)
@@ -131,7 +132,7 @@ def _print_table(events: list[StoredEvent], out: Console) -> None:
 
 def _watch(listing: Listing, out: Console, every: float, *, as_lines: bool) -> None:
     if out.is_terminal and not as_lines:
-        redraw(out, every, lambda: table(listing.events()))
+        redraw(out, every, lambda: event_table(listing.events()))
         return
     shown: dict[str, StoredEvent] = {}
 
@@ -141,7 +142,7 @@ def _watch(listing: Listing, out: Console, every: float, *, as_lines: bool) -> N
                 shown[event.sid] = event
                 click.echo(json.dumps(as_json(event)) if as_lines else "  ".join(_filled(event)))
 
-    repeat(every, print_changed, Console(stderr=True, highlight=False))
+    repeat(every, print_changed, consoles.errors())
 
 
 def _filled(event: StoredEvent) -> Iterator[str]:
@@ -159,4 +160,4 @@ def get(sid: str, *, timeout: float, as_lines: bool) -> None:
     if as_lines:
         click.echo(json.dumps(as_json(event)))
     else:
-        console().print(details(event), soft_wrap=True)
+        consoles.output().print(details(event), soft_wrap=True)

@@ -18,6 +18,7 @@ from apitraffic_events.records import EventUpdate, StoredEvent
 from apitraffic_events.text import NAME_LIMIT, one_line
 from apitraffic_events.timestamps import now
 from apitraffic_events.updates import closing, merge_metadata
+from receiver.cli import consoles
 from receiver.cli.events.account import Account, json_option, opened_account, timeout_option
 from receiver.cli.events.fields import (
     STATUSES,
@@ -31,7 +32,6 @@ from receiver.cli.events.fields import (
 from receiver.cli.events.output import as_json, details
 from receiver.cli.exits import NotConfigured, Problem
 from receiver.cli.times import TimeType
-from receiver.cli.watching import console
 from receiver.config.ci import CiJob, detect, known_systems
 from receiver.delivery.creation import Creation
 
@@ -254,7 +254,7 @@ def delete(sid: str, *, manner: Manner, yes: bool) -> None:
             stored = account.ask(lambda: account.client.get_event(sid))
             if manner.dry_run:
                 return _of(SKIPPED, stored)
-            console().print(details(stored), soft_wrap=True)
+            consoles.output().print(details(stored), soft_wrap=True)
             click.confirm("Delete it?", abort=True)
         account.ask(Deletion(account.client, sid))
         return Outcome("deleted", sid)
