@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 
 import requests
 
+from apitraffic_events.responses import reason_of
 from apitraffic_events.text import one_line
 from receiver.config.settings import Settings
-from receiver.doctor.findings import Finding, State, failure, ok, warning
+from receiver.doctor.findings import Finding, FindingState, failure, ok, warning
 from receiver.sources.signing import SENDERS
 
 TIMEOUT: Final = 10.0
@@ -51,7 +52,7 @@ def receiver(url: str, settings: Settings) -> Iterator[Finding]:
     base = url.rstrip("/")
     found = health(base)
     yield found
-    if found.state is State.FAILURE:
+    if found.state is FindingState.FAILURE:
         # Some pings hold the secret itself, which is nobody else's business.
         return
     for name, ping in PINGS.items():
@@ -76,12 +77,14 @@ def health(base: str) -> Finding:
         answer = requests.get(f"{base}/healthz", timeout=TIMEOUT, allow_redirects=False)
     except requests.exceptions.SSLError as error:
         return failure(
-            "url", f"{base}: TLS fails; {_words(error)}", "senders verify certificates: install a valid one"
+            "url",
+            f"{base}: TLS fails; {reason_of(error)}",
+            "senders verify certificates: install a valid one",
         )
     except requests.RequestException as error:
         return failure(
             "url",
-            f"{base} cannot be reached; {_words(error)}",
+            f"{base} cannot be reached; {reason_of(error)}",
             "is the receiver running, and the way to it open?",
         )
     if answer.is_redirect:
@@ -118,7 +121,7 @@ def answer_to_ping(
         )
     except requests.RequestException as error:
         return failure(
-            check, f"no answer from {address}; {_words(error)}", "see the receiver's log and the proxy's"
+            check, f"no answer from {address}; {reason_of(error)}", "see the receiver's log and the proxy's"
         )
     return meaning_of(check, answer, ping)
 
@@ -186,9 +189,3 @@ def _is_private(url: str) -> bool:
         return ip_address(parts.hostname or "").is_loopback
     except ValueError:
         return False
-
-
-def _words(error: requests.RequestException) -> str:
-    """The system's own words, without the object addresses that urllib3 puts before them."""
-    inner: Any = error.args[0] if error.args else error
-    return str(getattr(inner, "reason", inner)).rpartition(": ")[2] or type(error).__name__
