@@ -13,12 +13,12 @@ from rich.text import Text
 
 from receiver.cli import consoles
 from receiver.doctor.examination import examine
-from receiver.doctor.findings import Finding, State
+from receiver.doctor.findings import Finding, FindingState
 
 MARKS: Final = {
-    State.OK: ("✓", "green"),
-    State.WARNING: ("!", "bold yellow"),
-    State.FAILURE: ("✗", "bold red"),
+    FindingState.OK: ("✓", "green"),
+    FindingState.WARNING: ("!", "bold yellow"),
+    FindingState.FAILURE: ("✗", "bold red"),
 }
 WIDTH_WHEN_PIPED: Final = 120
 EXAMPLE: Final = "Write an http or https URL, such as https://hooks.example.com."
@@ -56,7 +56,7 @@ def command(*, url: str | None, as_json: bool) -> None:
     token, account, scopes, budget and clock. Changes nothing. Exits with 1 where anything is marked ✗.
     """
     findings = list(examine(os.environ, url))
-    is_well = all(finding.state is not State.FAILURE for finding in findings)
+    is_well = all(finding.state is not FindingState.FAILURE for finding in findings)
     if as_json:
         report = {"ok": is_well, "checks": [finding.as_json() for finding in findings]}
         click.echo(json.dumps(report, indent=2, ensure_ascii=False))
@@ -85,7 +85,8 @@ def _print(findings: Sequence[Finding]) -> None:
 
 def _summary(findings: Sequence[Finding]) -> str:
     failures, warnings = (
-        sum(finding.state is state for finding in findings) for state in (State.FAILURE, State.WARNING)
+        sum(finding.state is state for finding in findings)
+        for state in (FindingState.FAILURE, FindingState.WARNING)
     )
     if not failures and not warnings:
         return "All is well."

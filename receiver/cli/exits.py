@@ -48,7 +48,7 @@ class Refused(Problem):
     exit_code = 4
 
 
-class Unreachable(Problem):
+class NotReachable(Problem):
     exit_code = 5
 
 
@@ -64,7 +64,7 @@ def api_problems(what: str = "request") -> Iterator[None]:
     except (Rejected, Unauthorised) as error:
         raise Refused(f"ApiTraffic refused the {what}: {_words(error)}") from error
     except (OutOfTime, EventsApiError) as error:
-        raise Unreachable(f"ApiTraffic could not be reached: {error}") from error
+        raise NotReachable(f"ApiTraffic could not be reached: {error}") from error
 
 
 def _words(error: EventsApiError) -> str:

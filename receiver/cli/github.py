@@ -21,7 +21,14 @@ from apitraffic_events.timestamps import format_timestamp, now
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.cli.times import TimeType
 from receiver.senders_api import github as github_api
-from receiver.senders_api.github import GitHubApi, GitHubError, Hook, Owner, Rejected, Unavailable
+from receiver.senders_api.github import (
+    GitHubApi,
+    GitHubError,
+    GitHubRejected,
+    GitHubUnavailable,
+    Owner,
+    Webhook,
+)
 from receiver.senders_api.redelivery import Decision, Plan, choose
 
 GITHUB_COM: Final = "https://api.github.com"
@@ -124,10 +131,10 @@ def _carry_out(
             continue
         try:
             github.redeliver(hook, decision.newest.id)
-        except Rejected as error:
+        except GitHubRejected as error:
             unanswered = 0
             yield decision, "failed", str(error)
-        except Unavailable as error:
+        except GitHubUnavailable as error:
             yield decision, "failed", str(error)
             unanswered += 1
             if unanswered == FAILURES_IN_A_ROW:
@@ -217,7 +224,7 @@ def _token(name: str) -> str | None:
     return token
 
 
-def _find_hook(hooks: list[Hook], url: str | None) -> int:
+def _find_hook(hooks: list[Webhook], url: str | None) -> int:
     """The one that is meant; raises `click.UsageError` with those that there are."""
     if url is None:
         found = [hook for hook in hooks if hook.address.rstrip("/").endswith(OUR_PATH)]

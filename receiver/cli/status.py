@@ -14,7 +14,7 @@ from rich.text import Text
 from apitraffic_events.errors import ConfigurationError
 from apitraffic_events.timestamps import format_timestamp, now
 from receiver.cli import consoles
-from receiver.cli.exits import NotConfigured, Unreachable
+from receiver.cli.exits import NotConfigured, NotReachable
 from receiver.cli.watching import every_option, redraw, repeat
 from receiver.config.settings import Settings, load_settings
 from receiver.datastore.address import connect
@@ -100,7 +100,7 @@ class Snapshot:
 
     def require_redis(self) -> None:
         if self.redis_problem is not None:
-            raise Unreachable(
+            raise NotReachable(
                 f"Redis could not be reached: {self.redis_problem}; is REDIS_URL right, and does it run?"
             )
 

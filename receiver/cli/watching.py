@@ -9,7 +9,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from apitraffic_events.timestamps import format_timestamp, now
-from receiver.cli.exits import Unreachable
+from receiver.cli.exits import NotReachable
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -37,7 +37,7 @@ def repeat(every: float, act: Callable[[], None], problems: Console) -> None:
         while True:
             try:
                 act()
-            except Unreachable as problem:
+            except NotReachable as problem:
                 problems.print(f"{format_timestamp(now())}  {problem.message}", markup=False)
             time.sleep(every)
     except KeyboardInterrupt:

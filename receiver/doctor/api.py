@@ -18,7 +18,7 @@ from apitraffic_events.errors import (
 from apitraffic_events.event import EVERYWHERE
 from apitraffic_events.records import EventUpdate, Record
 from apitraffic_events.timestamps import format_timestamp, now
-from receiver.doctor.findings import Finding, State, failure, ok, warning
+from receiver.doctor.findings import Finding, FindingState, failure, ok, warning
 from receiver.doctor.secrets import odd_ends
 from receiver.routing import Route
 
@@ -37,7 +37,7 @@ def api(client: EventsClient, raw_token: str, routes: Sequence[Route]) -> Iterat
     """All that can be found out; what cannot be asked because of an earlier failure is left out."""
     reading = reads(client, raw_token)
     yield reading
-    if reading.state is State.OK:
+    if reading.state is FindingState.OK:
         yield from route_names(client, routes)
         yield writes(client)
     if client.rate_limit is not None:

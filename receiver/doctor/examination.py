@@ -12,7 +12,7 @@ from receiver.config.environment import VARIABLES, config_file
 from receiver.config.settings import Settings, load_settings
 from receiver.datastore.address import connect
 from receiver.doctor import api, backlog, reachability, secrets, storage
-from receiver.doctor.findings import Finding, State, failure, ok, warning
+from receiver.doctor.findings import Finding, FindingState, failure, ok, warning
 from receiver.errors import StorageUnavailable
 from receiver.monitoring.status import read_status
 
@@ -50,7 +50,7 @@ def stored(settings: Settings) -> Iterator[Finding]:
 def in_redis(redis: Redis) -> Iterator[Finding]:
     findings = list(storage.redis(redis))
     yield from findings
-    if findings[0].state is State.FAILURE:
+    if findings[0].state is FindingState.FAILURE:
         return
     try:
         status = read_status(redis)

@@ -8,7 +8,7 @@ from apitraffic_events.text import one_line
 LONGEST_TEXT = 600
 
 
-class State(StrEnum):
+class FindingState(StrEnum):
     OK = "ok"
     WARNING = "warning"
     """It works, and somebody should look at it."""
@@ -21,7 +21,7 @@ class Finding:
     """`check` is a stable name, `found` what is the case, `advice` what to do where that is not good."""
 
     check: str
-    state: State
+    state: FindingState
     found: str
     advice: str | None = None
 
@@ -31,12 +31,12 @@ class Finding:
 
 
 def ok(check: str, found: str) -> Finding:
-    return Finding(check, State.OK, one_line(found, LONGEST_TEXT))
+    return Finding(check, FindingState.OK, one_line(found, LONGEST_TEXT))
 
 
 def warning(check: str, found: str, advice: str) -> Finding:
-    return Finding(check, State.WARNING, one_line(found, LONGEST_TEXT), advice)
+    return Finding(check, FindingState.WARNING, one_line(found, LONGEST_TEXT), advice)
 
 
 def failure(check: str, found: str, advice: str) -> Finding:
-    return Finding(check, State.FAILURE, one_line(found, LONGEST_TEXT), advice)
+    return Finding(check, FindingState.FAILURE, one_line(found, LONGEST_TEXT), advice)

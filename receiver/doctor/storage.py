@@ -15,7 +15,7 @@ from rq.utils import as_text
 
 from receiver.datastore.acl import missing_rights
 from receiver.datastore.failures import WHOLE_RULE, advice_on
-from receiver.doctor.findings import Finding, State, failure, ok, warning
+from receiver.doctor.findings import Finding, FindingState, failure, ok, warning
 from receiver.errors import StorageUnavailable
 from receiver.queue.enqueueing import Enqueuer
 from receiver.reception.spool import LARGEST, Spool
@@ -32,7 +32,7 @@ def redis(client: Redis) -> Iterator[Finding]:
     """All that can be found out; what cannot be asked because of an earlier failure is left out."""
     reached = reachable(client)
     yield reached
-    if reached.state is State.FAILURE:
+    if reached.state is FindingState.FAILURE:
         return
     yield takes_writes(Enqueuer(client).check)
     if missing := missing_rights(client):

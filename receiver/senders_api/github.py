@@ -48,19 +48,19 @@ class GitHubError(Exception):
     """What GitHub did not do, why, and what to do about it."""
 
 
-class Unavailable(GitHubError):
+class GitHubUnavailable(GitHubError):
     """No answer, or one that cannot be used. Another try may work; this one may have been carried out."""
 
 
-class RateLimited(GitHubError):
+class GitHubRateLimited(GitHubError):
     """More requests only after longer than a run should wait."""
 
 
-class Refused(GitHubError):
+class GitHubRefused(GitHubError):
     """The token is wrong or may not do this (401, 403). A person must act."""
 
 
-class Rejected(GitHubError):
+class GitHubRejected(GitHubError):
     """There is no such thing, or it is not to be had (other 4xx, redirects)."""
 
 
@@ -99,16 +99,16 @@ APP: Final = Owner(
 
 
 @dataclass(frozen=True, slots=True)
-class HookConfig:
+class WebhookConfig:
     url: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Hook:
+class Webhook:
     """A webhook's settings, but for its secret."""
 
     id: int
-    config: HookConfig
+    config: WebhookConfig
     active: bool = True
 
     @property
@@ -121,7 +121,7 @@ class Hook:
         return one_line(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", LONGEST_MESSAGE)
 
 
-HOOKS: Final = TypeAdapter(list[Hook])
+WEBHOOKS: Final = TypeAdapter(list[Webhook])
 
 
 class GitHubApi:
@@ -164,8 +164,8 @@ class GitHubApi:
     def close(self) -> None:
         self._session.close()
 
-    def hooks(self) -> list[Hook]:
-        return [hook for page in self._pages(f"{self.owner.path}/hooks", HOOKS) for hook in page]
+    def hooks(self) -> list[Webhook]:
+        return [hook for page in self._pages(f"{self.owner.path}/hooks", WEBHOOKS) for hook in page]
 
     def attempts(self, hook: int | None, *, since: datetime) -> Iterator[Attempt]:
         """A hook's attempts, the newest first, back to the page that is wholly before `since`."""
@@ -189,7 +189,7 @@ class GitHubApi:
             try:
                 page = items.validate_python(response.json())
             except (ValidationError, ValueError, RecursionError) as error:
-                raise Unavailable(
+                raise GitHubUnavailable(
                     f"{self.api_url}{path} does not answer as GitHub's API does; is --api-url right? "
                     "That of a GitHub Enterprise Server ends in /api/v3"
                 ) from error
@@ -201,7 +201,7 @@ class GitHubApi:
         while True:
             try:
                 response = self._send(method, path, query)
-            except Unavailable:
+            except GitHubUnavailable:
                 failures += 1
                 if method != "GET" or failures == MOST_ATTEMPTS:
                     raise
@@ -222,9 +222,9 @@ class GitHubApi:
             )
         except requests.RequestException as error:
             # Its own words may hold the address of a proxy with a password.
-            raise Unavailable(f"no answer from {self.api_url} ({type(error).__name__})") from None
+            raise GitHubUnavailable(f"no answer from {self.api_url} ({type(error).__name__})") from None
         if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise Unavailable(f"GitHub fails: {_said(response)}")
+            raise GitHubUnavailable(f"GitHub fails: {_said(response)}")
         return response
 
     def _seconds_to_wait(self, response: requests.Response) -> float | None:
@@ -248,7 +248,7 @@ class GitHubApi:
     def _wait(self, seconds: float) -> None:
         self._is_paced = True
         if self._waited + seconds > LONGEST_WAIT:
-            raise RateLimited(
+            raise GitHubRateLimited(
                 f"GitHub's rate limit is used up for another {seconds:.0f} s; run this again after that"
             )
         self._waited += max(PACE, seconds)
@@ -258,7 +258,7 @@ class GitHubApi:
         said = _said(response)
         match response.status_code:
             case HTTPStatus.UNAUTHORIZED:
-                raise Refused(
+                raise GitHubRefused(
                     f"GitHub does not accept the token ({said}); is it whole, and has it expired or been "
                     f"revoked? {_sentence(self.owner.permission)}"
                 )
@@ -268,15 +268,17 @@ class GitHubApi:
                     if "X-GitHub-SSO" in response.headers
                     else ""
                 )
-                raise Refused(f"the token may not do this ({said}): {self.owner.permission}.{single_sign_on}")
+                raise GitHubRefused(
+                    f"the token may not do this ({said}): {self.owner.permission}.{single_sign_on}"
+                )
             case HTTPStatus.NOT_FOUND:
-                raise Rejected(
+                raise GitHubRejected(
                     f"GitHub shows nothing there ({said}): it does not exist, is not kept any more, or the "
                     f"token may not see it; {self.owner.permission}"
                 )
         if response.is_redirect or response.is_permanent_redirect:
-            raise Rejected("GitHub has it elsewhere: renamed or moved? Give the name that it has now")
-        raise Rejected(f"GitHub refuses it: {said}")
+            raise GitHubRejected("GitHub has it elsewhere: renamed or moved? Give the name that it has now")
+        raise GitHubRejected(f"GitHub refuses it: {said}")
 
     def _authorise(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {self._credential()}"

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class AccountSession:
     """The API of the configured account, asked again while there is time."""
 
     client: EventsClient
@@ -37,9 +37,9 @@ class Account:
 
 
 @contextmanager
-def opened_account(timeout: float, what: str = "request") -> Iterator[Account]:
+def account_session(timeout: float, what: str = "request") -> Iterator[AccountSession]:
     with api_problems(what), events_client(load_settings()) as client:
-        yield Account(client, Retrier(client, timeout), Scopes(client))
+        yield AccountSession(client, Retrier(client, timeout), Scopes(client))
 
 
 def timeout_option(function: CommandT) -> CommandT:

@@ -13,7 +13,7 @@ from apitraffic_events.client import LARGEST_PAGE
 from apitraffic_events.paging import iter_pages
 from apitraffic_events.records import StoredEvent
 from receiver.cli import consoles
-from receiver.cli.events.account import Account, json_option, opened_account, timeout_option
+from receiver.cli.events.account import AccountSession, account_session, json_option, timeout_option
 from receiver.cli.events.fields import TYPES
 from receiver.cli.events.output import HEADINGS, as_json, as_row, details
 from receiver.cli.events.tables import event_table
@@ -62,7 +62,7 @@ def list_(
     if everything and watch:
         raise click.UsageError("Give --all or --watch, not both.")
     out = consoles.output()
-    with opened_account(timeout) as account:
+    with account_session(timeout) as account:
         listing = Listing(
             account,
             {
@@ -82,7 +82,7 @@ def list_(
             _print_table(listing.with_progress() if everything else list(listing.events()), out)
 
 
-def _places(account: Account, bucket: str | None, environment: str | None) -> dict[str, str | None]:
+def _places(account: AccountSession, bucket: str | None, environment: str | None) -> dict[str, str | None]:
     buckets, environments = account.sids((bucket,) if bucket else (), (environment,) if environment else ())
     return {
         "bucket": buckets[0] if buckets else None,
@@ -94,7 +94,7 @@ def _places(account: Account, bucket: str | None, environment: str | None) -> di
 class Listing:
     """Events that match `filters`, the latest `most` of them or all."""
 
-    account: Account
+    account: AccountSession
     filters: Mapping[str, Any]
     most: int | None
 
@@ -155,7 +155,7 @@ def _filled(event: StoredEvent) -> Iterator[str]:
 @json_option
 def get(sid: str, *, timeout: float, as_lines: bool) -> None:
     """Show one event, whole."""
-    with opened_account(timeout) as account:
+    with account_session(timeout) as account:
         event = account.ask(lambda: account.client.get_event(sid))
     if as_lines:
         click.echo(json.dumps(as_json(event)))

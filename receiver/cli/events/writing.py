@@ -19,7 +19,7 @@ from apitraffic_events.text import NAME_LIMIT, one_line
 from apitraffic_events.timestamps import now
 from apitraffic_events.updates import closing, merge_metadata
 from receiver.cli import consoles
-from receiver.cli.events.account import Account, json_option, opened_account, timeout_option
+from receiver.cli.events.account import AccountSession, account_session, json_option, timeout_option
 from receiver.cli.events.fields import (
     STATUSES,
     TYPES,
@@ -40,7 +40,7 @@ FAILED: Final = "failed"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class WriteResult:
     """What a writing command says. `--json` prints exactly these (docs/cli.md).
 
     `event` is as the API has it now; where nothing was sent, what would have been.
@@ -61,12 +61,12 @@ class Outcome:
             click.echo("  ".join(filter(None, (self.status, self.sid, name))))
 
 
-def _of(status: str, stored: StoredEvent) -> Outcome:
-    return Outcome(status, stored.sid, as_json(stored))
+def _of(status: str, stored: StoredEvent) -> WriteResult:
+    return WriteResult(status, stored.sid, as_json(stored))
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class WriteOptions:
     """How a writing command goes about it, by the options that all of them have."""
 
     dry_run: bool
@@ -74,10 +74,10 @@ class Manner:
     timeout: float
     as_lines: bool
 
-    def carry_out(self, act: Callable[[Account], Outcome], unsent: Outcome) -> None:
+    def carry_out(self, act: Callable[[AccountSession], WriteResult], unsent: WriteResult) -> None:
         """Act and print what came of it; `unsent` is what was to be sent, should it fail."""
         try:
-            with opened_account(self.timeout, "event") as account:
+            with account_session(self.timeout, "event") as account:
                 outcome = act(account)
         except Problem as problem:
             status = SKIPPED if isinstance(problem, NotConfigured) else FAILED
@@ -91,14 +91,14 @@ class Manner:
 
 
 def writing(function: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the options of a `Manner`, which it is called with."""
+    """Gives a command the options of a `WriteOptions`, which it is called with."""
 
     @wraps(function)
-    def with_manner(
+    def with_options(
         *arguments: Any, dry_run: bool, on_error: str, timeout: float, as_lines: bool, **others: Any
     ) -> None:
-        manner = Manner(dry_run=dry_run, on_error=on_error, timeout=timeout, as_lines=as_lines)
-        function(*arguments, manner=manner, **others)
+        options = WriteOptions(dry_run=dry_run, on_error=on_error, timeout=timeout, as_lines=as_lines)
+        function(*arguments, options=options, **others)
 
     options = (
         click.option("--dry-run", is_flag=True, help="Print what would be sent; send nothing."),
@@ -112,7 +112,7 @@ def writing(function: Callable[..., None]) -> Callable[..., None]:
         timeout_option,
         json_option,
     )
-    command: Callable[..., None] = with_manner
+    command: Callable[..., None] = with_options
     for option in reversed(options):
         command = option(command)
     return command
@@ -133,7 +133,7 @@ def writing(function: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option("--from-ci", is_flag=True, help="Take what is not given from the CI job that this runs in.")
 @writing
-def create(*, manner: Manner, from_ci: bool, **given: Any) -> None:
+def create(*, options: WriteOptions, from_ci: bool, **given: Any) -> None:
     """Create an event.
 
     A deployment's name is made of what is known: `Deploy acme/shop v2.3.1 to production`. Other types need
@@ -144,18 +144,18 @@ def create(*, manner: Manner, from_ci: bool, **given: Any) -> None:
     Pipelines.
     """
     wanted = Fields(**given).wanted(_ci_job() if from_ci else None)
-    unsent = Outcome(SKIPPED, event=wanted.event.to_api())
+    unsent = WriteResult(SKIPPED, event=wanted.event.to_api())
 
-    def make(account: Account) -> Outcome:
+    def make(account: AccountSession) -> WriteResult:
         buckets, environments = account.sids(wanted.event.buckets, wanted.event.environments)
         creation = Creation(account.client, wanted.with_scope(buckets, environments))
         stored, made = account.ask(creation.attempt)
         return _of(made.value, stored)
 
-    if manner.dry_run:
-        unsent.print(as_lines=manner.as_lines)
+    if options.dry_run:
+        unsent.print(as_lines=options.as_lines)
     else:
-        manner.carry_out(make, unsent)
+        options.carry_out(make, unsent)
 
 
 def _ci_job() -> CiJob:
@@ -177,7 +177,7 @@ def _ci_job() -> CiJob:
 def update(
     sid: str,
     *,
-    manner: Manner,
+    options: WriteOptions,
     metadata: dict[str, str],
     buckets: tuple[str, ...],
     environments: tuple[str, ...],
@@ -196,7 +196,7 @@ def update(
     if not (changes or metadata or buckets or environments or reopen):
         raise click.UsageError("Give what to change, such as --name.")
 
-    def change(account: Account) -> Outcome:
+    def change(account: AccountSession) -> WriteResult:
         places = zip(("buckets", "environments"), account.sids(buckets, environments), strict=True)
         wanted = changes | {name: sids for name, sids in places if sids}
         if metadata:
@@ -206,9 +206,9 @@ def update(
             update = EventUpdate(**wanted)
         except ValidationError as error:
             raise click.UsageError(f"This cannot be: {said(error)}.") from error
-        return _update(account, sid, update, manner)
+        return _update(account, sid, update, options)
 
-    manner.carry_out(change, Outcome(SKIPPED, sid))
+    options.carry_out(change, WriteResult(SKIPPED, sid))
 
 
 @click.command()
@@ -216,24 +216,24 @@ def update(
 @click.option("--description", help="How it ended; put below what the description says already.")
 @click.option("--ended-at", type=TimeType(), help="When it ended.  [default: now]")
 @writing
-def close(sid: str, *, manner: Manner, description: str | None, ended_at: datetime | None) -> None:
+def close(sid: str, *, options: WriteOptions, description: str | None, ended_at: datetime | None) -> None:
     """Say that an event, such as an incident, has ended.
 
     One that has an end already stays as it is, unless --ended-at says when that was.
     """
 
-    def end(account: Account) -> Outcome:
+    def end(account: AccountSession) -> WriteResult:
         stored = account.ask(lambda: account.client.get_event(sid))
         if stored.ended_at is not None and ended_at is None:
             return _of("unchanged", stored)
-        return _update(account, sid, closing(stored, ended_at or now(), description), manner)
+        return _update(account, sid, closing(stored, ended_at or now(), description), options)
 
-    manner.carry_out(end, Outcome(SKIPPED, sid))
+    options.carry_out(end, WriteResult(SKIPPED, sid))
 
 
-def _update(account: Account, sid: str, update: EventUpdate, manner: Manner) -> Outcome:
-    if manner.dry_run:
-        return Outcome(SKIPPED, sid, update.to_api())
+def _update(account: AccountSession, sid: str, update: EventUpdate, options: WriteOptions) -> WriteResult:
+    if options.dry_run:
+        return WriteResult(SKIPPED, sid, update.to_api())
     return _of("updated", account.ask(lambda: account.client.update_event(sid, update)))
 
 
@@ -241,25 +241,25 @@ def _update(account: Account, sid: str, update: EventUpdate, manner: Manner) -> 
 @click.argument("sid")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @writing
-def delete(sid: str, *, manner: Manner, yes: bool) -> None:
+def delete(sid: str, *, options: WriteOptions, yes: bool) -> None:
     """Delete an event; there is no way back.
 
     Shows it and asks first, unless --yes is given.
     """
-    if not (yes or manner.dry_run or sys.stdin.isatty()):
+    if not (yes or options.dry_run or sys.stdin.isatty()):
         raise click.UsageError("Give --yes: there is nobody here to ask.")
 
-    def remove(account: Account) -> Outcome:
-        if manner.dry_run or not yes:
+    def remove(account: AccountSession) -> WriteResult:
+        if options.dry_run or not yes:
             stored = account.ask(lambda: account.client.get_event(sid))
-            if manner.dry_run:
+            if options.dry_run:
                 return _of(SKIPPED, stored)
             consoles.output().print(details(stored), soft_wrap=True)
             click.confirm("Delete it?", abort=True)
         account.ask(Deletion(account.client, sid))
-        return Outcome("deleted", sid)
+        return WriteResult("deleted", sid)
 
-    manner.carry_out(remove, Outcome(SKIPPED, sid))
+    options.carry_out(remove, WriteResult(SKIPPED, sid))
 
 
 @dataclass(slots=True)
