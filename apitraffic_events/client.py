@@ -1,4 +1,4 @@
-"""The client of the Events API: typed models in and out, one open connection, a class for each kind of error."""
+"""The client of the Events API: typed models in and out, one open connection, typed errors."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping

@@ -114,7 +114,7 @@ def date_of(headers: Mapping[str, str]) -> datetime | None:
 
 
 def retry_after_of(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from a number or an HTTP date (RFC 9110 section 10.2.3); `None` if there is neither."""
+    """Seconds to wait, from a number or an HTTP date (RFC 9110 section 10.2.3), or `None`."""
     value = headers.get("Retry-After")
     if value is None:
         return None

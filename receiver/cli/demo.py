@@ -1,4 +1,4 @@
-"""`apitraffic-events demo`: the way of a delivery from webhook to chart, in a few seconds."""
+"""`apitraffic-events demo`: deliveries on their way from webhook to chart, in a few seconds."""
 
 import os
 import re
@@ -29,7 +29,12 @@ OWN_VARIABLES: Final = re.compile(
 
 @click.command("demo")
 @host_option
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Its port.  [default: a free one]")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Port on which the receiver listens.  [default: a free one]",
+)
 @click.option(
     "--api-port",
     type=click.IntRange(0, 65535),
@@ -40,12 +45,12 @@ OWN_VARIABLES: Final = re.compile(
 @click.option("--stay", is_flag=True, help="Keep everything running until Ctrl-C.")
 @click.option("--verbose", is_flag=True, help="Show what the processes log.")
 def command(host: str, port: int, api_port: int, data_dir: Path, *, stay: bool, verbose: bool) -> None:
-    """Start everything, send signed deliveries, show the markers they become.
+    """Start everything, send signed deliveries, show the resulting markers.
 
-    Nothing of this reaches ApiTraffic or a Redis of yours: whatever is configured is left aside.
+    The demo ignores your configuration, so nothing reaches ApiTraffic or your own Redis.
     """
     DataFolder(data_dir).make()
-    # Absolute, because the parts run in it: there they find no apitraffic.toml that would change the outcome.
+    # Absolute, because it becomes the working directory: no apitraffic.toml there can change the outcome.
     folder = DataFolder((data_dir / DEMO).absolute())
     with errors_in_words(), folder.locked():
         stack = LocalStack(
@@ -115,5 +120,5 @@ def _port(host: str, wanted: int, option: str) -> int:
 
 
 def _environment() -> dict[str, str]:
-    """Without the user's own configuration: a demonstration must not put made-up deploys on real charts."""
+    """The environment without the configuration, so that no sample deploy reaches a real chart."""
     return {name: value for name, value in os.environ.items() if not OWN_VARIABLES.fullmatch(name)}

@@ -25,7 +25,7 @@ EXAMPLE: Final = "Write an http or https URL, such as https://hooks.example.com.
 
 
 class ReceiverUrl(click.ParamType[str]):
-    """The receiver's base URL; the address that a sender has, with /webhooks/…, will do too."""
+    """The receiver's base URL, or a sender's URL with /webhooks/… at the end."""
 
     name = "url"
 
@@ -35,7 +35,7 @@ class ReceiverUrl(click.ParamType[str]):
         except ValueError:
             self.fail(EXAMPLE)
         if parts.username or parts.password:
-            self.fail("It holds a user name or password; senders have none.")
+            self.fail("It holds a user name or password; leave them out.")
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             self.fail(EXAMPLE)
         base, _, _ = parts.path.partition("/webhooks/")
@@ -46,14 +46,14 @@ class ReceiverUrl(click.ParamType[str]):
 @click.option(
     "--url",
     type=ReceiverUrl(),
-    help="The receiver's address as senders see it; it is sent a signed ping for each source.",
+    help="The receiver's URL as senders reach it. It is sent a signed ping for each source.",
 )
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, url: str | None, as_json: bool) -> None:
-    """Look for what goes wrong in practice, and say what to do.
+    """Find common problems and say what to do.
 
-    Checks the configuration, the sources' secrets, Redis, the spool, what waits, and the Events API with its
-    token, account, scopes, budget and clock. Changes nothing. Exits with 1 where anything is marked ✗.
+    Checks the configuration, the sources' secrets, Redis, the spool, the queues, and the Events API with its
+    token, account, scopes, request budget and clock. Changes nothing. Exits with 1 if anything is marked ✗.
     """
     findings = list(examine(os.environ, url))
     is_well = all(finding.state is not FindingState.FAILURE for finding in findings)

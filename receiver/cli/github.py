@@ -34,7 +34,7 @@ from receiver.senders_api.redelivery import Decision, Plan, choose
 GITHUB_COM: Final = "https://api.github.com"
 OUR_PATH: Final = "/webhooks/github"
 FAILURES_IN_A_ROW: Final = 3
-"""After so many redeliveries that GitHub does not answer, the others are left for the next run."""
+"""After this many failed requests in a row, the rest is left to the next run."""
 REPOSITORY: Final = re.compile(r"[A-Za-z0-9_-]+/(?!\.{1,2}$)[A-Za-z0-9_.-]+")
 ORGANISATION: Final = re.compile(r"[A-Za-z0-9_-]+")
 LONGEST_FIELD: Final = 200
@@ -42,9 +42,9 @@ LONGEST_FIELD: Final = 200
 
 @click.group("github")
 def command() -> None:
-    """Ask GitHub again for deliveries that failed.
+    """Redeliver webhook deliveries that failed.
 
-    GitHub delivers each event once and never tries again by itself.
+    GitHub attempts each delivery once and never retries by itself.
     """
 
 
@@ -53,24 +53,35 @@ def command() -> None:
 @click.option("--organization", "--organisation", metavar="ORG", help="A webhook of this organisation.")
 @click.option("--app", is_flag=True, help="The webhook of a GitHub App.")
 @click.option("--hook", type=click.IntRange(min=1), metavar="ID", help="The webhook's number.")
-@click.option("--url", help=f"Find the webhook by its URL or the beginning of it; else by {OUR_PATH}.")
+@click.option(
+    "--url",
+    help=f"The webhook's URL, or the beginning of it.  [default: the webhook whose URL ends in {OUR_PATH}]",
+)
 @click.option(
     "--since",
     type=TimeType(),
-    help="Events from then on: ISO 8601 (UTC), 2h, 3d or yesterday. "
-    "Default: as long as GitHub keeps them, 3d, on a GitHub Enterprise Server 7d.",
+    help="Only events from then on: ISO 8601 (UTC), 2h, 3d or yesterday. "
+    "Default: 3d; 7d on GitHub Enterprise Server. That is as long as GitHub keeps deliveries.",
 )
-@click.option("--event", "patterns", multiple=True, metavar="PATTERN", help="Only such events; repeatable.")
-@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most so many.")
+@click.option(
+    "--event",
+    "patterns",
+    multiple=True,
+    metavar="PATTERN",
+    help="Only these events, such as deployment* or issues.closed; repeatable.",
+)
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Redeliver at most this many."
+)
 @click.option(
     "--api-url",
     default=GITHUB_COM,
     show_default=True,
     envvar="GITHUB_API_URL",
-    help="For a GitHub Enterprise Server https://HOST/api/v3.",
+    help="For GitHub Enterprise Server, https://HOST/api/v3.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be redelivered.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, one object a line.")
+@click.option("--dry-run", is_flag=True, help="Print what would be redelivered; request nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 def redeliver(
     repository: str | None,
     organization: str | None,
@@ -85,13 +96,15 @@ def redeliver(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Ask GitHub to deliver again what failed.
+    """Ask GitHub to redeliver failed deliveries.
 
-    Safe to run every few minutes: events that arrived are left alone, those that were redelivered a moment
-    ago rest, and the receiver knows a delivery that it has. The token comes from GITHUB_TOKEN; for an App
-    from GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY, or GITHUB_APP_JWT. Each may be NAME_FILE.
+    It is safe to run this every few minutes: events that have arrived are left alone, recently redelivered
+    ones wait some minutes, and the receiver ignores a delivery that it already has.
 
-    Prints a line for each failed event. Exits with 1 where any could not be asked for.
+    Set GITHUB_TOKEN; for an App, set GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY, or GITHUB_APP_JWT. Each
+    variable can be read from a file instead: NAME_FILE.
+
+    Prints a line for each failed event. Exits with 1 if a redelivery could not be requested.
     """
     owner = _owner(repository, organization, app=app)
     if (hook or url) and app:
@@ -120,7 +133,7 @@ def redeliver(
 def _carry_out(
     github: GitHubApi, hook: int | None, plan: Plan, *, dry_run: bool
 ) -> Iterator[tuple[Decision, str, str]]:
-    """Each decision with its outcome and the reason of it; raises `GitHubError` where the run is to end."""
+    """Each decision with its outcome and the reason; raises a `GitHubError` if the run must end."""
     unanswered = 0
     for decision in plan.decisions:
         if decision.left is not None:
@@ -167,7 +180,7 @@ def _check_api_url(api_url: str) -> None:
     if not is_address or parts.query or parts.fragment or "@" in parts.netloc:
         raise click.UsageError("--api-url is not an address such as https://github.example.com/api/v3.")
     if parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "::1", "localhost"}:
-        raise click.UsageError("--api-url begins http://, which would show the token to the network.")
+        raise click.UsageError("--api-url begins with http://, which would show the token to the network.")
 
 
 def _start(since: datetime | None, moment: datetime, api_url: str) -> datetime:
@@ -193,13 +206,13 @@ def _opened(api_url: str, owner: Owner) -> Iterator[GitHubApi]:
 
 
 def _credential(owner: Owner) -> Callable[[], str]:
-    """What gives a token; raises `ConfigurationError` where there is none, before anything is asked."""
+    """A function that returns the token; raises `ConfigurationError` if none is configured."""
     if owner is not github_api.APP:
         token = _token("GITHUB_TOKEN")
         if token is None:
             raise ConfigurationError(
                 f"GITHUB_TOKEN (or GITHUB_TOKEN_FILE) is not set; {owner.permission}. "
-                "The token that GitHub Actions brings may not see webhooks"
+                "The token that GitHub Actions provides cannot access webhooks"
             )
         return lambda: token
     ready_made = _token("GITHUB_APP_JWT")
@@ -210,8 +223,8 @@ def _credential(owner: Owner) -> Callable[[], str]:
     if app_id is None or private_key is None:
         missing = "GITHUB_APP_ID" if app_id is None else "GITHUB_APP_PRIVATE_KEY (or …_FILE)"
         raise ConfigurationError(
-            f"{missing} is not set; the App's settings page shows its ID (or client ID) and makes private "
-            "keys. Or set GITHUB_APP_JWT to a JWT made elsewhere"
+            f"{missing} is not set; the App's settings page shows its ID (or client ID) and creates "
+            "private keys. Or set GITHUB_APP_JWT to a JWT made elsewhere"
         )
     github_api.app_jwt(app_id, private_key, now())
     return lambda: github_api.app_jwt(app_id, private_key, now())
@@ -220,12 +233,14 @@ def _credential(owner: Owner) -> Callable[[], str]:
 def _token(name: str) -> str | None:
     token = read_variable(name, os.environ)
     if token is not None and (not token.isascii() or not token.isprintable() or " " in token):
-        raise ConfigurationError(f"{name} holds characters that no token has (a space, a line break?)")
+        raise ConfigurationError(
+            f"{name} holds characters that no token has, such as a space or a line break; copy it again"
+        )
     return token
 
 
 def _find_hook(hooks: list[Webhook], url: str | None) -> int:
-    """The one that is meant; raises `click.UsageError` with those that there are."""
+    """The number of the webhook that is meant; raises `click.UsageError` with a list if that is not clear."""
     if url is None:
         found = [hook for hook in hooks if hook.address.rstrip("/").endswith(OUR_PATH)]
     else:
@@ -234,9 +249,9 @@ def _find_hook(hooks: list[Webhook], url: str | None) -> int:
     if len(found) == 1:
         return found[0].id
     if not hooks:
-        raise click.UsageError("There are no webhooks here; is this the right owner of the webhook?")
-    wanted = f"points at a path that ends in {OUR_PATH}" if url is None else "has a URL that begins so"
-    how_many = f"{len(found)} webhooks, where one" if found else "None of the webhooks"
+        raise click.UsageError("There are no webhooks here; check --repository or --organization.")
+    wanted = f"a URL whose path ends in {OUR_PATH}" if url is None else "a URL that begins with --url"
+    how_many = f"{len(found)} webhooks have" if found else "No webhook has"
     known = "\n".join(
         f"  --hook {hook.id}  {hook.address}{'' if hook.active else '  (switched off)'}"
         for hook in found or hooks

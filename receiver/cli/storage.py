@@ -1,4 +1,4 @@
-"""The Redis of the configuration, for commands that look after what is kept in it."""
+"""The configured Redis, for commands that work on what is kept in it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,13 +14,15 @@ from receiver.errors import StorageUnavailable
 
 @contextmanager
 def connected_redis() -> Iterator[tuple[Settings, Redis]]:
-    """Raises `click.ClickException` if Redis is not configured, or fails while it is used."""
+    """The settings and a connection; raises `click.ClickException` if Redis is not configured or fails."""
     with configuration_errors_in_words():
         settings = load_settings()
         redis = connect(settings.redis_url)
     try:
         yield settings, redis
     except StorageUnavailable as error:
-        raise click.ClickException(f"{error}. Is REDIS_URL right, and does that Redis run?") from error
+        raise click.ClickException(
+            f"{str(error).rstrip('.')}. Is REDIS_URL right, and is that Redis running?"
+        ) from error
     finally:
         redis.close()

@@ -1,4 +1,4 @@
-"""`--watch`: the same again until Ctrl-C."""
+"""`--watch`: repeat until Ctrl-C."""
 
 import time
 from collections.abc import Callable
@@ -21,18 +21,18 @@ def every_option(function: CommandT) -> CommandT:
         default=10.0,
         show_default=True,
         metavar="SECONDS",
-        help="How often --watch looks.",
+        help="How often --watch refreshes.",
     )(function)
 
 
 def redraw(out: Console, every: float, render: Callable[[], RenderableType]) -> None:
-    """Show what `render` gives and, in its place, what it gives after each so many seconds."""
+    """Show what `render` returns, and replace it every `every` seconds."""
     with Live(console=out, auto_refresh=False, vertical_overflow="crop") as live:
         repeat(every, lambda: live.update(render(), refresh=True), live.console)
 
 
 def repeat(every: float, act: Callable[[], None], problems: Console) -> None:
-    """Act, and again after each so many seconds; what cannot be reached may come back."""
+    """Call `act` every `every` seconds. If something cannot be reached, print that and go on."""
     try:
         while True:
             try:

@@ -1,4 +1,4 @@
-"""What the commands of `apitraffic-events events` share: the account they ask, and how long they go on."""
+"""What the commands of `apitraffic-events events` share: access to the account, and common options."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class AccountSession:
-    """The API of the configured account, asked again while there is time."""
+    """The API of the configured account. Calls are retried until the time is up."""
 
     client: EventsClient
     retrier: Retrier
@@ -30,7 +30,7 @@ class AccountSession:
         return self.retrier.call(question)
 
     def sids(self, buckets: tuple[str, ...], environments: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-        """Of both; raises `UnknownPlace` for a name that the account does not have."""
+        """The SIDs of buckets and of environments; raises `UnknownPlace` for a name that does not exist."""
         return self.ask(
             lambda: (self.scopes.require_buckets(buckets), self.scopes.require_environments(environments))
         )
@@ -49,9 +49,9 @@ def timeout_option(function: CommandT) -> CommandT:
         default=20.0,
         show_default=True,
         metavar="SECONDS",
-        help="How long to go on trying while the API fails.",
+        help="How long to retry while the API fails.",
     )(function)
 
 
 def json_option(function: CommandT) -> CommandT:
-    return click.option("--json", "as_lines", is_flag=True, help="As JSON, one object a line.")(function)
+    return click.option("--json", "as_lines", is_flag=True, help="Print JSON, one object per line.")(function)

@@ -1,4 +1,4 @@
-"""Events as people and as scripts read them. What comes from outside cannot forge a line or a colour."""
+"""Events as text for people and as JSON for scripts. Text from outside cannot add lines or colours."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -20,7 +20,7 @@ JUST_NOW: Final = timedelta(seconds=1)
 
 
 def as_json(event: StoredEvent | Event) -> dict[str, Any]:
-    """The event in the API's own names, all of them there; `null` for what is not known (docs/cli.md)."""
+    """The event with the API's field names. All are present; unknown ones are `null` (docs/cli.md)."""
     fields = event.model_dump(mode="json", by_alias=True)
     own = ("sid", "type", "name", "description", "source", "metadata", "buckets", "environments")
     times = ("startedAt", "endedAt", "createdAt", "updatedAt", "accountSid")
@@ -28,7 +28,7 @@ def as_json(event: StoredEvent | Event) -> dict[str, Any]:
 
 
 def as_row(event: StoredEvent) -> tuple[str, ...]:
-    """Its cells below `HEADINGS`."""
+    """The cells of its row below `HEADINGS`."""
     started, ended = event.started_at, event.ended_at
     return (
         format_timestamp(started) if started else "",
@@ -42,7 +42,7 @@ def as_row(event: StoredEvent) -> tuple[str, ...]:
 
 
 def details(event: StoredEvent) -> Text:
-    """All that is known of one event, a line for each."""
+    """Everything that is known of an event, one field per line."""
     lines = (Text.assemble((f"{label:<{WIDEST_LABEL}}  ", "bold"), value) for label, value in _lines(event))
     return Text("\n").join(lines)
 
@@ -80,7 +80,7 @@ def is_open(event: StoredEvent) -> bool:
 
 
 def how_long(event: StoredEvent) -> str:
-    """How long ago it was and how long it took; of an open incident, how long it has been going on."""
+    """How long ago it was and how long it took, or for how long an incident has been open."""
     if event.started_at is None:
         return ""
     since = now() - event.started_at

@@ -26,20 +26,30 @@ FIRST_EVENTS: Final = 25
 
 
 @click.command("list")
-@click.option("--type", type=click.Choice(TYPES), help="Only of this type.")
-@click.option("--since", type=TimeType(), help="From then on: ISO 8601 (UTC), 2h, 3d or yesterday.")
-@click.option("--until", type=TimeType(), help="Until then.")
-@click.option("--bucket", metavar="NAME", help="Shown on this bucket's charts; name or SID.")
-@click.option("--environment", metavar="NAME", help="Shown on this environment's charts; name or SID.")
+@click.option("--type", type=click.Choice(TYPES), help="Only events of this type.")
+@click.option(
+    "--since",
+    type=TimeType(),
+    help="Only events that started then or later: ISO 8601 (UTC), 2h, 3d or yesterday.",
+)
+@click.option("--until", type=TimeType(), help="Only events that started then or earlier.")
+@click.option("--bucket", metavar="NAME", help="Only events on this bucket's charts, by name or SID.")
+@click.option(
+    "--environment", metavar="NAME", help="Only events on this environment's charts, by name or SID."
+)
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
     default=FIRST_EVENTS,
     show_default=True,
-    help="At most so many, the latest.",
+    help="Only the latest, at most this many.",
 )
-@click.option("--all", "everything", is_flag=True, help="All of them, however many requests that takes.")
-@click.option("--watch", is_flag=True, help="Until Ctrl-C; in a pipe, print what is new or has changed.")
+@click.option("--all", "everything", is_flag=True, help="All events, however many requests that takes.")
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Refresh until Ctrl-C. In a pipe, print events that are new or have changed.",
+)
 @every_option
 @timeout_option
 @json_option
@@ -55,9 +65,10 @@ def list_(
     as_lines: bool,
     **filters: Any,
 ) -> None:
-    """The latest events, newest first.
+    """List the latest events, newest first.
 
-    On a terminal a table; in a pipe one line for each, with columns two spaces apart and - for nothing.
+    Prints a table on a terminal. In a pipe, prints one line per event with columns two spaces apart; an empty
+    column is -.
     """
     if everything and watch:
         raise click.UsageError("Give --all or --watch, not both.")
@@ -92,7 +103,7 @@ def _places(account: AccountSession, bucket: str | None, environment: str | None
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Events that match `filters`, the latest `most` of them or all."""
+    """The events that match `filters`: the latest `most`, or all."""
 
     account: AccountSession
     filters: Mapping[str, Any]
@@ -110,7 +121,7 @@ class Listing:
         return page.records, page.has_more
 
     def with_progress(self) -> list[StoredEvent]:
-        """All of them; how many there are so far is told on standard error, if that is a terminal."""
+        """All events. Shows their number so far on standard error, if that is a terminal."""
         events = []
         with consoles.errors().status("…") as status:
             for event in self.events():
@@ -154,7 +165,7 @@ def _filled(event: StoredEvent) -> Iterator[str]:
 @timeout_option
 @json_option
 def get(sid: str, *, timeout: float, as_lines: bool) -> None:
-    """Show one event, whole."""
+    """Show an event with all its fields."""
     with account_session(timeout) as account:
         event = account.ask(lambda: account.client.get_event(sid))
     if as_lines:

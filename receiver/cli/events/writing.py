@@ -24,7 +24,7 @@ from receiver.cli.events.fields import (
     STATUSES,
     TYPES,
     Fields,
-    said,
+    first_mistake,
     scope_options,
     text_options,
     time_options,
@@ -41,9 +41,9 @@ FAILED: Final = "failed"
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What a writing command says. `--json` prints exactly these (docs/cli.md).
+    """What a writing command prints. With `--json`, exactly these fields (docs/cli.md).
 
-    `event` is as the API has it now; where nothing was sent, what would have been.
+    `event` is the event as the API has it now, or what would have been sent.
     """
 
     status: str
@@ -67,15 +67,15 @@ def _of(status: str, stored: StoredEvent) -> WriteResult:
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
-    """How a writing command goes about it, by the options that all of them have."""
+    """The options that all writing commands have."""
 
     dry_run: bool
     on_error: str
     timeout: float
     as_lines: bool
 
-    def carry_out(self, act: Callable[[AccountSession], WriteResult], unsent: WriteResult) -> None:
-        """Act and print what came of it; `unsent` is what was to be sent, should it fail."""
+    def run(self, act: Callable[[AccountSession], WriteResult], unsent: WriteResult) -> None:
+        """Call `act` and print its result; if it fails, print `unsent` with the problem."""
         try:
             with account_session(self.timeout, "event") as account:
                 outcome = act(account)
@@ -91,7 +91,7 @@ class WriteOptions:
 
 
 def writing(function: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the options of a `WriteOptions`, which it is called with."""
+    """Decorates a command that takes `WriteOptions`: adds the options and passes them."""
 
     @wraps(function)
     def with_options(
@@ -107,7 +107,7 @@ def writing(function: Callable[..., None]) -> Callable[..., None]:
             type=click.Choice(["fail", "warn"]),
             default="fail",
             show_default=True,
-            help="warn: say what went wrong and exit with 0, so that no deploy fails for a marker.",
+            help="warn: report the error but exit with 0, so that no deployment fails because of a marker.",
         ),
         timeout_option,
         json_option,
@@ -119,28 +119,30 @@ def writing(function: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command()
-@click.option("--type", type=click.Choice(TYPES), default=TYPES[0], show_default=True, help="What it is.")
+@click.option(
+    "--type", type=click.Choice(TYPES), default=TYPES[0], show_default=True, help="Type of the event."
+)
 @text_options
 @scope_options
 @time_options
-@click.option("--to", metavar="ENVIRONMENT", help="Where a deployment went to, such as production.")
+@click.option("--to", metavar="ENVIRONMENT", help="Where it was deployed, such as production.")
 @click.option("--version", help="What was deployed, such as v2.3.1.")
-@click.option("--status", type=click.Choice(STATUSES), help="How a deployment went; its name says so too.")
+@click.option("--status", type=click.Choice(STATUSES), help="How the deployment went; the name shows it too.")
 @click.option(
     "--marker-key",
     metavar="KEY",
-    help="Make one event of this key, if this is run again within an hour.",
+    help="Make only one event with this key, even if the command is repeated within an hour.",
 )
-@click.option("--from-ci", is_flag=True, help="Take what is not given from the CI job that this runs in.")
+@click.option("--from-ci", is_flag=True, help="Take what is not given from the CI job in which this runs.")
 @writing
 def create(*, options: WriteOptions, from_ci: bool, **given: Any) -> None:
     """Create an event.
 
-    A deployment's name is made of what is known: `Deploy acme/shop v2.3.1 to production`. Other types need
-    --name. An event that is in the API already, because a webhook told of the same deploy or because this
-    command was run before with the same --marker-key, is updated instead.
+    A deployment gets a name from what is known, such as `Deploy acme/shop v2.3.1 to production`; other types
+    need --name. If the event already exists, because a webhook reported the same deployment or because this
+    command ran before with the same --marker-key, it is updated instead.
 
-    --from-ci knows GitHub Actions, GitLab, Jenkins, CircleCI, Buildkite, Azure Pipelines and Bitbucket
+    --from-ci supports GitHub Actions, GitLab, Jenkins, CircleCI, Buildkite, Azure Pipelines and Bitbucket
     Pipelines.
     """
     wanted = Fields(**given).wanted(_ci_job() if from_ci else None)
@@ -155,14 +157,14 @@ def create(*, options: WriteOptions, from_ci: bool, **given: Any) -> None:
     if options.dry_run:
         unsent.print(as_lines=options.as_lines)
     else:
-        options.carry_out(make, unsent)
+        options.run(make, unsent)
 
 
 def _ci_job() -> CiJob:
     job = detect(os.environ)
     if job is None:
         raise click.UsageError(
-            f"--from-ci: this is no job of {known_systems()}; leave it out and say --name."
+            f"--from-ci: this is not a job of {known_systems()}; leave it out and give --name."
         )
     return job
 
@@ -172,7 +174,7 @@ def _ci_job() -> CiJob:
 @text_options
 @scope_options
 @time_options
-@click.option("--reopen", is_flag=True, help="It has no end after all.")
+@click.option("--reopen", is_flag=True, help="Remove the end of the event.")
 @writing
 def update(
     sid: str,
@@ -184,9 +186,9 @@ def update(
     reopen: bool,
     **given: Any,
 ) -> None:
-    """Change what is given of an event; the rest stays.
+    """Change the given fields of an event; other fields stay as they are.
 
-    --metadata is added to what is there; NAME= takes a name away.
+    --metadata adds to the event's metadata; NAME= removes a name.
     """
     if reopen and given["ended_at"]:
         raise click.UsageError("Give --reopen or --ended-at, not both.")
@@ -194,7 +196,7 @@ def update(
     if reopen:
         changes["ended_at"] = None
     if not (changes or metadata or buckets or environments or reopen):
-        raise click.UsageError("Give what to change, such as --name.")
+        raise click.UsageError("Give a field to change, such as --name.")
 
     def change(account: AccountSession) -> WriteResult:
         places = zip(("buckets", "environments"), account.sids(buckets, environments), strict=True)
@@ -205,21 +207,21 @@ def update(
         try:
             update = EventUpdate(**wanted)
         except ValidationError as error:
-            raise click.UsageError(f"This cannot be: {said(error)}.") from error
+            raise click.UsageError(f"This is not a valid change: {first_mistake(error)}.") from error
         return _update(account, sid, update, options)
 
-    options.carry_out(change, WriteResult(SKIPPED, sid))
+    options.run(change, WriteResult(SKIPPED, sid))
 
 
 @click.command()
 @click.argument("sid")
-@click.option("--description", help="How it ended; put below what the description says already.")
+@click.option("--description", help="How it ended; added below the description.")
 @click.option("--ended-at", type=TimeType(), help="When it ended.  [default: now]")
 @writing
 def close(sid: str, *, options: WriteOptions, description: str | None, ended_at: datetime | None) -> None:
-    """Say that an event, such as an incident, has ended.
+    """End an event, such as an incident.
 
-    One that has an end already stays as it is, unless --ended-at says when that was.
+    An event that has already ended stays as it is, unless --ended-at is given.
     """
 
     def end(account: AccountSession) -> WriteResult:
@@ -228,7 +230,7 @@ def close(sid: str, *, options: WriteOptions, description: str | None, ended_at:
             return _of("unchanged", stored)
         return _update(account, sid, closing(stored, ended_at or now(), description), options)
 
-    options.carry_out(end, WriteResult(SKIPPED, sid))
+    options.run(end, WriteResult(SKIPPED, sid))
 
 
 def _update(account: AccountSession, sid: str, update: EventUpdate, options: WriteOptions) -> WriteResult:
@@ -239,15 +241,15 @@ def _update(account: AccountSession, sid: str, update: EventUpdate, options: Wri
 
 @click.command()
 @click.argument("sid")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @writing
 def delete(sid: str, *, options: WriteOptions, yes: bool) -> None:
-    """Delete an event; there is no way back.
+    """Delete an event. This cannot be undone.
 
-    Shows it and asks first, unless --yes is given.
+    Shows the event and asks for confirmation, unless --yes is given.
     """
     if not (yes or options.dry_run or sys.stdin.isatty()):
-        raise click.UsageError("Give --yes: there is nobody here to ask.")
+        raise click.UsageError("Give --yes: there is no terminal on which to ask for confirmation.")
 
     def remove(account: AccountSession) -> WriteResult:
         if options.dry_run or not yes:
@@ -259,12 +261,12 @@ def delete(sid: str, *, options: WriteOptions, yes: bool) -> None:
         account.ask(Deletion(account.client, sid))
         return WriteResult("deleted", sid)
 
-    options.carry_out(remove, WriteResult(SKIPPED, sid))
+    options.run(remove, WriteResult(SKIPPED, sid))
 
 
 @dataclass(slots=True)
 class Deletion:
-    """Attempts to delete one event: that it is not there is right after one whose answer was lost."""
+    """Attempts to delete one event. If an attempt got no answer, a missing event counts as deleted."""
 
     client: EventsClient
     sid: str

@@ -164,7 +164,7 @@ class TestCreate:
             ("--name", "x", "--started-at", "last week"): "2026-01-10T10:05:00Z",
             ("--name", "x", "--bucket", "Nope"): "no bucket 'Nope'; there are: Checkout API,",
             ("--name", "x", "--environment", "Nope"): "no environment 'Nope'; there are: development,",
-            ("--name", "x", "--from-ci"): "no job of GitHub Actions, GitLab, Jenkins",
+            ("--name", "x", "--from-ci"): "not a job of GitHub Actions, GitLab, Jenkins",
         }.items():
             result = events("create", *options)
             assert result.exit_code == 2, result.output

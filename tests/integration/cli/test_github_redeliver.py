@@ -352,12 +352,12 @@ def test_where_it_is_not_clear_which_webhook_they_are_listed(github: GitHub, red
     hooks.append(hook(8, f"https://user:{HOOK_SECRET}@b.test/webhooks/github?k={HOOK_SECRET}", active=False))
     several = redeliver()
     assert several.exit_code == 2
-    assert "2 webhooks, where one points at a path that ends in /webhooks/github" in several.stderr
+    assert "2 webhooks have a URL whose path ends in /webhooks/github" in several.stderr
     assert "  --hook 7  https://events.acme.test/webhooks/github\n" in several.stderr
     assert "  --hook 8  https://b.test/webhooks/github  (switched off)\n" in several.stderr
     none = redeliver("--url", "https://c.test")
     assert none.exit_code == 2
-    assert "None of the webhooks has a URL that begins so" in none.stderr
+    assert "No webhook has a URL that begins with --url" in none.stderr
     hooks.clear()
     assert "There are no webhooks here" in redeliver().stderr
     assert github.posts() == []
@@ -413,7 +413,7 @@ def test_an_app_signs_with_its_key(github: GitHub, redeliver: Redeliver, run: Co
     assert result.exit_code == 0, result.output
     no_key = redeliver(owner=("--app",), GITHUB_APP_ID="4242", GITHUB_APP_PRIVATE_KEY="x")
     assert no_key.exit_code == 1
-    assert "GITHUB_APP_PRIVATE_KEY is not a private key" in no_key.stderr
+    assert "GITHUB_APP_PRIVATE_KEY is not a readable private key" in no_key.stderr
 
 
 def test_without_pyjwt_it_says_what_to_install(
@@ -498,14 +498,14 @@ def test_a_token_that_may_not(github: GitHub, redeliver: Redeliver) -> None:
 def test_what_the_token_does_not_see(redeliver: Redeliver) -> None:
     result = redeliver("--hook", "99")
     assert result.exit_code == 1
-    assert "GitHub shows nothing there (404 Not Found): it does not exist" in result.stderr
+    assert "GitHub finds nothing there (404 Not Found): it does not exist" in result.stderr
 
 
 def test_a_renamed_repository_and_a_site_that_is_no_api(github: GitHub, redeliver: Redeliver) -> None:
     github.faults["GET"] = [(301, {"Location": "http://127.0.0.1:9/repositories/1"}, "Moved")]
-    assert "renamed or moved? Give the name that it has now" in redeliver().stderr
+    assert "it was renamed or moved. Use its current name" in redeliver().stderr
     github.faults["GET"] = [(200, {}, "Welcome")]
-    assert "is --api-url right?" in redeliver().stderr
+    assert "Check --api-url" in redeliver().stderr
     nobody = redeliver("--api-url", "http://127.0.0.1:9")
     assert nobody.exit_code == 1
     assert "no answer from http://127.0.0.1:9 (ConnectionError)" in nobody.stderr
@@ -519,7 +519,7 @@ def test_reading_is_tried_again(github: GitHub, redeliver: Redeliver) -> None:
     github.faults["GET"] = [(502, {}, "Server Error")] * 3
     result = redeliver()
     assert result.exit_code == 1
-    assert "GitHub fails: 502 Server Error" in result.stderr
+    assert "GitHub failed: 502 Server Error" in result.stderr
 
 
 def test_one_that_cannot_be_redelivered_does_not_keep_the_others(
@@ -531,10 +531,10 @@ def test_one_that_cannot_be_redelivered_does_not_keep_the_others(
     result = redeliver()
     assert result.exit_code == 1
     outcomes = [line.split("  ")[4] for line in result.stdout.splitlines()[:-1]]
-    assert outcomes[0].startswith("failed: GitHub shows nothing there (404 Not Found)")
+    assert outcomes[0].startswith("failed: GitHub finds nothing there (404 Not Found)")
     assert outcomes[1:] == [
-        "failed: GitHub refuses it: 422 Validation Failed",
-        "failed: GitHub fails: 500 Oops",
+        "failed: GitHub refused the request: 422 Validation Failed",
+        "failed: GitHub failed: 500 Oops",
         "asked",
     ]
     assert "4 not delivered (1 asked for again, 3 could not be asked for)" in result.stdout
@@ -548,7 +548,7 @@ def test_where_github_fails_three_times_in_a_row_the_rest_waits(github: GitHub, 
     assert result.exit_code == 1
     assert len(github.posts()) == 3
     assert "9 not delivered (3 could not be asked for, 6 not reached)" in result.stdout
-    assert "Error: GitHub fails: 503 Unavailable" in result.stderr
+    assert "Error: GitHub failed: 503 Unavailable" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -582,7 +582,7 @@ def test_a_long_rate_limit_is_left_to_the_next_run(github: GitHub, redeliver: Re
     github.faults["POST"] = [(429, {"Retry-After": "3600"}, "")]
     result = redeliver()
     assert result.exit_code == 1
-    assert "used up for another 3600 s; run this again after that" in result.stderr
+    assert "used up for another 3600 s; then run this again" in result.stderr
     assert "1 not delivered (1 not reached)" in result.stdout
     assert github.clock.slept == []
 
