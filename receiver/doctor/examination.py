@@ -1,4 +1,4 @@
-"""The whole examination, in the order in which a delivery travels."""
+"""All checks, in the order in which a delivery travels."""
 
 from collections.abc import Iterator, Mapping
 
@@ -18,7 +18,7 @@ from receiver.monitoring.status import read_status
 
 
 def examine(environ: Mapping[str, str], url: str | None) -> Iterator[Finding]:
-    """All findings; where one stands in the way of others, these are left out."""
+    """All findings. A check that an earlier failure makes pointless is left out."""
     try:
         settings = load_settings()
     except ConfigurationError as error:
@@ -42,7 +42,7 @@ def stored(settings: Settings) -> Iterator[Finding]:
     try:
         yield from in_redis(redis)
     except RedisError as error:
-        yield failure("redis", f"went away meanwhile; {error}", "run this again")
+        yield failure("redis", f"the connection was lost during the checks; {error}", "run this again")
     finally:
         redis.close()
 
@@ -55,8 +55,12 @@ def in_redis(redis: Redis) -> Iterator[Finding]:
     try:
         status = read_status(redis)
     except StorageUnavailable as error:
-        # A Redis without memory refuses even to be read in one step.
-        yield warning("backlog", f"what waits cannot be seen; {error}", "mend Redis, then run this again")
+        # A Redis without memory refuses even the script that reads all in one step.
+        yield warning(
+            "backlog",
+            f"the queues cannot be read; {error}",
+            "correct the problem with Redis, then run this again",
+        )
         return
     yield from backlog.backlog(status, now())
 

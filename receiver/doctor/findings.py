@@ -1,4 +1,4 @@
-"""What a check found, and what to do about it."""
+"""The result of a check, and what to do about it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,14 +11,14 @@ LONGEST_TEXT = 600
 class FindingState(StrEnum):
     OK = "ok"
     WARNING = "warning"
-    """It works, and somebody should look at it."""
+    """It works, but somebody should look at it."""
     FAILURE = "failure"
-    """Markers are not made, or may be lost."""
+    """Markers are not created, or may be lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`check` is a stable name, `found` what is the case, `advice` what to do where that is not good."""
+    """`check` is a stable name, `found` the result, and `advice` what to do if that is a problem."""
 
     check: str
     state: FindingState
@@ -26,7 +26,7 @@ class Finding:
     advice: str | None = None
 
     def as_json(self) -> dict[str, str | None]:
-        """The fields of `doctor --json`. They stay; new ones may come."""
+        """The fields of `doctor --json`. They stay as they are; new ones may be added."""
         return {"check": self.check, "state": self.state.value, "found": self.found, "advice": self.advice}
 
 

@@ -97,7 +97,7 @@ def test_the_version_of_redis(version: str, state: FindingState) -> None:
     ("raw", "state", "words"),
     [
         (STRONG, FindingState.OK, "has 32 characters"),
-        (f"{STRONG}\n", FindingState.OK, "the line break at its end is no part of it"),
+        (f"{STRONG}\n", FindingState.OK, "the line break at its end is ignored"),
         (f'"{STRONG}"', FindingState.WARNING, "is in quotes"),
         (f"'{STRONG}'", FindingState.WARNING, "is in quotes"),
         (f"{STRONG}\\n", FindingState.WARNING, "ends in a written-out line break"),
