@@ -277,8 +277,13 @@ class EventsClient:
         return self._session.send(request, timeout=self._timeout, allow_redirects=False, proxies=proxies)
 
 
+def is_token(text: str) -> bool:
+    """Whether it can be sent as a bearer token: printable ASCII without spaces."""
+    return text.isascii() and text.isprintable() and " " not in text
+
+
 def _bearer(token: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
-    if not token.isascii() or not token.isprintable() or " " in token:
+    if not is_token(token):
         # requests would refuse it too, but its message would show the token.
         raise ValueError("the API token holds characters that no token has")
 

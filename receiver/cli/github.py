@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from apitraffic_events.client import is_token
 from apitraffic_events.environment import read_variable
 from apitraffic_events.errors import ConfigurationError
 from apitraffic_events.text import one_line
@@ -232,7 +233,7 @@ def _credential(owner: Owner) -> Callable[[], str]:
 
 def _token(name: str) -> str | None:
     token = read_variable(name, os.environ)
-    if token is not None and (not token.isascii() or not token.isprintable() or " " in token):
+    if token is not None and not is_token(token):
         raise ConfigurationError(
             f"{name} holds characters that no token has, such as a space or a line break; copy it again"
         )
@@ -291,7 +292,9 @@ def _as_json(decision: Decision, outcome: str, reason: str) -> str:
 
 
 def _summary(plan: Plan, outcomes: Counter[str], start: datetime) -> str:
-    done = ", ".join(f"{outcomes[outcome]} {words}" for outcome, words in WORDS.items() if outcomes[outcome])
+    done = ", ".join(
+        f"{outcomes[outcome]} {phrase}" for outcome, phrase in OUTCOMES.items() if outcomes[outcome]
+    )
     failed = len(plan.decisions)
     not_reached = failed - outcomes.total()
     rest = f", {not_reached} not reached" if not_reached else ""
@@ -302,7 +305,7 @@ def _summary(plan: Plan, outcomes: Counter[str], start: datetime) -> str:
     ).replace("(, ", "(")
 
 
-WORDS: Final = {
+OUTCOMES: Final = {
     "asked": "asked for again",
     "would ask": "would be asked for",
     "left": "left alone",
