@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from apitraffic_events.event import Event
 from apitraffic_events.records import EventUpdate
-from apitraffic_events.text import paragraphs
+from apitraffic_events.updates import append_lines
 from receiver.events import Change, Effect
 
 RANK = {Effect.OPEN: 0, Effect.UPDATE: 1, Effect.REOPEN: 2, Effect.CLOSE: 3, Effect.POINT: 3}
@@ -174,6 +174,4 @@ def _with_trail(event: Event, ordered: Sequence[Change]) -> Event:
     trail = list(dict.fromkeys(remarks))
     if not trail:
         return event
-    lines = [event.description] if event.description else []
-    text = paragraphs("\n".join([*lines, *trail[-LONGEST_TRAIL:]]))
-    return event.model_copy(update={"description": text})
+    return event.model_copy(update={"description": append_lines(event.description, trail[-LONGEST_TRAIL:])})

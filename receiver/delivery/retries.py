@@ -1,15 +1,14 @@
 """When to retry a delivery, by the error that it ended with."""
 
-import random
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Final
 
 from apitraffic_events.errors import EventsApiError, NotFound, RateLimited, Rejected, Unauthorised
-from apitraffic_events.timestamps import now
+from apitraffic_events.retrying import Backoff, requested_pause
 
 SHORTEST_PAUSE: Final = 1.0
-LONGEST_PAUSE: Final = 600.0
+BACKOFF: Final = Backoff(first=2.0, longest=600.0, shortest=SHORTEST_PAUSE)
 PAUSE_WHEN_REFUSED: Final = 60.0
 """Seconds between attempts while the token, the account or the address is wrong."""
 WHAT_TO_CHECK: Final = (
@@ -21,7 +20,6 @@ PATIENCE: Final = timedelta(hours=72)
 """How long a failing API may keep a delivery waiting before it becomes a dead letter."""
 LONGEST_WAIT_FOR_BUDGET: Final = 86_400.0
 """Seconds; budgets are for an hour, so a wait of more than a day is a mistake of the API."""
-LARGEST_EXPONENT: Final = 20
 SAID_ABOUT_THE_REQUEST: Final = frozenset(
     {
         HTTPStatus.BAD_REQUEST,
@@ -39,20 +37,15 @@ def pause_after(error: EventsApiError, *, attempts: int, waiting_for: timedelta)
     `attempts` counts those that failed before; `waiting_for` is how long a failing API has kept the delivery
     waiting since it was accepted. Only a refusal by the API and an outage longer than `PATIENCE` end the
     retries. With an expired token, a wrong address or an exhausted budget they go on without end.
-
-    Exponential with full jitter, as in
-    https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
     """
+    requested = requested_pause(error)
     if isinstance(error, RateLimited):
-        return _until_budget(error)
+        return _bounded(PAUSE_WHEN_REFUSED if requested is None else requested)
     if needs_operator(error):
         return PAUSE_WHEN_REFUSED
     if is_refusal(error) or waiting_for > PATIENCE:
         return None
-    if error.retry_after is not None:
-        return min(LONGEST_WAIT_FOR_BUDGET, max(SHORTEST_PAUSE, error.retry_after))
-    ceiling = min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** min(attempts + 1, LARGEST_EXPONENT))
-    return random.uniform(SHORTEST_PAUSE, ceiling)  # noqa: S311 - spreads load, keeps no secret
+    return BACKOFF.pause(attempts + 1) if requested is None else _bounded(requested)
 
 
 def needs_operator(error: EventsApiError) -> bool:
@@ -79,11 +72,5 @@ def is_outage(error: EventsApiError) -> bool:
     return not (isinstance(error, RateLimited) or needs_operator(error) or is_refusal(error))
 
 
-def _until_budget(error: RateLimited) -> float:
-    if error.retry_after is not None:
-        wanted = error.retry_after
-    elif error.rate_limit is not None:
-        wanted = (error.rate_limit.reset_at - now()).total_seconds()
-    else:
-        wanted = PAUSE_WHEN_REFUSED
-    return min(LONGEST_WAIT_FOR_BUDGET, max(SHORTEST_PAUSE, wanted))
+def _bounded(seconds: float) -> float:
+    return min(LONGEST_WAIT_FOR_BUDGET, max(SHORTEST_PAUSE, seconds))

@@ -217,6 +217,13 @@ class TestExamples:
             f"10:0{minute} UTC remark {minute}" for minute in range(4, 9)
         ]
 
+    def test_a_long_description_gives_way_to_the_trail(self) -> None:
+        described = change("open", 0, started_at=at(0), description="d" * 2_000)
+        remarks = [change("update", minute, remark=str(minute) * 300, sets=()) for minute in (1, 2)]
+        description = str(folded(described, *remarks).description)
+        assert description.endswith(f"…\n10:01 UTC {'1' * 300}\n10:02 UTC {'2' * 300}")
+        assert len(description) == 2_000
+
     def test_an_update_between_reopening_and_closing_changes_it(self) -> None:
         found = folded(OPENED, CLOSED, change("reopen", 6), change("update", 7, name="Worse"))
         assert (found.name, found.ended_at) == ("Worse", None)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from receiver.senders_api.github import APP, Hook, HookConfig, kept_for, organisation, repository
+from receiver.senders_api.github import APP, Webhook, WebhookConfig, kept_for, organisation, repository
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,6 @@ def test_where_deliveries_are() -> None:
     ],
 )
 def test_a_hook_is_shown_without_what_may_be_secret(url: str, shown: str) -> None:
-    hook = Hook(id=7, config=HookConfig(url))
+    hook = Webhook(id=7, config=WebhookConfig(url))
     assert hook.address == shown
     assert "s3cret" not in repr(hook)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apitraffic_events import retrying
 from apitraffic_events.errors import (
     EventsApiError,
     NotFound,
@@ -17,7 +18,6 @@ from apitraffic_events.errors import (
     Unauthorised,
     Unreachable,
 )
-from receiver.delivery import retries
 from receiver.delivery.retries import is_outage, is_refusal, needs_operator, pause_after
 from tests.support.properties import reproducible
 
@@ -34,7 +34,7 @@ TRANSIENT: list[EventsApiError] = [
 
 @pytest.fixture(autouse=True)
 def _a_clock_that_stands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "now", lambda: NOW)
+    monkeypatch.setattr(retrying, "now", lambda: NOW)
 
 
 def limited(retry_after: float | None = None, reset_in: float | None = None) -> RateLimited:

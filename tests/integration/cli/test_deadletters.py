@@ -165,7 +165,7 @@ class TestShow:
     def test_a_name_that_is_not_there_is_said(self, deadletters: Any) -> None:
         result = deadletters("show", "no-such")
         assert result.exit_code == 1
-        assert "no-such is no dead letter; `deadletters list` shows what is." in result.stderr
+        assert "no-such is not a dead letter; `deadletters list` shows all of them." in result.stderr
 
 
 @pytest.mark.parametrize(("verb", "word"), [("replay", "replayed"), ("discard", "discarded")])
@@ -252,7 +252,7 @@ def test_a_replayed_delivery_is_still_a_duplicate_when_its_sender_repeats_it(
 def test_without_redis_it_says_so(run: Command, arguments: tuple[str, ...]) -> None:
     result = run("deadletters", *arguments, REDIS_URL="redis://127.0.0.1:9/0")
     assert result.exit_code == 1
-    assert "Is REDIS_URL right, and does that Redis run?" in result.stderr
+    assert "Connection refused. Is REDIS_URL right, and is that Redis running?" in result.stderr
     missing = run("deadletters", *arguments)
     assert missing.exit_code == 1
     assert "REDIS_URL is not set" in missing.stderr

@@ -164,7 +164,7 @@ class TestCreate:
             ("--name", "x", "--started-at", "last week"): "2026-01-10T10:05:00Z",
             ("--name", "x", "--bucket", "Nope"): "no bucket 'Nope'; there are: Checkout API,",
             ("--name", "x", "--environment", "Nope"): "no environment 'Nope'; there are: development,",
-            ("--name", "x", "--from-ci"): "no job of GitHub Actions, GitLab, Jenkins",
+            ("--name", "x", "--from-ci"): "not a job of GitHub Actions, GitLab, Jenkins",
         }.items():
             result = events("create", *options)
             assert result.exit_code == 2, result.output
@@ -442,6 +442,17 @@ class TestGetUpdateCloseDelete:
         corrected = answer(events("close", sid, "--ended-at", "2099-01-01", "--json"))
         assert corrected["event"]["endedAt"] == "2099-01-01T00:00:00.000Z"
         assert answer(events("update", sid, "--reopen", "--json"))["event"]["endedAt"] is None
+
+    def test_closing_keeps_how_it_ended_when_the_description_is_already_long(
+        self, api: LocalApi, events: Events
+    ) -> None:
+        sid = made(api, description="Latency above 2 s. " * 105)
+        description = answer(events("close", sid, "--description", "Rolled back.", "--json"))["event"][
+            "description"
+        ]
+        assert description.startswith("Latency above 2 s.")
+        assert description.endswith("…\nRolled back.")
+        assert len(description) <= 2_000
 
     def test_a_dry_run_changes_nothing(self, api: LocalApi, events: Events) -> None:
         sid = made(api)
