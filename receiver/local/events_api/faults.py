@@ -72,7 +72,7 @@ class Effect:
     """What happens to one request: a delay in seconds, then at most one fault that spoils the answer."""
 
     delay: float = 0.0
-    spoiler: Fault | None = None
+    fault: Fault | None = None
 
 
 def parse(text: str) -> Fault:
@@ -118,10 +118,10 @@ def _number(text: str, what: str, written: str) -> float:
 
 
 class Faults:
-    """The faults in force, shared by all threads; `draw_lot` gives numbers from 0 up to 1 for the shares."""
+    """The faults in force, shared by all threads; `draw` gives numbers from 0 up to 1 for the shares."""
 
-    def __init__(self, faults: Sequence[Fault], draw_lot: Callable[[], float] = random.random) -> None:
-        self._draw_lot = draw_lot
+    def __init__(self, faults: Sequence[Fault], draw: Callable[[], float] = random.random) -> None:
+        self._draw = draw
         self._lock = threading.Lock()
         self._faults = list(faults)
 
@@ -129,7 +129,7 @@ class Faults:
         with self._lock:
             self._faults = list(faults)
 
-    def written(self) -> list[str]:
+    def as_text(self) -> list[str]:
         """Give the faults in force in the grammar above, with the times that are left."""
         with self._lock:
             return [str(fault) for fault in self._faults]
@@ -142,12 +142,12 @@ class Faults:
         effect = Effect()
         with self._lock:
             for index, fault in enumerate(self._faults):
-                if not self._strikes(fault, method):
+                if not self._affects(fault, method):
                     continue
                 if fault.kind is Kind.LATENCY:
                     effect = replace(effect, delay=effect.delay + fault.value)
-                elif effect.spoiler is None:
-                    effect = replace(effect, spoiler=fault)
+                elif effect.fault is None:
+                    effect = replace(effect, fault=fault)
                 else:
                     continue
                 if fault.times is not None:
@@ -155,7 +155,7 @@ class Faults:
             self._faults = [fault for fault in self._faults if fault.times != 0]
         return effect
 
-    def _strikes(self, fault: Fault, method: str) -> bool:
+    def _affects(self, fault: Fault, method: str) -> bool:
         if fault.method not in {None, method}:
             return False
-        return fault.share >= 1 or self._draw_lot() < fault.share
+        return fault.share >= 1 or self._draw() < fault.share

@@ -45,7 +45,7 @@ class Quota:
                 self._used += 1
             return Allowance(self._limit, self._limit - self._used, self._reset, granted)
 
-    def look(self) -> Allowance:
+    def current(self) -> Allowance:
         """Give the state without counting a request."""
         with self._lock:
             self._begin_window_if_over()

@@ -2,14 +2,11 @@
 
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from receiver.local.events_api.app import create_app
+from receiver.local.events_api.app import EventsApi, create_app
 from receiver.local.events_api.options import Options
 from receiver.serving.signals import PromptApplication, PromptWorker
-
-if TYPE_CHECKING:
-    from flask import Flask
 
 THREADS: Final = 8
 KEEP_ALIVE_SECONDS: Final = 75
@@ -51,5 +48,5 @@ class Server(PromptApplication):
         for name, value in settings.items():
             self.cfg.set(name, value)
 
-    def load(self) -> "Flask":
+    def load(self) -> EventsApi:
         return create_app(self._options)

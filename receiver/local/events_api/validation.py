@@ -18,6 +18,7 @@ NAME_LIMIT: Final = 200
 DESCRIPTION_LIMIT: Final = 2_000
 METADATA_LIMIT: Final = 16_384
 """Bytes of metadata written as JSON."""
+COMPACT: Final = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 DEFAULT_PAGE_SIZE: Final = 25
 LARGEST_PAGE_SIZE: Final = 100
 LAST_PAGE: Final = 1_000_000
@@ -29,7 +30,7 @@ EVENT_TYPES: Final[tuple[str, ...]] = get_args(EventType)
 
 def _small(metadata: dict[str, Any]) -> dict[str, Any]:
     try:
-        size = len(json.dumps(metadata, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode())
+        size = len(COMPACT.encode(metadata).encode())
     except ValueError as error:
         raise ValueError("holds a number that is too large for JSON readers") from error
     if size > METADATA_LIMIT:
