@@ -6,7 +6,8 @@ from typing import Final
 
 from receiver.local.events_api.app import EventsApi, create_app
 from receiver.local.events_api.options import Options
-from receiver.serving.signals import PromptApplication, PromptWorker
+from receiver.serving.lingering_worker import LingeringWorker
+from receiver.serving.signals import PromptApplication
 
 THREADS: Final = 8
 KEEP_ALIVE_SECONDS: Final = 75
@@ -34,7 +35,7 @@ class Server(PromptApplication):
         settings = {
             "bind": [f"fd://{self._listener}"],
             "workers": 1,
-            "worker_class": PromptWorker,
+            "worker_class": LingeringWorker,
             "threads": THREADS,
             "keepalive": KEEP_ALIVE_SECONDS,
             "graceful_timeout": SECONDS_TO_STOP,

@@ -19,7 +19,8 @@ from receiver.local.events_api.timestamps import now
 Record = dict[str, Any]
 """An event in the API's form: JSON names, all fields."""
 
-SID_CHARACTERS: Final = string.ascii_letters + string.digits
+SID_CHARACTERS: Final = ((string.ascii_letters + string.digits) * 5)[:256].encode("ascii")
+"""A letter or digit for each value of a random byte; eight of them come up a little more often."""
 SID_LENGTH: Final = 27
 LOCK_TIMEOUT: Final = 10.0
 """Seconds to wait for another process that writes to the file."""
@@ -163,12 +164,7 @@ class Store:
 
 def new_sid() -> str:
     """A random event SID: `evt_` and 27 letters and digits."""
-    number = secrets.randbelow(len(SID_CHARACTERS) ** SID_LENGTH)
-    characters = []
-    for _ in range(SID_LENGTH):
-        number, index = divmod(number, len(SID_CHARACTERS))
-        characters.append(SID_CHARACTERS[index])
-    return "evt_" + "".join(characters)
+    return "evt_" + secrets.token_bytes(SID_LENGTH).translate(SID_CHARACTERS).decode("ascii")
 
 
 def _row(record: Record) -> dict[str, str]:
