@@ -54,7 +54,7 @@ class ApiRequest(Request):
 
 
 class EventsApi:
-    """The WSGI application. Call `close` when no request is being served any more."""
+    """The WSGI application. Call `close` after the last request."""
 
     def __init__(self, options: Options, clock: Callable[[], float], draw: Callable[[], float]) -> None:
         self._token = options.token.encode()
@@ -103,7 +103,7 @@ class EventsApi:
         except Exception:
             logging.getLogger(__name__).exception("The local Events API failed on %s", request.url)
             response = error_response(
-                HTTPStatus.INTERNAL_SERVER_ERROR, "The local Events API has a bug; its log has the traceback."
+                HTTPStatus.INTERNAL_SERVER_ERROR, "The local Events API has a bug. Its log has the traceback."
             )
         response.headers.update(allowance.headers())
         return response(environ, start_response)
@@ -124,7 +124,7 @@ class EventsApi:
             raise ApiError(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"The quota of {allowance.limit} requests per {self._window:g} s is used up;"
-                f" it begins anew in {wait} s.",
+                f" the next window begins in {wait} s.",
                 headers={"Retry-After": str(wait)},
             )
 

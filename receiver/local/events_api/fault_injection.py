@@ -29,7 +29,7 @@ def raise_injected_failure(environ: "WSGIEnvironment") -> None:
         return
     waits = status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
     headers = {"Retry-After": INJECTED_RETRY_AFTER} if waits else {}
-    raise ApiError(status, f"{status.value} {status.phrase}, as ordered by a fault.", headers=headers)
+    raise ApiError(status, f"{status.value} {status.phrase}, injected by a fault.", headers=headers)
 
 
 class RequestCounts:

@@ -1,4 +1,4 @@
-"""Running the local Events API under gunicorn, in this process."""
+"""Serves the local Events API with gunicorn, in this process."""
 
 import socket
 from collections.abc import Callable
@@ -10,12 +10,13 @@ from receiver.serving.lingering_worker import LingeringWorker
 from receiver.serving.signals import PromptApplication
 
 THREADS: Final = 8
-KEEP_ALIVE_SECONDS: Final = 75
-SECONDS_TO_STOP: Final = 3
+KEEP_ALIVE: Final = 75
+TIME_TO_STOP: Final = 3
+"""Seconds, both."""
 
 
 class Server(PromptApplication):
-    """One process and eight threads: faults, quota and counts live in memory and must be the same for all."""
+    """One process with threads, because the faults, the quota and the counts are kept in memory."""
 
     def __init__(
         self,
@@ -24,7 +25,7 @@ class Server(PromptApplication):
         when_ready: Callable[[], None],
         on_exit: Callable[[], None],
     ) -> None:
-        """Take over `listener`. `when_ready` is called once it can be used, `on_exit` when all has ended."""
+        """Take over `listener`. `when_ready` is called once the server is up, `on_exit` once it has ended."""
         self._options = options
         self._listener = listener.detach()
         self._when_ready = when_ready
@@ -37,11 +38,11 @@ class Server(PromptApplication):
             "workers": 1,
             "worker_class": LingeringWorker,
             "threads": THREADS,
-            "keepalive": KEEP_ALIVE_SECONDS,
-            "graceful_timeout": SECONDS_TO_STOP,
+            "keepalive": KEEP_ALIVE,
+            "graceful_timeout": TIME_TO_STOP,
             "loglevel": "warning",
             "proc_name": "apitraffic-events-api",
-            # It would need a home directory, and leave files there.
+            # It would need a home directory and leave files there.
             "control_socket_disable": True,
             "when_ready": lambda _arbiter: self._when_ready(),
             "on_exit": lambda _arbiter: self._on_exit(),

@@ -54,7 +54,7 @@ LIMIT :count OFFSET :skip
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events to list; timestamps in the API's own form, both ends included, `None` for any."""
+    """Which events to list: None for any. Timestamps are in the API's form and inclusive."""
 
     type: str | None = None
     started_from: str | None = None
@@ -65,7 +65,7 @@ class EventFilter:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`number` counts from 1."""
+    """One page of a list; `number` counts from 1."""
 
     limit: int
     number: int
