@@ -87,8 +87,8 @@ def _run(stack: LocalStack, *, stay: bool, verbose: bool) -> None:
             )
             _print_table(events)
             click.echo(
-                f"\nFrom the first process' start: ready after {ready:.1f} s,"
-                f" all accepted after {accepted:.1f} s, all listed after {listed:.1f} s."
+                f"\nReady after {ready:.1f} s, all accepted after {accepted:.1f} s,"
+                f" all listed after {listed:.1f} s."
             )
             if stay:
                 click.echo(f"Receiver {stack.receiver_url}, Events API {stack.api_url}. Ctrl-C stops.")

@@ -80,7 +80,7 @@ def _run(stack: LocalStack, notes: list[str], welcome: str) -> None:
             supervisor.run()
         except StopRequested:
             pass
-        log.write(UP, "stopping; what was accepted is kept")
+        log.write(UP, "stopping; accepted deliveries are kept")
 
 
 def _load_settings() -> "Settings":
@@ -107,12 +107,12 @@ def _welcome(stack: LocalStack, settings: "Settings") -> Iterator[str]:
         yield f"  Events API   {stack.api_url}   local, because APITRAFFIC_API_TOKEN is not set"
         yield f"               its token is in {folder.secret_path(API_TOKEN)}"
     if isinstance(stack.redis, RedisServer):
-        yield f"  Redis        its own, data in {stack.redis.folder}"
+        yield f"  Redis        started by this command, data in {stack.redis.folder}"
     else:
         yield "  Redis        the one in REDIS_URL"
     yield from _sources(settings, folder)
     yield f"  Try it       {_try_out(stack)}"
-    yield "  Ctrl-C stops everything; what was accepted is kept."
+    yield "  Ctrl-C stops everything. Accepted deliveries are kept."
 
 
 def _try_out(stack: LocalStack) -> str:
@@ -144,4 +144,4 @@ def _sources(settings: "Settings", folder: DataFolder) -> Iterator[str]:
         yield f"  {label:<12} {name} {state}"
         label = ""
     if off:
-        yield f"  {label:<12} off, because no secret is set: {', '.join(off)}"
+        yield f"  {label:<12} off, no secret is set: {', '.join(off)}"

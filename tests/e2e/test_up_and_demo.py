@@ -193,7 +193,7 @@ def test_a_killed_up_leaves_nothing_that_stops_the_next_one(tmp_path: Path) -> N
         wait_until(lambda: nobody_listens(up.port) and nobody_listens(up.api_port), "its parts have ended")
     with running_up(tmp_path) as up:
         assert up.stop() == 0
-        assert "shut down a Redis that an earlier run had left behind" in up.output
+        assert "stopped a Redis that an earlier run had left behind" in up.output
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_demo_shows_new_markers_each_time_and_leaves_nothing_running(tmp_path: P
         assert "Failed deploy acme/checkout v2.3.0 to production" in result.stdout
         assert max(map(len, result.stdout.splitlines())) <= 100
         assert re.search(
-            r"ready after \d+\.\d s, all accepted after \d+\.\d s, all listed after \d+\.\d s", result.stdout
+            r"Ready after \d+\.\d s, all accepted after \d+\.\d s, all listed after \d+\.\d s", result.stdout
         )
         urls += re.findall(r"https://github\.com/acme/checkout/actions/runs/\d+", result.stdout)
         assert nobody_listens(port)
