@@ -89,11 +89,7 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: actions tools
-actions: ## Copy what both GitHub Actions share into the second
-	@rm -rf actions/deployment/lib
-	@cp -R actions/event/lib actions/deployment/lib
-
+.PHONY: tools
 tools: $(VENV)/.tools ## Install what tests of the CI plugins need besides: act, check-jsonschema, hadolint, node
 
 $(VENV)/.tools: $(VENV)/.dev Makefile

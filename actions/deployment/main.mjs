@@ -2,11 +2,11 @@
 
 import { randomUUID } from 'node:crypto'
 
-import { say, saveState } from './lib/commands.mjs'
-import { keyOf, wholeEvent } from './lib/event.mjs'
-import { run } from './lib/run.mjs'
-import { wayFor } from './lib/sending.mjs'
-import { parse } from './lib/times.mjs'
+import { say, saveState } from '../lib/commands.mjs'
+import { keyOf, wholeEvent } from '../lib/event.mjs'
+import { run } from '../lib/run.mjs'
+import { wayFor } from '../lib/sending.mjs'
+import { parse } from '../lib/times.mjs'
 
 const { env } = process
 

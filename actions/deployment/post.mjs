@@ -2,11 +2,11 @@
 
 import { randomUUID } from 'node:crypto'
 
-import { say } from './lib/commands.mjs'
-import { defaultName, described, keyOf, wholeEvent } from './lib/event.mjs'
-import { run } from './lib/run.mjs'
-import { wayFor } from './lib/sending.mjs'
-import { format, parse } from './lib/times.mjs'
+import { say } from '../lib/commands.mjs'
+import { defaultName, described, keyOf, wholeEvent } from '../lib/event.mjs'
+import { run } from '../lib/run.mjs'
+import { wayFor } from '../lib/sending.mjs'
+import { format, parse } from '../lib/times.mjs'
 
 await run(async (inputs, context, outcome) => {
   if (!inputs.closes) return { status: 'skipped', note: 'Left open: the input close is false.' }

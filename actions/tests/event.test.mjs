@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { readContext } from '../event/lib/context.mjs'
-import { defaultName, keyOf, wholeEvent } from '../event/lib/event.mjs'
-import { askedPause } from '../event/lib/http.mjs'
-import { readInputs } from '../event/lib/inputs.mjs'
-import { signed } from '../event/lib/receiver.mjs'
-import { wayFor } from '../event/lib/sending.mjs'
-import { summaryOf } from '../event/lib/summary.mjs'
+import { readContext } from '../lib/context.mjs'
+import { defaultName, keyOf, wholeEvent } from '../lib/event.mjs'
+import { askedPause } from '../lib/http.mjs'
+import { readInputs } from '../lib/inputs.mjs'
+import { signed } from '../lib/receiver.mjs'
+import { wayFor } from '../lib/sending.mjs'
+import { summaryOf } from '../lib/summary.mjs'
 
 const ENV = {
   GITHUB_REPOSITORY: 'acme/shop', GITHUB_SERVER_URL: 'https://github.com', GITHUB_REF: 'refs/heads/main',

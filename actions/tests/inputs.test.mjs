@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { readInputs } from '../event/lib/inputs.mjs'
-import { readMetadata } from '../event/lib/metadata.mjs'
-import { readTime } from '../event/lib/times.mjs'
+import { readInputs } from '../lib/inputs.mjs'
+import { readMetadata } from '../lib/metadata.mjs'
+import { readTime } from '../lib/times.mjs'
 
 const NOW = Date.UTC(2026, 10, 20, 10)
 const inputs = (given) => readInputs(

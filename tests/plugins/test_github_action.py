@@ -7,9 +7,10 @@ import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import pytest
@@ -48,12 +49,25 @@ def need(*programs: Path | str) -> None:
 
 
 class GitHubAction:
-    """Workflows in a scratch repository, one act run each."""
+    """Workflows in a scratch repository, one act run each.
+
+    `uses` is how a step names an action, `copied` which of this repository's folders the scratch repository
+    holds and where, `options` are more of act's own.
+    """
 
     source = "github_actions"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        uses: str = "./actions/{}",
+        copied: Mapping[str, str] = MappingProxyType({"actions": "actions"}),
+        options: Sequence[str] = (),
+    ) -> None:
         self._folder = folder
+        self._uses = uses
+        self._copied = copied
+        self._options = options
         self._runs = 0
 
     def event(self, inputs: Mapping[str, str], commit_message: str = "Faster checkout") -> Run:
@@ -65,7 +79,7 @@ class GitHubAction:
         return self.run(self.step("deployment", inputs), outcome, commit_message)
 
     def step(self, action: str, inputs: Mapping[str, str]) -> dict[str, object]:
-        return {"uses": f"./actions/{action}", "id": "marker", "with": dict(inputs)}
+        return {"uses": self._uses.format(action), "id": "marker", "with": dict(inputs)}
 
     def run(
         self,
@@ -79,7 +93,8 @@ class GitHubAction:
         folder = self._folder / str(self._runs)
         repository = folder / "repository"
         (repository / ".github/workflows").mkdir(parents=True)
-        shutil.copytree(REPOSITORY / "actions", repository / "actions")
+        for original, copy in self._copied.items():
+            shutil.copytree(REPOSITORY / original, repository / copy)
         outputs, started = folder / "outputs.json", folder / "started"
         report = {
             "if": "always()",
@@ -109,6 +124,7 @@ class GitHubAction:
             *("--actor", "alice", "--eventpath", str(folder / "payload.json")),
             *("--action-cache-path", str(folder / "cache")),
             *("--env", f"OUTPUTS_FILE={outputs}", "--env", f"STARTED={started}"),
+            *self._options,
         ]
         environment = {"PATH": PATH, "HOME": str(folder), "XDG_CACHE_HOME": str(folder)}
         with subprocess.Popen(
@@ -184,6 +200,44 @@ class TestGitHubAction(PluginContract):
         assert event["metadata"]["status"] == "success"
 
 
+@pytest.mark.parametrize("action", ["event", "deployment"])
+def test_an_action_runs_from_a_release_of_this_repository(tmp_path: Path, api: LocalApi, action: str) -> None:
+    """`uses: owner/repository/actions/event@v1`: a runner checks out all of the repository."""
+    need(ACT, "node", "git")
+    release = tmp_path / "release"
+    shutil.copytree(REPOSITORY / "actions", release / "actions")
+    product = "acme/apitraffic-events"
+    used = GitHubAction(
+        tmp_path,
+        uses=f"{product}/actions/{{}}@v1",
+        copied={},
+        options=("--local-repository", f"{product}@v1={release}"),
+    )
+    run = used.run(used.step(action, direct_to(api)), "success")
+    (event,) = listed(api)
+    assert run.is_success, run.log
+    assert event["metadata"]["status"] == "success"
+
+
+@pytest.mark.parametrize("action", ["event", "deployment"])
+def test_an_action_that_is_copied_runs_with_lib_beside_it(tmp_path: Path, api: LocalApi, action: str) -> None:
+    """As actions/README.md says: two folders, and nothing else of this repository."""
+    need(ACT, "node", "git")
+    folders = (action, "lib")
+    copied = {f"actions/{folder}": f".github/actions/apitraffic/{folder}" for folder in folders}
+    used = GitHubAction(tmp_path, uses="./.github/actions/apitraffic/{}", copied=copied)
+    run = used.run(used.step(action, direct_to(api)), "success")
+    (event,) = listed(api)
+    assert run.is_success, run.log
+    assert event["metadata"]["status"] == "success"
+
+
+def direct_to(api: LocalApi) -> dict[str, str]:
+    """Inputs that send a deployment straight to the API."""
+    reached = {"api-url": api.url, "api-token": TOKEN, "account-sid": api.account_sid}
+    return reached | {"environment": "production"}
+
+
 def alone(folder: Path, path: str = PATH, **inputs: str) -> list[str]:
     """What the event action prints without a runner that would mask and read it."""
     need("node")
@@ -227,7 +281,7 @@ def test_words_are_cut_and_written_as_the_receiver_does(tmp_path: Path) -> None:
     ]
     seconds = [0, 45, 60, 303, 3600, 7800, 86400, 360_000]
     script = f"""
-        import * as text from {json.dumps(str(REPOSITORY / "actions/event/lib/text.mjs"))}
+        import * as text from {json.dumps(str(REPOSITORY / "actions/lib/text.mjs"))}
         const [texts, versions, seconds] = {json.dumps([texts, versions, seconds])}
         const keys = await Promise.all(texts.map((each) => text.markerKey(each)))
         process.stdout.write(JSON.stringify([
@@ -288,9 +342,3 @@ def test_the_readme_names_every_input_and_output(name: str) -> None:
     action = yaml.safe_load((REPOSITORY / f"actions/{name}/action.yml").read_text())
     readme = (REPOSITORY / f"actions/{name}/README.md").read_text()
     assert [each for each in (*action["inputs"], *action["outputs"]) if f"`{each}`" not in readme] == []
-
-
-def test_what_both_actions_share_is_the_same() -> None:
-    event, deployment = (REPOSITORY / f"actions/{name}/lib" for name in ("event", "deployment"))
-    copies = {path.name: path.read_text() for path in deployment.iterdir()}
-    assert copies == {path.name: path.read_text() for path in event.iterdir()}, "run `make actions`"
