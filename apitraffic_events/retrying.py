@@ -62,12 +62,19 @@ class Tries:
 
 
 def _pause_after(error: EventsApiError, tries: int) -> float:
+    if asked := _asked_pause(error):
+        return asked
+    ceiling = min(LONGEST_CEILING, SHORTEST_CEILING * 2.0 ** (tries - 1))
+    return random.uniform(0, ceiling)  # noqa: S311 - spreads load, keeps no secret
+
+
+def _asked_pause(error: EventsApiError) -> float:
+    """Seconds that the answer asks to wait; 0 if it asks for none, or for a moment that has passed."""
     if error.retry_after is not None:
         return error.retry_after
     if isinstance(error, RateLimited) and error.rate_limit is not None:
         return max(0.0, (error.rate_limit.reset_at - now()).total_seconds())
-    ceiling = min(LONGEST_CEILING, SHORTEST_CEILING * 2.0 ** (tries - 1))
-    return random.uniform(0, ceiling)  # noqa: S311 - spreads load, keeps no secret
+    return 0.0
 
 
 def _summary(error: EventsApiError, tries: int, taken: float) -> str:

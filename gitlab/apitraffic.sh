@@ -37,7 +37,7 @@ function is_blank(p) {
     (p >= 8232 && p <= 8239) || p == 8287 || p == 8288 || (p >= 8294 && p <= 8297) || p == 12288 || p == 65279
 }
 function joined(from, to,  i, text) { for (i = from; i <= to; i++) text = text CH[i]; return text }
-# receiver.events.one_line: one line without invisible characters, cut at a word.
+# apitraffic_events.text.one_line: one line without invisible characters, cut at a word.
 function one_line(text, limit,  i, n, m, space, at) {
   n = characters(text, limit * 4)
   for (i = 1; i <= n; i++) {
@@ -53,13 +53,28 @@ function one_line(text, limit,  i, n, m, space, at) {
   while (m > 0 && index(" ,;:-(", CH[m])) m--
   return joined(1, m) "\342\200\246"
 }
-function paragraphs(text,  i, n, lines, all, line, size) {
-  gsub(/\r\n?/, "\n", text)
-  n = split(text, lines, "\n")
-  for (i = 1; i <= n; i++) { line = one_line(lines[i], 2000); all = all (i > 1 ? "\n" : "") line }
-  gsub(/^\n+|\n+$/, "", all)
-  size = characters(all, 2001)
-  return size <= 2000 ? all : joined(1, 1999) "\342\200\246"
+function is_line_break(p) { return (p >= 10 && p <= 13) || (p >= 28 && p <= 30) || p == 133 || p == 8232 || p == 8233 }
+# apitraffic_events.text.paragraphs: lines without invisible characters; at most 2,000 characters.
+function paragraphs(text,  i, n, m, gap) {
+  n = characters(text, 8000)
+  for (i = 1; i <= n; i++) {
+    if (is_line_break(CP[i])) {
+      if (CP[i] == 13 && i < n && CP[i + 1] == 10) i++
+      gap = gap "\n"
+    }
+    else if (is_blank(CP[i])) { if (gap !~ / $/) gap = gap " " }
+    else {
+      # Of what is between two words, spaces around a line break are dropped.
+      if (index(gap, "\n")) gsub(/ /, "", gap)
+      if (m) for (; gap != ""; gap = substr(gap, 2)) LINE[++m] = substr(gap, 1, 1)
+      gap = ""; LINE[++m] = CH[i]
+    }
+  }
+  split("", CH)
+  for (i = 1; i <= m; i++) CH[i] = LINE[i]
+  if (m <= 2000) return joined(1, m)
+  for (m = 1999; CH[m] ~ /[ \n]/; ) m--
+  return joined(1, m) "\342\200\246"
 }
 function quoted(text,  i, n, c, out) {
   n = length(text)
@@ -184,6 +199,13 @@ function epoch(text,  date, t, zone, sign, p, q, s) {
   gsub(/:/, "", zone)
   return s * 86400 + q[1] * 3600 + q[2] * 60 + int(q[3]) - sign * (substr(zone, 1, 2) * 3600 + substr(zone, 3, 2) * 60)
 }
+# Seconds since 1970 of an HTTP date, "Wed, 21 Oct 2026 07:28:00 GMT"; "" where it is none. RFC 9110, 5.6.7.
+function http_date(text,  p, month) {
+  if (text !~ /^[A-Z][a-z][a-z], [0-9][0-9] [A-Z][a-z][a-z] [0-9][0-9][0-9][0-9] [0-9][0-9]:[0-9][0-9]:[0-9][0-9] GMT$/) return ""
+  split(text, p, " "); month = index("JanFebMarAprMayJunJulAugSepOctNovDec", p[3])
+  if (month % 3 != 1) return ""
+  return epoch(sprintf("%s-%02d-%sT%sZ", p[4], (month + 2) / 3, p[2], p[5]))
+}
 function iso(seconds, ms,  day, left, y, m) {
   day = int(seconds / 86400); if (day * 86400 > seconds) day--
   left = seconds - day * 86400; y = 1970 + int(day / 365.2425)
@@ -191,6 +213,27 @@ function iso(seconds, ms,  day, left, y, m) {
   while (days(y + 1, 1, 1) <= day) y++
   for (m = 12; days(y, m, 1) > day; ) m--
   return sprintf("%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", y, m, day - days(y, m, 1) + 1, left / 3600, left % 3600 / 60, left % 60, ms)
+}
+# What is deployed, from what GitLab knows: a tag, else `branch@0123abc`, else the commit.
+function version_of(tag, branch, commit,  short) {
+  short = substr(commit, 1, 7)
+  if (tag != "") return tag
+  if (branch ~ /^[0-9a-f]+$/ && length(branch) >= 7 && length(branch) <= 64) {
+    if (index(commit == "" ? branch : commit, substr(branch, 1, 7)) == 1) return substr(branch, 1, 7)
+  }
+  return branch (branch != "" && short != "" ? "@" : "") short
+}
+function deployment_name(status, repository, version, environment,  name) {
+  name = status == "failure" ? "Failed deploy" : status == "cancelled" ? "Cancelled deploy" : "Deploy"
+  if (repository != "") name = name " " repository
+  if (version != "") name = name " " version
+  if (environment != "") name = name " to " environment
+  return one_line(name, 200)
+}
+# `Succeeded after 2 min 3 s by alice.`
+function outcome_of(status, seconds, actor) {
+  return (status == "failure" ? "Failed" : status == "cancelled" ? "Cancelled" : "Succeeded") \
+    " after " took(seconds) (actor == "" ? "" : " by " actor) "."
 }
 function took(s) {
   if (s < 0) s = 0
@@ -204,6 +247,18 @@ BEGIN { prepare() }
 
 line() { # TEXT LIMIT: on one line, safe to print
   TEXT=$1 LIMIT=$2 awk "$LIBRARY"'BEGIN { print one_line(ENVIRON["TEXT"], ENVIRON["LIMIT"]) }' </dev/null
+}
+
+# receiver.events.marker_key: on one line; a key of more than 300 characters ends in a digest of all of it, so that no two become
+# the same.
+marker_key() { # TEXT
+  whole=$(line "$1" 1000000)
+  start=$(TEXT=$whole awk "$LIBRARY"'BEGIN { n = characters(ENVIRON["TEXT"], 301); if (n > 300) print joined(1, 267) }' </dev/null)
+  if [ -n "$start" ]; then
+    echo "$start~$(printf '%s' "$whole" | sha256sum | cut -c 1-32)"
+  else
+    printf '%s\n' "$whole"
+  fi
 }
 
 # An input may name variables, as elsewhere in GitLab: $NAME, ${NAME}, and $$ for a dollar sign. They are put in once, and what
@@ -353,13 +408,27 @@ with_wget() { # METHOD URL [BODY-FILE]: wget reads no pipe, so the token is in a
   return "$ended"
 }
 
+longest_pause() { # FAILURES: seconds, before a random part of it is taken; BusyBox may be built without the operator ^
+  awk -v n="$1" 'BEGIN { for (s = 0.5; --n > 0 && s < 8; ) s *= 2; print s }' </dev/null
+}
+
+asked_pause() { # STATUS NOW HEAD-FILE: seconds that the answer asks to wait; empty if it asks for none
+  CODE=$1 NOW=$2 awk "$LIBRARY"'
+    { name = tolower($1); value = $0; sub(/^[^:]*:[ \t]*/, "", value); sub(/[ \t\r]+$/, "", value) }
+    name == "retry-after:" { asked = value }
+    name == "x-ratelimit-reset:" { reset = value }
+    END {
+      if (asked ~ /^[0-9]+$/) pause = asked + 0
+      else if ((at = http_date(asked)) != "") pause = at - ENVIRON["NOW"]
+      else if (ENVIRON["CODE"] == 429 && reset ~ /^[0-9]+$/) pause = reset - ENVIRON["NOW"]
+      if (pause > 0) print pause
+    }' "$3"
+}
+
 again_at() { # sets `pause` in seconds before the next try, or gives up
-  most=$(awk -v n="$tries" 'BEGIN { s = 0.5 * 2 ^ n; print (s > 8 ? 8 : s) }' </dev/null)
-  pause=$(awk -v most="$most" -v lot="$((0x$(random 2)))" 'BEGIN { printf "%.3f", most * lot / 65536 }' </dev/null)
-  asked=$(awk -v code="$code" -v now="$(date +%s)" 'tolower($1) == "retry-after:" { asked = $2 }
-    code == 429 && tolower($1) == "x-ratelimit-reset:" { reset = $2 - now }
-    END { s = asked == "" ? reset : asked; print (s > 0 ? int(s) : 0) }' "$work/head")
-  pause=$(awk -v a="$pause" -v b="$asked" 'BEGIN { print (a > b ? a : b) }' </dev/null)
+  pause=$(asked_pause "$code" "$(date +%s)" "$work/head")
+  [ -n "$pause" ] ||
+    pause=$(awk -v most="$(longest_pause "$tries")" -v lot="$((0x$(random 2)))" 'BEGIN { printf "%.3f", most * lot / 65536 }' </dev/null)
   if awk -v pause="$pause" -v left="$(left)" 'BEGIN { exit pause < left }' </dev/null; then
     give_up
   fi
@@ -504,21 +573,15 @@ compose() {
     END {
       status = env("outcome"); actor = env("GITLAB_USER_LOGIN"); is_update = env("is_update") == "yes"
       commit = env("CI_COMMIT_SHA"); short = substr(commit, 1, 7); version = env("version")
-      if (version == "") version = env("CI_COMMIT_TAG")
-      if (version == "") version = env("CI_COMMIT_REF_NAME") (env("CI_COMMIT_REF_NAME") != "" && short != "" ? "@" : "") short
+      if (version == "") version = version_of(env("CI_COMMIT_TAG"), env("CI_COMMIT_REF_NAME"), commit)
       name = one_line(env("name"), 200)
       if (name == "" && env("type") == "deployment" && !(is_update && status == "")) {
-        name = status == "failure" ? "Failed deploy" : status == "cancelled" ? "Cancelled deploy" : "Deploy"
-        if (env("CI_PROJECT_PATH") != "") name = name " " env("CI_PROJECT_PATH")
-        if (version != "") name = name " " version
-        if (env("environment") != "") name = name " to " env("environment")
-        name = one_line(name, 200)
+        name = deployment_name(status, env("CI_PROJECT_PATH"), version, env("environment"))
       }
       description = env("description")
       if (env("command") == "close") {
-        word = status == "success" ? "Succeeded" : status == "failure" ? "Failed" : "Cancelled"
-        s = word " after " took(epoch(env("ended_at")) - epoch(env("started_at"))) (actor == "" ? "" : " by " actor) "."
-        description = s (description == "" ? "" : "\n" description)
+        description = outcome_of(status, epoch(env("ended_at")) - epoch(env("started_at")), actor) \
+          (description == "" ? "" : "\n" description)
       }
       fact("repository", env("CI_PROJECT_PATH")); fact("repository_url", env("CI_PROJECT_URL"))
       fact("environment", env("environment")); fact("environment_tier", env("CI_ENVIRONMENT_TIER"))
@@ -650,11 +713,7 @@ elif [ "$type" = deployment ] && [ -n "$environment" ]; then
 else
   key="$base:job:${CI_JOB_ID:-0}:event:$(random 8)"
 fi
-key=$(line "$key" 4000)
-if [ "$(KEY_=$key awk "$LIBRARY"'BEGIN { print characters(ENVIRON["KEY_"], 400) }' </dev/null)" -gt 300 ]; then
-  digest=$(printf '%s' "$key" | sha256sum | cut -c 1-32)
-  key=$(KEY_=$key awk "$LIBRARY"'BEGIN { characters(ENVIRON["KEY_"], 400); print joined(1, 267) }' </dev/null)~$digest
-fi
+key=$(marker_key "$key")
 
 if [ "$command" = close ]; then
   kept_key='' kept_sid='' kept_time=''

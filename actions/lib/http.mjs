@@ -7,11 +7,13 @@ import { Unreachable } from './problems.mjs'
 import { oneLine } from './text.mjs'
 
 const LONGEST_WAIT = 10_000
+const SHORTEST_PAUSE = 500
 const LONGEST_PAUSE = 8000
 const LARGEST_ANSWER = 32 * 1024 * 1024
 const AGAIN = [408, 425, 429]
 const NOTHING_WAS_SENT = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']
-const PAUSE = /^\d{1,10}$/u
+const SECONDS = /^\d{1,10}$/u
+const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/u
 
 export class Requests {
   #deadline
@@ -40,7 +42,7 @@ export class Requests {
   }
 
   async #pause({ problem, wait }, round) {
-    const pause = wait ?? Math.random() * Math.min(LONGEST_PAUSE, 500 * 2 ** round)
+    const pause = wait ?? Math.random() * longestPause(round + 1)
     if (Date.now() + pause >= this.#deadline) {
       const asks = wait === undefined ? '' : `; it asks to wait ${Math.ceil(wait / 1000)} s, and timeout-seconds is ${this.seconds}`
       throw new Unreachable(problem + asks, this.#tries, (Date.now() - this.#beganAt) / 1000)
@@ -92,12 +94,17 @@ function read(response, text, target) {
   }
 }
 
-/** Milliseconds that the answer asks to wait, or undefined. */
+/** Milliseconds after this many failures in a row, before a random part of it is taken. */
+export const longestPause = (failures) => Math.min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** (failures - 1))
+
+/** Milliseconds that the answer asks to wait, or undefined if it asks for none. RFC 9110, 10.2.3. */
 export function askedPause({ statusCode, headers }, now = Date.now()) {
-  const after = headers['retry-after'] ?? ''
-  if (PAUSE.test(after)) return Number(after) * 1000
-  const date = Date.parse(after)
-  if (!Number.isNaN(date)) return Math.max(0, date - now)
-  const reset = headers['x-ratelimit-reset'] ?? ''
-  return statusCode === 429 && PAUSE.test(reset) ? Math.max(0, Number(reset) * 1000 - now) : undefined
+  const moment = momentToRetry(statusCode, headers, now)
+  return moment > now ? moment - now : undefined
+}
+
+function momentToRetry(status, { 'retry-after': after = '', 'x-ratelimit-reset': reset = '' }, now) {
+  if (SECONDS.test(after)) return now + Number(after) * 1000
+  if (HTTP_DATE.test(after)) return Date.parse(after)
+  return status === 429 && SECONDS.test(reset) ? Number(reset) * 1000 : NaN
 }

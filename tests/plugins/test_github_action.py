@@ -8,7 +8,6 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -16,10 +15,7 @@ from typing import Final
 import pytest
 import yaml
 
-from apitraffic_events.text import one_line, paragraphs
-from receiver.events import marker_key
-from receiver.wording import describe_version, duration
-from tests.plugins.contract import HOSTILE, MANY_LINES, TOKEN, PluginContract, Run, listed
+from tests.plugins.contract import TOKEN, PluginContract, Run, listed
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.programs import REPOSITORY
 from tests.support.waiting import wait_until
@@ -265,39 +261,6 @@ def test_the_runner_reads_no_command_but_ours(tmp_path: Path) -> None:
     commands = [line.strip() for line in lines if line.strip().startswith("::")]
     assert {line.split("::")[1].split()[0] for line in commands} == {"group", "endgroup", "warning"}
     assert not any("##[" in line for line in lines)
-
-
-def test_words_are_cut_and_written_as_the_receiver_does(tmp_path: Path) -> None:
-    need("node")
-    texts = [HOSTILE, MANY_LINES, "word " * 100, "x" * 500, "🚀" * 300, "  a\u200b b\u00a0c ", "a, " * 99, ""]
-    versions = [
-        ("refs/heads/main", "0123abcdef"),
-        ("refs/tags/v1", "0123abcdef"),
-        ("v2.3.1", "0123abcdef"),
-        ("0123abc", "0123abcdef"),
-        ("", "0123abcdef"),
-        ("main", ""),
-        ("@acme/cart@3.0.0", "0123abcdef"),
-    ]
-    seconds = [0, 45, 60, 303, 3600, 7800, 86400, 360_000]
-    script = f"""
-        import * as text from {json.dumps(str(REPOSITORY / "actions/lib/text.mjs"))}
-        const [texts, versions, seconds] = {json.dumps([texts, versions, seconds])}
-        const keys = await Promise.all(texts.map((each) => text.markerKey(each)))
-        process.stdout.write(JSON.stringify([
-          texts.map((each) => text.oneLine(each, 200)), texts.map((each) => text.paragraphs(each)), keys,
-          versions.map((each) => text.describeVersion(...each)),
-          seconds.map((each) => text.duration(each * 1000)),
-        ]))"""
-    command = ["node", "--input-type=module", "--eval", script]
-    written = subprocess.run(command, env={"PATH": PATH}, capture_output=True, text=True, check=True)
-    assert json.loads(written.stdout) == [
-        [one_line(text, 200) for text in texts],
-        [paragraphs(text) for text in texts],
-        [marker_key(text) for text in texts],
-        [describe_version(*version) for version in versions],
-        [duration(timedelta(seconds=each)) for each in seconds],
-    ]
 
 
 @pytest.mark.parametrize("path", NODES.values(), ids=NODES)
