@@ -56,7 +56,7 @@ docs: $(VENV)/.runtime ## Write the table of what becomes a marker, and the help
 	@$(BIN)/python -m receiver.sources.matrix > docs/events.md
 	@$(BIN)/python -m receiver.cli.reference > docs/commands.md
 
-gitlab: ## Put gitlab/apitraffic.sh into the templates
+gitlab: ## Embed gitlab/apitraffic.sh in the templates
 	@$(PYTHON) gitlab/embed.py
 
 lock: ## Take current versions of all dependencies into the lock files
