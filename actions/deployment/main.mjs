@@ -1,4 +1,4 @@
-// Opens the deployment. What is known before the request is saved before it: the job may be cancelled meanwhile.
+// Opens the deployment. Its state is saved before the request, because the job may be cancelled meanwhile.
 
 import { randomUUID } from 'node:crypto'
 

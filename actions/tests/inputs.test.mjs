@@ -29,7 +29,7 @@ for (const [name, value] of Object.entries({
   'receiver-url': 'https://user:secret@host', 'account-sid': '../x', 'event-sid': 'a b', 'api-token': 'two words',
   'job-status': 'skipped', 'started-at': 'x', buckets: 'a,'.repeat(101),
 })) {
-  test(`a wrong ${name} is told by its name and not by a secret`, () => {
+  test(`a wrong ${name} is named, without any secret in the message`, () => {
     assert.throws(() => inputs({ [name]: value }), (error) => {
       assert.match(error.message, new RegExp(`^ApiTraffic: the input ${name} `, 'u'))
       return !/secret@|two words/u.test(error.message)
