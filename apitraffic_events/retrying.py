@@ -87,8 +87,8 @@ class Retrier:
                 return request()
             except (RateLimited, ServerFailed, Unreachable) as error:
                 attempts += 1
-                requested = requested_pause(error)
-                pause = BACKOFF.pause(attempts) if requested is None else requested
+                # A pause of 0, or a moment that has passed, asks for nothing: not for a request at once.
+                pause = requested_pause(error) or BACKOFF.pause(attempts)
                 taken = self._clock() - began
                 if taken + pause >= self._seconds:
                     raise OutOfTime(_summary(error, attempts, taken)) from error

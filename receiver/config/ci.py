@@ -43,7 +43,10 @@ class CiJob:
     environment: str = ""
     identity: tuple[str, ...] = ()
     environment_in_key: Literal["always", "where known", "never"] = "always"
-    """Whether a deployment's key names its environment. If it must and none is known, the key is random."""
+    """Whether a deployment's key names its environment.
+
+    Without a known environment the key is random, except for "where known".
+    """
 
     def version(self) -> str:
         """What is deployed: a tag, else `branch@0123abc`, else the commit, else `#<build number>`."""
@@ -53,9 +56,10 @@ class CiJob:
 
     def marker_key(self, kind: EventType, environment: str) -> tuple[str, bool]:
         """The key of this job's marker, and whether others can know it and have made its event."""
-        if kind is EventType.DEPLOYMENT and environment and self.environment_in_key != "never":
-            return marker_key(f"{self.key}:{environment}"), True
-        if kind is EventType.DEPLOYMENT and self.environment_in_key != "always":
+        if kind is EventType.DEPLOYMENT and environment:
+            in_key = "" if self.environment_in_key == "never" else f":{environment}"
+            return marker_key(self.key + in_key), True
+        if kind is EventType.DEPLOYMENT and self.environment_in_key == "where known":
             return marker_key(self.key), True
         return marker_key(f"{self.key}:event:{secrets.token_hex(8)}"), False
 

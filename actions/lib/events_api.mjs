@@ -1,4 +1,4 @@
-// Straight to the Events API.
+// The client of the Events API.
 
 import { Refused } from './problems.mjs'
 import { oneLine } from './text.mjs'
@@ -7,10 +7,10 @@ import { format, parse } from './times.mjs'
 const HOUR = 3_600_000
 const MOST_PAGES = 100
 const HINTS = {
-  401: 'Look at the secret that api-token holds: it may be mistyped, expired or switched off.',
-  403: 'The token of api-token may not do this: look at its scopes, and at account-sid.',
-  404: 'Look at account-sid, event-sid and api-url.',
-  422: 'Look at the inputs that the answer names.',
+  401: 'Check the secret in api-token: it may be mistyped, expired or disabled.',
+  403: 'The token in api-token is not allowed to do this. Check its scopes, and account-sid.',
+  404: 'Check account-sid, event-sid and api-url.',
+  422: 'Check the inputs that the answer names.',
 }
 
 export class EventsApi {
@@ -20,12 +20,12 @@ export class EventsApi {
     this.requests = requests
   }
 
-  /** Creates it; one that an earlier try created after all is taken instead. */
+  /** Creates the event, unless an earlier attempt without an answer has already created it. */
   create(event) {
     return this.#call('POST', '', event, () => this.find(event).then((body) => body && { status: 200, body }))
   }
 
-  /** Only these fields change. Which method does it, the API's reference leaves open. */
+  /** Changes these fields only. The API's reference does not say whether by PATCH or PUT, so both are tried. */
   async update(sid, fields) {
     const path = `/${encodeURIComponent(sid)}`
     try {
@@ -40,14 +40,14 @@ export class EventsApi {
     return this.#call('GET', `/${encodeURIComponent(sid)}`)
   }
 
-  /** The event that is this one: by its marker key, or, where `isRun`, a deployment by the same run. */
+  /** Finds the event by its marker key or, if `isRun`, a deployment of the same run. */
   async find(event, isRun = false) {
     try {
       return await this.#look(event, isRun && Boolean(event.metadata.environment))
     } catch (error) {
       // A token that may not list events may still create them.
       if (!(error instanceof Refused)) throw error
-      this.requests.say(`Existing events could not be looked up (${error.httpStatus}).`)
+      this.requests.say(`Could not look for an existing event: the API answered ${error.httpStatus}. Continuing without.`)
       return undefined
     }
   }
@@ -80,11 +80,11 @@ export class EventsApi {
   }
 }
 
-/** What an answer that is not a success says, in a line. */
+/** The error for an answer that is not a success. */
 export function refusal({ status, body }, hints = HINTS) {
   const { code, message } = body?.error ?? { message: body?.detail ?? body?.title }
   const words = [code, message].filter((word) => typeof word === 'string').join(': ')
-  return new Refused(status, oneLine(words, 500), hints[status] ?? 'Is the address right? Look at api-url.')
+  return new Refused(status, oneLine(words, 500), hints[status] ?? 'Check the address in api-url.')
 }
 
 function isSameRun(listed, event) {

@@ -1,11 +1,11 @@
-// Words and limits that this action shares with the receiver (receiver/events.py, receiver/sources/names.py).
+// Texts and limits as in the receiver (apitraffic_events/text.py, receiver/wording.py); tests/vectors has what they share.
 
 export const NAME_LIMIT = 200
 export const DESCRIPTION_LIMIT = 2000
 export const METADATA_TEXT_LIMIT = 1000
 const KEY_LIMIT = 300
 
-// Control characters, separators, marks that turn the direction of text, spaces of no width, lone surrogates.
+// Control characters, separators, marks that change the direction of text, spaces without width, lone surrogates.
 const INVISIBLE =
   /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]+/gu
 const LINE_BREAK = /\r\n|[\n\r\v\f\u001c-\u001e\u0085\u2028\u2029]/u
@@ -14,7 +14,7 @@ const VERSION = /^(?:.*[/@-])?v?\d+(?:\.\d+)+(?:[-+.][0-9A-Za-z.+-]+)?$/u
 
 const collapse = (text) => text.replace(INVISIBLE, ' ').trim().split(/\s+/u).join(' ')
 
-/** Text made safe and short: invisible characters become spaces, too long is cut at a word with `…`. */
+/** Makes text safe and short: invisible characters become spaces, and long text is cut at a word with `…`. */
 export function oneLine(text, limit) {
   const line = [...collapse([...text].slice(0, limit * 4).join(''))]
   if (line.length <= limit) return line.join('')
@@ -25,7 +25,7 @@ export function oneLine(text, limit) {
   return `${kept.join('').replace(/[ ,;:\-(]+$/u, '')}…`
 }
 
-/** As `oneLine`, for text that keeps its line breaks. */
+/** Like `oneLine`, but keeps line breaks. */
 export function paragraphs(text) {
   const lines = [...text].slice(0, DESCRIPTION_LIMIT * 4).join('').split(LINE_BREAK)
   const joined = [...lines.map(collapse).join('\n').trim()]
@@ -33,12 +33,12 @@ export function paragraphs(text) {
   return `${joined.slice(0, DESCRIPTION_LIMIT - 1).join('').trimEnd()}…`
 }
 
-/** The first line that says something. */
+/** The first line that is not empty. */
 export function firstLine(text) {
   return text.split(LINE_BREAK).map((line) => oneLine(line, METADATA_TEXT_LIMIT)).find(Boolean)
 }
 
-/** A marker's key on one line; a too long one ends in a digest, so that no two become the same. */
+/** A marker's key on one line. A key that is too long ends in a digest, so that two never become the same. */
 export async function markerKey(text) {
   const line = collapse(text)
   if ([...line].length <= KEY_LIMIT) return line
@@ -47,7 +47,7 @@ export async function markerKey(text) {
   return `${[...line].slice(0, KEY_LIMIT - digest.length - 1).join('')}~${digest}`
 }
 
-/** What was deployed, as short as it can be told apart: a tag alone, or `branch@0123abc`. */
+/** What is deployed, in the shortest unambiguous form: a tag, or `branch@0123abc`. */
 export function describeVersion(ref, commit) {
   const short = (commit ?? '').slice(0, 7)
   const name = (ref ?? '').replace(/^refs\/(heads|tags)\//u, '')

@@ -1,4 +1,4 @@
-// The table in the job's summary.
+// The table in the job summary.
 
 import { duration, oneLine } from './text.mjs'
 import { parse } from './times.mjs'
@@ -6,7 +6,7 @@ import { parse } from './times.mjs'
 const ENTITIES = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;', '|': '&#124;', '`': '&#96;', '@': '&#64;' }
 const escaped = (text) => oneLine(String(text), 1000).replace(/[&<>"'|`@]/gu, (each) => ENTITIES[each])
 
-/** HTML, for Markdown would read the names of branches and events as its own. */
+/** HTML, because Markdown would interpret characters in the names of branches and events. */
 export function summaryOf({ status, event, sid, key }, problem) {
   const { name, type, startedAt, endedAt, metadata = {}, buckets, environments } = event
   const rows = {

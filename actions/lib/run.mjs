@@ -1,4 +1,4 @@
-// One step from its inputs to what people see of it: log, outputs, summary and exit code.
+// Runs one step, from its inputs to the log, outputs, summary and exit code.
 
 import * as commands from './commands.mjs'
 import { readContext, readPayload } from './context.mjs'
@@ -6,8 +6,8 @@ import { input, policyOf, readInputs } from './inputs.mjs'
 import { Ignored, Problem } from './problems.mjs'
 import { summaryOf } from './summary.mjs'
 
-/** Runs `step(inputs, context, outcome)`, which gives `{status, event, sid}` and may note in `outcome` what it
- * was about to send. Never throws, and fails the job only where `on-error` says so. */
+/** Runs `step(inputs, context, outcome)`, which gives `{status, event, sid}` and may write to `outcome` what it
+ * is about to send. Never throws, and fails the job only if `on-error` says so. */
 export async function run(step, { env = process.env, hasOutputs = true, hasSummary = true } = {}) {
   for (const name of ['api-token', 'receiver-secret']) commands.mask(input(env, name))
   const outcome = { status: 'failed', event: null, sid: '', key: '' }
@@ -20,7 +20,7 @@ export async function run(step, { env = process.env, hasOutputs = true, hasSumma
     if (outcome.event) commands.sayJson(outcome.event)
     for (const warning of inputs.warnings) commands.warn(`ApiTraffic: ${warning}`)
   } catch (error) {
-    problem = error instanceof Problem ? error : new Problem(`ApiTraffic: unexpected: ${error.message} Please report it.`)
+    problem = error instanceof Problem ? error : new Problem(`ApiTraffic: unexpected error: ${error.message}. Please report it.`)
     outcome.status = problem.status
   }
   commands.endGroup()

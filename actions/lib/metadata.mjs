@@ -1,4 +1,4 @@
-// The input `metadata`: lines `key: value`, or a JSON object. What cannot be read is left out with a warning.
+// The input `metadata`: lines of `key: value`, or a JSON object. Parts that cannot be read are left out with a warning.
 
 import { METADATA_TEXT_LIMIT, oneLine } from './text.mjs'
 
@@ -6,20 +6,20 @@ const MOST_KEYS = 100
 const DEEPEST = 4
 const LARGEST = 16384
 
-/** Gives the metadata and what to warn of. */
+/** Gives the metadata and a list of warnings. */
 export function readMetadata(text) {
   if (!text) return [{}, []]
   return text.startsWith('{') || text.startsWith('[') ? fromJson(text) : fromLines(text)
 }
 
-/** Only what has a value, safe and short; throws `RangeError` where it is too much. */
+/** Metadata without empty values, with safe and short texts. Throws `RangeError` if it is over the limits. */
 export function tidied(metadata) {
   const tidy = tidyValue(metadata, 0)
   const kept = Object.fromEntries(Object.entries(tidy).filter(([, value]) => !isEmpty(value)))
   const keys = Object.keys(kept).length
-  if (keys > MOST_KEYS) throw new RangeError(`has ${keys} keys; at most ${MOST_KEYS} are sent`)
+  if (keys > MOST_KEYS) throw new RangeError(`has ${keys} keys; at most ${MOST_KEYS} are allowed`)
   const size = JSON.stringify(kept).length
-  if (size > LARGEST) throw new RangeError(`is ${size} characters long as JSON; at most ${LARGEST} are sent`)
+  if (size > LARGEST) throw new RangeError(`is ${size} characters long as JSON; at most ${LARGEST} are allowed`)
   return kept
 }
 
@@ -29,7 +29,7 @@ function fromJson(text) {
     if (Array.isArray(read)) throw new RangeError('is a list')
     return [tidied(read), []]
   } catch (error) {
-    const why = error instanceof SyntaxError ? 'is not JSON that can be read' : error.message
+    const why = error instanceof SyntaxError ? 'is not valid JSON' : error.message
     return [{}, [`the input metadata ${why}; the event is sent without it.`]]
   }
 }

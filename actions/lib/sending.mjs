@@ -1,4 +1,4 @@
-// What happens to an event, either way it is sent. Each gives `{status, event, sid}`.
+// The two ways to send an event: directly to the API, or through the receiver. Each gives `{status, event, sid}`.
 
 import { givenFields } from './event.mjs'
 import { EventsApi } from './events_api.mjs'
@@ -6,7 +6,7 @@ import { Requests } from './http.mjs'
 import { InputProblem, NotConfigured } from './problems.mjs'
 import { Receiver } from './receiver.mjs'
 
-/** The way that the inputs configure; throws `NotConfigured`, with the usual causes. */
+/** The way that the inputs configure. Throws `NotConfigured` with the usual causes. */
 export function wayFor(inputs, context, say) {
   const requests = new Requests(inputs.seconds, say)
   if (inputs.receiverUrl && inputs.receiverSecret) return new ByReceiver(new Receiver(inputs, requests))
@@ -19,8 +19,8 @@ export function wayFor(inputs, context, say) {
   const which = `the ${empty.length > 1 ? 'inputs' : 'input'} ${empty.join(' and ')} ${empty.length > 1 ? 'are' : 'is'} empty.`
   const causes = context.isFork
     ? 'This run is for a pull request from a fork, and forks get no secrets.'
-    : 'Usual causes: the secret or variable does not exist in this repository or environment, or is called otherwise; a'
-      + ' reusable workflow got no `secrets: inherit`; runs for forks and Dependabot get no secrets.'
+    : 'Usual causes: the secret or variable does not exist in this repository or environment, or has another name; a'
+      + ' reusable workflow was called without `secrets: inherit`; the run is for a fork or Dependabot, which get no secrets.'
   throw new NotConfigured(`${which} ${causes}`)
 }
 
@@ -29,7 +29,7 @@ class Directly {
     this.api = api
   }
 
-  /** Creates it, or updates the one that is there under its key. */
+  /** Creates the event, or updates the existing one with its key. */
   async put(event, { isKnown, isGiven }, effect) {
     const found = isKnown ? await this.api.find(event, !isGiven) : undefined
     if (!found) return { status: 'created', ...stored(await this.api.create(event)) }
@@ -39,12 +39,12 @@ class Directly {
     return { status: 'updated', ...stored(await this.api.update(found.sid, merged), found.sid) }
   }
 
-  /** Changes only what was given of the event with this SID. */
+  /** Changes only the given fields of the event with this SID. */
   async change(inputs) {
     const known = Object.keys(inputs.metadata).length ? await this.api.get(inputs.eventSid) : {}
     const fields = givenFields(inputs, known.metadata)
     if (!Object.keys(fields).length) {
-      throw new InputProblem('event-sid', 'names an event, but no input says what to change; give ended-at: now, for example.')
+      throw new InputProblem('event-sid', 'is given, but no input says what to change. To close the event, give ended-at: now.')
     }
     return { status: 'updated', ...stored(await this.api.update(inputs.eventSid, fields), inputs.eventSid) }
   }
@@ -70,7 +70,7 @@ class ByReceiver {
   }
 
   change() {
-    throw new InputProblem('event-sid', 'is not known to the receiver; give marker-key instead.')
+    throw new InputProblem('event-sid', 'cannot be used with a receiver, which identifies events by marker-key. Give marker-key instead.')
   }
 }
 

@@ -1,11 +1,11 @@
-// Points in time: milliseconds inside, ISO 8601 with milliseconds and `Z` outside.
+// Times: milliseconds inside, ISO 8601 with milliseconds and `Z` outside.
 
 import { InputProblem } from './problems.mjs'
 
 const ISO = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?([.,]\d{1,9})?\s*(Z|UTC|[+-]\d{2}:?\d{2})?)?$/u
 const EPOCH = /^(?:\d{9,10}|\d{12,13})$/u
 
-/** Reads ISO 8601 (without an offset it is UTC), Unix seconds or milliseconds, or `now`; null where empty. */
+/** Reads ISO 8601 (UTC if it has no offset), Unix seconds or milliseconds, or `now`. Null if empty. */
 export function readTime(name, text, now) {
   if (!text) return null
   if (text.toLowerCase() === 'now') return now
@@ -13,7 +13,7 @@ export function readTime(name, text, now) {
   const moment = parse(text)
   if (moment !== null) return moment
   const shown = JSON.stringify([...text].slice(0, 60).join(''))
-  throw new InputProblem(name, `is ${shown}, which is not a time; write 2026-01-10T10:05:00Z, Unix seconds or now.`)
+  throw new InputProblem(name, `is ${shown}, which is not a time; write it as 2026-01-10T10:05:00Z, Unix seconds or now.`)
 }
 
 /** The milliseconds of an ISO 8601 time, or null. */

@@ -1,4 +1,4 @@
-// Requests that are tried again within a budget of time (docs/ci-plugins.md, "Trying again").
+// HTTP requests that are retried within a time budget (docs/ci-plugins.md, "Trying again").
 
 import http from 'node:http'
 import https from 'node:https'
@@ -7,11 +7,13 @@ import { Unreachable } from './problems.mjs'
 import { oneLine } from './text.mjs'
 
 const LONGEST_WAIT = 10_000
+const SHORTEST_PAUSE = 500
 const LONGEST_PAUSE = 8000
 const LARGEST_ANSWER = 32 * 1024 * 1024
 const AGAIN = [408, 425, 429]
 const NOTHING_WAS_SENT = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']
-const PAUSE = /^\d{1,10}$/u
+const SECONDS = /^\d{1,10}$/u
+const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/u
 
 export class Requests {
   #deadline
@@ -23,9 +25,9 @@ export class Requests {
     this.say = say
   }
 
-  /** The answer `{status, body}` to a request that is done or refused. `make` gives `{method, url, headers, body}`
-   * anew for each try; `beforeAgain` is asked, after a try that may have been carried out, for an answer instead
-   * of another try. Throws `Unreachable` at the end of the budget. */
+  /** Gives the answer `{status, body}`, a success or a refusal. `make` makes `{method, url, headers, body}` for each
+   * attempt. After an attempt that may have succeeded without an answer, `beforeAgain` is called; if it gives an
+   * answer, there is no further attempt. Throws `Unreachable` at the end of the budget. */
   async send(make, beforeAgain) {
     this.#beganAt ??= Date.now()
     this.#deadline ??= this.#beganAt + this.seconds * 1000
@@ -40,9 +42,9 @@ export class Requests {
   }
 
   async #pause({ problem, wait }, round) {
-    const pause = wait ?? Math.random() * Math.min(LONGEST_PAUSE, 500 * 2 ** round)
+    const pause = wait ?? Math.random() * longestPause(round + 1)
     if (Date.now() + pause >= this.#deadline) {
-      const asks = wait === undefined ? '' : `; it asks to wait ${Math.ceil(wait / 1000)} s, and timeout-seconds is ${this.seconds}`
+      const asks = wait === undefined ? '' : `; it asks to wait ${Math.ceil(wait / 1000)} s, but timeout-seconds is ${this.seconds}`
       throw new Unreachable(problem + asks, this.#tries, (Date.now() - this.#beganAt) / 1000)
     }
     this.say(`${problem}; trying again in ${(pause / 1000).toFixed(1)} s`)
@@ -50,12 +52,12 @@ export class Requests {
   }
 }
 
-/** One request: its answer, or a `problem` that passes, and whether it may have been carried out all the same. */
+/** One request: its answer, or a temporary `problem` and whether the request may have been carried out (`mayBeDone`). */
 function once({ method, url, headers, body }, milliseconds) {
   const target = new URL(url)
   const client = target.protocol === 'https:' ? https : http
   return new Promise((resolve) => {
-    // Node 24 goes through the proxy that HTTPS_PROXY names; older ones know no such option.
+    // Node.js 24 uses the proxy that HTTPS_PROXY names; older versions ignore this option.
     const agent = new client.Agent({ proxyEnv: process.env })
     const request = client.request(target, { method, agent, headers: { ...headers, connection: 'close' } })
     const timer = setTimeout(() => request.destroy(new Error('no answer in time')), Math.max(1, milliseconds))
@@ -70,7 +72,7 @@ function once({ method, url, headers, body }, milliseconds) {
       let size = 0
       response.on('data', (chunk) => {
         size += chunk.length
-        if (size > LARGEST_ANSWER) request.destroy(new Error('an answer that is too large'))
+        if (size > LARGEST_ANSWER) request.destroy(new Error('the answer is too large'))
         else chunks.push(chunk)
       })
       response.on('error', broken)
@@ -92,12 +94,17 @@ function read(response, text, target) {
   }
 }
 
-/** Milliseconds that the answer asks to wait, or undefined. */
+/** Milliseconds after this many failures in a row, before a random part of it is taken. */
+export const longestPause = (failures) => Math.min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** (failures - 1))
+
+/** Milliseconds that the answer asks to wait, or undefined if it asks for none. RFC 9110, 10.2.3. */
 export function askedPause({ statusCode, headers }, now = Date.now()) {
-  const after = headers['retry-after'] ?? ''
-  if (PAUSE.test(after)) return Number(after) * 1000
-  const date = Date.parse(after)
-  if (!Number.isNaN(date)) return Math.max(0, date - now)
-  const reset = headers['x-ratelimit-reset'] ?? ''
-  return statusCode === 429 && PAUSE.test(reset) ? Math.max(0, Number(reset) * 1000 - now) : undefined
+  const moment = momentToRetry(statusCode, headers, now)
+  return moment > now ? moment - now : undefined
+}
+
+function momentToRetry(status, { 'retry-after': after = '', 'x-ratelimit-reset': reset = '' }, now) {
+  if (SECONDS.test(after)) return now + Number(after) * 1000
+  if (HTTP_DATE.test(after)) return Date.parse(after)
+  return status === 429 && SECONDS.test(reset) ? Number(reset) * 1000 : NaN
 }

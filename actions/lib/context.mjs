@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 
 import { firstLine } from './text.mjs'
 
-/** The webhook payload that set off the run, or nothing where there is none that can be read. */
+/** The webhook payload that triggered the run; empty if there is none or it cannot be read. */
 export function readPayload(env) {
   try {
     return JSON.parse(readFileSync(env.GITHUB_EVENT_PATH, 'utf8')) ?? {}
@@ -13,7 +13,7 @@ export function readPayload(env) {
   }
 }
 
-/** Facts under the names that they have in an event's metadata, and `isFork`; what is unknown is undefined. */
+/** The run's facts by their names in an event's metadata, and `isFork`. Unknown facts are undefined. */
 export function readContext(env, payload) {
   const repository = env.GITHUB_REPOSITORY
   const repositoryUrl = repository && `${env.GITHUB_SERVER_URL ?? 'https://github.com'}/${repository}`
@@ -43,8 +43,8 @@ export function readContext(env, payload) {
   }
 }
 
-/** The commit that the run is about: `GITHUB_SHA` is a merge made for testing at a pull request, and the
- * default branch's latest commit at `workflow_run`. */
+/** The commit that the run is about. For a pull request, `GITHUB_SHA` is a merge commit made for testing; for
+ * `workflow_run`, it is the latest commit of the default branch. */
 function commitOf(env, payload) {
   const { pull_request: pull, workflow_run: run, head_commit: head } = payload
   if (pull?.head?.sha) return { ref: branch(pull.head.ref), commit: textOf(pull.head.sha) }

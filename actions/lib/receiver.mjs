@@ -1,4 +1,4 @@
-// By way of the receiver, signed per Standard Webhooks.
+// Sends through the receiver, signed according to Standard Webhooks.
 // https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 
 import { createHmac, randomUUID } from 'node:crypto'
@@ -9,9 +9,9 @@ import { oneLine } from './text.mjs'
 
 const PATH = '/webhooks/events'
 const HINTS = {
-  401: 'Look at receiver-secret: it is the receiver\'s EVENTS_WEBHOOK_SECRET; and at the clock of this machine.',
-  404: 'Look at receiver-url, and whether the receiver has an EVENTS_WEBHOOK_SECRET.',
-  422: 'Look at the inputs that the answer names.',
+  401: 'Check that receiver-secret is the receiver\'s EVENTS_WEBHOOK_SECRET, and check the clock of this machine.',
+  404: 'Check receiver-url, and that the receiver has an EVENTS_WEBHOOK_SECRET.',
+  422: 'Check the inputs that the answer names.',
 }
 
 export class Receiver {
@@ -21,7 +21,7 @@ export class Receiver {
     this.requests = requests
   }
 
-  /** Hands over an event's fields with `key` and `effect`; a repeated try has the same id, and is known by it. */
+  /** Posts an event's fields with `key` and `effect`. All attempts have the same id, by which the receiver knows them. */
   async post(fields) {
     const body = JSON.stringify(fields)
     const id = `msg_${randomUUID()}`
@@ -29,7 +29,7 @@ export class Receiver {
       method: 'POST', url: this.url, headers: signed(this.secret, id, body, Date.now()), body,
     }))
     if (answer.status >= 300 || !answer.body?.status) throw refusal(withFields(answer), HINTS)
-    if (answer.body.status === 'ignored') throw new Ignored(`The receiver leaves this event out: ${oneLine(String(answer.body.reason), 300)}`)
+    if (answer.body.status === 'ignored') throw new Ignored(`ApiTraffic: the receiver left this event out: ${oneLine(String(answer.body.reason), 300)}`)
   }
 }
 
@@ -48,7 +48,7 @@ export function signed(secret, id, body, now) {
   }
 }
 
-/** A refusal's mistakes are in `errors`. */
+/** The receiver lists the wrong fields in `errors`. */
 function withFields(answer) {
   const errors = Array.isArray(answer.body?.errors) ? answer.body.errors : []
   if (!errors.length) return answer

@@ -1,4 +1,4 @@
-// The inputs, checked. Nothing in here does any I/O.
+// Reads and checks the inputs. No I/O in here.
 
 import { InputProblem } from './problems.mjs'
 import { readTime } from './times.mjs'
@@ -11,16 +11,16 @@ const MOST_SECONDS = 600
 const SID = /^[A-Za-z0-9_-]{1,100}$/u
 const DEFAULT_API_URL = 'https://api.apitraffic.io/v1'
 
-/** An input's text without white space around it; the runner gives `api-token` as `INPUT_API-TOKEN`. */
+/** An input without surrounding white space. The runner passes `api-token` as `INPUT_API-TOKEN`. */
 export const input = (env, name) => (env[`INPUT_${name.toUpperCase()}`] ?? '').trim()
 
-/** What to do with a problem; read by itself, for it is needed to report that another input is wrong. */
+/** The input on-error. Read separately, because it is needed to report that another input is wrong. */
 export function policyOf(env) {
   const policy = input(env, 'on-error').toLowerCase() || 'warn'
   return POLICIES.includes(policy) ? policy : 'warn'
 }
 
-/** All inputs; throws `InputProblem` at the first wrong one. Metadata that cannot be read is in `warnings`. */
+/** All inputs. Throws `InputProblem` for the first wrong one. Metadata that cannot be read adds to `warnings`. */
 export function readInputs(env, now) {
   const text = (name) => input(env, name)
   oneOf('on-error', text('on-error').toLowerCase() || 'warn', POLICIES)
@@ -59,29 +59,29 @@ const quoted = (text) => JSON.stringify([...text].slice(0, 80).join(''))
 
 function oneOf(name, text, words) {
   if (words.includes(text)) return text
-  throw new InputProblem(name, `is ${quoted(text)}; it is one of ${words.join(', ')}.`)
+  throw new InputProblem(name, `is ${quoted(text)}; it must be one of ${words.join(', ')}.`)
 }
 
 function yesOrNo(name, text, otherwise) {
   if (!text) return otherwise
   if (/^(true|false)$/iu.test(text)) return text.toLowerCase() === 'true'
-  throw new InputProblem(name, `is ${quoted(text)}; it is true or false.`)
+  throw new InputProblem(name, `is ${quoted(text)}; it must be true or false.`)
 }
 
 function seconds(name, text) {
   const number = /^\d+(\.\d+)?$/u.test(text) ? Number(text) : 0
   if (number > 0 && number <= MOST_SECONDS) return number
-  throw new InputProblem(name, `is ${quoted(text)}; it is a number of seconds above 0, at most ${MOST_SECONDS}.`)
+  throw new InputProblem(name, `is ${quoted(text)}; it must be a number of seconds above 0 and at most ${MOST_SECONDS}.`)
 }
 
 function sid(name, text) {
   if (!text || SID.test(text)) return text
-  throw new InputProblem(name, `is ${quoted(text)}; a SID has letters, digits, - and _ only.`)
+  throw new InputProblem(name, `is ${quoted(text)}; a SID has only letters, digits, - and _.`)
 }
 
 function token(name, text) {
   if (!/[^\x21-\x7e]/u.test(text)) return text
-  throw new InputProblem(name, 'has white space or other characters in it that no token has; look at the secret.')
+  throw new InputProblem(name, 'contains white space or other characters that no token has; check the secret.')
 }
 
 function address(name, text) {
@@ -89,15 +89,15 @@ function address(name, text) {
   try {
     url = new URL(text)
   } catch {
-    throw new InputProblem(name, 'is not a URL; it begins with https://.')
+    throw new InputProblem(name, 'is not a URL; write it with https:// at the beginning.')
   }
-  if (!['https:', 'http:'].includes(url.protocol)) throw new InputProblem(name, 'is not a URL that begins with https://.')
-  if (url.username || url.password) throw new InputProblem(name, 'holds a user name or password; leave them out.')
+  if (!['https:', 'http:'].includes(url.protocol)) throw new InputProblem(name, 'is not a URL that begins with https:// or http://.')
+  if (url.username || url.password) throw new InputProblem(name, 'contains a user name or password; remove them.')
   return `${url.origin}${url.pathname.replace(/\/+$/u, '')}`
 }
 
 function list(name, text) {
   const entries = text.split(/[,\n]/u).map((entry) => entry.trim()).filter(Boolean)
   if (entries.length <= 100) return entries
-  throw new InputProblem(name, `has ${entries.length} entries; at most 100 are sent.`)
+  throw new InputProblem(name, `has ${entries.length} entries; at most 100 are allowed.`)
 }

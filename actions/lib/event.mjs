@@ -1,4 +1,4 @@
-// The event that is sent, in the Events API's own fields. Nothing in here does any I/O.
+// Builds the event in the fields of the Events API. No I/O in here.
 
 import { InputProblem } from './problems.mjs'
 import { NAME_LIMIT, describeVersion, duration, markerKey, oneLine, paragraphs } from './text.mjs'
@@ -12,7 +12,7 @@ const OUTCOMES = {
   cancelled: ['Cancelled deploy', 'Cancelled'],
 }
 
-/** The marker's key, and whether others can know it too: the recipe is shared with the receiver. */
+/** The marker's key, and whether the receiver can derive the same one (`isKnown`). */
 export async function keyOf(inputs, context, random) {
   if (inputs.markerKey) return { key: await markerKey(inputs.markerKey), isKnown: true, isGiven: true }
   const run = `github:${context.repository}:run:${context.run_id}:${context.run_attempt}`
@@ -29,11 +29,11 @@ export function defaultName(inputs, context, outcome = 'success') {
   return oneLine(words.filter(Boolean).join(' '), NAME_LIMIT)
 }
 
-/** A whole event; `status` is `in_progress` or an outcome, and only a deployment has one. */
+/** A complete event. `status` is `in_progress` or an outcome, and is used for deployments only. */
 export function wholeEvent(inputs, context, { key, startedAt, endedAt, status }) {
   const isDeployment = inputs.type === 'deployment'
   if (!inputs.name && !isDeployment) {
-    throw new InputProblem('name', `is empty; an event of type ${inputs.type} needs one that says what happened.`)
+    throw new InputProblem('name', `is empty; say what happened. Only a deployment gets a name by default, and this event is of type ${inputs.type}.`)
   }
   const outcome = status in OUTCOMES ? status : 'success'
   return {
@@ -48,7 +48,7 @@ export function wholeEvent(inputs, context, { key, startedAt, endedAt, status })
   }
 }
 
-/** What the user gave, for an event that is there already: nothing else of it changes. */
+/** The fields that the inputs give, to change those of an existing event and nothing else. */
 export function givenFields(inputs, metadata) {
   return {
     ...(inputs.name && { name: oneLine(inputs.name, NAME_LIMIT) }),
@@ -60,7 +60,7 @@ export function givenFields(inputs, metadata) {
   }
 }
 
-/** What a deployment's end says: its outcome, how long it took and by whom, the user's words below. */
+/** The description. At the end of a deployment: its outcome, duration and actor, then the user's own description. */
 export function described(inputs, context, { startedAt, endedAt, status }) {
   const lines = [inputs.description]
   if (inputs.type === 'deployment' && endedAt && status in OUTCOMES) {

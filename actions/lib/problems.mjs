@@ -1,4 +1,4 @@
-// What can go wrong, each with the words that a person reads (docs/ci-plugins.md).
+// The problems that users see, with their messages (docs/ci-plugins.md).
 
 export class Problem extends Error {
   status = 'failed'
@@ -32,7 +32,7 @@ export class Unreachable extends Problem {
   }
 }
 
-/** Not an error: the receiver was told by a rule of its own to leave this event out. */
+/** Not an error: a route in the receiver's configuration skips this event. */
 export class Ignored extends Problem {
   status = 'skipped'
 }
