@@ -17,7 +17,7 @@ from apitraffic_events.client import EventsClient
 from apitraffic_events.errors import ServerFailed
 from apitraffic_events.event import EventType
 from apitraffic_events.responses import failure_of, rate_limit_of
-from apitraffic_events.retrying import Tries
+from apitraffic_events.retrying import Retrier
 from apitraffic_events.text import one_line, paragraphs
 from receiver.cli.events.fields import Fields
 from receiver.config.ci import CiJob, detect
@@ -97,7 +97,7 @@ def _pauses(error: Exception, failures: int) -> list[float]:
 
     client = EventsClient(account_sid="acc_1", token="t", api_url="http://127.0.0.1:9/v1")
     with client:
-        Tries(client, seconds=10**9, clock=lambda: 0.0, sleep=slept.append).call(ask)
+        Retrier(client, seconds=10**9, clock=lambda: 0.0, sleep=slept.append).call(ask)
     return slept
 
 
