@@ -15,14 +15,14 @@ from uuid import uuid4
 from pydantic import TypeAdapter
 from redis import Redis
 
-from apitraffic_events.event import Event
+from apitraffic_events.event import ALREADY_CLEAN, Event
 from apitraffic_events.timestamps import format_timestamp, parse_timestamp
 from receiver.datastore.keys import ALIAS_PREFIX, LOCK_PREFIX, MARKER_LIFETIME, MARKER_PREFIX
 from receiver.datastore.replies import as_text
 from receiver.datastore.scripts.runner import Constant, Script
 from receiver.delivery.markers import Marker
 from receiver.events import Change
-from receiver.queue.queues import JOB_TIMEOUT, WRITTEN_BY_US
+from receiver.queue.queues import JOB_TIMEOUT
 
 LOCK_LIFETIME: Final = JOB_TIMEOUT + 30
 """Seconds; longer than the job that holds the lock may run, so that only a dead worker loses it."""
@@ -77,9 +77,9 @@ class LockReply:
         changes, sid, sent, in_doubt, unanswered = self.fields
         return Marker(
             as_text(self.stored[0]),
-            changes=CHANGES.validate_json(changes, context=WRITTEN_BY_US) if changes else (),
+            changes=CHANGES.validate_json(changes, context=ALREADY_CLEAN) if changes else (),
             sid=as_text(sid) or None,
-            sent=Event.model_validate_json(sent, context=WRITTEN_BY_US) if sent else None,
+            sent=Event.model_validate_json(sent, context=ALREADY_CLEAN) if sent else None,
             is_in_doubt=as_text(in_doubt) == "1",
             unanswered_since=parse_timestamp(as_text(unanswered) or None),
         )

@@ -4,9 +4,7 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from pydantic import TypeAdapter
 from redis import Redis
@@ -14,6 +12,7 @@ from rq import Queue
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
+from apitraffic_events.event import ALREADY_CLEAN
 from apitraffic_events.timestamps import now
 from receiver.events import Change
 
@@ -38,8 +37,6 @@ COMPRESSION: Final = 1
 """zlib's level; higher ones take longer than they are worth."""
 NAMES_AND_CHANGE: Final = TypeAdapter(tuple[tuple[str, ...], Change])
 
-WRITTEN_BY_US: Final[Mapping[str, Any]] = MappingProxyType({"is_clean": True})
-"""The context for validating what we have written to Redis: its text has been made safe before."""
 CALL: Final = TypeAdapter(tuple[Literal["receiver.jobs.deliver"], None, tuple[Change], dict[str, None]])
 """What RQ stores of the call: the function's name, its instance, its arguments and its keyword arguments."""
 
@@ -92,7 +89,7 @@ def change_of(job: Job) -> Change:
     The reverse of `job_data_and_names`. RQ has decompressed the call, and would make Python objects of all of
     it first.
     """
-    _, _, (change,), _ = CALL.validate_json(job.data, context=WRITTEN_BY_US)
+    _, _, (change,), _ = CALL.validate_json(job.data, context=ALREADY_CLEAN)
     return change
 
 
