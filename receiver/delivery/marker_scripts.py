@@ -1,12 +1,12 @@
 """Redis' side of markers: one step each for finding, opening and saving one, also within other steps.
 
-Redis keys: `apitraffic:marker:<key>`, 180 days after its last change; `apitraffic:alias:<key>`, as long;
-`apitraffic:lock:<key>`, two and a half minutes at most.
+Redis keys: `apitraffic:marker:<key>`, 180 days after its last change; `apitraffic:alias:<key>` and
+`apitraffic:claim:<name>`, as long; `apitraffic:lock:<key>`, two and a half minutes at most.
 """
 
 from typing import Final
 
-from receiver.datastore.keys import ALIAS_PREFIX, LOCK_PREFIX, MARKER_LIFETIME, MARKER_PREFIX
+from receiver.datastore.keys import ALIAS_PREFIX, CLAIM_PREFIX, LOCK_PREFIX, MARKER_LIFETIME, MARKER_PREFIX
 from receiver.queue.queues import JOB_TIMEOUT
 
 LOCK_LIFETIME: Final = JOB_TIMEOUT + 30
@@ -37,10 +37,41 @@ local function know_as(name, kept)
     end
 end
 
+-- Of the names that neighbours have too, those that this marker has for itself: it came first with them, and
+-- what is kept under one of them is not the marker of something else that is only known by it as well.
+local function claimed(names, claims)
+    local own, granted = {{}}, {{}}
+    for _, name in ipairs(names) do
+        local kept = kept_as(name)
+        if kept then
+            own[kept] = true
+        end
+    end
+    for _, name in ipairs(claims) do
+        local owner, kept = redis.call('GET', '{CLAIM_PREFIX}' .. name), kept_as(name)
+        if owner == names[1] or not owner and (not kept or kept == name or own[kept]) then
+            redis.call('SET', '{CLAIM_PREFIX}' .. name, names[1], 'EX', {MARKER_LIFETIME})
+            granted[#granted + 1] = name
+            if kept then
+                own[kept] = true
+            end
+        end
+    end
+    return granted
+end
+
 -- The name under which the marker is kept, then other such names that turn out to mean the same one: they are
 -- found again and again until they are merged, in one order, so that no two workers hold what the other one
 -- waits for. A marker exists from here on, so that whoever comes next with one of its names finds it.
-local function resolve(names)
+-- Second, which of the claims were granted.
+local function resolve(own_names, claims)
+    local granted = claimed(own_names, claims or {{}})
+    local names = {{}}
+    for _, list in ipairs({{own_names, granted}}) do
+        for _, name in ipairs(list) do
+            names[#names + 1] = name
+        end
+    end
     local kept, is_listed, unknown = {{}}, {{}}, {{}}
     for _, name in ipairs(names) do
         local target = kept_as(name)
@@ -63,39 +94,47 @@ local function resolve(names)
     for _, name in ipairs(unknown) do
         know_as(name, kept[1])
     end
-    return kept
+    return kept, granted
 end
 """
 
 RESOLVE_SCRIPT: Final = f"""
 -- ARGV: the names
 {RESOLVE}
-return resolve(ARGV)
+return (resolve(ARGV))
 """
 
 FIELD_LIST: Final = ", ".join(f"'{field}'" for field in FIELDS)
 OPEN: Final = f"""
 {RESOLVE}
--- The names under which a marker is kept and, where nobody but the token's owner has it, its fields.
-local function open(kept, token)
+-- A marker's own names and its claims, as `Change` tells them apart; earlier versions wrote the names only.
+local function named(json)
+    local found = cjson.decode(json)
+    return found.names or found, found.claims
+end
+
+-- The names under which a marker is kept; where nobody but the token's owner has it, its fields; and which of
+-- its claims were granted.
+local function open(kept, granted, token)
     local owner, lock = string.match(token, '^.* '), '{LOCK_PREFIX}' .. kept[1]
     local holder = redis.call('GET', lock)
     if holder and string.sub(holder, 1, #owner) ~= owner then
-        return {{kept, false}}
+        return {{kept, false, granted}}
     end
     redis.call('SET', lock, token, 'EX', {LOCK_LIFETIME})
-    return {{kept, redis.call('HMGET', '{MARKER_PREFIX}' .. kept[1], {FIELD_LIST})}}
+    return {{kept, redis.call('HMGET', '{MARKER_PREFIX}' .. kept[1], {FIELD_LIST}), granted}}
 end
 """
 
 OPEN_SCRIPT: Final = f"""
--- ARGV: token, whether to resolve, then the names
+-- ARGV: token, whether to resolve, the names as JSON
 {OPEN}
-local names = {{unpack(ARGV, 3)}}
+local names, claims = named(ARGV[3])
+local granted = {{}}
 if ARGV[2] == '1' then
-    names = resolve(names)
+    names, granted = resolve(names, claims)
 end
-return open(names, ARGV[1])
+return open(names, granted, ARGV[1])
 """
 
 SAVE: Final = f"""

@@ -13,7 +13,13 @@ from redis import Redis
 
 from apitraffic_events.event import Event
 from apitraffic_events.timestamps import format_timestamp, parse_timestamp
-from receiver.datastore.keys import ALIAS_PREFIX, LOCK_PREFIX, MARKER_LIFETIME, MARKER_PREFIX
+from receiver.datastore.keys import (
+    ALIAS_PREFIX,
+    LOCK_PREFIX,
+    MARKER_LIFETIME,
+    MARKER_PREFIX,
+    names_as_json,
+)
 from receiver.datastore.replication import write_replicated
 from receiver.delivery.folding import condensed, in_order
 from receiver.delivery.marker_scripts import (
@@ -73,10 +79,15 @@ class Opening:
     token: str
     kept: Sequence[bytes | str]
     fields: Sequence[bytes | str | None] | None
+    granted: Sequence[bytes | str] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(map(_text, self.kept))
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        return tuple(map(_text, self.granted))
 
     def marker(self) -> Marker | None:
         if not self.fields:
@@ -96,7 +107,8 @@ class OpenedMarker:
     """A marker at which nobody else works meanwhile.
 
     `known` is what was known of it when it was opened; `others` are names under which parts of it were kept
-    as markers of their own until now. What closes it is sent at once, or handed to `leave`.
+    as markers of their own until now; `claims` are the names that it claimed and got. What closes it is sent
+    at once, or handed to `leave`.
     """
 
     def __init__(
@@ -104,6 +116,7 @@ class OpenedMarker:
     ) -> None:
         self.known = known
         self.others = opening.names[1:]
+        self.claims = opening.claims
         self._redis = redis
         self._token = opening.token
         self._leave = leave
@@ -201,31 +214,35 @@ class MarkerStore:
             pipeline.execute()
 
     @contextmanager
-    def opened(self, names: Sequence[str], *, resolved: bool = False) -> Iterator[OpenedMarker]:
+    def opened(
+        self, names: Sequence[str], claims: Sequence[str] = (), *, resolved: bool = False
+    ) -> Iterator[OpenedMarker]:
         """Be the only one at the marker of these names, or at the one that is kept under a `resolved` one.
+
+        `claims` are names that it takes if no other marker has them.
 
         Raises `MarkerBusy`. A dead worker's lock ends by itself; one that this owner could not give back,
         because Redis was away, is its own: it is at one job at a time.
         """
         deadline = time.monotonic() + LOCK_PATIENCE
-        opening = self._opening(names, resolved=resolved)
+        opening = self._opening(names, claims, resolved=resolved)
         while (marker := opening.marker()) is None:
             if time.monotonic() >= deadline:
                 raise MarkerBusy(opening.names[0])
             time.sleep(LOCK_POLL)
-            opening = self._opening(names, resolved=resolved)
+            opening = self._opening(names, claims, resolved=resolved)
         opened = OpenedMarker(self._redis, opening, marker, self._leave)
         try:
             yield opened
         finally:
             opened.close()
 
-    def _opening(self, names: Sequence[str], *, resolved: bool) -> Opening:
+    def _opening(self, names: Sequence[str], claims: Sequence[str], *, resolved: bool) -> Opening:
         in_hand, self._in_hand = self._in_hand, None
         if in_hand is not None:
             return in_hand
         token = new_token(self._owner)
-        return Opening(token, *self._open(args=[token, int(not resolved), *names]))
+        return Opening(token, *self._open(args=[token, int(not resolved), names_as_json(names, claims)]))
 
     def break_lock(self, key: str) -> None:
         """Free a marker that this owner had locked when it died."""

@@ -12,6 +12,7 @@ from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
 from apitraffic_events.timestamps import now
+from receiver.datastore.keys import names_as_json
 from receiver.events import Change
 
 ROUTINE: Final = "deliveries"
@@ -76,13 +77,17 @@ def job_description(change: Change) -> str:
 
 def job_marker_names(change: Change) -> str:
     """The names of a job's marker, kept beside its call: whoever takes the job opens the marker with it."""
-    return json.dumps(change.names)
+    return names_as_json(change.names, change.claimed_names)
 
 
 def marker_names_of_job(redis: Redis, job_id: str) -> list[str]:
-    """What is kept so; empty where the job is gone, or was queued by a version that did not keep them."""
+    """Those of them that only its marker has.
+
+    Empty where the job is gone, or was queued by a version that did not keep them. Version 0.1 kept a list.
+    """
     kept = redis.hget(Job.key_for(job_id), "names")
-    return json.loads(kept) if kept else []
+    found = json.loads(kept) if kept else []
+    return found["names"] if isinstance(found, dict) else found
 
 
 def job_id_stem(source: str, delivery_id: str) -> str:

@@ -85,7 +85,8 @@ end
 -- A marker that cannot be opened must not keep its job from being taken: the worker finds out why.
 local function opened(job)
     local is_opened, opening = pcall(function()
-        return open(resolve(cjson.decode(redis.call('HGET', job, 'names'))), ARGV[9])
+        local kept, granted = resolve(named(redis.call('HGET', job, 'names')))
+        return open(kept, granted, ARGV[9])
     end)
     return is_opened and opening
 end
