@@ -402,7 +402,11 @@ def without_outcome(told: Change) -> Change:
 
 
 def is_span(known: list[Change]) -> bool:
-    return any(one.effect in {Effect.OPEN, Effect.CLOSE} for one in known)
+    """What the API lists without an end may be a point as well."""
+    return any(
+        one.effect is Effect.CLOSE or (one.effect is Effect.OPEN and one.delivery.source != LISTED)
+        for one in known
+    )
 
 
 @reproducible

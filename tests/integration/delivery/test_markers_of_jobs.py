@@ -98,6 +98,15 @@ class TestComing:
         assert opening.names == (KEY,)
         assert [redis.get(ALIAS_PREFIX + name) for name in names] == [KEY.encode()] * 3
 
+    def test_a_name_that_neighbours_share_is_of_the_first(self, redis: Redis, books: Bookkeeping) -> None:
+        for key in ("deployment:1", "deployment:2"):
+            queue(redis, change("point", key=key).model_copy(update={"claims": ("run:7",)}))
+            opening = taken(books).opening
+            assert opening is not None
+            assert opening.names == (key,)
+            assert opening.claims == (("run:7",) if key == "deployment:1" else ())
+        assert redis.get(ALIAS_PREFIX + "run:7") == b"deployment:1"
+
     def test_those_that_turn_out_to_be_one_are_told(self, redis: Redis, books: Bookkeeping) -> None:
         for key in (KEY, "run:7"):
             redis.hset(MARKER_PREFIX + key, "in_doubt", "0")
@@ -108,6 +117,15 @@ class TestComing:
             opening = taken(books).opening
             assert opening is not None
             assert opening.names == (KEY, "run:7")
+
+    def test_names_that_an_earlier_version_queued_are_read(self, redis: Redis, books: Bookkeeping) -> None:
+        queue(redis, change("point"))
+        (job_id,) = delivery_queue(redis).job_ids
+        redis.hset(Job.key_for(job_id), "names", '["' + KEY + '", "run:7"]')
+        opening = taken(books).opening
+        assert opening is not None
+        assert opening.names == (KEY,)
+        assert redis.get(ALIAS_PREFIX + "run:7") == KEY.encode()
 
     def test_where_another_is_at_it_the_worker_waits_for_its_turn(
         self, redis: Redis, books: Bookkeeping, markers: MarkerStore
