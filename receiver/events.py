@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final
 
@@ -93,17 +94,35 @@ class Change(Model):
 
     key: Key
     aliases: tuple[Key, ...] = ()
+    claims: tuple[Key, ...] = ()
+    """Names by which others may speak of this marker, and of its neighbours too: two deployments of one run
+    have the same. The first marker that claims one keeps it, so that such a name never joins two."""
+    former_keys: tuple[Key, ...] = ()
+    """The keys that earlier versions gave this marker; claimed in the same way."""
     effect: Effect
     occurred_at: Instant
+    sequence: int = 0
+    """The sender's own running number: the order of what happened at the same moment."""
     event: Event
     sets: tuple[str, ...] | None = None
     remark: Remark | None = None
+    lasted: timedelta | None = None
+    """How long it took, as its description says; a marker that knows its start better says that instead."""
+    is_authoritative: bool = False
+    """Whether its sender gave the marker its id: nobody else's outcome goes over the one that it reports."""
+    is_final: bool = False
+    """Whether the outcome stays although the same sender reports another one later."""
     delivery: DeliveryReference
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All keys of the marker, `key` first."""
+        """The keys that only its marker has, `key` first."""
         return tuple(dict.fromkeys((self.key, *self.aliases)))
+
+    @property
+    def claimed_names(self) -> tuple[str, ...]:
+        """The names that it may share with others, the most exact first."""
+        return tuple(dict.fromkeys((*self.claims, *self.former_keys)))
 
 
 def is_urgent(change: Change) -> bool:

@@ -76,7 +76,7 @@ class Deliverer:
         try:
             with (
                 self._budget.delivering(is_urgent=is_urgent(change)),
-                self._markers.locked(change.names) as lock,
+                self._markers.locked(change.names, change.claimed_names) as lock,
             ):
                 marker, outcome = self._deliver(change, lock)
                 self._go_on()
@@ -113,7 +113,7 @@ class Deliverer:
         marker = known.with_change(change)
         outcome = None
         if marker.sid is None and _may_exist_already(marker, change):
-            known, outcome = self._look_up(known, marker.changes)
+            known, outcome = self._look_up(known, marker.changes, lock.claims)
             marker = known.with_change(change)
         desired = fold(marker.changes)
         if desired is None:
@@ -157,14 +157,18 @@ class Deliverer:
             self._markers.forget(other_key, in_favour_of=marker.key)
         return merged
 
-    def _look_up(self, marker: Marker, changes: Sequence[Change]) -> tuple[Marker, Delivered | None]:
+    def _look_up(
+        self, marker: Marker, changes: Sequence[Change], claims: Sequence[str] = ()
+    ) -> tuple[Marker, Delivered | None]:
         """Find the marker's event in the API by the key in its metadata.
 
-        The changes say when it was, and under which names: any of them may have created the event.
+        The changes say when it was, and under which names: any of them may have created the event. So may
+        another sender that knows it by one of the granted `claims`.
         """
-        names = {marker.key, *(name for change in changes for name in change.names)}
+        names = {marker.key, *claims, *(name for change in changes for name in change.names)}
         moments = {change.occurred_at for change in changes}
         moments |= {change.event.started_at for change in changes if change.event.started_at}
+        moments |= {change.occurred_at - change.lasted for change in changes if change.lasted}
         stored = find_event(self._client, moments, lambda event: is_marker(event, names))
         if stored is None:
             return marker, None
@@ -174,6 +178,10 @@ class Deliverer:
             effect=Effect.CLOSE if event.ended_at else Effect.OPEN,
             occurred_at=event.ended_at or event.started_at or min(moments),
             event=event,
+            is_authoritative=any(
+                change.is_authoritative and is_marker(stored, {change.key, *change.former_keys})
+                for change in changes
+            ),
             delivery=DeliveryReference(source=LISTED, id=stored.sid, event="look-up"),
         )
         known = replace(marker.with_change(told), sid=stored.sid, sent=event)
@@ -233,4 +241,5 @@ def _may_exist_already(marker: Marker, change: Change) -> bool:
     """
     is_first_heard = len(marker.changes) == 1
     is_beginning = change.effect in {Effect.OPEN, Effect.POINT}
-    return marker.is_in_doubt or (is_first_heard and (bool(change.aliases) or not is_beginning))
+    others_know_it = bool(change.aliases or change.claims)
+    return marker.is_in_doubt or (is_first_heard and (others_know_it or not is_beginning))

@@ -1,16 +1,20 @@
 """What a marker shows once several changes of it are known: a pure function of the set, not of its order."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 from apitraffic_events.event import Event
 from apitraffic_events.records import EventUpdate
 from apitraffic_events.updates import append_lines
 from receiver.events import Change, Effect
+from receiver.wording import duration
 
 RANK = {Effect.OPEN: 0, Effect.UPDATE: 1, Effect.REOPEN: 2, Effect.CLOSE: 3, Effect.POINT: 3}
 """Which of two changes at the same moment counts as the later one."""
+
+ENDS = (Effect.CLOSE, Effect.POINT)
 
 LONGEST_TRAIL = 5
 """How many remarks are shown; the latest ones."""
@@ -30,6 +34,7 @@ def in_order(changes: Iterable[Change]) -> tuple[Change, ...]:
             key=lambda change: (
                 change.occurred_at,
                 RANK[change.effect],
+                change.sequence,
                 change.delivery.id,
                 change.delivery.source,
                 change.effect,
@@ -63,39 +68,65 @@ def condensed(changes: tuple[Change, ...]) -> tuple[Change, ...]:
 def fold(changes: Iterable[Change]) -> Event | None:
     """The event that these changes of one marker add up to; `None` if only parts of it are known so far.
 
-    The opening decides the start; without one, the start that the closing names counts. The first terminal
-    change decides the end and the text; later ones change neither, unless the marker was reopened in between.
+    The opening decides the start; without one, the start that the closing names counts. The latest outcome by
+    the sender's clock decides the end and the text (`_moves`); one that is repeated changes neither.
     An update that knows the whole event stands in for a missing opening; one that knows only some fields
     waits for it. A point is the end of a span if another sender reports the same deploy as a span. Remarks
     become a trail below the description, whenever they were made.
     """
-    event: Event | None = None
-    waiting: list[Event] = []
-    is_terminal = False
     ordered = _points_as_ends(in_order(changes))
+    folding = _Folding()
     for change in ordered:
-        if event is None and change.sets is not None and change.effect is Effect.UPDATE:
-            waiting.append(change.event)
-            continue
-        match change.effect:
-            case Effect.UPDATE if not is_terminal:
-                event = _over(event, change)
-                if change.event.ended_at is not None and _knows(change, "ended_at"):
-                    event, is_terminal = _ended(event, change), True
-            case Effect.OPEN | Effect.REOPEN if not is_terminal or change.effect is Effect.REOPEN:
-                event = _over(event, change).model_copy(update={"ended_at": None})
-                is_terminal = False
-            case Effect.CLOSE | Effect.POINT if not is_terminal:
-                event, is_terminal = _ended(_over(event, change), change), True
-            case _:
-                event = _beside(event or change.event, change.event)
+        folding.take(change)
+    event = folding.event
     if event is None:
         return None
-    for part in waiting:
+    for part in folding.waiting:
         event = _beside(event, part)
     if event.started_at is None:
         event = event.model_copy(update={"started_at": ordered[0].occurred_at})
-    return _with_trail(event, ordered)
+    return _with_trail(_with_its_length(event, folding.shown), ordered)
+
+
+@dataclass(slots=True)
+class _Folding:
+    """What the changes up to here add up to; those after it are taken in order."""
+
+    event: Event | None = None
+    waiting: list[Event] = field(default_factory=list)
+    """Parts of an event that nobody has reported yet."""
+    shown: Change | None = None
+    """The end that the marker shows; `None` while it has none."""
+    decided: Change | None = None
+    """The end that the next one is measured by: it may have reported the same outcome as the one shown."""
+
+    def take(self, change: Change) -> None:
+        if self.event is None and change.sets is not None and change.effect is Effect.UPDATE:
+            self.waiting.append(change.event)
+            return
+        match change.effect:
+            case Effect.UPDATE if self.decided is None:
+                self.event = _over(self.event, change)
+                if change.event.ended_at is not None and _knows(change, "ended_at"):
+                    self._end(change)
+            case Effect.OPEN | Effect.REOPEN if self.decided is None or change.effect is Effect.REOPEN:
+                self.event = _over(self.event, change).model_copy(update={"ended_at": None})
+                self.shown = self.decided = None
+            case Effect.CLOSE | Effect.POINT if self.decided is None or _moves(self.decided, change):
+                self.event = _over(self.event, change)
+                if self.decided is not None and change.effect is Effect.POINT:
+                    self.event = self.event.model_copy(update={"started_at": change.event.started_at})
+                self._end(change)
+            case _:
+                self.event = _beside(self.event or change.event, change.event)
+                if self.decided is not None and change.is_authoritative and change.effect in ENDS:
+                    self.decided = change
+
+    def _end(self, change: Change) -> None:
+        """End what this change has written."""
+        if self.event is not None:
+            self.event = _ended(self.event, change)
+        self.shown = self.decided = change
 
 
 def difference(sent: Event | None, desired: Event) -> EventUpdate | None:
@@ -126,8 +157,44 @@ def _points_as_ends(ordered: tuple[Change, ...]) -> tuple[Change, ...]:
 
 def _as_closing(point: Change, began_at: datetime | None) -> Change:
     ended_at = point.event.ended_at or point.occurred_at
+    if began_at is None or began_at > ended_at:
+        # A name that is not exact may bring a span of another job of the run here.
+        began_at = ended_at - (point.lasted or timedelta())
     event = point.event.model_copy(update={"started_at": began_at, "ended_at": ended_at})
     return point.model_copy(update={"effect": Effect.CLOSE, "event": event})
+
+
+def _moves(end: Change, later: Change) -> bool:
+    """Whether what was reported later takes the place of that end.
+
+    A sender that reports another outcome of the same thing does: a deploy that succeeded has failed after
+    all. The same outcome once more does not, or an end without one, or what another reporter says of an end
+    that is known: a plugin sees its own step. The sender whose id the marker has knows best, so its word goes
+    over all others' and not the other way round. What was called off (`Effect.UPDATE`) stays so.
+    """
+    if end.is_final or end.effect is Effect.UPDATE:
+        return False
+    before, after = _outcome(end), _outcome(later)
+    if before is None or after is None or before == after:
+        return False
+    if end.is_authoritative or later.is_authoritative:
+        return later.is_authoritative
+    return end.delivery.source == later.delivery.source
+
+
+def _outcome(change: Change) -> str | None:
+    status = change.event.metadata.get("status")
+    return status.lower() if isinstance(status, str) else None
+
+
+def _with_its_length(event: Event, end: Change | None) -> Event:
+    """The event with words on how long it took that agree with its start and end, where it has both."""
+    if end is None or end.lasted is None or event.description is None:
+        return event
+    if event.started_at is None or event.ended_at is None:
+        return event
+    said, true = (f" after {duration(length)}" for length in (end.lasted, event.ended_at - event.started_at))
+    return event.model_copy(update={"description": event.description.replace(said, true, 1)})
 
 
 def _with_names_of(change: Change, other: Change) -> Change:

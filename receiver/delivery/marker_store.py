@@ -1,7 +1,7 @@
 """Markers in Redis: one worker at a time locks a marker, and saves what it knows of it.
 
-Redis keys: `apitraffic:marker:<key>`, for 180 days after its last change; `apitraffic:alias:<key>`, as long;
-`apitraffic:lock:<key>`, for two and a half minutes at most.
+Redis keys: `apitraffic:marker:<key>`, for 180 days after its last change; `apitraffic:alias:<key>` and
+`apitraffic:claim:<name>`, as long; `apitraffic:lock:<key>`, for two and a half minutes at most.
 """
 
 import time
@@ -17,7 +17,14 @@ from redis import Redis
 
 from apitraffic_events.event import ALREADY_CLEAN, Event
 from apitraffic_events.timestamps import format_timestamp, parse_timestamp
-from receiver.datastore.keys import ALIAS_PREFIX, LOCK_PREFIX, MARKER_LIFETIME, MARKER_PREFIX
+from receiver.datastore.keys import (
+    ALIAS_PREFIX,
+    CLAIM_PREFIX,
+    LOCK_PREFIX,
+    MARKER_LIFETIME,
+    MARKER_PREFIX,
+    names_as_json,
+)
 from receiver.datastore.replies import as_text
 from receiver.datastore.scripts.runner import Constant, Script
 from receiver.delivery.markers import Marker
@@ -39,6 +46,7 @@ CHANGES: Final = TypeAdapter(tuple[Change, ...])
 MARKER_CONSTANTS: Final[Mapping[str, Constant]] = MappingProxyType(
     {
         "ALIAS_PREFIX": ALIAS_PREFIX,
+        "CLAIM_PREFIX": CLAIM_PREFIX,
         "LOCK_LIFETIME": LOCK_LIFETIME,
         "LOCK_PREFIX": LOCK_PREFIX,
         "MARKER_FIELDS": FIELDS,
@@ -66,6 +74,11 @@ class LockReply:
     token: str
     stored: Sequence[bytes | str]
     fields: Sequence[bytes | str | None] | None
+    granted: Sequence[bytes | str] = ()
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        return tuple(map(as_text, self.granted))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -105,8 +118,8 @@ class MarkerLock:
     """A marker locked by this worker.
 
     `known` is what was stored of it when it was locked. `others` are names under which parts of it are still
-    stored as markers of their own. `defer` takes what saves and releases the marker at the end; without it,
-    that is sent at once.
+    stored as markers of their own; `claims` are the names that it claimed and was granted. `defer` takes what
+    saves and releases the marker at the end; without it, that is sent at once.
     """
 
     def __init__(
@@ -114,6 +127,7 @@ class MarkerLock:
     ) -> None:
         self.known = known
         self.others = reply.names[1:]
+        self.claims = reply.claims
         self._redis = redis
         self._token = reply.token
         self._defer = defer
@@ -206,19 +220,23 @@ class MarkerStore:
             pipeline.execute()
 
     @contextmanager
-    def locked(self, names: Sequence[str], *, resolved: bool = False) -> Iterator[MarkerLock]:
+    def locked(
+        self, names: Sequence[str], claims: Sequence[str] = (), *, resolved: bool = False
+    ) -> Iterator[MarkerLock]:
         """Lock the marker of these names, or the one that is stored under a `resolved` name.
+
+        `claims` are names that the marker takes if no other marker has them.
 
         Raises `MarkerBusy`. The lock of a dead worker expires. A lock that this owner could not release,
         because Redis was unreachable, may be taken over by this owner: it runs one job at a time.
         """
         deadline = time.monotonic() + LOCK_PATIENCE
-        reply = self._lock(names, resolved=resolved)
+        reply = self._lock(names, claims, resolved=resolved)
         while (marker := reply.marker()) is None:
             if time.monotonic() >= deadline:
                 raise MarkerBusy(reply.names[0])
             time.sleep(LOCK_POLL)
-            reply = self._lock(names, resolved=resolved)
+            reply = self._lock(names, claims, resolved=resolved)
         lock = MarkerLock(self._redis, reply, marker, self._defer)
         try:
             yield lock
@@ -229,12 +247,13 @@ class MarkerStore:
         """Release the lock that this owner held when it died."""
         RELEASE_LOCK.run(self._redis, [f"{LOCK_PREFIX}{key}"], [f"{self._owner} "])
 
-    def _lock(self, names: Sequence[str], *, resolved: bool) -> LockReply:
+    def _lock(self, names: Sequence[str], claims: Sequence[str], *, resolved: bool) -> LockReply:
         prefetched, self._prefetched = self._prefetched, None
         if prefetched is not None:
             return prefetched
         token = new_token(self._owner)
-        return LockReply(token, *LOCK_MARKER.run(self._redis, args=[token, int(not resolved), *names]))
+        args: list[str | int] = [token, int(not resolved), names_as_json(names, claims)]
+        return LockReply(token, *LOCK_MARKER.run(self._redis, args=args))
 
     def _defer_release(self, save: MarkerSave) -> None:
         self._deferred = save

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import zlib
-from typing import Final, Literal
+from typing import Final, Literal, TypedDict
 
 from pydantic import TypeAdapter
 from redis import Redis
@@ -35,7 +35,16 @@ COMPRESSED_FROM: Final = 4096
 """Bytes of a job's call. RQ reads compressed and plain ones; most have less than two thousand bytes."""
 COMPRESSION: Final = 1
 """zlib's level; higher ones take longer than they are worth."""
-NAMES_AND_CHANGE: Final = TypeAdapter(tuple[tuple[str, ...], Change])
+
+
+class MarkerNames(TypedDict):
+    """The names of a marker as the scripts that lock it read them, see `receiver.datastore.keys`."""
+
+    names: tuple[str, ...]
+    claims: tuple[str, ...]
+
+
+NAMES_AND_CHANGE: Final = TypeAdapter(tuple[MarkerNames, Change])
 
 CALL: Final = TypeAdapter(tuple[Literal["receiver.jobs.deliver"], None, tuple[Change], dict[str, None]])
 """What RQ stores of the call: the function's name, its instance, its arguments and its keyword arguments."""
@@ -77,7 +86,8 @@ def job_data_and_names(change: Change) -> tuple[bytes, bytes]:
     The step that takes the job locks its marker by these names. Both come from one writing of JSON: the names
     end where the change begins, because no string in them can hold a quote that is not escaped.
     """
-    written = NAMES_AND_CHANGE.dump_json((change.names, change), by_alias=True)
+    marker_names: MarkerNames = {"names": change.names, "claims": change.claimed_names}
+    written = NAMES_AND_CHANGE.dump_json((marker_names, change), by_alias=True)
     names, start, rest = written[1:-1].partition(b',{"key":')
     call = b'["%b",null,[%b%b],{}]' % (JOB_FUNCTION.encode(), start[1:], rest)
     return (zlib.compress(call, COMPRESSION) if len(call) >= COMPRESSED_FROM else call), names
@@ -98,9 +108,13 @@ def job_description(change: Change) -> str:
 
 
 def marker_names_of_job(redis: Redis, job_id: str) -> list[str]:
-    """The stored names; empty if the job is gone, or if the version that queued it did not store them."""
+    """The stored names that only its marker has.
+
+    Empty if the job is gone, or if the version that queued it did not store them. Version 0.1 stored a list.
+    """
     kept = redis.hget(Job.key_for(job_id), "names")
-    return json.loads(kept) if kept else []
+    found = json.loads(kept) if kept else []
+    return found["names"] if isinstance(found, dict) else found
 
 
 def job_id_stem(source: str, delivery_id: str) -> str:

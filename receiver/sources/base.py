@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any, Final, Generic, Literal, TypeVar, cast
 
@@ -173,8 +173,14 @@ def change_of(
     effect: Effect,
     occurred_at: datetime,
     aliases: tuple[str, ...] = (),
+    claims: tuple[str, ...] = (),
+    former_keys: tuple[str, ...] = (),
+    sequence: int = 0,
     sets: tuple[str, ...] | None = None,
     remark: str | None = None,
+    lasted: timedelta | None = None,
+    is_authoritative: bool = False,
+    is_final: bool = False,
     **event: Any,
 ) -> Change:
     """A change made by this delivery; `event` holds the fields of its `Event`, without `marker_metadata`."""
@@ -183,11 +189,17 @@ def change_of(
     return Change(
         key=name,
         aliases=aliases,
+        claims=claims,
+        former_keys=former_keys,
         effect=effect,
         occurred_at=occurred_at,
+        sequence=sequence,
         event=Event(**event),
         sets=sets,
         remark=remark,
+        lasted=lasted,
+        is_authoritative=is_authoritative,
+        is_final=is_final,
         delivery=delivery.reference(),
     )
 

@@ -127,7 +127,7 @@ def test_what_was_accepted_is_listed_exactly_once_when_the_master_dies(tmp_path:
             60,
         )
         redis.close()
-        assert listed(api) == Counter(f"github:acme/checkout:deployment:{number}" for number in load.accepted)
+        assert listed(api) == Counter(f"github:deployment:{number}" for number in load.accepted)
         assert load.errors == []
         assert PASSWORD not in "".join(program.log() for program in (*receivers, *workers))
 

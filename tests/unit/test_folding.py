@@ -1,5 +1,6 @@
 """What a marker shows is a function of the changes known, never of the order in which they arrived."""
 
+from datetime import timedelta
 from itertools import permutations
 from typing import Any
 
@@ -120,13 +121,108 @@ class TestExamples:
         again = change(
             "close",
             8,
-            name="Deploy v2",
+            name="Deploy v2, again",
             ended_at=at(8),
-            metadata={"status": "success", "url": "https://x.test"},
+            metadata={"status": "failure", "url": "https://x.test"},
         )
         span = folded(OPENED, CLOSED, again)
         assert (span.name, span.ended_at) == ("Failed deploy v2", at(5))
-        assert span.metadata["status"] == "failure"
+        assert span.metadata["url"] == "https://x.test"
+
+    @pytest.mark.parametrize("outcomes", [("success", "failure"), ("failure", "success")])
+    def test_the_latest_outcome_of_a_sender_counts(self, outcomes: tuple[str, str]) -> None:
+        ends = [
+            change(
+                "close",
+                minute,
+                name=outcome,
+                started_at=at(0),
+                ended_at=at(minute),
+                metadata={"status": outcome},
+            )
+            for minute, outcome in zip((2, 7), outcomes, strict=True)
+        ]
+        for span in (folded(OPENED, *ends), folded(*ends)):
+            assert (span.name, span.started_at, span.ended_at) == (outcomes[1], at(0), at(7))
+            assert span.metadata["status"] == outcomes[1]
+
+    def test_a_point_moves_to_its_latest_outcome(self) -> None:
+        success = change("point", 2, name="Deploy", started_at=at(2), metadata={"status": "success"})
+        failure = change("point", 7, name="Failed", started_at=at(7), metadata={"status": "failure"})
+        found = folded(success, failure, change("point", 8, started_at=at(8), metadata={"status": "failure"}))
+        assert (found.name, found.started_at, found.ended_at) == ("Failed", at(7), None)
+
+    def test_of_two_outcomes_of_one_second_the_one_counts_that_the_sender_numbered_last(self) -> None:
+        ends = [
+            change(
+                "close", 5, delivery=delivery, name=outcome, ended_at=at(5), metadata={"status": outcome}
+            ).model_copy(update={"sequence": number})
+            for delivery, outcome, number in (("b", "success", 1), ("a", "failure", 2))
+        ]
+        assert folded(OPENED, *ends).name == "failure"
+
+    def test_a_final_outcome_stays(self) -> None:
+        """GitLab reports a rejected deployment as failed, too."""
+        rejected = change("close", 4, name="Rejected", ended_at=at(4), metadata={"status": "rejected"})
+        final = rejected.model_copy(update={"is_final": True})
+        assert folded(OPENED, final, CLOSED).name == "Rejected"
+
+    def test_what_another_reporter_says_of_a_known_end_moves_nothing(self) -> None:
+        plugin = change(
+            "close", 4, source="events", name="Plugin", ended_at=at(4), metadata={"status": "success"}
+        )
+        assert folded(OPENED, plugin, CLOSED).name == "Plugin"
+
+    @pytest.mark.parametrize("minute", [4, 6])
+    def test_the_word_of_the_one_whose_id_it_has_goes_over_all_others(self, minute: float) -> None:
+        own = CLOSED.model_copy(update={"is_authoritative": True})
+        plugin = change(
+            "close",
+            minute,
+            source="events",
+            name="Plugin",
+            ended_at=at(minute),
+            metadata={"status": "success"},
+        )
+        span = folded(OPENED, plugin, own)
+        assert (span.name, span.ended_at, span.metadata["status"]) == ("Failed deploy v2", at(5), "failure")
+
+    def test_a_plugins_same_outcome_stays_and_its_other_one_does_not_count(self) -> None:
+        def plugin(minute: float, status: str) -> Change:
+            return change(
+                "close",
+                minute,
+                source="events",
+                name=f"Plugin {status}",
+                ended_at=at(minute),
+                metadata={"status": status},
+            )
+
+        own = CLOSED.model_copy(update={"is_authoritative": True})
+        found = folded(OPENED, plugin(4, "failure"), own, plugin(6, "success"))
+        assert (found.name, found.ended_at) == ("Plugin failure", at(4))
+
+    def test_the_words_say_the_length_that_the_span_has(self) -> None:
+        closed = change(
+            "close",
+            5,
+            description="Failed after 6 min by bob.\nIt took after 6 min too long",
+            started_at=at(-1),
+            ended_at=at(5),
+        ).model_copy(update={"lasted": timedelta(minutes=6)})
+        assert folded(closed).description == closed.event.description
+        assert folded(OPENED, closed).description == (
+            "Failed after 5 min by bob.\nIt took after 6 min too long"
+        )
+
+    def test_a_span_that_begins_after_a_point_does_not_move_it(self) -> None:
+        """Where only the run is known, a plugin's span of `apply` may come to the point of `plan`."""
+        plan = change("point", 2, name="Plan", started_at=at(2), metadata={"status": "success"}).model_copy(
+            update={"lasted": timedelta(minutes=1), "is_authoritative": True}
+        )
+        apply = change("open", 60, source="events", name="Apply", started_at=at(60))
+        found = folded(plan, apply)
+        assert (found.name, found.started_at, found.ended_at) == ("Plan", at(1), at(2))
 
     def test_the_earliest_end_counts_also_where_it_arrives_last(self) -> None:
         earlier = change("close", 4, name="Deploy v2", ended_at=at(4))
@@ -307,20 +403,29 @@ def test_no_metadata_is_forgotten(known: list[Change]) -> None:
         assert set(found.metadata) == {name for one in known for name in one.event.metadata}
 
 
+def without_outcome(told: Change) -> Change:
+    metadata = {name: value for name, value in told.event.metadata.items() if name != "status"}
+    return told.model_copy(update={"event": told.event.model_copy(update={"metadata": metadata})})
+
+
 def is_span(known: list[Change]) -> bool:
-    return any(one.effect in {Effect.OPEN, Effect.CLOSE} for one in known)
+    """What the API lists without an end may be a point as well."""
+    return any(
+        one.effect is Effect.CLOSE or (one.effect is Effect.OPEN and one.delivery.source != LISTED)
+        for one in known
+    )
 
 
 @reproducible
 @given(change_sets(), change_sets())
-def test_what_is_later_never_undoes_an_end_unless_it_reopens(
+def test_what_is_later_never_undoes_an_end_unless_it_reopens_or_has_an_outcome(
     known: list[Change], later: list[Change]
 ) -> None:
     ended = fold(known)
     if in_order(known)[-1].effect not in TERMINAL or ended is None:
         return
     after = [
-        one.model_copy(
+        without_outcome(one).model_copy(
             update={
                 "occurred_at": at(60),
                 "delivery": one.delivery.model_copy(update={"id": f"later {one.delivery.id}"}),

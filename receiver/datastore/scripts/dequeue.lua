@@ -48,7 +48,8 @@ end
 -- The marker of a job, locked. If that fails the job is dequeued all the same: the worker finds out why.
 local function locked(job)
     local is_locked, reply = pcall(function()
-        return lock(resolve(cjson.decode(redis.call('HGET', job, 'names'))), ARGV[9])
+        local stored, granted = resolve(read_names(redis.call('HGET', job, 'names')))
+        return lock(stored, granted, ARGV[9])
     end)
     return is_locked and reply
 end

@@ -95,6 +95,8 @@ class Run:
             aliases=aliases,
             effect=effect,
             occurred_at=occurred_at,
+            # GitLab reports a deployment that was rejected as failed, too.
+            is_final=self.state is State.REJECTED,
             sets=("name", "description", "ended_at") if effect is Effect.UPDATE else None,
             type=EventType.DEPLOYMENT,
             name=name,

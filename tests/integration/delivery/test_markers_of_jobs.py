@@ -99,6 +99,15 @@ class TestComing:
         assert reply.names == (KEY,)
         assert [redis.get(ALIAS_PREFIX + name) for name in names] == [KEY.encode()] * 3
 
+    def test_a_name_that_neighbours_share_is_of_the_first(self, redis: Redis, job_queue: JobQueue) -> None:
+        for key in ("deployment:1", "deployment:2"):
+            queue(redis, change("point", key=key).model_copy(update={"claims": ("run:7",)}))
+            reply = dequeued(job_queue).lock
+            assert reply is not None
+            assert reply.names == (key,)
+            assert reply.claims == (("run:7",) if key == "deployment:1" else ())
+        assert redis.get(ALIAS_PREFIX + "run:7") == b"deployment:1"
+
     def test_those_that_turn_out_to_be_one_are_told(self, redis: Redis, job_queue: JobQueue) -> None:
         for key in (KEY, "run:7"):
             redis.hset(MARKER_PREFIX + key, "in_doubt", "0")
@@ -109,6 +118,15 @@ class TestComing:
             reply = dequeued(job_queue).lock
             assert reply is not None
             assert reply.names == (KEY, "run:7")
+
+    def test_names_that_an_earlier_version_queued_are_read(self, redis: Redis, job_queue: JobQueue) -> None:
+        queue(redis, change("point"))
+        (job_id,) = delivery_queue(redis).job_ids
+        redis.hset(Job.key_for(job_id), "names", '["' + KEY + '", "run:7"]')
+        reply = dequeued(job_queue).lock
+        assert reply is not None
+        assert reply.names == (KEY,)
+        assert redis.get(ALIAS_PREFIX + "run:7") == KEY.encode()
 
     def test_where_another_is_at_it_the_worker_waits_for_its_turn(
         self, redis: Redis, job_queue: JobQueue, markers: MarkerStore

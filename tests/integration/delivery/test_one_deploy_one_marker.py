@@ -209,12 +209,14 @@ def test_a_marker_that_another_worker_merges_meanwhile_is_not_merged_twice(
     )
     resolve = MarkerStore.locked
 
-    def late(store: MarkerStore, names: Sequence[str], *, resolved: bool = False) -> Any:
+    def late(
+        store: MarkerStore, names: Sequence[str], claims: Sequence[str] = (), *, resolved: bool = False
+    ) -> Any:
         """The other worker comes between our finding of the two and our opening of the second."""
         if resolved:
             monkeypatch.undo()
             another.deliver(reported("another", (RUN, first)))
-        return resolve(store, names, resolved=resolved)
+        return resolve(store, names, claims, resolved=resolved)
 
     monkeypatch.setattr(MarkerStore, "locked", late)
     with pytest.raises(MarkerBusy):

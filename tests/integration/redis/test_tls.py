@@ -50,7 +50,7 @@ def test_a_delivery_goes_all_the_way_with_certificates_on_both_sides(
     wait_until(lambda: len(stack.events()) == 1, "it is delivered")
     assert stack.redis.dbsize() == 0
     with connect(asking_server.url) as redis:
-        assert redis.exists("apitraffic:marker:github:acme/checkout:deployment:1") == 1
+        assert redis.exists("apitraffic:marker:github:deployment:1") == 1
 
 
 def test_a_delivery_goes_all_the_way_through_a_sentinel_that_speaks_tls_as_the_documents_user(
@@ -69,7 +69,7 @@ def test_a_delivery_goes_all_the_way_through_a_sentinel_that_speaks_tls_as_the_d
         stack.worker.start()
         assert post(stack.url, deployment_status(1)).json()["status"] == "accepted"
         wait_until(lambda: len(stack.events()) == 1, "it is delivered")
-        assert admin.exists("apitraffic:marker:github:acme/checkout:deployment:1") == 1
+        assert admin.exists("apitraffic:marker:github:deployment:1") == 1
         entries: Any = admin.acl_log()
         assert {as_text(entry["object"]) for entry in entries} <= NOT_NEEDED
         assert "confirmed" not in stack.receiver.log() + stack.worker.log()

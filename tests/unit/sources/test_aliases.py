@@ -16,26 +16,49 @@ from tests.support.source_fixtures import body_of
 RECEIVED_AT = datetime(2026, 1, 10, 12, 0, tzinfo=UTC)
 
 
-def github_aliases(case: str) -> tuple[str, ...]:
+def github_claims(case: str) -> tuple[str, ...]:
     headers = {"x-github-event": "deployment_status", "x-github-delivery": "guid"}
     delivery = GITHUB.receive(headers, body_of("github", f"deployment_status__{case}"), RECEIVED_AT)
     (change,) = translate(GITHUB, delivery, GITHUB.options(deployments="point")).changes
-    return change.aliases
+    assert change.aliases == ()
+    return change.claims
 
 
-def test_github_names_the_run_its_attempt_and_the_environment() -> None:
-    assert github_aliases("production_success") == ("github:acme/shop:run:77:1:production",)
+def test_github_names_the_job_and_the_run_with_its_attempt() -> None:
+    assert github_claims("production_success") == (
+        "github:job:5:production",
+        "github:run:77:1:production",
+        "github:acme/shop:run:77:1:production",
+    )
+
+
+def test_github_names_an_environment_in_lower_case_except_as_older_plugins_do() -> None:
+    assert github_claims("environment_in_capitals") == (
+        "github:job:5:staging",
+        "github:run:77:1:staging",
+        "github:acme/shop:run:77:1:Staging",
+    )
+
+
+def test_a_job_of_an_enterprise_server_is_named_with_its_host() -> None:
+    assert github_claims("enterprise_server")[:2] == (
+        "github:ghes.example.test:job:5:production",
+        "github:ghes.example.test:run:77:1:production",
+    )
 
 
 def test_an_environment_that_the_status_renames_counts() -> None:
-    (alias,) = github_aliases("renamed_environment")
-    assert alias.startswith("github:acme/shop:run:77:1:")
-    assert not alias.endswith(":production")
+    for claim in github_claims("renamed_environment"):
+        assert not claim.endswith(":production")
 
 
-@pytest.mark.parametrize("case", ["missing_workflow_run", "null_workflow_run", "no_environment"])
-def test_without_a_run_or_an_environment_there_is_none(case: str) -> None:
-    assert github_aliases(case) == ()
+@pytest.mark.parametrize("case", ["missing_workflow_run", "null_workflow_run"])
+def test_without_a_run_only_the_job_is_named(case: str) -> None:
+    assert not [claim for claim in github_claims(case) if ":run:" in claim]
+
+
+def test_without_an_environment_there_is_no_name_for_plugins() -> None:
+    assert github_claims("no_environment") == ()
 
 
 def test_gitlab_names_the_job_on_its_instance() -> None:

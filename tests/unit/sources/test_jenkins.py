@@ -48,7 +48,7 @@ def of_fixture(case: str, mode: str) -> Change:
 
 
 @pytest.mark.parametrize("mode", ["point", "span"])
-@pytest.mark.parametrize("later", ["finalized__success", "finalized__failure", "job.finalized__success"])
+@pytest.mark.parametrize("later", ["finalized__success", "job.finalized__success"])
 @pytest.mark.parametrize("is_first_to_come", [True, False])
 def test_what_is_completed_is_not_moved_by_what_is_finalized(
     mode: str, later: str, is_first_to_come: bool
@@ -59,6 +59,16 @@ def test_what_is_completed_is_not_moved_by_what_is_finalized(
     assert event is not None
     assert event.model_copy(update={"metadata": {}}) == end.event.model_copy(update={"metadata": {}})
     assert event.metadata.items() >= end.event.metadata.items()
+
+
+@pytest.mark.parametrize("mode", ["point", "span"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_build_that_is_finalized_with_another_result_has_that_result(mode: str, order: int) -> None:
+    ends = [of_fixture(case, mode) for case in ("completed__success", "finalized__failure")]
+    event = fold(ends[::order])
+    assert event is not None
+    assert event.name == ends[1].event.name
+    assert event.metadata["status"] == "failure"
 
 
 @pytest.mark.parametrize("order", [1, -1])

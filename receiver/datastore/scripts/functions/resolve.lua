@@ -18,11 +18,47 @@ local function make_alias(name, target)
     end
 end
 
+-- Of the names that a marker shares with its neighbours, those that it has for itself: it came first with them,
+-- and what is stored under one of them is not the marker of something else.
+local function grant(names, claims)
+    local own, granted = {}, {}
+    for _, name in ipairs(names) do
+        local stored = stored_name(name)
+        if stored then
+            own[stored] = true
+        end
+    end
+    for _, name in ipairs(claims) do
+        local owner, stored = redis.call('GET', CLAIM_PREFIX .. name), stored_name(name)
+        if owner == names[1] or not owner and (not stored or stored == name or own[stored]) then
+            redis.call('SET', CLAIM_PREFIX .. name, names[1], 'EX', MARKER_LIFETIME)
+            granted[#granted + 1] = name
+            if stored then
+                own[stored] = true
+            end
+        end
+    end
+    return granted
+end
+
+-- The names in this JSON and the claims, if any; earlier versions wrote a list of the names only.
+local function read_names(json)
+    local found = cjson.decode(json)
+    return found.names or found, found.claims
+end
+
 -- The name under which the marker of these names is stored, then the other stored names that turn out to mean
 -- the same marker. Those are returned each time until they are merged, and always in the same order, so that
 -- no two workers wait for each other's lock. The marker exists afterwards, so the next who asks for one of
--- its names finds it.
-local function resolve(names)
+-- its names finds it. Returned second: which of the claims were granted.
+local function resolve(own_names, claims)
+    local granted = grant(own_names, claims or {})
+    local names = {}
+    for _, list in ipairs({own_names, granted}) do
+        for _, name in ipairs(list) do
+            names[#names + 1] = name
+        end
+    end
     local stored, is_listed, unknown = {}, {}, {}
     for _, name in ipairs(names) do
         local target = stored_name(name)
@@ -45,5 +81,5 @@ local function resolve(names)
     for _, name in ipairs(unknown) do
         make_alias(name, stored[1])
     end
-    return stored
+    return stored, granted
 end
