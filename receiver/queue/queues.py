@@ -4,13 +4,14 @@ import hashlib
 import json
 import re
 import zlib
-from typing import Final, Literal, TypedDict
+from typing import Final, Literal
 
 from pydantic import TypeAdapter
 from redis import Redis
 from rq import Queue
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
+from typing_extensions import TypedDict
 
 from apitraffic_events.event import ALREADY_CLEAN
 from apitraffic_events.timestamps import now
