@@ -5,8 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.processes import heed_signals_in_children
 from tests.support.redis import running_redis
 from tests.support.stack import Stack, running_stack
+
+
+def pytest_configure() -> None:
+    heed_signals_in_children()
 
 
 @pytest.fixture
