@@ -17,7 +17,7 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Several thousand tests are made here, none of which is garbage; looking for some doubles what it costs."""
+    """Thousands of tests are made here, none of which is garbage; looking for some doubles what it costs."""
     gc.disable()
     try:
         return (yield)

@@ -1,10 +1,10 @@
 """Starts the product's commands by forking a process that has imported the libraries they use.
 
 Most of what a start costs is the interpreter and these imports, and the tests make some hundred starts. What
-is forked is a process of its own, with a session, environment, folder, log and signals of its own, and it runs
-`python -m receiver` from the first line. The product's modules are left to it, and so are libraries that read
-the environment when they are imported. Tests of `up`, `demo`, the README and the command line start
-everything in the ordinary way.
+is forked is a process of its own, with a session, environment, folder, log and signals of its own. It runs
+`python -m receiver` from the first line: the product's modules are left to it, and so are libraries that read
+the environment when they are imported. Tests of `up`, `demo`, the README and the command line start all of it
+in the ordinary way.
 
     process = launcher().start(["worker"], environment, folder, log)
 

@@ -8,6 +8,7 @@
 The grammar of faults is in `receiver.local.events_api.faults`.
 """
 
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,7 +81,8 @@ class LocalApi:
         return request(method, address, headers=headers, **kwargs)  # noqa: S113 - set above
 
     def log(self) -> str:
-        return self._program.log() if self._program is not None else ""
+        """What it has printed but for the line that announces it."""
+        return re.sub(ANNOUNCEMENT, "", self._program.log()) if self._program is not None else ""
 
     def _control(self, method: str, path: str, body: object = None) -> Any:
         address = self.url.removesuffix("/v1") + path

@@ -3,6 +3,7 @@
 import re
 import signal
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -55,9 +56,15 @@ class Program:
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    def terminate(self) -> None:
+        """SIGTERM, as a service manager would; nothing happens if it was never started."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+
     def stop(self) -> int:
-        """SIGTERM, as a service manager would; gives the exit code."""
-        return self._end(signal.SIGTERM)
+        """Terminate it and wait until it has ended; gives the exit code."""
+        self.terminate()
+        return self.wait()
 
     def kill(self) -> None:
         """SIGKILL to all of its processes, as the kernel or a power failure would."""
@@ -70,18 +77,38 @@ class Program:
         self._process.send_signal(number)
 
     def wait(self) -> int:
-        assert self._process is not None
-        return self._process.wait(SECONDS_TO_STOP)
+        """Wait until it has ended; gives the exit code, 0 if it was never started.
 
-    def log(self) -> str:
-        return self._log.read_text(errors="replace") if self._log.exists() else ""
-
-    def _end(self, number: signal.Signals) -> int:
+        Raises AssertionError with its log if it goes on, and kills it.
+        """
         if self._process is None:
             return 0
-        self._process.send_signal(number)
         try:
             return self._process.wait(SECONDS_TO_STOP)
         except AssertionError:
             self.kill()
             raise AssertionError(f"{' '.join(self._arguments)} did not stop:\n{self.log()}") from None
+
+    def log(self) -> str:
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+
+def stop_all(*programs: Program) -> None:
+    """Stop them at once, so that they take no longer than the slowest."""
+    for program in programs:
+        program.terminate()
+    for program in programs:
+        program.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    returncode: int
+    output: str
+
+
+def run_to_the_end(folder: Path, environment: Mapping[str, str], *arguments: str) -> Ended:
+    """A command that ends by itself, and all that it prints."""
+    log = folder / f"{arguments[0]}-{len(list(folder.glob('*.output')))}.output"
+    process = launcher().start(arguments, environment, folder, log)
+    return Ended(process.wait(SECONDS_TO_STOP), log.read_text())
