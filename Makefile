@@ -50,7 +50,7 @@ fuzz: $(VENV)/.dev ## Send a receiver hostile bytes for a minute (FUZZ="--second
 	@$(BIN)/python -m tests.fuzz $(FUZZ)
 
 container: $(VENV)/.dev ## Build the image with podman and try it (Linux, root or sudo; no Docker is needed)
-	@$(BIN)/pytest --capture=no --durations=3 tests/container
+	@$(BIN)/pytest --capture=no --durations=3 --timeout=1800 -o faulthandler_timeout=0 tests/container
 
 docs: $(VENV)/.runtime ## Write the table of what becomes a marker, and the help of all commands
 	@$(BIN)/python -m receiver.sources.matrix > docs/events.md

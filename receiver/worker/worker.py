@@ -109,6 +109,15 @@ class DeliveryWorker(SimpleWorker):
         with suppress(RedisError):
             super().set_shutdown_requested_date()  # type: ignore[no-untyped-call]  # see above
 
+    def unsubscribe(self) -> None:
+        """End the thread that listens for commands before RQ wakes it.
+
+        RQ wakes it first. A thread that is fast then listens again, and RQ waits a second for it in vain.
+        """
+        if self.pubsub_thread is not None:
+            self.pubsub_thread.stop()
+        super().unsubscribe()  # type: ignore[no-untyped-call]  # RQ has no types here
+
     def teardown(self) -> None:
         """Stop the thread that listens for commands, too: without Redis, RQ would leave it running."""
         try:

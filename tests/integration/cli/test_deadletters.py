@@ -19,6 +19,7 @@ from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import DEAD_LETTER_LIFETIME, delivery_queues, job_of
 from tests.support.changes import change
 from tests.support.command import Command
+from tests.support.processes import started
 
 DOCUMENTED = (
     *("name", "died_at", "accepted_at", "cause", "kind", "status", "code", "message", "tries"),
@@ -218,7 +219,7 @@ def test_killed_half_way_each_is_dead_or_queued_and_none_is_both(redis: Redis, r
     count = 1_000
     # Names so long that what it prints fills the pipe, where it waits to be killed.
     everything = {bury(redis, f"gh-{number}-{'x' * 100}") for number in range(count)}
-    with subprocess.Popen(
+    with started(
         [sys.executable, "-m", "receiver", "deadletters", "replay", "--all"],
         env={**os.environ, "REDIS_URL": redis_url, "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,

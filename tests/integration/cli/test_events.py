@@ -18,6 +18,7 @@ from apitraffic_events.timestamps import format_timestamp, now
 from tests.plugins.contract import NOT_CONFIGURED
 from tests.support.command import Command
 from tests.support.local_api import LocalApi, running_local_api
+from tests.support.processes import started
 from tests.support.waiting import wait_until
 
 TOKEN = "a-token-nobody-may-see"
@@ -497,7 +498,7 @@ class TestAsAProcess:
         output = tmp_path / "output"
         with (
             output.open("wb") as file,
-            subprocess.Popen(
+            started(
                 [sys.executable, "-m", "receiver", "events", "list", "--watch", "--every", "0.1", "--json"],
                 env={"PATH": os.defpath, **environment},
                 stdout=file,
@@ -542,23 +543,23 @@ class TestAsAProcess:
 def on_a_terminal(*arguments: str, environment: dict[str, str], typed: str = "") -> str:
     """What a person would see of this command, 100 columns wide."""
     controller, terminal = os.openpty()
-    process = subprocess.Popen(
+    with started(
         [sys.executable, "-m", "receiver", *arguments],
         env={"PATH": os.defpath, "TERM": "xterm-256color", "COLUMNS": "100", **environment},
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
         start_new_session=True,
-    )
-    os.close(terminal)
-    os.write(controller, typed.encode())
-    seen = b""
-    try:
-        while chunk := os.read(controller, 65536):
-            seen += chunk
-    except OSError:  # Linux' way to say that nobody has the terminal open any more
-        pass
-    finally:
-        os.close(controller)
-    process.wait(timeout=20)
+    ) as process:
+        os.close(terminal)
+        os.write(controller, typed.encode())
+        seen = b""
+        try:
+            while chunk := os.read(controller, 65536):
+                seen += chunk
+        except OSError:  # Linux' way to say that nobody has the terminal open any more
+            pass
+        finally:
+            os.close(controller)
+        process.wait(timeout=20)
     return seen.decode()

@@ -2,7 +2,7 @@
 
 import json
 import re
-import subprocess
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -25,6 +25,7 @@ from receiver.reception.spool import Spool
 from tests.support.changes import change
 from tests.support.command import Command
 from tests.support.github import deployment_status, post
+from tests.support.processes import started
 from tests.support.redis import redis_process
 from tests.support.stack import Stack
 from tests.support.waiting import wait_until
@@ -167,7 +168,7 @@ def test_it_looks_again_and_outlives_redis(tmp_path: Path) -> None:
         redis_process(tmp_path / "redis") as redis,
         output.open("wb") as out,
         errors.open("wb") as err,
-        subprocess.Popen(
+        started(
             [sys.executable, "-m", "receiver", "status", "--watch", "--every", "0.1", "--json"],
             env={"REDIS_URL": redis.url, "APITRAFFIC_SPOOL": "off"},
             stdout=out,
@@ -185,7 +186,7 @@ def test_it_looks_again_and_outlives_redis(tmp_path: Path) -> None:
         wait_until(lambda: latest()["redis"]["reachable"] is False, "a look without Redis")
         redis.start()
         wait_until(lambda: latest()["redis"]["reachable"] is True, "a look at Redis again")
-        process.send_signal(2)
+        process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 0
     assert "Redis could not be reached" in errors.read_text()
     assert "Traceback" not in errors.read_text()

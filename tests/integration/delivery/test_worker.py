@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -27,3 +28,11 @@ def test_a_signal_that_came_before_it_listened_stops_it(redis_url: str) -> None:
     worker = DeliveryWorker(redis, RequestBudget(redis), stop)
     assert worker.work(logging_level="WARNING") is False
     assert redis.hexists(worker.key, "death")
+
+
+def test_its_end_does_not_wait_for_the_thread_that_listens_for_commands(redis_url: str) -> None:
+    redis, workers = connect(redis_url), 8
+    began = time.monotonic()
+    for _ in range(workers):
+        DeliveryWorker(redis, RequestBudget(redis)).work(burst=True, logging_level="WARNING")
+    assert time.monotonic() - began < workers / 2, "RQ waits for a second, each time"

@@ -18,6 +18,7 @@ import requests
 from receiver.cli.api import TOKEN_VARIABLE
 from receiver.local.events_api.server import THREADS
 from tests.support.local_api import LocalApi, running_local_api
+from tests.support.processes import started
 
 EVENT = {"type": "deployment", "name": "v2.3.1"}
 
@@ -215,14 +216,13 @@ def test_nothing_is_left_behind(tmp_path: Path, sent: signal.Signals) -> None:
     home.mkdir()
     temporary.mkdir()
     places = {"HOME": str(home), "XDG_RUNTIME_DIR": str(home), "TMPDIR": str(temporary)}
-    process = subprocess.Popen(
+    with started(
         [sys.executable, "-m", "receiver", "api", "--port", "0"],
         env={**os.environ, **places, TOKEN_VARIABLE: "t"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    with process:
+    ) as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[3]
         assert requests.get(url.removesuffix("/v1") + "/healthz", timeout=20).status_code == 200
