@@ -1,5 +1,5 @@
 import groovy.json.JsonOutput
-import groovy.json.JsonSlurper
+import groovy.json.JsonSlurperClassic
 import org.codehaus.groovy.control.CompilerConfiguration
 import org.codehaus.groovy.control.customizers.ImportCustomizer
 import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException
@@ -82,7 +82,8 @@ class Harness {
         answers.println('ready')
         answers.flush()
         System.in.eachLine('UTF-8') { line ->
-            Map answer = harness.run(new JsonSlurper().parseText(line))
+            // The maps of JsonSlurper are filled at their first use, which two branches may do at once.
+            Map answer = harness.run(new JsonSlurperClassic().parseText(line))
             answers.println(JsonOutput.toJson(answer))
             answers.flush()
         }
