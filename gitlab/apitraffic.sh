@@ -437,7 +437,7 @@ again_at() { # sets `pause` in seconds before the next attempt, or gives up
 
 give_up() {
   case $tries in 1) often=once ;; *) often="$tries times" ;; esac
-  end failed "ApiTraffic could not be reached: ${why:-no answer}; tried $often in $(($(date +%s) - began)) s. The event was not sent."
+  end failed "ApiTraffic could not be reached: ${why:-no answer}; tried $often in $(($(date +%s) - began)) s. If this persists, check the address and the network of this runner."
 }
 
 refused() {
