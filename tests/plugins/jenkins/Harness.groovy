@@ -5,7 +5,7 @@ import org.codehaus.groovy.control.customizers.ImportCustomizer
 import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException
 
 /**
- * A controller in small. Reads one JSON object a line, each a build (Build), and answers each with a line.
+ * A small controller. Reads one build (Build) per line, as JSON, and answers each with a line.
  * Arguments: the library's folder, the folder of this file.
  */
 class Harness {

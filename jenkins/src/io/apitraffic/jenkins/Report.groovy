@@ -117,7 +117,7 @@ class Report implements Serializable {
             return problem('skipped', NOT_CONFIGURED + "the credential '" + Text.oneLine(credential, 100) +
                 "' is empty; enter the secret again")
         }
-        return told(sent, marker)
+        return outcome(sent, marker)
     }
 
     private Map through(Map marker, Map known, boolean isByReceiver) {
@@ -130,7 +130,7 @@ class Report implements Serializable {
         return api.send(marker, (inputs.eventSid ?: known.sid)?.toString())
     }
 
-    private Map told(Map sent, Map marker) {
+    private Map outcome(Map sent, Map marker) {
         if (sent.unreachable) {
             return problem('failed', UNREACHABLE + sent.unreachable, marker)
         }
