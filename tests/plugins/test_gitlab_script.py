@@ -1,4 +1,4 @@
-"""The script inside the GitLab templates: in each shell, with each HTTP client, and what it keeps secret."""
+"""The script inside the GitLab templates: each shell, each HTTP client, and how it keeps the token secret."""
 
 import json
 import stat
@@ -28,7 +28,7 @@ WGET: Final = ("wget", "timeout")
 
 
 class TestWithWget(PluginContract):
-    """GNU wget, where there is no curl, does all that the plugins do."""
+    """Without curl, GNU wget passes all scenarios."""
 
     @pytest.fixture
     def plugin(self, tmp_path: Path) -> GitLabScript:
@@ -92,7 +92,7 @@ def test_an_api_that_hangs_is_not_waited_for(
 def test_it_waits_as_long_as_the_api_asks_and_leaves_nothing_behind(
     tmp_path: Path, api: LocalApi, inputs: dict[str, str]
 ) -> None:
-    """The API asks for a second, which is more than there is."""
+    """The API asks for a pause of one second, which is all the time there is."""
     api.set_faults(["status=503"])
     run = GitLabScript(tmp_path).event(inputs | {"timeout-seconds": "1"})
     api.set_faults([])
@@ -104,7 +104,7 @@ def test_it_waits_as_long_as_the_api_asks_and_leaves_nothing_behind(
 def test_another_client_is_not_used(
     tmp_path: Path, api: LocalApi, inputs: dict[str, str], clients: tuple[str, ...]
 ) -> None:
-    """BusyBox' wget takes a header only as an argument, which everybody can read who lists processes."""
+    """BusyBox wget takes headers only as arguments, which everybody can see in the list of processes."""
     job = GitLabScript(tmp_path, clients=())
     if clients:
         (Path(job.path) / "wget").symlink_to(required("busybox"))

@@ -1,4 +1,4 @@
-"""The GitLab templates, run by gitlab-ci-local: what all plugins do, and what only GitLab has."""
+"""The GitLab templates, run by gitlab-ci-local: the common scenarios, and what is specific to GitLab."""
 
 import subprocess
 from pathlib import Path
@@ -18,7 +18,7 @@ class TestGitLabTemplate(PluginContract):
     def test_the_events_of_a_pipeline_are_one(
         self, plugin: GitLabProject, api: LocalApi, direct: dict[str, str]
     ) -> None:
-        """Two jobs around it, for those who cannot touch the one that deploys."""
+        """Jobs around the pipeline, for those who cannot change the job that deploys."""
         given, variables = plugin.split(direct | {"environment": "production"})
         names = ("opened", "succeeded", "failed")
         jobs = {f"marker-{name}": {"extends": f".apitraffic-pipeline-{name}"} for name in names}

@@ -1,4 +1,4 @@
-"""The Jenkins shared library through the scenarios of all three plugins, with steps that really run."""
+"""The Jenkins shared library in the scenarios of all three plugins, with steps that really run."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -25,7 +25,7 @@ BODIES: Final = {"success": "echo 'deploying'", "failure": "error 'the deploy br
 
 
 def as_arguments(inputs: Mapping[str, str]) -> dict[str, Any]:
-    """Inputs as the GitHub Action calls them, as arguments of a build of the harness."""
+    """Turns inputs with the names of the GitHub Action into arguments of a build of the harness."""
     return {
         "inputs": {NAMES.get(name, name): value for name, value in inputs.items() if name not in CREDENTIALS},
         "credentials": {
@@ -45,7 +45,7 @@ def as_run(build: BuildResult) -> Run:
         if last.get(key)
     }
     if build.failure and not last:
-        # A step that fails gives nothing; its words say which of the two it was.
+        # A step that fails returns nothing; the message tells which status it had.
         outputs["status"] = "skipped" if build.failure.startswith(NOT_CONFIGURED) else "failed"
     return Run(build.result == "SUCCESS", build.log, outputs)
 

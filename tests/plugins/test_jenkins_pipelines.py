@@ -1,4 +1,4 @@
-"""What is Jenkins' own: aborts, branches, no agent, Windows, pull requests, post, freestyle jobs."""
+"""What is specific to Jenkins: aborts, branches, no agent, Windows, pull requests, post, freestyle jobs."""
 
 import os
 import re
@@ -111,7 +111,7 @@ def test_several_post_conditions_in_their_order_make_one_event(jobs: Jobs, api: 
     assert len(listed(api)) == 1
 
 
-def test_an_abort_is_rethrown_and_still_an_abort_where_nobody_listens(jobs: Jobs) -> None:
+def test_an_abort_stays_an_abort_if_nothing_listens(jobs: Jobs) -> None:
     nowhere = {"APITRAFFIC_API_URL": "http://127.0.0.1:9/v1"}
     built = jobs.build(
         "withApitrafficDeployment(environment: 'production', timeoutSeconds: 1) { abort() }", nowhere
@@ -120,7 +120,7 @@ def test_an_abort_is_rethrown_and_still_an_abort_where_nobody_listens(jobs: Jobs
     assert UNREACHABLE in built.log
 
 
-def test_a_deploy_that_broke_says_why_whatever_its_marker_does(jobs: Jobs, api: LocalApi) -> None:
+def test_a_failed_deploy_shows_its_own_error_if_its_marker_fails_too(jobs: Jobs, api: LocalApi) -> None:
     api.set_faults(["PATCH:status=422", "PUT:status=422"])
     built = jobs.build(
         "withApitrafficDeployment(environment: 'x', onError: 'fail') { error 'the deploy broke' }"
@@ -128,7 +128,7 @@ def test_a_deploy_that_broke_says_why_whatever_its_marker_does(jobs: Jobs, api: 
     assert built.failure == "the deploy broke"
 
 
-def test_it_gives_what_its_body_gives(jobs: Jobs) -> None:
+def test_it_returns_the_result_of_its_body(jobs: Jobs) -> None:
     built = jobs.build("record([value: withApitrafficDeployment(environment: 'production') { 42 }])")
     assert built.recorded == [{"value": 42}]
 
@@ -178,7 +178,7 @@ def test_a_webhooks_event_of_the_same_build_is_found(jobs: Jobs, api: LocalApi) 
     assert built.recorded[0]["markerKey"] == event["metadata"]["marker_key"]
 
 
-def test_an_endless_address_has_the_receivers_key(jobs: Jobs, api: LocalApi) -> None:
+def test_a_very_long_build_url_has_the_same_key_as_in_the_receiver(jobs: Jobs, api: LocalApi) -> None:
     url = f"https://jenkins.example.test/job/{'long-' * 80}/7/"
     built = jobs.build("record apitrafficEvent(environment: 'produktion-é')", {"BUILD_URL": url})
     assert built.recorded[0]["markerKey"] == marker_key(f"jenkins:{url.rstrip('/')}:produktion-é")
@@ -205,7 +205,7 @@ def test_the_token_is_in_no_argument_and_no_file(jobs: Jobs, tmp_path: Path) -> 
     assert TOKEN not in seen.read_text()
 
 
-def test_an_agent_without_curl_is_told_so_at_once(jobs: Jobs, tmp_path: Path) -> None:
+def test_on_an_agent_without_curl_it_says_so_at_once(jobs: Jobs, tmp_path: Path) -> None:
     for tool in ("sh", "rm", "head", "cat", "tr", "sed", "grep"):
         (tmp_path / tool).symlink_to(shutil.which(tool) or "")
     built = jobs.build("apitrafficEvent(environment: 'x')", {"PATH": str(tmp_path)})
@@ -265,7 +265,7 @@ def test_the_freestyle_http_request_is_an_event() -> None:
 
 
 def freestyle(workspace: Path, receiver_url: str, result: str) -> str:
-    """Run the recipe as the build step does, with -xe; gives the build's log."""
+    """Runs the script as the build step does, with -xe. Gives the log of the build."""
     environment = {
         "PATH": os.environ["PATH"],
         "WORKSPACE": str(workspace),

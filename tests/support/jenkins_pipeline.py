@@ -1,6 +1,6 @@
-"""Jenkins in small: one JVM that runs many pipelines with our shared library (tests/plugins/jenkins).
+"""A small Jenkins: one JVM that runs many pipelines with our shared library (tests/plugins/jenkins).
 
-Its steps really do what they say, and the library runs in what is a sandbox with Jenkins' own whitelist.
+Its steps really run, and the library runs in a sandbox with Jenkins' own whitelist.
 """
 
 import itertools
@@ -89,7 +89,7 @@ class Controller:
 
 @contextmanager
 def running_controller(folder: Path) -> Iterator[Controller]:
-    """Skips where there is no Java or Groovy 2.4; fails instead where REQUIRE_TOOLS is set."""
+    """Skips the test without Java or Groovy 2.4, or fails it if REQUIRE_TOOLS is 1."""
     jar = next(iter(sorted(JARS.glob("groovy-all-2.4*.jar"))), None)
     if jar is None or shutil.which("java") is None:
         reason = "Groovy 2.4 and Java are needed (apt-get install groovy)"

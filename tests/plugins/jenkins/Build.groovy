@@ -1,6 +1,6 @@
 import org.jenkinsci.plugins.workflow.steps.MissingContextVariableException
 
-/** One build: what a request of the driver says of it, its log and its result. */
+/** One build: the request of the driver, the log and the result. */
 class Build {
 
     final Map request

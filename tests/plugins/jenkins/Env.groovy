@@ -1,4 +1,4 @@
-/** env: what is in force where it is read, as in Jenkins; what is empty is null. */
+/** env, as in Jenkins: the variables of the place that reads it; empty ones are null. */
 class Env implements Whitelisted {
 
     private final Build build

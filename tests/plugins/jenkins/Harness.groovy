@@ -1,11 +1,11 @@
 import groovy.json.JsonOutput
-import groovy.json.JsonSlurper
+import groovy.json.JsonSlurperClassic
 import org.codehaus.groovy.control.CompilerConfiguration
 import org.codehaus.groovy.control.customizers.ImportCustomizer
 import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException
 
 /**
- * A controller in small. Reads one JSON object a line, each a build (Build), and answers each with a line.
+ * A small controller. Reads one build (Build) per line, as JSON, and answers each with a line.
  * Arguments: the library's folder, the folder of this file.
  */
 class Harness {
@@ -82,7 +82,8 @@ class Harness {
         answers.println('ready')
         answers.flush()
         System.in.eachLine('UTF-8') { line ->
-            Map answer = harness.run(new JsonSlurper().parseText(line))
+            // The maps of JsonSlurper are filled at their first use, which two branches may do at once.
+            Map answer = harness.run(new JsonSlurperClassic().parseText(line))
             answers.println(JsonOutput.toJson(answer))
             answers.flush()
         }

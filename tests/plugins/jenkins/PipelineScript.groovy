@@ -5,7 +5,7 @@ import java.net.http.HttpRequest
 import java.net.http.HttpResponse
 import java.time.Duration
 
-/** The steps that the library and the examples use; they really do what they say. */
+/** The steps that the library and the examples use; they really run. */
 abstract class PipelineScript extends Script {
 
     Build getBuild() {
@@ -20,18 +20,18 @@ abstract class PipelineScript extends Script {
         throw new AbortException(message)
     }
 
-    /** For tests: what a step gave. */
+    /** For tests: records the result of a step. */
     Object record(Object value) {
         build.recorded.add(value)
         return value
     }
 
-    /** For tests: a place that was reached. */
+    /** For tests: records that a place was reached. */
     void reached(String place) {
         build.order.add(place)
     }
 
-    /** For tests: somebody presses the red button. */
+    /** For tests: aborts the build. */
     void abort() {
         throw new FlowInterruptedException()
     }
@@ -109,7 +109,7 @@ abstract class PipelineScript extends Script {
         return arguments.returnStdout ? out.toString() : null
     }
 
-    /** No PowerShell runs here: this reads what request.ps1 reads, and prints what it prints. */
+    /** There is no PowerShell here: this reads and prints the same as request.ps1. */
     Object powershell(Map arguments) {
         build.needNode()
         assert !build.request.unix && arguments.returnStdout && arguments.script.contains('$env:APITRAFFIC_ADDRESS')
@@ -131,7 +131,7 @@ abstract class PipelineScript extends Script {
         }
     }
 
-    /** The HTTP Request plugin's step, where the build has it. */
+    /** The step of the HTTP Request plugin, if the build has it. */
     Object httpRequest(Map arguments) {
         if (!build.request.httpRequest) {
             throw new NoSuchMethodError("No such DSL method 'httpRequest' found among steps [echo, error, sh]")

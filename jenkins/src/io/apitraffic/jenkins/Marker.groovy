@@ -2,7 +2,7 @@ package io.apitraffic.jenkins
 
 import com.cloudbees.groovy.cps.NonCPS
 
-/** One event in the Events API's fields, and how it is found again. */
+/** One event in the fields of the Events API, and how an existing one is recognised. */
 class Marker implements Serializable {
 
     private static final long serialVersionUID = 1
@@ -12,8 +12,8 @@ class Marker implements Serializable {
     ]
 
     /**
-     * Gives [key, effect, isPartial, event]. `isPartial`: the event has only what is to be changed.
-     * `place` is [key: of the build, stage, startedAt: of the build in ms, now: ms].
+     * Gives [key, effect, isPartial, event, startedAt]. If `isPartial`, the event has only the fields to change.
+     * `place` is [key: of the build, stage, startedAt: of the build in ms, now: in ms].
      */
     @NonCPS
     static Map of(Map inputs, Map facts, Map place) {
@@ -71,7 +71,7 @@ class Marker implements Serializable {
         return place.key + ':event:' + site
     }
 
-    /** `Deploy acme/shop v2.3.1 to production`, or `Failed deploy …`. */
+    /** `Deploy acme/shop v2.3.1 to production`, or `Failed deploy ...`. */
     @NonCPS
     static String deploymentName(Map metadata, String status) {
         List words = [(WORDS.get(status) ?: WORDS.success)[0], metadata.repository ?: metadata.job, metadata.version]
@@ -104,7 +104,7 @@ class Marker implements Serializable {
         return kept
     }
 
-    /** What makes an event that is there show this: its own metadata stays, its start too, and so does its end. */
+    /** The fields to update in an existing event. Its own metadata, earlier start and end are kept. */
     @NonCPS
     static Map changes(Map there, Map event) {
         Map known = there.metadata instanceof Map ? (Map) there.metadata : [:]
@@ -115,7 +115,7 @@ class Marker implements Serializable {
         Map fields = [:]
         fields.putAll(event)
         if (there.endedAt && !event.endedAt || known.status && ((Map) (event.metadata ?: [:])).status == 'in_progress') {
-            // A webhook that reported the end was first.
+            // A webhook has already reported the end.
             fields.remove('name')
             if (known.status) {
                 metadata.put('status', known.status)
@@ -132,7 +132,7 @@ class Marker implements Serializable {
         return fields
     }
 
-    /** Whether the API's `record` is this marker. */
+    /** Whether this `record` of the API is the marker. */
     @NonCPS
     static boolean isSame(Map record, String key, Map event) {
         if (!(record.metadata instanceof Map)) {
@@ -144,14 +144,9 @@ class Marker implements Serializable {
             return true
         }
         boolean isDeployment = record.type == 'deployment' && event.type == 'deployment'
-        boolean isRun = ours.run_url && trimmed(known.run_url) == trimmed(ours.run_url)
+        boolean isRun = ours.run_url && Text.withoutEndSlash(known.run_url) == Text.withoutEndSlash(ours.run_url)
         boolean isRepository = !known.repository || !ours.repository || known.repository == ours.repository
         return isDeployment && isRun && isRepository && known.environment == ours.environment
-    }
-
-    @NonCPS
-    private static String trimmed(Object url) {
-        return (url ?: '').toString().replaceAll('/+$', '')
     }
 
 }

@@ -2,7 +2,7 @@ package io.apitraffic.jenkins
 
 import com.cloudbees.groovy.cps.NonCPS
 
-/** Requests that are tried again, all within one budget of time that begins with the first. */
+/** Requests that are retried, all within one time budget that begins with the first. */
 class Requests implements Serializable {
 
     private static final long serialVersionUID = 1
@@ -28,7 +28,7 @@ class Requests implements Serializable {
         this.budget = Math.round(seconds * 1000)
     }
 
-    /** One request. The answer is that of Http, with isFine, isAgain (try again) and isDoubtful (perhaps it was done). */
+    /** One request. Gives the answer of Http with isFine, isAgain (to be retried) and isDoubtful (may have been carried out). */
     Map once(Map request) {
         long now = System.currentTimeMillis()
         if (began == null) {
@@ -41,13 +41,13 @@ class Requests implements Serializable {
             answer = http.exchange(request + [seconds: (left / 1000.0d).toString()])
         } catch (InterruptedException interruption) {
             throw interruption
-        } catch (Exception error) { // the agent is gone, say
+        } catch (Exception error) { // for example, the agent has disconnected
             answer = [status: 0, headers: [:], data: null, problem: Text.oneLine(error.getMessage() ?: error, 300)]
         }
         return judged(answer)
     }
 
-    /** As `once`, until it is fine or refused, or the share (0 to 1) of the budget is used up. */
+    /** Like `once`, but retries until success, a refusal, or the end of this share (0 to 1) of the budget. */
     Map repeated(Map request, double share = 1.0d) {
         int n = 0
         Map answer = once(request)
@@ -58,7 +58,7 @@ class Requests implements Serializable {
         return answer
     }
 
-    /** Waits before the next try; false where it would lie past the budget. */
+    /** Waits before the next attempt; false, without waiting, if that would be past the budget. */
     boolean pause(int n, Map answer, double share = 1.0d) {
         if (answer.isUnable) {
             return false
@@ -76,23 +76,30 @@ class Requests implements Serializable {
         return true
     }
 
+    /** What a failed answer is to Report: [unreachable: words] or [refused: answer]. */
+    Map failure(Map answer) {
+        return answer.isAgain ? [unreachable: unreachable()] : [refused: answer]
+    }
+
     String unreachable() {
         String seconds = String.format('%.1f', (System.currentTimeMillis() - began) / 1000.0d)
-        return lastProblem + ' (' + tries + (tries == 1 ? ' try' : ' tries') + ' in ' + seconds + ' s)'
+        String often = tries == 1 ? 'once' : tries + ' times'
+        return lastProblem + ' (tried ' + often + ' in ' + seconds + ' s). ' +
+            'If this persists, check the address and the network of this agent.'
     }
 
     private Map judged(Map answer) {
         int status = answer.status
         boolean isAgain = AGAIN.contains(status) || status >= 500
         if (isAgain) {
-            lastProblem = answer.problem ?: 'the answer was ' + status + words(answer)
+            lastProblem = answer.problem ?: 'the answer ' + status + words(answer)
         }
         return answer + [
             isFine: status >= 200 && status < 300, isAgain: isAgain, isDoubtful: status == 0 || status >= 500,
         ]
     }
 
-    /** Code and words of an answer's body, of the Events API or of the receiver (RFC 9457). */
+    /** Code and message in the body of an answer, from the Events API or the receiver (RFC 9457). */
     @NonCPS
     static String words(Map answer) {
         if (!(answer.data instanceof Map)) {
@@ -127,15 +134,13 @@ class Requests implements Serializable {
     static long askedPause(Map headers, boolean isRateLimit, long now) {
         String after = (headers.get('retry-after') ?: '').toString().trim()
         String reset = (headers.get('x-ratelimit-reset') ?: '').toString().trim()
-        long pause = 0
         if (after.matches(SECONDS)) {
-            pause = after.toLong() * 1000
-        } else if (after.matches(HTTP_DATE)) {
-            pause = Date.parse(after) - now
-        } else if (isRateLimit && reset.matches(SECONDS)) {
-            pause = reset.toLong() * 1000 - now
+            return after.toLong() * 1000
         }
-        return Math.max(0L, pause)
+        if (after.matches(HTTP_DATE)) {
+            return Math.max(0L, Date.parse(after) - now)
+        }
+        return isRateLimit && reset.matches(SECONDS) ? Math.max(0L, reset.toLong() * 1000 - now) : 0
     }
 
 }
