@@ -1,9 +1,8 @@
-"""The normalised model that every part speaks: a delivery comes in, changes come out, each to one event.
+"""An event as the Events API takes it, checked and bounded.
 
-An event's field names in JSON are those of the Events API (`startedAt`), everything else is `snake_case`.
+Its field names in JSON are those of the Events API (`startedAt`).
 """
 
-import json
 import math
 from collections.abc import Callable
 from datetime import datetime
@@ -18,12 +17,13 @@ from pydantic import (
     Field,
     JsonValue,
     PlainSerializer,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
 
-from apitraffic_events.text import METADATA_TEXT_LIMIT, NAME_LIMIT, one_line, paragraphs
+from apitraffic_events.text import METADATA_TEXT_LIMIT, NAME_LIMIT, is_clean_line, one_line, paragraphs
 from apitraffic_events.timestamps import format_timestamp, parse_timestamp
 
 METADATA_KEYS: Final = 100
@@ -33,9 +33,13 @@ METADATA_SIZE: Final = 16_384
 SCOPE_LIMIT: Final = 100
 EVERYWHERE: Final = ("*",)
 
+ALREADY_CLEAN: Final = {"is_clean": True}
+"""Validation context for JSON that was written from these models: `model_validate_json(text, context=…)` then
+checks types, but neither cleans text nor measures metadata again. Not for what anybody else wrote."""
+
 
 class EventType(StrEnum):
-    """What the Events API draws; the reference says what each is for."""
+    """The Events API's types of events."""
 
     DEPLOYMENT = "deployment"
     INCIDENT = "incident"
@@ -44,13 +48,25 @@ class EventType(StrEnum):
     CUSTOM = "custom"
 
 
-def line_of(limit: int) -> Callable[[object], object]:
+def is_clean(info: ValidationInfo) -> bool:
+    """Whether the context is `ALREADY_CLEAN`."""
+    return info.context is not None and bool(info.context.get("is_clean"))
+
+
+def line_of(limit: int) -> Callable[[object, ValidationInfo], object]:
     # Before pydantic's own check, which refuses the lone surrogates that senders' JSON may hold.
-    return lambda value: one_line(value, limit) if isinstance(value, str) else value
+    def clean(value: object, info: ValidationInfo) -> object:
+        return _line(value, limit) if isinstance(value, str) and not is_clean(info) else value
+
+    return clean
 
 
-def _as_paragraphs(value: object) -> object:
-    return paragraphs(value) if isinstance(value, str) else value
+def _line(text: str, limit: int) -> str:
+    return text if is_clean_line(text, limit) else one_line(text, limit)
+
+
+def _as_paragraphs(value: object, info: ValidationInfo) -> object:
+    return paragraphs(value) if isinstance(value, str) and not is_clean(info) else value
 
 
 def _read_time(value: object) -> datetime | None:
@@ -74,7 +90,7 @@ Scope = Annotated[
     Field(max_length=SCOPE_LIMIT),
     AfterValidator(_bounded_scope),
 ]
-"""Which buckets or environments an event belongs to: SIDs or names; `("*",)` is all of them."""
+"""The buckets or environments that an event belongs to, as SIDs or names; `("*",)` means all."""
 
 
 class Model(BaseModel):
@@ -82,10 +98,10 @@ class Model(BaseModel):
 
 
 class Event(Model):
-    """One event in the Events API's own fields (reference/events-api.md), within the limits it is sent with.
+    """One event in the Events API's own fields, made safe and bounded.
 
-    Too long a name or description is cut, an end before the start is clamped to it, empty metadata is left
-    out; what cannot be mended (no name, an unknown type, metadata over its size or depth) raises
+    A name or description that is too long is cut, an end before the start becomes the start, and empty
+    metadata is dropped. Anything else (no name, an unknown type, metadata over its size or depth) raises
     `pydantic.ValidationError`.
     """
 
@@ -110,19 +126,15 @@ class Event(Model):
 
     @field_validator("metadata", mode="before")
     @classmethod
-    def _tidied(cls, metadata: object) -> object:
-        return _tidy(metadata, depth=0)
+    def _tidied(cls, metadata: object, info: ValidationInfo) -> object:
+        return metadata if is_clean(info) else _tidy(metadata, depth=0)
 
     @field_validator("metadata", mode="after")
     @classmethod
-    def _within_limits(cls, metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        kept = {key: value for key, value in metadata.items() if not _is_empty(value)}
-        if len(kept) > METADATA_KEYS:
-            raise ValueError(f"has {len(kept)} keys; at most {METADATA_KEYS} are kept")
-        size = len(json.dumps(kept, ensure_ascii=False))
-        if size > METADATA_SIZE:
-            raise ValueError(f"is {size} characters long as JSON; at most {METADATA_SIZE} are kept")
-        return kept
+    def _within_limits(cls, metadata: dict[str, JsonValue], info: ValidationInfo) -> dict[str, JsonValue]:
+        if is_clean(info):
+            return metadata
+        return within_limits({key: value for key, value in metadata.items() if not _is_empty(value)})
 
     @model_validator(mode="after")
     def _end_not_before_start(self) -> Self:
@@ -135,9 +147,19 @@ class Event(Model):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     def with_scope(self, buckets: tuple[str, ...] | None, environments: tuple[str, ...] | None) -> Self:
-        """The same event with these buckets and environments; `None` leaves what is there."""
+        """The same event with these buckets and environments; `None` keeps the present ones."""
         scope = {"buckets": buckets, "environments": environments}
         return self.model_copy(update={key: value for key, value in scope.items() if value is not None})
+
+
+def within_limits(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """The same metadata, tidied before; raises `ValueError` if it has too many keys or is too large."""
+    if len(metadata) > METADATA_KEYS:
+        raise ValueError(f"has {len(metadata)} keys; at most {METADATA_KEYS} are kept")
+    size = _length_as_json(metadata)
+    if size > METADATA_SIZE:
+        raise ValueError(f"is {size} characters long as JSON; at most {METADATA_SIZE} are kept")
+    return metadata
 
 
 def _is_empty(value: JsonValue) -> bool:
@@ -148,14 +170,36 @@ def _tidy(value: object, depth: int) -> object:
     if depth > METADATA_DEPTH:
         raise ValueError(f"is nested deeper than {METADATA_DEPTH} levels")
     if isinstance(value, str):
-        return one_line(value, METADATA_TEXT_LIMIT)
+        return _line(value, METADATA_TEXT_LIMIT)
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
-        return {
-            one_line(key, METADATA_TEXT_LIMIT) if isinstance(key, str) else key: _tidy(item, depth + 1)
-            for key, item in value.items()
-        }
+        return {_tidy_key(key): _tidy(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list):
         return [_tidy(item, depth + 1) for item in value]
     return value
+
+
+def _tidy_key(key: object) -> object:
+    if not isinstance(key, str):
+        return key
+    is_plain_name = key.isascii() and key.isidentifier() and len(key) <= METADATA_TEXT_LIMIT
+    return key if is_plain_name else _line(key, METADATA_TEXT_LIMIT)
+
+
+def _length_as_json(value: JsonValue) -> int:
+    """`len(json.dumps(value, ensure_ascii=False))` for tidied metadata, without writing it."""
+    match value:
+        case str():
+            return 2 + len(value) + value.count('"') + value.count("\\")
+        case None | True:
+            return 4
+        case False:
+            return 5
+        case dict():
+            lengths = (_length_as_json(key) + 2 + _length_as_json(item) for key, item in value.items())
+            return 2 + sum(lengths) + 2 * max(0, len(value) - 1)
+        case list():
+            return 2 + sum(map(_length_as_json, value)) + 2 * max(0, len(value) - 1)
+        case _:
+            return len(repr(value))

@@ -1,4 +1,4 @@
-"""What the Events API stores and what it is asked to change, as Python objects."""
+"""Models of what the Events API stores and of updates to it."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from apitraffic_events.event import Description, Event, Instant, Name, Scope
 
 
 class Record(BaseModel):
-    """Something the API stores; fields it may add later are ignored, fields it may leave out are optional."""
+    """A resource of the API. Unknown fields are ignored, and most fields are optional."""
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
@@ -22,14 +22,14 @@ class Record(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _without_nulls(cls, content: object) -> object:
-        """One record with a null where a list or an object was expected must not spoil a whole page."""
+        """A null in place of a list or object in one record must not make a whole page unreadable."""
         if not isinstance(content, dict):
             return content
         return {name: value for name, value in content.items() if value is not None}
 
 
 class StoredEvent(Record):
-    """An event as the API lists it. `type` is text: the API may know types that this version does not."""
+    """An event as the API returns it. `type` is text, because the API may add types."""
 
     type: str
     account_sid: str | None = None
@@ -43,12 +43,12 @@ class StoredEvent(Record):
     ended_at: Instant | None = None
 
     def as_event(self) -> Event:
-        """What was sent to create it; raises `pydantic.ValidationError` for an event that is not ours."""
+        """The event as it was created; raises `pydantic.ValidationError` if its type is unknown here."""
         return Event.model_validate(self.model_dump(include=set(Event.model_fields)))
 
 
 class Bucket(Record):
-    """A service whose traffic is charted."""
+    """An API or service whose traffic is charted."""
 
 
 class Environment(Record):
@@ -56,7 +56,7 @@ class Environment(Record):
 
 
 class EventUpdate(BaseModel):
-    """The fields of an event to change: only those given are sent, `ended_at=None` clears the end."""
+    """Fields of an event to change. Only fields that are given are sent; `ended_at=None` removes the end."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True

@@ -1,4 +1,4 @@
-"""Reading what the Events API answers: records in either documented shape, failures, the rate limit."""
+"""Reading responses of the Events API: records in either documented shape, errors, the rate limit."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -43,7 +43,7 @@ def content_of(response: requests.Response) -> Any:
 
 
 def unwrap(content: Any) -> tuple[Any, Mapping[str, Any]]:
-    """The reference shows resources bare and, elsewhere, in `{"success", "data", "meta"}`: take both."""
+    """The data and the metadata: the reference shows resources bare and in `{"success", "data", "meta"}`."""
     if isinstance(content, dict) and "success" in content and "data" in content:
         meta = content.get("meta")
         return content["data"], meta if isinstance(meta, dict) else {}
@@ -68,7 +68,7 @@ def failure_of(response: requests.Response, content: Any, rate_limit: RateLimit 
         message = f"{message}: {details}"
     if response.is_redirect:
         message = "the API redirects elsewhere; check APITRAFFIC_API_URL"
-    retry_after = _retry_after(response.headers.get("Retry-After"))
+    retry_after = retry_after_of(response.headers)
     return _failure_class(status)(
         message, code=code, status=status, rate_limit=rate_limit, retry_after=retry_after
     )
@@ -84,6 +84,18 @@ def _failure_class(status: int) -> type[Rejected | Unauthorised | ServerFailed |
     return NotFound if status in GONE else Rejected
 
 
+def cause_of(error: requests.RequestException) -> object:
+    """What went wrong according to urllib3, whose error requests wraps, sometimes twice."""
+    inner = error.args[0] if error.args else error
+    return getattr(inner, "reason", inner)
+
+
+def reason_of(error: requests.RequestException) -> str:
+    """The message of the cause, without the object addresses that urllib3 puts before it."""
+    cause = cause_of(error)
+    return str(cause).rpartition(": ")[2] or type(cause).__name__
+
+
 def rate_limit_of(headers: Mapping[str, str]) -> RateLimit | None:
     names = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
     try:
@@ -94,15 +106,16 @@ def rate_limit_of(headers: Mapping[str, str]) -> RateLimit | None:
 
 
 def date_of(headers: Mapping[str, str]) -> datetime | None:
-    """When the API sent the answer, by its own clock and in whole seconds; RFC 9110 section 6.6.1."""
+    """When the API sent the response, by its own clock, in whole seconds (RFC 9110 section 6.6.1)."""
     try:
         return parse_timestamp(parsedate_to_datetime(headers["Date"]))
     except (KeyError, ValueError):
         return None
 
 
-def _retry_after(value: str | None) -> float | None:
-    """Seconds, from the two forms of RFC 9110 section 10.2.3: a number or an HTTP date."""
+def retry_after_of(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, from a number or an HTTP date (RFC 9110 section 10.2.3), or `None`."""
+    value = headers.get("Retry-After")
     if value is None:
         return None
     if value.strip().isdecimal():

@@ -22,7 +22,7 @@ from benchmarks.contenders import CONTENDERS
 from benchmarks.deliveries import DELIVERY_ID, PATH, SignedBody, new_delivery_id, signed_bodies
 from receiver.cli.child import stop_with_parent
 from receiver.observability.logs import configure_logging
-from receiver.observability.metrics import SharedFigures
+from receiver.observability.metrics import SharedMetricsFolder
 from receiver.web.app import create_app
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _request(signed: SignedBody) -> dict[str, Any]:
 
 if __name__ == "__main__":
     stop_with_parent()
-    figures = SharedFigures()
+    figures = SharedMetricsFolder()
     configure_logging()
     json.dump([asdict(each) for each in calling(int(sys.argv[1]))], sys.stdout)
     figures.remove()

@@ -13,8 +13,9 @@ from apitraffic_events.timestamps import now
 from benchmarks.deliveries import DELIVERY_ID, SignedBody, new_delivery_id, signed_bodies
 from receiver.cli.child import stop_with_parent
 from receiver.config.settings import load_settings
-from receiver.reception.accepting import meaning_of
 from receiver.sources import SOURCES
+from receiver.sources.base import NotTranslated
+from receiver.translation import translate_and_route
 
 ResultT = TypeVar("ResultT")
 
@@ -34,7 +35,7 @@ class Translating:
 def translating(times: int) -> Translating:
     settings = load_settings()
     source = SOURCES["github"]
-    secrets = settings.secrets_for(source)
+    secrets, options = settings.secrets_for(source), settings.options_for(source)
     steps: list[tuple[float, float, float]] = []
 
     def once(signed: SignedBody) -> None:
@@ -42,8 +43,8 @@ def translating(times: int) -> Translating:
         headers[DELIVERY_ID.lower()] = new_delivery_id()
         verified, verify = _timed(lambda: source.verify(headers, signed.body, secrets, now()))
         delivery, receive = _timed(lambda: source.receive(headers, signed.body, now()))
-        meaning, translate = _timed(lambda: meaning_of(source, delivery, settings))
-        if not verified or len(meaning.changes) != 1:
+        meaning, translate = _timed(lambda: translate_and_route(source, delivery, options, settings.route))
+        if not verified or isinstance(meaning, NotTranslated) or len(meaning.changes) != 1:
             sys.exit("a delivery was not translated")
         steps.append((verify, receive, translate))
 

@@ -1,21 +1,18 @@
-"""The receiver's model: a delivery comes in, changes come out, each to one event.
-
-An event's field names in JSON are those of the Events API (`startedAt`), everything else is `snake_case`.
-"""
+"""The receiver's model: a delivery comes in, changes come out, each to one event."""
 
 import hashlib
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, ValidationInfo
 
-from apitraffic_events.event import Event, EventType, Instant, Model, line_of
-from apitraffic_events.text import INVISIBLE
+from apitraffic_events.event import Event, EventType, Instant, Model, is_clean, line_of
+from apitraffic_events.text import CleanLine, whole_line
 
 REMARK_LIMIT: Final = 300
-
-
+"""Characters."""
 KEY_LIMIT: Final = 300
 
 
@@ -34,40 +31,47 @@ class Effect(StrEnum):
     """Clear its end."""
 
 
-def marker_key(text: str) -> str:
-    """A marker's key, on one line; one that is too long ends in a digest, so that no two become the same."""
-    line = " ".join(INVISIBLE.sub(" ", text).split())
+def marker_key(text: str) -> CleanLine:
+    """A marker's key, on one line. One over the limit ends in a digest, so that no two become the same."""
+    line = whole_line(text)
     if len(line) <= KEY_LIMIT:
         return line
     digest = hashlib.sha256(line.encode()).hexdigest()[:32]
-    return f"{line[: KEY_LIMIT - len(digest) - 1]}~{digest}"
+    return CleanLine(f"{line[: KEY_LIMIT - len(digest) - 1]}~{digest}")
 
 
-def _as_key(value: object) -> object:
-    return marker_key(value) if isinstance(value, str) else value
+def _as_key(value: object, info: ValidationInfo) -> object:
+    return marker_key(value) if isinstance(value, str) and not is_clean(info) else value
 
 
 Key = Annotated[str, BeforeValidator(_as_key), Field(min_length=1)]
-
-
 Remark = Annotated[str, BeforeValidator(line_of(REMARK_LIMIT))]
 
 
-class Delivery(Model):
-    """One HTTP request from a sender, authentic and unread.
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One HTTP request from a sender, authentic and not yet translated.
 
-    `id` is the sender's own delivery id, or a digest of the body where it has none; `event` is the sender's
-    own name for what happened; header names are lower-case.
+    `id` is the sender's own delivery id, or a digest of the body if it sends none. `event` is the sender's
+    own name for what happened. Header names are lower-case. `content` is the body's JSON if the source had
+    to parse it to learn one of these; it is not stored.
     """
 
-    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+    __pydantic_config__: ClassVar = ConfigDict(
+        ser_json_bytes="base64", val_json_bytes="base64", extra="forbid"
+    )
+    """For the spool, which stores deliveries as JSON."""
 
     source: str
     id: str
     event: str
-    headers: dict[str, str] = Field(repr=False)
-    body: bytes = Field(repr=False)
+    headers: dict[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
     received_at: Instant
+    content: Annotated[JsonValue, Field(exclude=True)] = field(default=None, repr=False, compare=False)
+
+    def reference(self) -> "DeliveryReference":
+        return DeliveryReference(source=self.source, id=self.id, event=self.event)
 
 
 class DeliveryReference(Model):
@@ -82,10 +86,10 @@ class Change(Model):
     """What a delivery means for one marker.
 
     `key` says which marker, `occurred_at` when it happened by the sender's clock. `event` is what the marker
-    should show afterwards; its `metadata` is added to what is there. Where the sender does not know all of
-    it, `sets` names the fields that count. `remark` is a line for the trail below the description. `aliases`
-    are further keys by which others may speak of the same marker: a deployment has an id at the sender, and
-    the run of a pipeline that made it.
+    should show afterwards; its `metadata` is added to what is there. If the sender does not know the whole
+    event, `sets` names the fields that it does know. `remark` is a line for the trail below the description.
+    `aliases` are further keys of the same marker: a deployment has an id of its own, and that of the pipeline
+    run which made it.
     """
 
     key: Key
@@ -112,7 +116,7 @@ class Change(Model):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The keys that only its marker has, its own first."""
+        """The keys that only its marker has, `key` first."""
         return tuple(dict.fromkeys((self.key, *self.aliases)))
 
     @property
@@ -122,5 +126,5 @@ class Change(Model):
 
 
 def is_urgent(change: Change) -> bool:
-    """Incidents, and whatever ends or reopens something, overtake a backlog of markers of the past."""
+    """Incidents, and changes that end or reopen something, overtake a backlog of other changes."""
     return change.event.type is EventType.INCIDENT or change.effect in {Effect.CLOSE, Effect.REOPEN}

@@ -1,6 +1,6 @@
 """Rules that say where and how a marker is shown, or that it is not: `[[route]]` in apitraffic.toml.
 
-The first route that matches and has a word on a setting decides that setting; a route may decide several.
+For each setting, the first matching route that has it decides. A route may decide several settings.
 """
 
 import re
@@ -31,7 +31,7 @@ def _check_template(template: str) -> str:
 
 
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
-"""Shell patterns (`prod*`, `acme/*`), of which one must match; a single one may be written without a list."""
+"""Shell patterns (`prod*`, `acme/*`), one of which must match; a single one needs no list."""
 
 Places = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
 """Names or SIDs of buckets or environments."""
@@ -41,7 +41,7 @@ Template = Annotated[str, Field(min_length=1), AfterValidator(_check_template)]
 
 
 class Match(BaseModel):
-    """What a change must look like for a route to apply; every pattern given must match, none matches all."""
+    """Which changes a route applies to: all given patterns must match; without any, every change does."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -60,15 +60,17 @@ class Match(BaseModel):
         return all(matches for _, _, _, matches in self.comparisons(change))
 
     def comparisons(self, change: Change) -> Iterator[tuple[str, tuple[str, ...], JsonValue, bool]]:
-        """For each pattern given: its name, the patterns, what the change has, and whether that matches."""
+        """For each field given: its name, its patterns, the change's value, and whether that matches."""
         facts = facts_of(change)
-        for name, patterns in self.model_dump(exclude_none=True).items():
-            fact = facts.get(name)
-            yield name, patterns, fact, _matches(fact, patterns)
+        for name in Match.model_fields:
+            patterns: tuple[str, ...] | None = getattr(self, name)
+            if patterns is not None:
+                fact = facts.get(name)
+                yield name, patterns, fact, _matches(fact, patterns)
 
 
 class Route(BaseModel):
-    """One rule; what it does not set is left to later routes."""
+    """One rule; settings that it does not have are left to later routes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -77,10 +79,10 @@ class Route(BaseModel):
     environments: Places | None = None
     skip: bool | None = None
     source: Annotated[str, Field(min_length=1, max_length=100)] | None = None
-    """Instead of the sender's own, as the event's `source`."""
+    """Replaces the sender's own as the event's `source`."""
     name: Template | None = None
     metadata: dict[str, Template] | None = None
-    """Added to the event's; does not replace what is there."""
+    """Added to the event's metadata; does not replace what is there."""
 
     def settings(self) -> dict[str, JsonValue]:
         settings: dict[str, JsonValue] = self.model_dump(mode="json", exclude={"match"}, exclude_none=True)
@@ -88,7 +90,7 @@ class Route(BaseModel):
 
 
 def facts_of(change: Change) -> Mapping[str, JsonValue]:
-    """What routes match on and templates may name: the metadata, and where the change comes from."""
+    """What routes match and templates may name: the metadata, and where the change comes from."""
     return change.event.metadata | {
         "source": change.delivery.source,
         "event": change.delivery.event,
@@ -97,7 +99,7 @@ def facts_of(change: Change) -> Mapping[str, JsonValue]:
 
 
 def route(change: Change, routes: Sequence[Route]) -> Change | None:
-    """The change as its routes want it shown, or `None` where one says to skip it."""
+    """The change as its routes want it shown, or `None` if one says to skip it."""
     matching = [rule for rule in routes if rule.match.accepts(change)]
     if not matching:
         return change
@@ -120,8 +122,14 @@ def route(change: Change, routes: Sequence[Route]) -> Change | None:
     return change.model_copy(update={"event": event.model_copy(update=updates)})
 
 
+def route_all(changes: Iterable[Change], routes: Sequence[Route]) -> tuple[Change, ...]:
+    """These changes without those that a route says to skip, each as its routes want it shown."""
+    routed = (route(change, routes) for change in changes)
+    return tuple(change for change in routed if change is not None)
+
+
 def explain(change: Change, routes: Sequence[Route]) -> Iterator[str]:
-    """For each route whether it matches this change, why, and what it sets; a line each, for people."""
+    """A line for each route: whether it matches this change, why, and what it sets."""
     for number, rule in enumerate(routes, start=1):
         why = [
             f"{name} {fact!r} {'matches' if matches else 'does not match'} {' or '.join(patterns)}"
@@ -138,7 +146,7 @@ def _first(settings: Iterable[SettingT | None]) -> SettingT | None:
 
 
 def _filled(template: str, facts: Mapping[str, JsonValue]) -> str:
-    """The template with facts in its braces; what is not known leaves nothing, and no double space."""
+    """The template with facts in its braces. An unknown fact is left out, without a double space."""
     text = PLACEHOLDER.sub(lambda found: _as_text(facts.get(found[1])), template)
     return " ".join(text.split())
 

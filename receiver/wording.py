@@ -1,4 +1,4 @@
-"""Words that all senders' markers share: how a version and a duration are written on a chart."""
+"""How a version and a duration are written on a chart, the same for all senders."""
 
 import re
 from datetime import timedelta
@@ -6,13 +6,13 @@ from typing import Final
 
 HEX: Final = re.compile(r"[0-9a-f]{7,64}")
 VERSION: Final = re.compile(r"(?:(?:@[^/]+/)?[^/]*[@-])?v?\d+(?:\.\d+)+(?:[-+.][0-9A-Za-z.+-]+)?")
-"""A tag by its looks: v2.3.1, 2026.11, checkout-v1.4.0-rc.2, @acme/cart@3.0.0. Senders that deploy a ref do
-not say whether it is a branch or a tag; what has a folder, like release/2026.11, is a branch more often."""
+"""What looks like a tag: v2.3.1, 2026.11, checkout-v1.4.0-rc.2, @acme/cart@3.0.0. Senders that deploy a ref
+do not say whether it is a branch or a tag; one in a folder, such as release/2026.11, is usually a branch."""
 RELEASE_WORD: Final = re.compile(r"(?:pre-?)?(?:release|version)(?:[\s:-]+|$)", re.IGNORECASE)
 
 
 def describe_version(ref: str | None, commit: str | None) -> str:
-    """What was deployed, as short as it can be told apart: a tag alone, or `branch@0123abc`."""
+    """What was deployed, as short as possible but unambiguous: a tag, or `branch@0123abc`."""
     short = (commit or "")[:7]
     name = re.sub(r"^refs/(heads|tags)/", "", ref or "")
     if not name or (HEX.fullmatch(name) and (commit or name).startswith(name[:7])):

@@ -1,12 +1,12 @@
-// Opens the deployment. What is known before the request is saved before it: the job may be cancelled meanwhile.
+// Opens the deployment. Its state is saved before the request, because the job may be cancelled meanwhile.
 
 import { randomUUID } from 'node:crypto'
 
-import { say, saveState } from './lib/commands.mjs'
-import { keyOf, wholeEvent } from './lib/event.mjs'
-import { run } from './lib/run.mjs'
-import { wayFor } from './lib/sending.mjs'
-import { parse } from './lib/times.mjs'
+import { say, saveState } from '../lib/commands.mjs'
+import { keyOf, wholeEvent } from '../lib/event.mjs'
+import { run } from '../lib/run.mjs'
+import { wayFor } from '../lib/sending.mjs'
+import { parse } from '../lib/times.mjs'
 
 const { env } = process
 

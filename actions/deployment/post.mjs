@@ -1,12 +1,12 @@
-// Closes the deployment with the job's outcome: the runner evaluates `job.status` anew for this step.
+// Closes the deployment with the outcome of the job: the runner evaluates `job.status` again for this step.
 
 import { randomUUID } from 'node:crypto'
 
-import { say } from './lib/commands.mjs'
-import { defaultName, described, keyOf, wholeEvent } from './lib/event.mjs'
-import { run } from './lib/run.mjs'
-import { wayFor } from './lib/sending.mjs'
-import { format, parse } from './lib/times.mjs'
+import { say } from '../lib/commands.mjs'
+import { defaultName, described, keyOf, wholeEvent } from '../lib/event.mjs'
+import { run } from '../lib/run.mjs'
+import { wayFor } from '../lib/sending.mjs'
+import { format, parse } from '../lib/times.mjs'
 
 await run(async (inputs, context, outcome) => {
   if (!inputs.closes) return { status: 'skipped', note: 'Left open: the input close is false.' }
@@ -19,7 +19,7 @@ await run(async (inputs, context, outcome) => {
   if (inputs.isDryRun) return { status: 'skipped', note: 'Dry run: nothing was sent.' }
   const way = wayFor(inputs, context, say)
   const opened = saved('opened') ?? (inputs.eventSid && way.get && found(await way.get(inputs.eventSid), inputs.eventSid))
-  // Whether an opening without an answer was carried out is not known, so it is looked for.
+  // An opening without an answer may have been carried out, so look for the event.
   if (!opened) return way.put(whole, { ...key, isKnown: true }, 'close')
   const startedAt = inputs.startedAt ?? opened.startedAt
   const isOurName = !inputs.name && opened.name === defaultName(inputs, context)

@@ -2,10 +2,10 @@
 
 import { randomUUID } from 'node:crypto'
 
-import { keyOf, wholeEvent } from './lib/event.mjs'
-import { run } from './lib/run.mjs'
-import { wayFor } from './lib/sending.mjs'
-import { say } from './lib/commands.mjs'
+import { keyOf, wholeEvent } from '../lib/event.mjs'
+import { run } from '../lib/run.mjs'
+import { wayFor } from '../lib/sending.mjs'
+import { say } from '../lib/commands.mjs'
 
 await run(async (inputs, context, outcome) => {
   const key = await keyOf(inputs, context, randomUUID())

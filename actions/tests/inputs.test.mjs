@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { readInputs } from '../event/lib/inputs.mjs'
-import { readMetadata } from '../event/lib/metadata.mjs'
-import { readTime } from '../event/lib/times.mjs'
+import { readInputs } from '../lib/inputs.mjs'
+import { readMetadata } from '../lib/metadata.mjs'
+import { readTime } from '../lib/times.mjs'
 
 const NOW = Date.UTC(2026, 10, 20, 10)
 const inputs = (given) => readInputs(
@@ -29,7 +29,7 @@ for (const [name, value] of Object.entries({
   'receiver-url': 'https://user:secret@host', 'account-sid': '../x', 'event-sid': 'a b', 'api-token': 'two words',
   'job-status': 'skipped', 'started-at': 'x', buckets: 'a,'.repeat(101),
 })) {
-  test(`a wrong ${name} is told by its name and not by a secret`, () => {
+  test(`a wrong ${name} is named, without any secret in the message`, () => {
     assert.throws(() => inputs({ [name]: value }), (error) => {
       assert.match(error.message, new RegExp(`^ApiTraffic: the input ${name} `, 'u'))
       return !/secret@|two words/u.test(error.message)

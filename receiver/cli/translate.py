@@ -10,24 +10,24 @@ from receiver.cli.deliveries import SOURCE, delivery_from_file, header_option
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.config.settings import Settings, load_settings
 from receiver.events import Change, Delivery
-from receiver.reception.accepting import meaning_of
 from receiver.routing import explain
 from receiver.sources import SOURCES
-from receiver.sources.base import Ignored, Invalid, ItemError, Untranslatable, translate
+from receiver.sources.base import Ignored, Invalid, ItemError, NotTranslated, Untranslatable, translate
+from receiver.translation import translate_and_route
 
 
 @click.command("translate")
 @click.argument("source_name", metavar="SOURCE", type=SOURCE)
 @click.argument("file", type=click.File("rb"))
-@click.option("--event", help="The sender's name of the event, where its headers have it.")
+@click.option("--event", help="The event's name, for senders that put it into a header.")
 @header_option
 def command(source_name: str, file: BinaryIO, event: str | None, header: tuple[str, ...]) -> None:
     """Print what a payload would become, as a JSON list of changes.
 
-    FILE holds the body as the sender posts it; - reads standard input. Nothing is sent, no Redis and no
-    secret is needed. Standard error says which routes match and why. A delivery that is ignored prints an
-    empty list and says why on standard error; one that would be quarantined, or refused, says why and exits
-    with 1.
+    FILE holds the request body as the sender posts it; - reads standard input. Nothing is sent, and neither
+    Redis nor a secret is needed. Standard error says which routes match and why. If the delivery would be
+    ignored, the list is empty and standard error says why. If it would be quarantined or refused, standard
+    error says why and the exit code is 1.
     """
     with configuration_errors_in_words():
         settings = load_settings()
@@ -35,7 +35,10 @@ def command(source_name: str, file: BinaryIO, event: str | None, header: tuple[s
     changes: tuple[Change, ...] = ()
     try:
         _explain_routes(delivery, settings)
-        meaning = meaning_of(SOURCES[source_name], delivery, settings)
+        source = SOURCES[source_name]
+        meaning = translate_and_route(source, delivery, settings.options_for(source), settings.route)
+        if isinstance(meaning, NotTranslated):
+            raise meaning
     except Ignored as ignored:
         click.echo(f"ignored: {ignored.reason}", err=True)
     except Untranslatable as failure:

@@ -1,1 +1,1 @@
-"""Settings, checked at start."""
+"""Settings from the environment and apitraffic.toml, checked at start."""

@@ -1,4 +1,4 @@
-"""The account that is configured, as a client of the Events API."""
+"""A client of the Events API for the configured account."""
 
 from apitraffic_events.client import EventsClient, Pacer
 from apitraffic_events.errors import ConfigurationError

@@ -1,7 +1,7 @@
-"""The CI job that this process runs in, by the variables that the CI system documents.
+"""The CI job that this process runs in, from the variables that the CI system documents.
 
-Names, metadata and marker keys are those of docs/ci-plugins.md, so that a marker made from a job's script and
-one made by a plugin or a webhook are one.
+Names, metadata and marker keys are those of docs/ci-plugins.md, so that a job's script, a plugin and a
+webhook make one marker and not several.
 """
 
 import json
@@ -19,7 +19,7 @@ from receiver.sources.jenkins.builds import REMOTE, REPOSITORY, without_credenti
 from receiver.wording import describe_version
 
 LARGEST_EVENT_FILE: Final = 5 * 1024 * 1024
-"""Characters of GitHub's event that are read for the commit's message."""
+"""Characters read of GitHub's event file, which has the commit's message."""
 PULL_REQUEST_REF: Final = re.compile(r"refs/pull/(\d+)/.*")
 LAST_NUMBER: Final = re.compile(r".*/(\d+)")
 
@@ -28,11 +28,11 @@ Environ = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class CiJob:
-    """What a CI system says of a job.
+    """What a CI system says about a job.
 
-    `key` is what the keys of its markers begin with, `metadata` what is known of it, without empty values.
-    `ref` is what describes a version: where the system tells them apart `refs/heads/…` or `refs/tags/…`.
-    `identity` names the metadata that a webhook's deployment event has in common with this job's.
+    The keys of its markers start with `key`; `metadata` has no empty values. `ref` describes a version, as
+    `refs/heads/…` or `refs/tags/…` if the system distinguishes branches and tags. `identity` names the
+    metadata that the events of this job have in common with those that webhooks make of its deployments.
     """
 
     system: str
@@ -43,25 +43,29 @@ class CiJob:
     environment: str = ""
     identity: tuple[str, ...] = ()
     environment_in_key: Literal["always", "where known", "never"] = "always"
-    """Whether a deployment's key names its environment; where it must and none is known, it is random."""
+    """Whether a deployment's key names its environment.
+
+    Without a known environment the key is random, except for "where known".
+    """
 
     def version(self) -> str:
-        """What is deployed: a tag, else `branch@0123abc`, else the commit; without any `#<build number>`."""
+        """What is deployed: a tag, else `branch@0123abc`, else the commit, else `#<build number>`."""
         described = describe_version(self.ref, self.metadata.get("commit"))
         number = self.metadata.get("run_number")
         return described or (f"#{number}" if number else "")
 
     def marker_key(self, kind: EventType, environment: str) -> tuple[str, bool]:
-        """The key of this job's marker, and whether others can know it, so that the event may exist."""
-        if kind is EventType.DEPLOYMENT and environment and self.environment_in_key != "never":
-            return marker_key(f"{self.key}:{environment}"), True
-        if kind is EventType.DEPLOYMENT and self.environment_in_key != "always":
+        """The key of this job's marker, and whether others can know it and have made its event."""
+        if kind is EventType.DEPLOYMENT and environment:
+            in_key = "" if self.environment_in_key == "never" else f":{environment}"
+            return marker_key(self.key + in_key), True
+        if kind is EventType.DEPLOYMENT and self.environment_in_key == "where known":
             return marker_key(self.key), True
         return marker_key(f"{self.key}:event:{secrets.token_hex(8)}"), False
 
 
 def detect(environ: Environ) -> CiJob | None:
-    """The job that this environment belongs to; `None` where it is that of no known CI system."""
+    """The job that this environment belongs to; `None` if it is not one of a known CI system."""
     return next((read(environ) for is_here, read in SYSTEMS if is_here(environ)), None)
 
 
@@ -136,7 +140,7 @@ def _gitlab(env: Environ) -> CiJob:
 def _jenkins(env: Environ) -> CiJob:
     """https://www.jenkins.io/doc/book/pipeline/jenkinsfile/#using-environment-variables
 
-    What it says of Git is from the Git plugin, and of branches and changes from multibranch projects.
+    The Git plugin sets the variables about Git, multibranch projects those about branches and changes.
     """
     tag = env.get("TAG_NAME", "")
     branch = env.get("BRANCH_NAME") or REMOTE.sub("", env.get("GIT_BRANCH", ""))
@@ -189,7 +193,7 @@ def _circleci(env: Environ) -> CiJob:
 def _buildkite(env: Environ) -> CiJob:
     """https://buildkite.com/docs/pipelines/configure/environment-variables
 
-    A job that is tried again has an id of its own. `BUILDKITE_COMMIT` is `HEAD` until the agent knows better.
+    A retried job has an id of its own. `BUILDKITE_COMMIT` is `HEAD` until the agent has resolved it.
     """
     tag, branch = env.get("BUILDKITE_TAG", ""), env.get("BUILDKITE_BRANCH", "")
     url = env.get("BUILDKITE_BUILD_URL", "")
@@ -255,7 +259,7 @@ def _azure(env: Environ) -> CiJob:
 def _bitbucket(env: Environ) -> CiJob:
     """https://support.atlassian.com/bitbucket-cloud/docs/variables-and-secrets/
 
-    Who started it is told as a UUID only, which is left out: it means nothing to whoever looks at a chart.
+    The user who started it is only given as a UUID, which is left out: it means nothing on a chart.
     """
     tag, branch = env.get("BITBUCKET_TAG", ""), env.get("BITBUCKET_BRANCH", "")
     repository, number = env.get("BITBUCKET_REPO_FULL_NAME", ""), env.get("BITBUCKET_BUILD_NUMBER", "")
@@ -291,11 +295,11 @@ SYSTEMS: Final[tuple[tuple[Callable[[Environ], bool], Callable[[Environ], CiJob]
     (lambda env: bool(env.get("BITBUCKET_BUILD_NUMBER")), _bitbucket),
     (lambda env: bool(env.get("BUILD_URL") and env.get("JENKINS_URL")), _jenkins),
 )
-"""How each is recognised: by a variable that it says is always there. Jenkins' own are the least peculiar."""
+"""Each is recognised by a variable that it documents as always set. Jenkins is last: its names are common."""
 
 
 def _facts(**known: str | None) -> dict[str, str]:
-    """What is not empty, with the commit's short form, and of its message the first line."""
+    """The values that are not empty, with the commit's short form and the first line of its message."""
     commit = known.get("commit")
     known["short_commit"] = commit[:7] if commit else None
     known["commit_message"] = next(iter((known.get("commit_message") or "").strip().splitlines()), "")
@@ -314,7 +318,7 @@ def _short(ref: str) -> str:
 
 
 def _repository(clone_url: str | None) -> dict[str, str | None]:
-    """Its path, and its address where that is one for a browser; a clone URL may hold a token."""
+    """Its path, and its address if a browser can open that. A clone URL may contain a token."""
     found = REPOSITORY.fullmatch(clone_url or "")
     if not clone_url or not found:
         return {}
@@ -324,7 +328,7 @@ def _repository(clone_url: str | None) -> dict[str, str | None]:
 
 
 def _message_in(event_file: str | None) -> str | None:
-    """GitHub has the commit's message only in the file with the event, and only for pushes."""
+    """The commit's message, which GitHub only has in the event file, and only for pushes."""
     if not event_file:
         return None
     content: Any = None

@@ -57,7 +57,7 @@ SECRET_VARIABLES: Final = tuple(
 
 
 def config_file(environ: Mapping[str, str]) -> Path | None:
-    """The TOML file in use; raises `ConfigurationError` where the one that was asked for is missing."""
+    """The TOML file in use, if any; raises `ConfigurationError` if the one that was named is missing."""
     named = environ.get(CONFIG_VARIABLE, "").strip()
     path = Path(named or DEFAULT_CONFIG_FILE)
     if path.is_file():
@@ -68,14 +68,14 @@ def config_file(environ: Mapping[str, str]) -> Path | None:
 
 
 class _Provided(PydanticBaseSettingsSource):
-    """Gives pydantic-settings a whole mapping at once; it never asks for single fields."""
+    """Gives pydantic-settings one whole mapping instead of single fields."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         return None, field_name, False
 
 
 class EnvironmentSource(_Provided):
-    """Environment variables and the files that `NAME_FILE` variables name."""
+    """Environment variables, and the files that `NAME_FILE` variables name."""
 
     def __call__(self) -> dict[str, Any]:
         values = {variable.field: read_variable(variable.name, os.environ) for variable in VARIABLES}
@@ -86,7 +86,7 @@ class EnvironmentSource(_Provided):
 
 
 class TomlFileSource(_Provided):
-    """apitraffic.toml; the tables that are named after a source become that source's section."""
+    """apitraffic.toml. A table named after a source becomes that source's section."""
 
     def __init__(self, settings_cls: type[BaseSettings]) -> None:
         super().__init__(settings_cls)

@@ -1,4 +1,4 @@
-"""Configuration: environment first, apitraffic.toml second, checked at start with words on what to do."""
+"""The configuration: environment first, apitraffic.toml second, checked at start. Errors say what to do."""
 
 import difflib
 import os
@@ -37,7 +37,7 @@ from receiver.sources import SOURCES
 from receiver.sources.base import Secrets, Source, SourceOptions
 
 SHORTEST_SEPARATE_SECRET: Final = 6
-"""A value of several words is several secrets only if each is at least this long, else it is one phrase."""
+"""A value of several words is several secrets only if each is at least this long; else it is one phrase."""
 SHORTEST_STRONG_SECRET: Final = 16
 ACCOUNT_SID_LENGTH: Final = len("acc_") + 27
 
@@ -84,7 +84,7 @@ def _check_redis_url(url: str) -> str:
         pool = pool_at(url)
         pool.connection_class(**pool.connection_kwargs)
     except (ValueError, TypeError):
-        # Their words may hold part of a password.
+        # Their messages may contain part of a password.
         raise ValueError(
             "cannot be read: is the port a number, are all options ones that redis-py has, and are special "
             "characters in the password percent-encoded?"
@@ -95,8 +95,8 @@ def _check_redis_url(url: str) -> str:
 def split_secrets(value: object) -> object:
     """All secrets in a variable's value, separated by white space or commas.
 
-    The value as a whole counts too, so that a secret with a space or a comma in it works; where a part is
-    too short to be a secret, only the whole counts.
+    The whole value counts too, so that a secret with a space or a comma in it works. If a part is too short
+    to be a secret, only the whole value counts.
     """
     if not isinstance(value, str):
         return value
@@ -110,7 +110,7 @@ Network = IPv4Network | IPv6Network
 
 
 def split_networks(value: object) -> object:
-    """The networks in a variable's value, separated by white space or commas; an address is one of itself."""
+    """The networks in a variable's value, separated by white space or commas. An address is a network too."""
     if not isinstance(value, str):
         return value
     networks = []
@@ -139,13 +139,13 @@ class DeliverySection(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     deployments: Literal["point", "span"] = "point"
-    """A deploy is a point when it finished, or a span from its start to its end."""
+    """Draw a deploy as a point at its end, or as a span from its start to its end."""
     settle: Annotated[int, Field(ge=1, le=600)] = 30
-    """Seconds after which the API no longer carries out a request that got no answer."""
+    """Seconds after which the API no longer carries out a request that got no response."""
 
 
 class Settings(BaseSettings):
-    """The effective configuration. `load_settings` makes one or says what is wrong."""
+    """The effective configuration; `load_settings` loads it."""
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True)
 
@@ -154,20 +154,20 @@ class Settings(BaseSettings):
     api_url: Annotated[str, AfterValidator(_check_url)] = DEFAULT_API_URL
     redis_url: Annotated[str, AfterValidator(_check_redis_url)] | None = Field(default=None, repr=False)
     spool: Annotated[Path | None, BeforeValidator(_spool_path)] = Field(default_factory=_default_spool)
-    """File that keeps deliveries while Redis is away; `None` where that is switched off."""
+    """The file that keeps deliveries while Redis is unreachable; `None` if there should be none."""
     log_format: Literal["text", "json"] | None = None
     """Only checked here: `receiver.observability.logs` reads it before there are settings."""
     metrics_token: Annotated[SecretStr, AfterValidator(_check_token)] | None = None
-    """What `/metrics` asks for as a bearer token; `None` where it asks for nothing."""
+    """The bearer token that `/metrics` requires; `None` if it requires none."""
     trusted_proxies: Networks = ()
-    """Whose `X-Forwarded-For` says where a request came from."""
+    """Proxies whose `X-Forwarded-For` is trusted."""
     allowed_senders: Networks = ()
-    """Where webhooks may come from; empty for anywhere."""
+    """Networks that webhooks may come from; empty for anywhere."""
     webhook_secrets: dict[str, SecretValues] = Field(default_factory=dict)
-    """Variable name -> its secrets; only variables that are set."""
+    """Name of a variable that is set -> its secrets."""
     delivery: DeliverySection = DeliverySection()
     sources: SerializeAsAny[SourceSections] = Field(default_factory=SourceSections)
-    """A section a source, as in the file; `options_for` is the way in."""
+    """One section for each source, as in the file; read them with `options_for`."""
     route: tuple[Route, ...] = ()
 
     @classmethod
@@ -182,7 +182,7 @@ class Settings(BaseSettings):
         return (init_settings, EnvironmentSource(settings_cls), TomlFileSource(settings_cls))
 
     def secrets_for(self, source: Source[Any]) -> Secrets:
-        """All secrets with which a source's requests may be signed; empty where it is off."""
+        """All secrets with which a source's requests may be signed; empty if the source is off."""
         return {
             name: tuple(_bytes_of(secret) for secret in self.webhook_secrets[name])
             for name in source.secret_variables
@@ -190,14 +190,14 @@ class Settings(BaseSettings):
         }
 
     def options_for(self, source: Source[Any]) -> SourceOptions:
-        """The source's own section, with what [delivery] says for all where it says nothing itself."""
+        """The source's own section, completed by [delivery], which is the default of all."""
         options: SourceOptions = getattr(self.sources, source.name)
         if options.deployments is None:
             return options.model_copy(update={"deployments": self.delivery.deployments})
         return options
 
     def warnings(self) -> Iterator[str]:
-        """What works but is probably not meant, said once at start."""
+        """Settings that work but are probably mistakes, logged once at start."""
         if self.account_sid and len(self.account_sid) != ACCOUNT_SID_LENGTH:
             yield f"APITRAFFIC_ACCOUNT_SID is not {ACCOUNT_SID_LENGTH} characters long; was it copied whole?"
         for name, secrets in self.webhook_secrets.items():
@@ -206,7 +206,7 @@ class Settings(BaseSettings):
 
 
 def _bytes_of(secret: SecretStr) -> bytes:
-    """As they are in the environment, where Python escapes what is not UTF-8."""
+    """The bytes in the environment, of which Python escapes what is not UTF-8."""
     return secret.get_secret_value().encode("utf-8", "surrogateescape")
 
 

@@ -15,6 +15,7 @@ from apitraffic_events.errors import EventsApiError
 from apitraffic_events.event import EVERYWHERE, Event, EventType
 from apitraffic_events.records import EventUpdate, StoredEvent
 from apitraffic_events.timestamps import now
+from apitraffic_events.updates import merge_metadata
 from receiver.delivery.lookup import find_event, is_marker, was_surely_not_done
 
 MARKER_KEY: Final = "marker_key"
@@ -92,7 +93,7 @@ def _update(found: StoredEvent, wanted: Wanted) -> EventUpdate:
     known = {
         "name": event.name,
         "description": event.description,
-        "metadata": {**found.metadata, **event.metadata, MARKER_KEY: key},
+        "metadata": merge_metadata(found, event.metadata | {MARKER_KEY: key}),
         "buckets": event.buckets if event.buckets != EVERYWHERE else None,
         "environments": event.environments if event.environments != EVERYWHERE else None,
         "started_at": None if wanted.keeps_start else event.started_at,

@@ -5,7 +5,6 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Final
 
 from structlog import get_logger
 
@@ -14,34 +13,30 @@ from apitraffic_events.errors import EventsApiError, NotFound, RateLimited
 from apitraffic_events.event import Event
 from apitraffic_events.records import EventUpdate
 from apitraffic_events.timestamps import now
-from receiver.delivery.budget import Paced, Pacing
+from receiver.delivery.budget import BudgetExhausted, RequestBudget
 from receiver.delivery.folding import LISTED, difference, fold
 from receiver.delivery.lookup import find_event, is_marker, is_over, was_surely_not_done
-from receiver.delivery.markers import Marker, MarkerBusy, MarkerStore, OpenedMarker
-from receiver.delivery.retries import PAUSE_WHEN_REFUSED, pause_after, waits_for_a_person
+from receiver.delivery.marker_store import MarkerBusy, MarkerLock, MarkerStore
+from receiver.delivery.markers import Marker
+from receiver.delivery.retries import PAUSE_WHEN_REFUSED, WHAT_TO_CHECK, needs_operator, pause_after
 from receiver.delivery.scopes import Scopes
 from receiver.events import Change, DeliveryReference, Effect, is_urgent
 
-WHAT_TO_CHECK: Final = (
-    "check APITRAFFIC_API_TOKEN, APITRAFFIC_ACCOUNT_SID and APITRAFFIC_API_URL; what is accepted is kept, "
-    "and delivery goes on by itself"
-)
-
 
 class Delivered(Enum):
-    """What a change came to."""
+    """The result of delivering a change."""
 
     CREATED = "created"
     UPDATED = "updated"
     FOUND = "found"
-    """An earlier attempt, or another receiver, had created it."""
+    """An earlier attempt, or another receiver, had created the event."""
     UNCHANGED = "unchanged"
     AWAITING_OPENING = "waits for its opening"
     DELETED = "was deleted in ApiTraffic, left so"
 
 
 class Unsettled(Exception):
-    """A request about this marker had no answer, and the API may still be at it; `wait` is in seconds."""
+    """A request about this marker got no answer, and the API may still carry it out; `wait` is in seconds."""
 
     def __init__(self, wait: float) -> None:
         self.wait = wait
@@ -51,7 +46,7 @@ class Unsettled(Exception):
 class Deliverer:
     """Applies changes, one at a time.
 
-    `settle` is how long after its start a request without an answer may still be carried out: until then a
+    `settle` is how long after its start a request without an answer may still be carried out. Until then, a
     look-up that finds nothing proves nothing.
     """
 
@@ -59,14 +54,14 @@ class Deliverer:
         self,
         client: EventsClient,
         markers: MarkerStore,
-        pacing: Pacing,
+        budget: RequestBudget,
         *,
         settle: timedelta,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._client = client
         self._markers = markers
-        self._pacing = pacing
+        self._budget = budget
         self._settle = settle
         self._clock = clock
         self._scopes = Scopes(client)
@@ -75,31 +70,31 @@ class Deliverer:
     def deliver(self, change: Change) -> Delivered:
         """Make the API show what is known of this change's marker.
 
-        Raises `EventsApiError`, `MarkerBusy` or `Unsettled`; doing it again with the same change is right
-        after each, and after a crash. A refusal of the token or the account pauses the line for all workers.
+        Raises `EventsApiError`, `MarkerBusy` or `Unsettled`; after each of them, and after a crash, it is
+        safe to deliver the same change again. If the API refuses the token or the account, all workers pause.
         """
         try:
             with (
-                self._pacing.delivering(is_urgent=is_urgent(change)),
-                self._markers.opened(change.names, change.claimed_names) as opened,
+                self._budget.delivering(is_urgent=is_urgent(change)),
+                self._markers.locked(change.names, change.claimed_names) as lock,
             ):
-                marker, outcome = self._deliver(change, opened)
+                marker, outcome = self._deliver(change, lock)
                 self._go_on()
-                opened.save_and_close(marker)
-        except Paced:
+                lock.save_and_release(marker)
+        except BudgetExhausted:
             raise
         except RateLimited as error:
-            self._pacing.use_up(pause_after(error, tries=0, waiting_for=timedelta()) or 0)
+            self._budget.use_up(pause_after(error, attempts=0, waiting_for=timedelta()) or 0)
             raise
         except EventsApiError as error:
-            if waits_for_a_person(error):
+            if needs_operator(error):
                 self._pause(error)
             raise
         return outcome
 
     def _pause(self, error: EventsApiError) -> None:
         self._has_paused = True
-        if self._pacing.pause(str(error), PAUSE_WHEN_REFUSED):
+        if self._budget.pause(str(error), PAUSE_WHEN_REFUSED):
             get_logger("receiver.delivery").critical(
                 "delivery is paused: the API refuses us", reason=str(error), advice=WHAT_TO_CHECK
             )
@@ -107,18 +102,18 @@ class Deliverer:
     def _go_on(self) -> None:
         if self._has_paused:
             self._has_paused = False
-            if self._pacing.resume():
+            if self._budget.resume():
                 get_logger("receiver.delivery").info("delivery goes on: the API accepts us again")
 
-    def _deliver(self, change: Change, opened: OpenedMarker) -> tuple[Marker, Delivered]:
-        """What is to be kept of the marker, and what it came to."""
-        known = opened.known
-        for other in opened.others:
-            known = self._merged(known, other, opened)
+    def _deliver(self, change: Change, lock: MarkerLock) -> tuple[Marker, Delivered]:
+        """The marker as it is to be saved, and the result."""
+        known = lock.known
+        for other in lock.others:
+            known = self._merged(known, other, lock)
         marker = known.with_change(change)
         outcome = None
         if marker.sid is None and _may_exist_already(marker, change):
-            known, outcome = self._look_up(known, marker.changes, opened.claims)
+            known, outcome = self._look_up(known, marker.changes, lock.claims)
             marker = known.with_change(change)
         desired = fold(marker.changes)
         if desired is None:
@@ -126,20 +121,22 @@ class Deliverer:
         desired = self._scopes.resolve(desired)
         if marker.sid is None:
             self._require_settled(marker)
-            return self._create(marker, desired, known, opened), Delivered.CREATED
+            return self._create(marker, desired, known, lock), Delivered.CREATED
         if update := difference(None if marker.is_in_doubt else marker.sent, desired):
             self._require_settled(marker)
-            marker, updated = self._update(marker, desired, update, known, opened)
+            marker, updated = self._update(marker, desired, update, known, lock)
             outcome = outcome or updated
         return marker, outcome or Delivered.UNCHANGED
 
-    def _merged(self, marker: Marker, other_key: str, opened: OpenedMarker) -> Marker:
-        """Two markers turn out to be one: take over what the other knows, and its event if we have none."""
-        with self._markers.opened((other_key,), resolved=True) as opened_other:
+    def _merged(self, marker: Marker, other_key: str, lock: MarkerLock) -> Marker:
+        """Two markers turn out to be one: take over what is known of the other, and its event if we have
+        none.
+        """
+        with self._markers.locked((other_key,), resolved=True) as other_lock:
             if self._markers.resolve((other_key,)) != (other_key,):
-                # Another worker has merged it into a third one meanwhile: the next try finds that.
+                # Another worker has merged it into a third one meanwhile. The next attempt finds that one.
                 raise MarkerBusy(other_key)
-            other = opened_other.known
+            other = other_lock.known
             if marker.sid is None and marker.is_in_doubt:
                 marker, _ = self._look_up(marker, marker.changes)
             if other.sid is None and other.is_in_doubt:
@@ -151,12 +148,12 @@ class Deliverer:
                 in_doubt = marker.is_in_doubt or other.is_in_doubt
                 merged = replace(merged, sid=other.sid, sent=other.sent, is_in_doubt=in_doubt)
             elif other.sid == marker.sid:
-                # An earlier merge was saved and not ended; the other may have sent something since.
+                # An earlier merge was saved but not finished; the other may have sent something since.
                 merged = replace(merged, is_in_doubt=True)
             elif other.sid is not None:
                 with suppress(NotFound):
                     self._client.delete_event(other.sid)
-            opened.save(merged)
+            lock.save(merged)
             self._markers.forget(other_key, in_favour_of=marker.key)
         return merged
 
@@ -165,8 +162,8 @@ class Deliverer:
     ) -> tuple[Marker, Delivered | None]:
         """Find the marker's event in the API by the key in its metadata.
 
-        These changes say when it was, and under which names: any of them may have made the event. So may
-        whoever knows it by one of the `claims` that it got.
+        The changes say when it was, and under which names: any of them may have created the event. So may
+        another sender that knows it by one of the granted `claims`.
         """
         names = {marker.key, *claims, *(name for change in changes for name in change.names)}
         moments = {change.occurred_at for change in changes}
@@ -190,23 +187,23 @@ class Deliverer:
         known = replace(marker.with_change(told), sid=stored.sid, sent=event)
         return replace(known, is_in_doubt=False, unanswered_since=None), Delivered.FOUND
 
-    def _create(self, marker: Marker, desired: Event, known: Marker, opened: OpenedMarker) -> Marker:
-        """Create the event; `known` is what is kept where it is refused, without the refused change."""
-        opened.save(replace(marker, is_in_doubt=True, unanswered_since=self._clock()))
+    def _create(self, marker: Marker, desired: Event, known: Marker, lock: MarkerLock) -> Marker:
+        """Create the event. If that is refused, `known` is saved: the marker without the refused change."""
+        lock.save(replace(marker, is_in_doubt=True, unanswered_since=self._clock()))
         try:
             created = self._client.create_event(desired)
         except EventsApiError as error:
             if was_surely_not_done(error):
-                opened.save(replace(known, is_in_doubt=False, unanswered_since=None))
+                lock.save(replace(known, is_in_doubt=False, unanswered_since=None))
             elif is_over(error):
-                opened.save(replace(marker, is_in_doubt=True, unanswered_since=None))
+                lock.save(replace(marker, is_in_doubt=True, unanswered_since=None))
             raise
         return replace(marker, sid=created.sid, sent=desired, is_in_doubt=False, unanswered_since=None)
 
     def _require_settled(self, marker: Marker) -> None:
         """Raises `Unsettled` while a request that got no answer may still be carried out.
 
-        A second create would make a second event, and an update that comes late would undo a newer one.
+        A second create would make a second event, and an update that arrives late would undo a newer one.
         """
         if marker.unanswered_since is None:
             return
@@ -215,31 +212,32 @@ class Deliverer:
             raise Unsettled(wait.total_seconds())
 
     def _update(
-        self, marker: Marker, desired: Event, update: EventUpdate, known: Marker, opened: OpenedMarker
+        self, marker: Marker, desired: Event, update: EventUpdate, known: Marker, lock: MarkerLock
     ) -> tuple[Marker, Delivered]:
-        """Update the event; `known` as in `_create`."""
+        """Update the event; `known` is as in `_create`."""
         if marker.sid is None:
             raise ValueError("only a marker with a SID can be updated")
-        # Until its answer is here nobody knows what the API shows: the next attempt sends everything.
+        # Until the answer has arrived, it is not known what the API shows: the next attempt sends everything.
         in_doubt = replace(known, sid=marker.sid, sent=marker.sent, is_in_doubt=True)
-        opened.save(replace(in_doubt, unanswered_since=self._clock()))
+        lock.save(replace(in_doubt, unanswered_since=self._clock()))
         outcome = Delivered.UPDATED
         try:
             self._client.update_event(marker.sid, update)
         except NotFound:
-            # The API has one code for an event and for an account it does not find; raises for the latter.
+            # The API has one code for an unknown event and an unknown account; this raises for the latter.
             self._client.list_events(limit=1)
             outcome = Delivered.DELETED
         except EventsApiError as error:
             if was_surely_not_done(error) or is_over(error):
-                opened.save(replace(in_doubt, unanswered_since=None))
+                lock.save(replace(in_doubt, unanswered_since=None))
             raise
         return replace(marker, sent=desired, is_in_doubt=False, unanswered_since=None), outcome
 
 
 def _may_exist_already(marker: Marker, change: Change) -> bool:
-    """After an attempt with no answer; where the first thing heard of a marker is not its beginning; and
-    where the pipeline that made a deployment may have told the API itself.
+    """Whether the API may have the event: after an attempt whose result is not known, if the first change of
+    a marker is not its beginning, and if the pipeline that made a deployment may have created its event
+    directly.
     """
     is_first_heard = len(marker.changes) == 1
     is_beginning = change.effect in {Effect.OPEN, Effect.POINT}

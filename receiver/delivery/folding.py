@@ -7,26 +7,26 @@ from itertools import pairwise
 
 from apitraffic_events.event import Event
 from apitraffic_events.records import EventUpdate
-from apitraffic_events.text import paragraphs
+from apitraffic_events.updates import append_lines
 from receiver.events import Change, Effect
 from receiver.wording import duration
 
 RANK = {Effect.OPEN: 0, Effect.UPDATE: 1, Effect.REOPEN: 2, Effect.CLOSE: 3, Effect.POINT: 3}
-"""Which of two changes of the same moment comes later."""
+"""Which of two changes at the same moment counts as the later one."""
 
 ENDS = (Effect.CLOSE, Effect.POINT)
 
 LONGEST_TRAIL = 5
-"""Remarks shown; the latest count."""
+"""How many remarks are shown; the latest ones."""
 
 LISTED = "api"
-"""Source of what was not told by a sender but found in the API, where an open end may also mean a point."""
+"""The source of what was found in the API and not sent to us; its missing end may also mean a point."""
 
 UPDATABLE = ("name", "description", "source", "metadata", "buckets", "environments", "started_at", "ended_at")
 
 
 def in_order(changes: Iterable[Change]) -> tuple[Change, ...]:
-    """As they happened by the sender's clock, whatever order they arrived in; each delivery's once."""
+    """Sorted by the sender's clock, whatever order they arrived in; each change of a delivery once."""
     once = {(change.delivery.source, change.delivery.id, change.effect): change for change in changes}
     return tuple(
         sorted(
@@ -44,11 +44,11 @@ def in_order(changes: Iterable[Change]) -> tuple[Change, ...]:
 
 
 def condensed(changes: tuple[Change, ...]) -> tuple[Change, ...]:
-    """One change fewer, with the same meaning where that is possible: two updates in a row become one.
+    """One change fewer, with the same meaning if possible: two updates in a row become one.
 
-    `changes` are in order. Where no two updates follow each other, the second change goes: a marker that was
-    closed and reopened that often keeps its opening and its latest history. No name of the marker is lost:
-    its event may be listed under any of them.
+    `changes` are in order. If no two updates follow each other, the second change is dropped: a marker that
+    was closed and reopened that often keeps its opening and its latest history. No name of the marker is
+    lost, because its event may be listed under any of them.
     """
     for index, (older, newer) in enumerate(pairwise(changes)):
         if older.effect is newer.effect is Effect.UPDATE and older.sets == newer.sets:
@@ -66,13 +66,13 @@ def condensed(changes: tuple[Change, ...]) -> tuple[Change, ...]:
 
 
 def fold(changes: Iterable[Change]) -> Event | None:
-    """The event that these changes of one marker add up to; `None` where only parts of it are known so far.
+    """The event that these changes of one marker add up to; `None` if only parts of it are known so far.
 
-    The opening decides when it started; without one the closing's own start counts. The latest outcome by the
-    sender's clock decides the end and what the marker says (`_moves`); one that is repeated moves nothing.
-    An update that knows the whole event stands for an opening that was never heard of; one that knows only
-    some fields waits for it. One who draws a deploy as a point tells of its end to one who draws its span.
-    Remarks make a trail below the description, whenever they were made.
+    The opening decides the start; without one, the start that the closing names counts. The latest outcome by
+    the sender's clock decides the end and the text (`_moves`); one that is repeated changes neither.
+    An update that knows the whole event stands in for a missing opening; one that knows only some fields
+    waits for it. A point is the end of a span if another sender reports the same deploy as a span. Remarks
+    become a trail below the description, whenever they were made.
     """
     ordered = _points_as_ends(in_order(changes))
     folding = _Folding()
@@ -130,17 +130,17 @@ class _Folding:
 
 
 def difference(sent: Event | None, desired: Event) -> EventUpdate | None:
-    """What to change so that what was sent becomes what is desired; `None` where it is so already."""
+    """What to change so that the sent event becomes the desired one; `None` if nothing is to change."""
     changed = {
         name: getattr(desired, name)
         for name in UPDATABLE
         if sent is None or getattr(sent, name) != getattr(desired, name)
     }
-    return EventUpdate(**changed) if changed else None
+    return EventUpdate.model_validate(changed, context={"is_clean": True}) if changed else None
 
 
 def _points_as_ends(ordered: tuple[Change, ...]) -> tuple[Change, ...]:
-    """The same changes; a point among those of a span is a closing."""
+    """The same changes; a point among the changes of a span becomes its closing."""
     spans = [
         change
         for change in ordered
@@ -214,7 +214,7 @@ def _knows(change: Change, field: str) -> bool:
 
 
 def _over(older: Event | None, change: Change) -> Event:
-    """The newer's words and scope as far as it knows them, the older's start, both one's metadata."""
+    """The newer text and scope, as far as the change knows them, with the older start and all metadata."""
     newer = change.event
     if older is None:
         return newer
@@ -231,16 +231,14 @@ def _over(older: Event | None, change: Change) -> Event:
 
 
 def _beside(settled: Event, other: Event) -> Event:
-    """What is settled, with what the other knows besides."""
+    """The settled event, with metadata that only the other one has."""
     return settled.model_copy(update={"metadata": other.metadata | settled.metadata})
 
 
 def _with_trail(event: Event, ordered: Sequence[Change]) -> Event:
-    """The event with its latest remarks, each once and at its time, as lines below its description."""
+    """The event with its latest remarks, each once and with its time, as lines below its description."""
     remarks = (f"{change.occurred_at:%H:%M} UTC {change.remark}" for change in ordered if change.remark)
     trail = list(dict.fromkeys(remarks))
     if not trail:
         return event
-    lines = [event.description] if event.description else []
-    text = paragraphs("\n".join([*lines, *trail[-LONGEST_TRAIL:]]))
-    return event.model_copy(update={"description": text})
+    return event.model_copy(update={"description": append_lines(event.description, trail[-LONGEST_TRAIL:])})

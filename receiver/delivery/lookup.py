@@ -1,4 +1,4 @@
-"""Whether the API has an event already: asked before one is created that may have been."""
+"""Finding an event in the API before creating one that may exist already."""
 
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
@@ -17,34 +17,34 @@ from apitraffic_events.errors import (
 from apitraffic_events.records import StoredEvent
 
 LOOK_AROUND: Final = timedelta(hours=1)
-"""How far from its start an event is looked for; wide enough for an API that rounds or shifts it."""
+"""How far around its start an event is searched for; wide enough for an API that rounds or shifts it."""
 GAVE_UP_WAITING: Final = frozenset(
     {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT}
 )
-"""Answers of something before the API, which may still be at it."""
+"""Answers of a proxy in front of the API, which may still carry the request out."""
 
 
 def find_event(
     client: EventsClient, moments: Iterable[datetime], is_it: Callable[[StoredEvent], bool]
 ) -> StoredEvent | None:
-    """The event that started around these moments; raises `EventsApiError` where the API cannot be asked."""
+    """The event that started around these moments; raises `EventsApiError` if the API cannot be asked."""
     times = tuple(moments)
     listed = client.iter_events(started_from=min(times) - LOOK_AROUND, started_to=max(times) + LOOK_AROUND)
     return next((event for event in listed if is_it(event)), None)
 
 
 def is_marker(event: StoredEvent, names: Collection[str]) -> bool:
-    """Whether it was made for the marker of any of these names."""
+    """Whether the event was created for a marker with one of these names."""
     return event.metadata.get("marker_key") in names
 
 
 def was_surely_not_done(error: EventsApiError) -> bool:
-    """Whether a create that ended like this has left nothing in the API."""
+    """Whether a create request that ended with this error has certainly created nothing."""
     return isinstance(error, Rejected | Unauthorised | RateLimited) or (
         isinstance(error, Unreachable) and not error.was_sent
     )
 
 
 def is_over(error: EventsApiError) -> bool:
-    """Whether the API itself answered: it may have done it or not, and will not do it any more."""
+    """Whether the API itself answered: it may have carried the request out, but will not do so later."""
     return isinstance(error, ServerFailed) and error.status not in GAVE_UP_WAITING

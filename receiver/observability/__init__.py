@@ -1,1 +1,1 @@
-"""Lines, figures and traces for whoever watches."""
+"""Logs, metrics and traces."""

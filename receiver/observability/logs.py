@@ -1,8 +1,8 @@
-"""Logging: one line an event. On a terminal `time level logger what key=value …`, for people; elsewhere JSON.
+"""Logging: one line per event. On a terminal `time level logger what key=value …`, elsewhere JSON.
 
-`APITRAFFIC_LOG_FORMAT` (`text` or `json`) overrides that. structlog renders all of it, also what gunicorn and
-RQ say through the standard library. No payload can forge a line or reach the terminal with
-control characters.
+`APITRAFFIC_LOG_FORMAT` (`text` or `json`) overrides this. structlog renders every line, including those that
+gunicorn and RQ log through the standard library. No payload can forge a line or send control characters to
+the terminal.
 """
 
 import json
@@ -24,7 +24,7 @@ FORMAT_VARIABLE: Final = "APITRAFFIC_LOG_FORMAT"
 
 
 def configure_logging(level: int = logging.INFO) -> None:
-    """Send everything to standard error in one format; to be called once, by the command that runs."""
+    """Log everything to standard error in one format. Called once, by the command that runs."""
     wanted = os.environ.get(FORMAT_VARIABLE, "").strip()
     is_text = wanted == "text" or (wanted != "json" and sys.stderr.isatty())
     shared: list[Processor] = [
@@ -53,7 +53,7 @@ def configure_logging(level: int = logging.INFO) -> None:
 
 
 class NamedLogger(structlog.WriteLogger):
-    """Where our own lines go out: the standard library's loggers would look for the caller of each."""
+    """Writes our own lines: the standard library's loggers would search the stack for each caller."""
 
     def __init__(self, name: str = "") -> None:
         super().__init__(sys.stderr)
@@ -61,7 +61,7 @@ class NamedLogger(structlog.WriteLogger):
 
 
 def render_line(_logger: WrappedLogger, _method: str, fields: EventDict) -> str:
-    """The last processor: a line, and below it the traceback where there is one."""
+    """The last processor for text: one line, and below it the traceback if there is one."""
     moment = str(fields.pop("timestamp", ""))
     level = str(fields.pop("level", "info"))
     logger = str(fields.pop("logger", ""))
@@ -73,9 +73,9 @@ def render_line(_logger: WrappedLogger, _method: str, fields: EventDict) -> str:
 
 
 def render_json(_logger: WrappedLogger, _method: str, fields: EventDict) -> str:
-    """The last processor where a program reads: one JSON object, bounded, in ASCII so that nothing breaks it.
+    """The last processor for JSON: one object, bounded, in ASCII so that no reader breaks the line.
 
-    Member names are those of the text form; what happened is `event`, a traceback is `exception`.
+    Member names are those of the text format; what happened is `event`, a traceback is `exception`.
     """
     named = {
         "time": f"{str(fields.pop('timestamp', ''))[:23]}Z",
@@ -95,7 +95,7 @@ def _bounded(value: object) -> object:
 
 
 def _indented(traceback: str) -> str:
-    """A traceback holds messages, and these may quote a payload; no line of it looks like one of the log."""
+    """A traceback may quote a payload, so its lines must not look like lines of the log."""
     return "\n".join(f"    {INVISIBLE.sub(' ', text)}" for text in traceback.splitlines())
 
 

@@ -1,8 +1,8 @@
-"""What is counted and timed, for Prometheus: by each process itself, in memory it shares with its siblings.
+"""Prometheus metrics, counted by each process in memory that it shares with its siblings.
 
-The receiver's processes keep their figures in files that the one which is scraped adds up; those of a
-process that gunicorn has replaced stay there, so that no counter falls. A worker keeps its own and shows them
-on a port of its own. Nothing here needs Redis: what Redis knows is in `receiver.monitoring.backlog`.
+The receiver's processes keep their metrics in files, which the scraped process adds up. The files of a
+process that gunicorn has replaced stay, so that no counter falls. A worker keeps its own metrics and serves
+them on a port of its own. Nothing here needs Redis; `receiver.monitoring.backlog` has the metrics that do.
 """
 
 import fcntl
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable by which prometheus_client learns, when it is imported, that several processes count."""
+"""The variable that tells prometheus_client, when it is imported, that several processes count."""
 FOLDER_PREFIX: Final = "apitraffic-metrics-"
 TIME_TO_LOCK: Final = 60
-"""Seconds for which a new folder is left alone, as it may not be locked yet."""
+"""Seconds for which a new folder is kept, as it may not be locked yet."""
 ACCEPT_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 TRANSLATION_SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25)
 DELIVERY_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -45,21 +45,21 @@ LAG_SECONDS: Final = (
 )
 
 
-class SharedFigures:
-    """A folder for the figures of this process and those that it forks; made before the first metric is.
+class SharedMetricsFolder:
+    """A folder for the metrics of this process and those that it forks, created before the first metric.
 
-    It is locked as long as one of them lives, so that those of receivers that were killed can be told, and
-    are removed. One that is inherited may be in use by another receiver.
+    It is locked as long as one of these processes lives, so that the folders of killed receivers can be
+    recognised and removed. A folder that an inherited variable names may be in use by another receiver.
     """
 
     def __init__(self) -> None:
         for folder in Path(gettempdir()).glob(f"{FOLDER_PREFIX}*"):
-            # Others may remove it, too, or may not let us.
+            # Another process may remove it first, or it may not be ours to remove.
             with suppress(OSError):
                 _remove_abandoned(folder)
         self.folder = Path(mkdtemp(prefix=FOLDER_PREFIX))
         self._lock = os.open(self.folder, os.O_RDONLY)
-        # Some network file systems have no locks. Figures are not worth a receiver that does not start.
+        # Some network file systems have no locks. The receiver should start even without metrics.
         with suppress(OSError):
             fcntl.flock(self._lock, fcntl.LOCK_SH)
         os.environ[SHARED_FOLDER] = str(self.folder)
@@ -82,10 +82,10 @@ def _remove_abandoned(folder: Path) -> None:
 
 
 class ReceptionMetrics:
-    """What the receiver counts. Labels are words of ours, never of a sender's: their number is bounded."""
+    """What the receiver counts. Labels are our own words, never a sender's: their number is bounded."""
 
     def __init__(self) -> None:
-        # prometheus_client decides when it is imported whether several processes share the figures.
+        # prometheus_client decides when it is imported whether several processes share the metrics.
         from prometheus_client import CollectorRegistry, Counter, Histogram  # noqa: PLC0415 - see above
 
         self._own = CollectorRegistry()
@@ -120,7 +120,7 @@ class ReceptionMetrics:
         self._rejected.labels(source if source in SOURCES else "none", reason).inc()
 
     def registry(self) -> "CollectorRegistry":
-        """The figures of all processes together, or of this one where it is alone."""
+        """The metrics of all processes together, or of this one if it is the only one."""
         if not os.environ.get(SHARED_FOLDER):
             return self._own
         from prometheus_client import CollectorRegistry  # noqa: PLC0415 - see above
@@ -170,7 +170,7 @@ class DeliveryMetrics:
         )
 
     def serve(self, host: str, port: int) -> int:
-        """Show them over HTTP from a thread; the port, a free one where 0 was asked for. Raises `OSError`."""
+        """Serve the metrics over HTTP from a thread; returns the port, a free one for 0. Raises `OSError`."""
         from prometheus_client import start_http_server  # noqa: PLC0415 - see above
 
         server, _thread = start_http_server(port, host, self._registry)

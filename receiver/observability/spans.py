@@ -1,7 +1,7 @@
-"""Exporting spans with OpenTelemetry's SDK: in the background, bounded, and quiet where nobody takes them.
+"""Export spans with OpenTelemetry's SDK: in the background, bounded, and quiet if the collector is down.
 
-A span costs its request an entry in a queue in memory. A thread sends them every few seconds; where the
-collector is away they are dropped, and that is said once.
+A span costs its request an entry in a queue in memory. A thread sends the queued spans every few seconds. If
+the collector is unreachable they are dropped, which is logged once.
 """
 
 import logging
@@ -24,14 +24,14 @@ from receiver.observability.trace_context import TRACEPARENT
 
 DISTRIBUTION: Final = "apitraffic-events"
 TIME_TO_FLUSH: Final = 2.0
-"""Seconds that stopping may take longer than without traces."""
+"""Seconds by which traces may prolong stopping."""
 LONGEST_REASON: Final = 300
 LONGEST_TEXT: Final = 300
-"""Characters of what comes from outside."""
+"""Characters of a text from outside."""
 
 
 def tracer() -> Tracer:
-    """May be asked for before `start_exporting`; spans count from then on."""
+    """May be called before `start_exporting`; spans are recorded from then on."""
     return trace.get_tracer(DISTRIBUTION)
 
 
@@ -40,8 +40,8 @@ def start_exporting() -> None:
     if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: DISTRIBUTION}))
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(TellingExporter(OTLPSpanExporter())))
-    # It warns of each span that finds the queue full, which `TellingExporter` has said the cause of.
+    provider.add_span_processor(BatchSpanProcessor(OutageLoggingExporter(OTLPSpanExporter())))
+    # It warns for each span that finds the queue full; `OutageLoggingExporter` has logged the cause.
     logging.getLogger("opentelemetry.sdk").setLevel(logging.ERROR)
     trace.set_tracer_provider(provider)
 
@@ -62,7 +62,7 @@ def traceparent_of(span: Span) -> str:
 
 
 def span_context_in(traceparent: object) -> SpanContext | None:
-    """`None` where it is none; what comes from outside is not trusted to be one."""
+    """`None` if it is not valid; it may come from outside."""
     if not isinstance(traceparent, str):
         return None
     context = TraceContextTextMapPropagator().extract({TRACEPARENT: traceparent})
@@ -71,12 +71,12 @@ def span_context_in(traceparent: object) -> SpanContext | None:
 
 
 def text(value: object) -> str:
-    """What comes from outside, bounded, and without what the wire format would refuse a whole batch for."""
+    """Text from outside, bounded, without characters for which a collector would refuse the whole batch."""
     return one_line(str(value), LONGEST_TEXT)
 
 
 def log_names_of(span: Span) -> dict[str, str]:
-    """As OpenTelemetry names them in logs."""
+    """Fields for log lines, named as OpenTelemetry names them."""
     context = span.get_span_context()
     return {
         "trace_id": trace.format_trace_id(context.trace_id),
@@ -84,32 +84,32 @@ def log_names_of(span: Span) -> dict[str, str]:
     }
 
 
-class FirstWords(logging.Filter):
-    """Keeps the first thing said since `words` was emptied, and lets nothing through."""
+class FirstMessage(logging.Filter):
+    """Keeps the first message since `text` was emptied, and lets no message through."""
 
-    words = ""
+    text = ""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        self.words = self.words or record.getMessage()
+        self.text = self.text or record.getMessage()
         return False
 
 
-class TellingExporter(SpanExporter):
-    """Says when spans begin to be dropped and when they are taken again, and not with each attempt."""
+class OutageLoggingExporter(SpanExporter):
+    """Logs when spans begin to be dropped and when they are taken again, but not each attempt."""
 
     def __init__(self, exporter: OTLPSpanExporter) -> None:
         self._exporter = exporter
-        self._said = FirstWords()
+        self._message = FirstMessage()
         self._is_failing = False
-        logging.getLogger(OTLPSpanExporter.__module__).addFilter(self._said)
+        logging.getLogger(OTLPSpanExporter.__module__).addFilter(self._message)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        self._said.words = ""
+        self._message.text = ""
         result = self._exporter.export(spans)
         is_failing = result is not SpanExportResult.SUCCESS
         if is_failing != self._is_failing:
             self._is_failing = is_failing
-            self._tell()
+            self._log_outage()
         return result
 
     def shutdown(self) -> None:
@@ -118,14 +118,14 @@ class TellingExporter(SpanExporter):
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return self._exporter.force_flush(timeout_millis)
 
-    def _tell(self) -> None:
+    def _log_outage(self) -> None:
         log = get_logger("receiver.tracing")
         if not self._is_failing:
             log.info("spans are taken again")
             return
         log.warning(
             "spans are dropped: the collector does not take them",
-            reason=one_line(self._said.words, LONGEST_REASON),
+            reason=one_line(self._message.text, LONGEST_REASON),
             advice="see that it is up and takes OTLP over HTTP where OTEL_EXPORTER_OTLP_ENDPOINT says; "
             "deliveries do not wait for it",
         )

@@ -1,7 +1,7 @@
-"""OpenTelemetry traces: on where its own variables say so, and only then imported.
+"""OpenTelemetry traces: on if OpenTelemetry's own variables say so, and only then imported.
 
-The modules that import it are `spans`, `reception_spans` and `delivery_spans`, which this one imports when
-they are needed. Where traces are off, starting takes no longer and a request passes by none of them.
+Only modules named `spans` import OpenTelemetry, and modules named `tracing` import those when they are
+needed. If traces are off, starting takes no longer and a request passes none of this code.
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 """
 
@@ -25,7 +25,7 @@ def are_on(environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def obstacle(environ: Mapping[str, str] = os.environ) -> str | None:
-    """Why there are no traces although they are wanted, and what to do; `None` where nothing is wrong."""
+    """Why there are no traces although they are configured, and what to do; `None` if nothing is wrong."""
     if not _are_wanted(environ):
         return None
     exporters = _words(environ.get(EXPORTER, "otlp"))
@@ -43,13 +43,13 @@ def obstacle(environ: Mapping[str, str] = os.environ) -> str | None:
 
 
 def warn_of_obstacle() -> None:
-    """To be said once, at start."""
+    """Log the obstacle, if there is one; called once, at start."""
     if (reason := obstacle()) is not None:
         get_logger("receiver.tracing").warning("there are no traces", reason=reason)
 
 
 def start_in_this_process() -> None:
-    """Begin to export spans, in a thread: threads do not survive a fork, so this is for after it."""
+    """Start to export spans, in a thread. Call it after forking: threads do not survive a fork."""
     if are_on():
         from receiver.observability.spans import start_exporting  # noqa: PLC0415 - see above
 
@@ -57,7 +57,7 @@ def start_in_this_process() -> None:
 
 
 def stop_in_this_process() -> None:
-    """Export what is left, for a bounded time."""
+    """Export what is left, within a bounded time."""
     if are_on():
         from receiver.observability.spans import stop_exporting  # noqa: PLC0415 - see above
 

@@ -1,1 +1,1 @@
-"""From an authentic delivery to durable storage."""
+"""Store what an authentic delivery means: in Redis, in the spool, or in the quarantine."""

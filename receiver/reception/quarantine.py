@@ -1,22 +1,24 @@
-"""Deliveries that are authentic but could not be translated, kept as they came until someone has looked.
+"""Deliveries that are authentic but could not be translated, kept as received until an operator decides.
 
-Redis keys: `apitraffic:quarantine:<source>:<delivery id>`, 14 days; `apitraffic:quarantine`, the index of
-them by time; `apitraffic:quarantine:sizes`, their sizes. Together they are bounded: the oldest go first.
+Redis keys: `apitraffic:quarantine:<source>:<delivery id>`, for 14 days; `apitraffic:quarantine`, their index
+by time; `apitraffic:quarantine:sizes`, their sizes. Their total is bounded: the oldest are dropped first.
 """
 
 import json
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final, Self
 
 from redis import Redis
 from redis.exceptions import RedisError
 from structlog import get_logger
 
-from apitraffic_events.timestamps import format_timestamp, now
-from receiver.datastore.failures import in_words
-from receiver.datastore.replication import Unreplicated, write_replicated
+from apitraffic_events.timestamps import format_timestamp, now, parse_timestamp
+from receiver.datastore.failures import explain
+from receiver.datastore.replication import Unreplicated
+from receiver.datastore.scripts.runner import Script
 from receiver.errors import StorageUnavailable
 from receiver.events import Delivery
 
@@ -27,61 +29,29 @@ LIFETIME: Final = 14 * 86_400
 MOST_KEPT: Final = 1_000
 """Deliveries."""
 MOST_BYTES: Final = 64 * 1024 * 1024
-"""Of all that is kept, compressed."""
+"""Of all kept deliveries together, compressed."""
 CREDENTIAL_WORDS: Final = ("authorization", "cookie", "signature", "token", "secret", "api-key")
 FIELDS: Final = ("source", "id", "event", "reason", "received_at", "headers", "body")
 
-KEEP_SCRIPT: Final = """
--- KEYS: index, sizes, entry. ARGV: lifetime, most kept, most bytes, time received, size, the entry's fields
-redis.call('DEL', KEYS[3])
-redis.call('HSET', KEYS[3], unpack(ARGV, 6))
-redis.call('EXPIRE', KEYS[3], ARGV[1])
-redis.call('ZADD', KEYS[1], ARGV[4], KEYS[3])
-redis.call('HSET', KEYS[2], KEYS[3], ARGV[5])
-redis.call('EXPIRE', KEYS[1], ARGV[1])
-redis.call('EXPIRE', KEYS[2], ARGV[1])
-
-local function forget(entries)
-    for _, entry in ipairs(entries) do
-        redis.call('DEL', entry)
-        redis.call('ZREM', KEYS[1], entry)
-        redis.call('HDEL', KEYS[2], entry)
-    end
-    return #entries
-end
-
-forget(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[4] - ARGV[1]))
-local bytes = 0
-for _, size in ipairs(redis.call('HVALS', KEYS[2])) do
-    bytes = bytes + size
-end
-local dropped = 0
-while redis.call('ZCARD', KEYS[1]) > tonumber(ARGV[2]) or bytes > tonumber(ARGV[3]) do
-    local oldest = redis.call('ZRANGE', KEYS[1], 0, 0)
-    if oldest[1] == KEYS[3] then break end
-    bytes = bytes - redis.call('HGET', KEYS[2], oldest[1])
-    dropped = dropped + forget(oldest)
-end
-return dropped
-"""
+KEEP_IN_QUARANTINE: Final = Script("keep_in_quarantine")
 
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A delivery that is set aside, and why. Its headers lack those that carried credentials."""
+    """A delivery in the quarantine, and why. Headers that carried credentials are removed."""
 
     delivery: Delivery
     reason: str
 
     @property
     def name(self) -> str:
-        """How the command line calls it."""
+        """Its name on the command line."""
         return f"{self.delivery.source}:{self.delivery.id}"
 
     @classmethod
     def of(cls, delivery: Delivery, reason: str) -> Self:
         headers = {name: value for name, value in delivery.headers.items() if not _is_credential(name)}
-        return cls(delivery.model_copy(update={"headers": headers}), reason)
+        return cls(replace(delivery, headers=headers), reason)
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, bytes]) -> Self:
@@ -91,20 +61,19 @@ class Quarantined:
             event=fields["event"].decode(),
             headers=json.loads(fields["headers"]),
             body=zlib.decompress(fields["body"]),
-            received_at=fields["received_at"].decode(),
+            received_at=_moment(fields["received_at"].decode()),
         )
         return cls(delivery, fields["reason"].decode())
 
 
 class Quarantine:
-    """Keeps what could not be translated. Every method raises `StorageUnavailable` where Redis is away."""
+    """Keeps what could not be translated. Every method raises `StorageUnavailable` if Redis fails."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._keep = redis.register_script(KEEP_SCRIPT)
 
     def keep(self, delivery: Delivery, reason: str) -> int:
-        """Store the delivery, its headers without credentials; how many older ones had to go for it."""
+        """Store the delivery, without credentials; returns how many older ones were dropped."""
         delivery = Quarantined.of(delivery, reason).delivery
         body = zlib.compress(delivery.body)
         fields: dict[str, str | bytes] = {
@@ -122,15 +91,11 @@ class Quarantine:
             arguments += [name, fields[name]]
         try:
             entry = f"{INDEX}:{delivery.source}:{delivery.id}"
-            (answer,) = write_replicated(
-                self._redis,
-                lambda pipeline: self._keep(keys=[INDEX, SIZES, entry], args=arguments, client=pipeline),
-            )
-            dropped = int(answer)
+            dropped = int(KEEP_IN_QUARANTINE.run_replicated(self._redis, [INDEX, SIZES, entry], arguments))
         except Unreplicated as error:
             raise StorageUnavailable(str(error)) from error
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
         if dropped:
             get_logger("receiver.quarantine").warning("quarantine is full; the oldest went", dropped=dropped)
         return dropped
@@ -139,10 +104,10 @@ class Quarantine:
         try:
             return int(self._redis.zcount(INDEX, now().timestamp() - LIFETIME, "+inf"))
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
     def __iter__(self) -> Iterator[Quarantined]:
-        """All that is kept, the oldest first."""
+        """All kept deliveries, the oldest first."""
         try:
             entries = [_text(entry) for entry in self._redis.zrange(INDEX, 0, -1)]
             for entry in entries:
@@ -150,13 +115,13 @@ class Quarantine:
                 if found is not None:
                     yield found
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
     def find(self, name: str) -> Quarantined | None:
         try:
             return self._load(f"{INDEX}:{name}")
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
     def _load(self, entry: str) -> Quarantined | None:
         values = self._redis.hmget(entry, FIELDS)
@@ -172,11 +137,18 @@ class Quarantine:
                 pipeline.hdel(SIZES, entry)
                 pipeline.execute()
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
 
 def _is_credential(header: str) -> bool:
     return any(word in header for word in CREDENTIAL_WORDS)
+
+
+def _moment(written: str) -> datetime:
+    moment = parse_timestamp(written)
+    if moment is None:
+        raise ValueError(f"a delivery in the quarantine was received at {written!r}, which is not a time")
+    return moment
 
 
 def _text(member: object) -> str:

@@ -1,4 +1,4 @@
-"""Where deliveries wait on this host's disk while Redis is away: SQLite, shared by a receiver's processes."""
+"""Deliveries on this host's disk while Redis is unreachable: SQLite, shared by the receiver's processes."""
 
 import fcntl
 import os
@@ -19,12 +19,12 @@ from receiver.observability.trace_context import carried
 from receiver.reception.quarantine import Quarantined
 
 LARGEST: Final = 256 * 1024 * 1024
-"""Bytes on disk; some hundred thousand deliveries."""
+"""Bytes on disk, enough for some hundred thousand deliveries."""
 PAGE_SIZE: Final = 4096
 PATIENCE: Final = 2.0
-"""Seconds that a process waits for another one to finish writing."""
+"""Seconds to wait for another process that is writing."""
 Content = tuple[Change, ...] | Quarantined
-"""What a delivery means; or the delivery itself, where that could not be told."""
+"""A delivery's changes, or the delivery itself if it could not be translated."""
 CONTENT: Final[TypeAdapter[Content]] = TypeAdapter(Content)
 
 SCHEMA: Final = """
@@ -40,12 +40,12 @@ CREATE TABLE IF NOT EXISTS deliveries (
 TRACES: Final = """
 CREATE TABLE IF NOT EXISTS traces (number INTEGER PRIMARY KEY, traceparent TEXT NOT NULL)
 """
-"""A table of its own, made where there are traces: the file may be one that another version has made."""
+"""A table of its own, created only when there are traces: another version may have made the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
-    """A delivery in the spool; the numbers rise in the order in which they came."""
+    """A delivery in the spool; numbers ascend in the order of arrival."""
 
     number: int
     content: Content
@@ -53,9 +53,9 @@ class Spooled:
 
 
 class Spool:
-    """A file of deliveries. Every method raises `StorageUnavailable` where the disk does not play along.
+    """A file of deliveries. Every method raises `StorageUnavailable` if the disk fails or is full.
 
-    `synchronous=FULL` with the write-ahead log: once `put` returns, the delivery outlives a power failure.
+    `synchronous=FULL` with the write-ahead log: once `put` returns, the delivery survives a power failure.
     https://sqlite.org/pragma.html#pragma_synchronous
     """
 
@@ -64,7 +64,7 @@ class Spool:
         self._largest = largest
 
     def put(self, content: Content) -> bool:
-        """Keep one delivery and say `True`; `False` where it is here already."""
+        """Store one delivery; returns `False` if it is in the spool already."""
         delivery = content.delivery if isinstance(content, Quarantined) else content[0].delivery
         row = (delivery.source, delivery.id, CONTENT.dump_json(content, by_alias=True))
         with self._opened() as database, database:
@@ -77,7 +77,7 @@ class Spool:
             return cursor.rowcount > 0
 
     def oldest(self, most: int) -> list[Spooled]:
-        """The first ones. What cannot be read is set aside in a table of its own, and said."""
+        """The oldest deliveries. What cannot be read is moved to the table `unreadable`, and logged."""
         with self._opened() as database:
             rows = database.execute(
                 "SELECT number, content FROM deliveries ORDER BY number LIMIT ?", (most,)
@@ -107,14 +107,14 @@ class Spool:
                 database.execute("DELETE FROM traces WHERE number = ?", (number,))
 
     def count(self) -> int:
-        """How many deliveries wait; 0 where there is no file yet."""
+        """How many deliveries are in the spool; 0 if there is no file yet."""
         if not self.path.exists():
             return 0
         with self._opened() as database:
             return int(database.execute("SELECT count(*) FROM deliveries").fetchone()[0])
 
     def check(self) -> None:
-        """Prove that it takes a write."""
+        """Prove that the spool can be written to."""
         with self._opened() as database:
             database.execute("BEGIN IMMEDIATE")
             database.execute("INSERT INTO deliveries (source, delivery, content) VALUES ('', '', '')")
@@ -122,7 +122,7 @@ class Spool:
 
     @contextmanager
     def sole_drainer(self) -> Iterator[bool]:
-        """Whether this process alone may empty the spool now; a process that dies gives that up."""
+        """Whether this process is the one that may drain the spool now. The lock ends with the process."""
         with self._lock_file() as descriptor:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -143,9 +143,9 @@ class Spool:
             os.close(descriptor)
 
     def _make(self) -> None:
-        """Make the file elsewhere and put it in place whole; the first of several at once wins.
+        """Create the file elsewhere and link it into place; the first of several processes wins.
 
-        Where two connections turn on the write-ahead log at once, SQLite waits for no time-out.
+        If two connections enable the write-ahead log at the same time, SQLite fails without waiting.
         """
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with TemporaryDirectory(dir=self.path.parent) as folder:
@@ -158,7 +158,7 @@ class Spool:
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
-        """A connection for one use: the spool is used rarely, and threads and forks share none this way."""
+        """A connection for one use: the spool is used rarely, and so neither threads nor forks share one."""
         try:
             if not self.path.exists():
                 self._make()

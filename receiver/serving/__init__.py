@@ -1,1 +1,1 @@
-"""gunicorn, and who may use how much of it. Nothing else imports it."""
+"""Everything that knows gunicorn: its configuration, and what keeps slow or many clients from blocking it."""

@@ -1,8 +1,9 @@
-"""gunicorn's threaded worker, made to bear slow, idle and too many clients without a proxy in front.
+"""gunicorn's threaded worker, made to withstand slow, idle and too many clients without a proxy in front.
 
-gunicorn gives each connection to a thread, which waits for the client: 5 s for its first byte, without end
-for the rest; and the loop that serves all waits 2 s for it to close. Here the loop collects requests, and a
-thread gets one when it is whole. What is collected is bounded in time, bytes and number.
+gunicorn gives each connection to a thread, which waits for the client: 5 s for its first byte, and without
+limit for the rest. Its event loop, which serves all connections, waits 2 s for a connection to close. Here
+the loop buffers requests, and a thread gets a request once it is complete. The time, the bytes and the number
+of requests that are buffered are bounded.
 """
 
 import json
@@ -20,12 +21,12 @@ from gunicorn.workers.gthread import (  # type: ignore[import-untyped]  # has no
 )
 
 from receiver.serving.connection import REQUEST_TIMEOUT, Connection
-from receiver.serving.signals import PromptWorker
+from receiver.serving.signals import SignalSafeWorker
 
 MOST_WAITING: Final = 256
-"""Whole requests that wait for a thread; at some 700 a second the last of them waits well under a second."""
-MOST_COLLECTED: Final = 64 * 1024 * 1024
-"""Bytes of requests that are not whole, all connections of a process together: two of the largest allowed."""
+"""Complete requests that wait for a thread; at some 700 a second the last one waits well under a second."""
+MOST_BUFFERED: Final = 64 * 1024 * 1024
+"""Bytes of incomplete requests, on all connections of a process together: two of the largest allowed."""
 RECEIVED_AT_ONCE: Final = 256 * 1024
 TIME_TO_CLOSE: Final = 2.0
 MOST_CLOSING: Final = 1_000
@@ -42,14 +43,14 @@ TOO_MANY: Final = _answer(HTTPStatus.SERVICE_UNAVAILABLE, "Too many requests at 
 TOO_LATE: Final = _answer(HTTPStatus.REQUEST_TIMEOUT, "The request was not there in time.")
 
 
-class BoundedWorker(PromptWorker):
-    """All of this but `handle` runs on the one loop of the process."""
+class BufferingWorker(SignalSafeWorker):
+    """Everything here but `handle` runs on the process' one event loop."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._in_hand = 0
-        self._bytes_collected = 0
-        self._collecting: set[Connection] = set()
+        self._with_threads = 0
+        self._bytes_buffered = 0
+        self._buffering: set[Connection] = set()
         self._lingering: dict[Connection, float] = {}
         self._stopping_at = time.monotonic()
 
@@ -59,36 +60,36 @@ class BoundedWorker(PromptWorker):
         except (BlockingIOError, ConnectionAbortedError, InterruptedError):
             return
         self.nr_conns += 1
-        self._collect(Connection(self.cfg, client, address, listener.getsockname()))
+        self._buffer(Connection(self.cfg, client, address, listener.getsockname()))
 
     def on_client_socket_readable(self, conn: Connection, client: socket.socket) -> None:
-        """The next request on a kept connection begins."""
+        """The next request on a keep-alive connection begins."""
         self.poller.unregister(client)
         self.keepalived_conns.remove(conn)
         conn.deadline = time.monotonic() + REQUEST_TIMEOUT
-        self._collect(conn)
+        self._buffer(conn)
 
     def enqueue_req(self, conn: Connection) -> None:
-        """Gunicorn calls this where the next request's beginning came along with the last one."""
+        """Gunicorn calls this if the beginning of the next request arrived with the last one."""
         conn.deadline = time.monotonic() + REQUEST_TIMEOUT
-        conn.collected += conn.parser.unreader.take_buffered()
-        self._bytes_collected += len(conn.collected)
-        self._collect(conn)
+        conn.buffered += conn.parser.unreader.take_buffered()
+        self._bytes_buffered += len(conn.buffered)
+        self._buffer(conn)
 
     def murder_pending(self) -> None:
-        """Gunicorn looks about once a second: what is late goes."""
+        """Gunicorn calls this about once a second; connections that are late are closed."""
         super().murder_pending()
         now = time.monotonic()
         if not self.alive:
-            # As long as gunicorn gives kept connections for what may be on its way.
-            for connection in self._collecting:
-                if not connection.collected:
+            # The time that gunicorn gives keep-alive connections for a request that may be under way.
+            for connection in self._buffering:
+                if not connection.buffered:
                     connection.deadline = min(connection.deadline, self._stopping_at + STOP_KEEPALIVE_LINGER)
         else:
             self._stopping_at = now
-        for connection in [each for each in self._collecting if each.deadline <= now]:
-            self._stop_collecting(connection)
-            if connection.collected:
+        for connection in [each for each in self._buffering if each.deadline <= now]:
+            self._stop_buffering(connection)
+            if connection.buffered:
                 self._refuse(connection, TOO_LATE, "too_slow")
             else:
                 self._drop(connection)
@@ -96,30 +97,30 @@ class BoundedWorker(PromptWorker):
             self._stop_lingering(connection)
 
     def handle(self, conn: Connection) -> Any:
-        """In a thread, with all of the request there or as good as."""
+        """In a thread, with all or almost all of the request received."""
         try:
             conn.sock.setblocking(True)
             conn.data_ready = True
-            conn.hand_over()
+            conn.start_request()
         except OSError:
             return False
         return super().handle(conn)
 
     def finish_request(self, conn: Connection, fs: Any) -> None:
-        self._in_hand -= 1
-        # Closing in good order waits for the client, which must not be done here.
+        self._with_threads -= 1
+        # A graceful close waits for the client, which the loop must not do.
         conn.close = partial(self._close, conn)
         super().finish_request(conn, fs)
 
-    def _collect(self, connection: Connection) -> None:
+    def _buffer(self, connection: Connection) -> None:
         connection.sock.setblocking(False)
-        self._collecting.add(connection)
-        if connection.collected and connection.is_whole():
-            self._stop_collecting(connection)
+        self._buffering.add(connection)
+        if connection.buffered and connection.is_complete():
+            self._stop_buffering(connection)
             self._give_to_thread(connection)
         else:
             self._receive(connection, connection.sock)
-        if connection in self._collecting:
+        if connection in self._buffering:
             self.poller.register(connection.sock, EVENT_READ, partial(self._receive, connection))
             connection.is_polled = True
 
@@ -130,34 +131,34 @@ class BoundedWorker(PromptWorker):
             return
         except OSError:
             received = b""
-        connection.collected += received
-        self._bytes_collected += len(received)
+        connection.buffered += received
+        self._bytes_buffered += len(received)
         if not received:
-            self._stop_collecting(connection)
+            self._stop_buffering(connection)
             self._drop(connection)
-        elif connection.is_whole():
-            self._stop_collecting(connection)
+        elif connection.is_complete():
+            self._stop_buffering(connection)
             self._give_to_thread(connection)
-        elif self._bytes_collected > MOST_COLLECTED:
-            self._stop_collecting(connection)
+        elif self._bytes_buffered > MOST_BUFFERED:
+            self._stop_buffering(connection)
             self._refuse(connection, TOO_MANY, "too_many")
 
-    def _stop_collecting(self, connection: Connection) -> None:
+    def _stop_buffering(self, connection: Connection) -> None:
         if connection.is_polled:
             self.poller.unregister(connection.sock)
             connection.is_polled = False
-        self._collecting.discard(connection)
-        self._bytes_collected -= len(connection.collected)
+        self._buffering.discard(connection)
+        self._bytes_buffered -= len(connection.buffered)
 
     def _give_to_thread(self, connection: Connection) -> None:
-        if self._in_hand >= self.cfg.threads + MOST_WAITING:
+        if self._with_threads >= self.cfg.threads + MOST_WAITING:
             self._refuse(connection, TOO_MANY, "too_many")
             return
-        self._in_hand += 1
+        self._with_threads += 1
         super().enqueue_req(connection)
 
     def _refuse(self, connection: Connection, answer: bytes, reason: str) -> None:
-        """With no thread and no application; a client that does not take the answer at once misses it."""
+        """Without a thread or the application. A client that cannot take the answer at once misses it."""
         if (metrics := self.wsgi.extensions.get("metrics")) is not None:
             metrics.rejected("none", reason)
         connection.sock.setblocking(False)
@@ -171,7 +172,7 @@ class BoundedWorker(PromptWorker):
         TConn.close(connection)
 
     def _close(self, connection: Connection, graceful: bool = False) -> None:
-        """In good order: end our side and read what still comes, lest a reset takes our answer away."""
+        """Gracefully: end our side and read what still arrives, or a reset could discard our answer."""
         if not graceful or len(self._lingering) >= MOST_CLOSING:
             TConn.close(connection)
             return

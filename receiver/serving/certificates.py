@@ -1,4 +1,4 @@
-"""The receiver's own certificate, for where no proxy ends TLS in front of it."""
+"""The receiver's own certificate, for use without a proxy that terminates TLS."""
 
 import ssl
 from pathlib import Path
@@ -10,7 +10,7 @@ class CannotUseCertificate(Exception):
 
 
 def load_certificate(certificate: Path, key: Path) -> ssl.SSLContext:
-    """Python's own choice of ciphers, TLS 1.2 or newer, HTTP/1.1 only. Raises `CannotUseCertificate`."""
+    """With Python's default ciphers, TLS 1.2 or newer, HTTP/1.1 only. Raises `CannotUseCertificate`."""
     for option, path in (("--tls-cert", certificate), ("--tls-key", key)):
         try:
             path.read_bytes()
@@ -44,7 +44,7 @@ def load_certificate(certificate: Path, key: Path) -> ssl.SSLContext:
 
 
 class _HasPassword(Exception):
-    """OpenSSL asked for one; without this it would ask on the terminal."""
+    """OpenSSL asked for a password; without this it would ask on the terminal."""
 
 
 def _refuse_password() -> str:
@@ -52,7 +52,7 @@ def _refuse_password() -> str:
 
 
 class NonblockingSocket(ssl.SSLSocket):
-    """Says that it would block as other sockets do, so that who reads need not know which it is."""
+    """Raises `BlockingIOError` as other sockets do, so that callers need not tell them apart."""
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
         try:

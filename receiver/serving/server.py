@@ -1,45 +1,44 @@
-"""Running the receiver under gunicorn, in this process."""
+"""Run the receiver under gunicorn, in this process."""
 
 import socket
 import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+from wsgiref.types import WSGIApplication
 
 from gunicorn.config import Config  # type: ignore[import-untyped]  # has no types
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from structlog import get_logger
 
 from receiver.config.settings import Settings
-from receiver.observability.metrics import SharedFigures
+from receiver.observability.metrics import SharedMetricsFolder
 from receiver.observability.tracing import start_in_this_process, stop_in_this_process, warn_of_obstacle
-from receiver.serving.buffering_worker import BoundedWorker
+from receiver.serving.buffering_worker import BufferingWorker
 from receiver.serving.certificates import CannotUseCertificate, load_certificate
-from receiver.serving.signals import PromptApplication
+from receiver.serving.request_body import BodyErrors
+from receiver.serving.signals import SignalSafeApplication
 from receiver.serving.sockets import BACKLOG, base_url
 from receiver.serving.tls_worker import TlsWorker
 from receiver.web.app import announce_sources, create_app
 
-if TYPE_CHECKING:
-    from flask import Flask
-
 KEEP_ALIVE: Final = 75
 """Seconds; longer than the idle time-out of common proxies, so that they close first."""
 TIME_TO_STOP: Final = 20
-"""Seconds for which requests that are under way may go on after SIGTERM."""
+"""Seconds that requests in progress get after SIGTERM."""
 MOST_CONNECTIONS: Final = 1_000
-"""Of a process; more wait in the kernel. An idle one costs no thread."""
+"""Per process; further ones wait in the kernel. An idle connection costs no thread."""
 MOST_REQUESTS: Final = 200_000
-"""After which a process is replaced, give or take: against leaks, should there ever be one. It costs nothing
-else, as the next one is there before; each leaves two small files of metrics until the receiver ends."""
+"""Requests after which a process is replaced, plus jitter, in case anything leaks. The next process is ready
+before the last one stops. Each process leaves two small files of metrics until the receiver ends."""
 LONGEST_LINE: Final = 8_190
 MOST_FIELDS: Final = 100
-"""Of a request's head: gunicorn's own defaults, several times what any sender has."""
+"""In a request's head: gunicorn's own defaults, several times what any sender uses."""
 STUCK_AFTER: Final = 60
-"""Seconds after which a worker process that shows no life is killed."""
+"""Seconds after which a process without a heartbeat is killed."""
 
 
 class PropagatingLogger(Logger):  # type: ignore[misc]  # untyped, see above
-    """Leaves gunicorn's words to our own logging. There is no access log: paths may hold tokens."""
+    """Passes gunicorn's messages to our own logging. There is no access log: paths may hold tokens."""
 
     def setup(self, cfg: Config) -> None:
         super().setup(cfg)
@@ -47,7 +46,7 @@ class PropagatingLogger(Logger):  # type: ignore[misc]  # untyped, see above
         self.error_log.propagate = True
 
 
-class ReceiverServer(PromptApplication):
+class ReceiverServer(SignalSafeApplication):
     """`workers` processes of `threads` threads each on one socket."""
 
     def __init__(
@@ -59,7 +58,7 @@ class ReceiverServer(PromptApplication):
         threads: int,
         certificate: tuple[Path, Path] | None = None,
     ) -> None:
-        """Take over `listener`. `certificate` and its key are for TLS; raises `CannotUseCertificate`."""
+        """Takes over `listener`. `certificate` is one and its key; raises `CannotUseCertificate`."""
         self._settings = settings
         self._certificate = certificate
         self._tls: ssl.SSLContext | None = load_certificate(*certificate) if certificate else None
@@ -67,14 +66,14 @@ class ReceiverServer(PromptApplication):
         self._listener = listener.detach()
         self._workers = workers
         self._threads = threads
-        self._figures = SharedFigures()
+        self._metrics_folder = SharedMetricsFolder()
         super().__init__()
 
     def load_config(self) -> None:
         values: dict[str, Any] = {
             "bind": [f"fd://{self._listener}"],
             "workers": self._workers,
-            "worker_class": BoundedWorker,
+            "worker_class": BufferingWorker,
             "threads": self._threads,
             "worker_connections": MOST_CONNECTIONS,
             "backlog": BACKLOG,
@@ -83,7 +82,7 @@ class ReceiverServer(PromptApplication):
             "limit_request_line": LONGEST_LINE,
             "limit_request_fields": MOST_FIELDS,
             "limit_request_field_size": LONGEST_LINE,
-            # gunicorn itself believes no proxy: receiver.peers does, those that are configured.
+            # gunicorn itself trusts no proxy: receiver.web.client_address trusts those that are configured.
             "forwarded_allow_ips": "",
             "forwarder_headers": "",
             "header_map": "drop",
@@ -94,10 +93,10 @@ class ReceiverServer(PromptApplication):
             "logger_class": PropagatingLogger,
             "loglevel": "warning",
             "proc_name": "apitraffic-events",
-            # It would need a home directory and leave files there.
+            # The control socket would need a home directory and leave files there.
             "control_socket_disable": True,
-            # Only the first process runs this; what Python itself runs at exit, each would.
-            "on_exit": lambda _arbiter: self._figures.remove(),
+            # Only the first process runs this; atexit would run it in each.
+            "on_exit": lambda _arbiter: self._metrics_folder.remove(),
             "when_ready": lambda _arbiter: self._announce(),
             # Threads do not survive the fork, so each process starts its own.
             "post_worker_init": lambda worker: self._start_threads(worker.wsgi),
@@ -111,7 +110,7 @@ class ReceiverServer(PromptApplication):
             self.cfg.set(name, value)
 
     def reload(self) -> None:
-        """At SIGHUP: the next processes have the renewed certificate, or the old one if it is unfit."""
+        """On SIGHUP: new processes use the renewed certificate, or the old one if it cannot be used."""
         if self._certificate is not None:
             try:
                 self._tls = load_certificate(*self._certificate)
@@ -119,10 +118,12 @@ class ReceiverServer(PromptApplication):
                 get_logger("receiver").error("certificate not renewed", reason=str(error))
         super().reload()
 
-    def load(self) -> "Flask":
-        return create_app(self._settings)
+    def load(self) -> WSGIApplication:
+        app = create_app(self._settings)
+        app.wsgi_app = BodyErrors(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
+        return app
 
-    def _start_threads(self, app: "Flask") -> None:
+    def _start_threads(self, app: Any) -> None:
         app.extensions["spool_drain"].start()
         start_in_this_process()
 

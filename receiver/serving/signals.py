@@ -1,11 +1,10 @@
-"""gunicorn's arbiter and threaded worker, made to heed every signal to stop.
+"""gunicorn's arbiter and threaded worker, made to react to every signal to stop.
 
-As they are, a worker can miss one for good, and is killed when the time for stopping is over:
+As gunicorn ships them, a worker can miss such a signal, and is killed when the time for stopping is over:
 
-- Between its fork and the setting of its own handlers it has the arbiter's, which puts the signal into a
-  queue that nobody reads there.
-- Its handler of SIGQUIT takes the lock of the pool of threads, which the very code that the signal interrupts
-  may hold.
+- Between its fork and the installation of its own handlers it has those of the arbiter, which put the signal
+  into a queue that nobody reads in the worker.
+- Its handler of SIGQUIT takes the lock of the thread pool, which the interrupted code may hold.
 """
 
 import signal
@@ -20,8 +19,8 @@ from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped
 TO_STOP: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
-class PromptArbiter(Arbiter):  # type: ignore[misc]  # untyped, see above
-    """Holds signals back over a fork: this process gets its own after it, a worker when it can heed them."""
+class SignalSafeArbiter(Arbiter):  # type: ignore[misc]  # untyped, see above
+    """Blocks signals during a fork: the arbiter gets them after it, a worker once it has its own handlers."""
 
     def spawn_worker(self) -> Any:
         signal.pthread_sigmask(signal.SIG_BLOCK, TO_STOP)
@@ -31,15 +30,15 @@ class PromptArbiter(Arbiter):  # type: ignore[misc]  # untyped, see above
             signal.pthread_sigmask(signal.SIG_UNBLOCK, TO_STOP)
 
 
-class PromptWorker(ThreadWorker):  # type: ignore[misc]  # untyped, see above
-    """To be run by a `PromptArbiter`."""
+class SignalSafeWorker(ThreadWorker):  # type: ignore[misc]  # untyped, see above
+    """Must be run by a `SignalSafeArbiter`."""
 
     def init_signals(self) -> None:
         super().init_signals()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, TO_STOP)
 
     def handle_quit(self, _signal: int, _frame: FrameType | None) -> None:
-        """Leaves the work to the loop, which holds no lock when it gets there."""
+        """Leaves the work to the loop, which holds no lock at that point."""
         self.alive = False
         self.method_queue.defer(self._quit)
 
@@ -48,8 +47,8 @@ class PromptWorker(ThreadWorker):  # type: ignore[misc]  # untyped, see above
         sys.exit(0)
 
 
-class PromptApplication(BaseApplication):  # type: ignore[misc]  # untyped, see above
-    """An application under a `PromptArbiter`; its worker class is to be a `PromptWorker`."""
+class SignalSafeApplication(BaseApplication):  # type: ignore[misc]  # untyped, see above
+    """An application run by a `SignalSafeArbiter`. Its worker class must be a `SignalSafeWorker`."""
 
     def run(self) -> None:
-        PromptArbiter(self).run()
+        SignalSafeArbiter(self).run()

@@ -1,4 +1,4 @@
-"""Opening a server's socket ourselves, so that what is wrong with an address can be said in a sentence."""
+"""Open a server's socket before gunicorn does, so that an unusable address is reported in one sentence."""
 
 import errno
 import socket
@@ -12,9 +12,9 @@ class CannotListen(Exception):
 
 
 def listen(host: str, port: int, option: str = "--port") -> socket.socket:
-    """A socket that listens; port 0 takes a free one. Raises `CannotListen`; `option` is what to change then.
+    """A listening socket; port 0 takes a free one. Raises `CannotListen`, which says to change `option`.
 
-    Done before gunicorn, which would try for five seconds and then only log.
+    gunicorn would retry for five seconds and then only log.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -29,6 +29,6 @@ def listen(host: str, port: int, option: str = "--port") -> socket.socket:
 
 
 def base_url(listener: socket.socket, scheme: str = "http") -> str:
-    """`http://127.0.0.1:8080`, as a client on this machine would write it."""
+    """The URL for clients on this machine, for example `http://127.0.0.1:8080`."""
     host, port = listener.getsockname()[:2]
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -1,4 +1,4 @@
-"""The bounded worker for TLS: hands are shaken on the loop, too, within the time for the first request."""
+"""The buffering worker for TLS. Handshakes run on the loop too, within the time for the first request."""
 
 import socket
 import ssl
@@ -10,12 +10,12 @@ from typing import Any
 from gunicorn.http import get_parser  # type: ignore[import-untyped]  # has no types
 from gunicorn.sock import ssl_context  # type: ignore[import-untyped]
 
-from receiver.serving.buffering_worker import BoundedWorker
+from receiver.serving.buffering_worker import BufferingWorker
 from receiver.serving.connection import Connection, DeadlineUnreader
 
 
 class TlsConnection(Connection):
-    """Its socket is a TLS socket from the beginning, where gunicorn would make one in a thread."""
+    """Its socket is a TLS socket from the start; gunicorn would make it one in a thread."""
 
     initialized: bool
     parser: Any
@@ -29,8 +29,8 @@ class TlsConnection(Connection):
         self.parser.unreader = DeadlineUnreader(self)
 
 
-class TlsWorker(BoundedWorker):
-    """Without TLS none of this is on the way of a request."""
+class TlsWorker(BufferingWorker):
+    """Used only with TLS."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -44,24 +44,24 @@ class TlsWorker(BoundedWorker):
         client.setblocking(False)
         try:
             secured = self._context.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
-        except OSError:  # It has gone already.
+        except OSError:  # The client has gone already.
             client.close()
             return
         self.nr_conns += 1
         connection = TlsConnection(self.cfg, secured, address, listener.getsockname())
-        self._collecting.add(connection)
-        self.poller.register(secured, EVENT_READ, partial(self._shake_hands, connection))
+        self._buffering.add(connection)
+        self.poller.register(secured, EVENT_READ, partial(self._handshake, connection))
         connection.is_polled = True
 
-    def _shake_hands(self, connection: TlsConnection, client: ssl.SSLSocket) -> None:
+    def _handshake(self, connection: TlsConnection, client: ssl.SSLSocket) -> None:
         try:
             client.do_handshake()
         except ssl.SSLWantReadError:
-            self.poller.modify(client, EVENT_READ, partial(self._shake_hands, connection))
+            self.poller.modify(client, EVENT_READ, partial(self._handshake, connection))
         except ssl.SSLWantWriteError:
-            self.poller.modify(client, EVENT_WRITE, partial(self._shake_hands, connection))
-        except OSError:  # It speaks no TLS, too old a one, or does not trust the certificate.
-            self._stop_collecting(connection)
+            self.poller.modify(client, EVENT_WRITE, partial(self._handshake, connection))
+        except OSError:  # The client speaks no TLS, or too old a version, or does not trust the certificate.
+            self._stop_buffering(connection)
             self._drop(connection)
         else:
             self.poller.modify(client, EVENT_READ, partial(self._receive, connection))
@@ -69,12 +69,12 @@ class TlsWorker(BoundedWorker):
 
     def finish_request(self, conn: Connection, fs: Any) -> None:
         super().finish_request(conn, fs)
-        # What TLS has read ahead does not make the socket readable.
+        # Bytes that TLS has read ahead do not make the socket readable.
         if conn in self.keepalived_conns and conn.sock.pending():
             self.on_client_socket_readable(conn, conn.sock)
 
     def _close(self, connection: Connection, graceful: bool = False) -> None:
-        # Says that nothing was cut off; the other side's word for it is not waited for.
+        # Tells the client that nothing was cut off. Its own close_notify is not awaited.
         with suppress(OSError, ValueError):
             connection.sock.setblocking(False)
             connection.sock.unwrap()

@@ -1,4 +1,4 @@
-"""The senders that are understood. A new one is one module here and one line below."""
+"""The senders that the receiver understands. A new one is one package here and one line below."""
 
 from types import MappingProxyType
 from typing import Any, Final
@@ -13,4 +13,4 @@ from receiver.sources.pagerduty import PAGERDUTY
 SOURCES: Final = MappingProxyType[str, Source[Any]](
     {source.name: source for source in (GITHUB, GITLAB, JENKINS, PAGERDUTY, NATIVE)}
 )
-"""Path under /webhooks/ -> the source that reads what is posted there."""
+"""Path under /webhooks/ -> the source of what is posted there."""

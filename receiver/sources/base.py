@@ -1,7 +1,7 @@
-"""What every sender's module is made of: checked access to payloads, and the `Source` that ties it together.
+"""What every source is made of: checked access to payloads, and the `Source` that holds its functions.
 
-A source module holds pure functions over headers, bytes and secrets. It does no I/O and knows nothing of
-Flask, Redis or the Events API. A new sender is one such module and one line in `receiver.sources.SOURCES`.
+A source is pure functions over headers, bytes and secrets. It does no I/O and knows nothing of Flask, Redis
+or the Events API. A new sender is one such package and one line in `receiver.sources.SOURCES`.
 """
 
 import hashlib
@@ -17,27 +17,27 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from pydantic_core import from_json
 
 from apitraffic_events.event import Event, EventType
-from apitraffic_events.text import one_line
+from apitraffic_events.text import METADATA_TEXT_LIMIT, one_line
 from apitraffic_events.timestamps import parse_timestamp
-from receiver.events import Change, Delivery, DeliveryReference, Effect, marker_key
+from receiver.events import Change, Delivery, Effect, marker_key
 
 Headers = Mapping[str, str]
 """Request headers with lower-case names."""
 
 Secrets = Mapping[str, tuple[bytes, ...]]
-"""Name of the configuration variable -> all secrets it holds (several while one is being rotated)."""
+"""Name of the configuration variable -> all secrets in it (several while one is being rotated)."""
 
 MIB: Final = 1024 * 1024
 VALUE_LIMIT: Final = 500
-"""Characters kept of one metadata value; enough for any URL or commit subject that helps at night."""
+"""Characters kept of one text; enough for any URL or commit subject."""
 LONGEST_DELIVERY_ID: Final = 200
 PATH_TOKEN: Final = ":path-token"  # noqa: S105 - a header's name
-"""Stands among a request's headers for a token in its path; no real header's name begins with a colon."""
+"""The header that holds a token from the URL's path; no real header's name begins with a colon."""
 WEB_URL: Final = re.compile(r"https?://[^\s…]+")
 
 
 class NotTranslated(Exception):
-    """A delivery that becomes no change; `reason` is for the person who reads the sender's delivery log."""
+    """A delivery without changes; `reason` is for the person who reads the sender's delivery log."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -45,22 +45,22 @@ class NotTranslated(Exception):
 
 
 class Ignored(NotTranslated):
-    """Nothing to do: another event, another state, or switched off."""
+    """Nothing to do: another event, another state, or switched off in the configuration."""
 
 
 class Untranslatable(NotTranslated):
-    """Something of interest that cannot be read; it is kept raw."""
+    """It should have meant something but cannot be read; it goes to the quarantine."""
 
 
 class SourceOptions(BaseModel):
-    """A source's section of apitraffic.toml; sources add their own settings to it."""
+    """A source's section of apitraffic.toml; sources extend it with settings of their own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     events: tuple[str, ...] | None = None
-    """Shell patterns of the sender's event names to translate; where unset, the source's own list."""
+    """Shell patterns of the sender's event names to translate; by default the source's own list."""
     deployments: Literal["point", "span"] | None = None
-    """Draw a deploy where it finished or from start to end; where unset, [delivery] deployments counts."""
+    """Draw a deploy as a point at its end, or as a span; by default as [delivery] deployments says."""
 
 
 OptionsT = TypeVar("OptionsT", bound=SourceOptions)
@@ -70,8 +70,8 @@ OptionsT = TypeVar("OptionsT", bound=SourceOptions)
 class Feature:
     """What one event of a sender becomes, for the table in the documentation, which the tests check.
 
-    `when` is the sender's action or state. Where it makes no marker, `effect` is `None`. `span_effect` is
-    what it does instead where deploys are drawn from start to end. `is_optional` events have to be asked for.
+    `when` is the sender's action or state. If it makes no marker, `effect` is `None`. `span_effect` is the
+    effect if deploys are drawn as spans. `is_optional` events are off unless the configuration names them.
     """
 
     event: str
@@ -93,7 +93,7 @@ class ItemError:
 
 
 class Invalid(NotTranslated):
-    """A delivery whose sender reads its answers: it is told what is wrong and nothing is kept."""
+    """A delivery whose sender reads the response: it says what is wrong, and nothing is kept."""
 
     def __init__(self, errors: tuple[ItemError, ...]) -> None:
         super().__init__("; ".join(f"{error.field} {error.detail}" for error in errors))
@@ -102,7 +102,7 @@ class Invalid(NotTranslated):
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """What a delivery means, and for senders of several events what was wrong with some of them."""
+    """What a delivery means, and for a list of events what is wrong with some of them."""
 
     changes: tuple[Change, ...]
     errors: tuple[ItemError, ...] = ()
@@ -112,12 +112,12 @@ class Translation:
 class Source(Generic[OptionsT]):
     """One sender of webhooks.
 
-    `secret_variables` names the configuration variables of which at least one must be set for the source to
-    be on. `verify` compares in constant time and never raises; the time is that of receipt, for senders that
-    sign one. `receive` makes a delivery of an authentic request; `translate` says what it means or raises
-    `Ignored` or `Untranslatable`. `default_events` are the sender's names of events, as shell patterns, that
-    are translated unless [<source>] events in apitraffic.toml says otherwise. With `takes_token_in_path`,
-    what follows the source in the URL's path reaches `verify` as the header `PATH_TOKEN`.
+    The source is on if at least one of its `secret_variables` is set. `verify` compares in constant time and
+    never raises; its time is when the request was received, for senders that sign a time. `receive` makes a
+    delivery of an authentic request. `translate` returns what it means, or raises `Ignored` or
+    `Untranslatable`. `default_events` are shell patterns of the event names that are translated unless
+    [<source>] events in apitraffic.toml says otherwise. With `takes_token_in_path`, what follows the source
+    in the URL's path reaches `verify` as the header `PATH_TOKEN`.
     """
 
     name: str
@@ -132,15 +132,15 @@ class Source(Generic[OptionsT]):
     receive: Callable[[Headers, bytes, datetime], Delivery]
     translate: Callable[[Delivery, OptionsT], tuple[Change, ...] | Translation]
     takes_token_in_path: bool = False
-    tells_keys: bool = False
-    """Whether an answer names the markers' keys, for senders that read their answers."""
+    answers_with_keys: bool = False
+    """Whether the response lists the markers' keys, for senders that read it."""
 
 
 def translate(source: Source[Any], delivery: Delivery, options: SourceOptions) -> Translation:
-    """What a delivery means: its changes, at least one.
+    """What a delivery means: at least one change.
 
-    Raises `Ignored` where there is nothing to do, `Untranslatable` where it should have meant something, and
-    `Invalid` where its sender is to be told.
+    Raises `Ignored` if there is nothing to do, `Untranslatable` if it should have meant something, and
+    `Invalid` if the response should tell its sender what is wrong.
     """
     if delivery.event and not _is_wanted(source, delivery.event, options):
         raise Ignored(_why_unwanted(source, delivery.event))
@@ -149,7 +149,7 @@ def translate(source: Source[Any], delivery: Delivery, options: SourceOptions) -
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise Untranslatable(f"the event made of it does not hold: {where}: {first['msg']}") from error
+        raise Untranslatable(f"the event made of it is not valid: {where}: {first['msg']}") from error
     return translation if isinstance(translation, Translation) else Translation(translation)
 
 
@@ -183,14 +183,11 @@ def change_of(
     is_final: bool = False,
     **event: Any,
 ) -> Change:
-    """A change by this delivery; `event` holds the fields of its `Event`, without the metadata all have."""
-    event["metadata"] = {
-        **event.get("metadata", {}),
-        "marker_key": marker_key(key),
-        "delivery_id": delivery.id,
-    }
+    """A change made by this delivery; `event` holds the fields of its `Event`, without `marker_metadata`."""
+    name = marker_key(key)
+    event["metadata"] = {**event.get("metadata", {}), **marker_metadata(name, delivery)}
     return Change(
-        key=key,
+        key=name,
         aliases=aliases,
         claims=claims,
         former_keys=former_keys,
@@ -203,33 +200,45 @@ def change_of(
         lasted=lasted,
         is_authoritative=is_authoritative,
         is_final=is_final,
-        delivery=DeliveryReference(source=delivery.source, id=delivery.id, event=delivery.event),
+        delivery=delivery.reference(),
     )
 
 
-class Payload:
-    """A JSON object from a stranger: every access says what is expected and never raises for another type.
+def marker_metadata(key: str, delivery: Delivery) -> dict[str, JsonValue]:
+    """The metadata that every event has: its marker's key and the id of its delivery."""
+    return {"marker_key": key, "delivery_id": one_line(delivery.id, METADATA_TEXT_LIMIT)}
 
-    Paths are dotted, `payload.text("deployment.creator.login")`; whatever is missing, null or of another
-    type on the way reads as `None`.
+
+class Payload:
+    """A JSON object from outside: every access says which type it expects, and never raises for another one.
+
+    Paths are dotted, `payload.text("deployment.creator.login")`. Anything on the way that is missing, null or
+    of another type reads as `None`.
     """
 
     def __init__(self, content: dict[str, JsonValue]) -> None:
-        self._content = content
+        self.content = content
+        self._lines: dict[str, str | None] = {}
 
     @classmethod
     def from_json(cls, body: bytes | str) -> "Payload":
         """Raises `Untranslatable` for anything but a JSON object."""
         try:
-            content = _read_json(body)
+            content = read_json(body)
         except (ValueError, RecursionError) as error:
             raise Untranslatable("the body is not JSON that can be read") from error
         if not isinstance(content, dict):
             raise Untranslatable("the body is JSON but not an object")
         return cls(content)
 
+    @classmethod
+    def of(cls, delivery: Delivery) -> "Payload":
+        """The delivery's body, parsed unless it has been already. Raises `Untranslatable` likewise."""
+        content = delivery.content
+        return cls(content) if isinstance(content, dict) else cls.from_json(delivery.body)
+
     def value(self, path: str) -> JsonValue:
-        found: object = self._content
+        found: object = self.content
         for part in path.split("."):
             if not isinstance(found, dict):
                 return None
@@ -237,23 +246,25 @@ class Payload:
         return cast("JsonValue", found)
 
     def text(self, *paths: str) -> str | None:
-        """The first of these that is text with something in it, on one line."""
-        for path in paths:
+        """The first of these that is text and not blank, on one line. Each text is cleaned once."""
+        return next((line for line in map(self._line, paths) if line), None)
+
+    def _line(self, path: str) -> str | None:
+        if path not in self._lines:
             found = self.value(path)
-            if isinstance(found, str) and (line := one_line(found, VALUE_LIMIT)):
-                return line
-        return None
+            self._lines[path] = one_line(found, VALUE_LIMIT) if isinstance(found, str) else None
+        return self._lines[path]
 
     def url(self, *paths: str) -> str | None:
-        """The first of these that is an http or https URL; other schemes could run code where it is shown.
+        """The first of these that is an http or https URL; other schemes could run code when it is opened.
 
-        One with a space in it, or that had to be cut, leads nowhere and counts as none.
+        A URL that contains a space or had to be cut does not work and is skipped.
         """
         candidates = (self.text(path) for path in paths)
         return next((url for url in candidates if url and WEB_URL.fullmatch(url)), None)
 
     def identifier(self, path: str) -> str | None:
-        """An id as text, whether the sender writes a number or text."""
+        """An id as text, whether the sender writes it as a number or as text."""
         found = self.value(path)
         if isinstance(found, int) and not isinstance(found, bool):
             return str(found) if abs(found) < 10**30 else None
@@ -268,7 +279,7 @@ class Payload:
         return next((moment for moment in times if moment), None)
 
     def objects(self, path: str) -> Iterator["Payload"]:
-        """The objects in the list at this path; what else is in it is left out."""
+        """The objects in the list at this path; other items are skipped."""
         found = self.value(path)
         for item in found if isinstance(found, list) else ():
             if isinstance(item, dict):
@@ -294,8 +305,16 @@ class Payload:
         return found
 
 
-def _read_json(body: bytes | str) -> JsonValue:
-    """Python's parser takes twice the time and reads what pydantic's refuses, such as UTF-16."""
+def object_in(body: bytes) -> dict[str, JsonValue] | None:
+    """The JSON object in a body, for senders whose event is named there; `None` for any other body."""
+    try:
+        return Payload.from_json(body).content
+    except Untranslatable:
+        return None
+
+
+def read_json(body: bytes | str) -> JsonValue:
+    """Pydantic's parser takes half the time; Python's also reads what that refuses, such as UTF-16."""
     try:
         return cast("JsonValue", from_json(body))
     except ValueError:
@@ -303,12 +322,12 @@ def _read_json(body: bytes | str) -> JsonValue:
 
 
 def delivery_id(given: str | None, body: bytes) -> str:
-    """The sender's own id, or a digest of the body where it has none (or none that is sane)."""
+    """The sender's own id, or a digest of the body if it sends none or an unusable one."""
     if given and len(given) <= LONGEST_DELIVERY_ID and given.isascii() and given.isprintable():
         return given
     return f"sha256-{hashlib.sha256(body).hexdigest()}"
 
 
 def present(**metadata: JsonValue) -> dict[str, JsonValue]:
-    """Metadata without what is missing."""
+    """Metadata without missing values."""
     return {key: value for key, value in metadata.items() if value not in (None, "")}

@@ -1,10 +1,9 @@
-"""Events in this project's own format: the Events API's fields, with what `Frame` adds.
+"""Events in this project's own format: the fields of the Events API and those of `Frame`.
 
 The native endpoint takes them as its body, GitHub's `repository_dispatch` as its `client_payload`.
 """
 
 import difflib
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Final, TypeVar
@@ -13,31 +12,31 @@ from pydantic import ConfigDict, JsonValue, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
-from apitraffic_events.event import Event, EventType, Instant, Model
-from apitraffic_events.text import one_line
+from apitraffic_events.event import Event, EventType, Instant, Model, within_limits
+from apitraffic_events.text import CleanLine, one_line
 from apitraffic_events.timestamps import parse_timestamp
-from receiver.events import Change, Delivery, Effect, Key
-from receiver.sources.base import Invalid, ItemError, Translation, change_of
+from receiver.events import Change, Delivery, Effect, Key, marker_key
+from receiver.sources.base import Invalid, ItemError, Translation, marker_metadata, read_json
 
 SOURCE_NAME: Final = "manual"
 EVENT: Final = "event"
-"""What all deliveries are called: there is one kind."""
+"""The event name of all deliveries: there is one kind."""
 T = TypeVar("T")
 MOST_EVENTS: Final = 100
 MOST_ERRORS: Final = 10
-"""That are told of one event."""
+"""Reported for one event."""
 
 
 class Frame(Model):
-    """What may be said of an event besides its own fields."""
+    """What an event may say besides the fields of the Events API."""
 
     model_config = ConfigDict(alias_generator=to_camel)
 
     key: Key | None = None
-    """Which marker it is about; used as it is, so that one can name a marker that a webhook made."""
+    """Which marker it is about; used as given, so that it can name a marker made by a webhook."""
     effect: Effect | None = None
     occurred_at: Instant | None = None
-    """Where this belongs among the changes of its marker; without it, its start or end says so."""
+    """When this happened, relative to other changes of its marker; by default its start or end."""
 
 
 EVENT_FIELDS: Final = {field.alias or name: name for name, field in Event.model_fields.items()}
@@ -60,18 +59,21 @@ ERRORS: Final = {
     "too_long": "has more than {max_length} entries",
     "enum": "is not one of {expected}",
 }
-"""Pydantic's errors in words, https://docs.pydantic.dev/latest/errors/validation_errors/"""
+"""Messages for pydantic's errors, https://docs.pydantic.dev/latest/errors/validation_errors/"""
 
 
-def translate(delivery: Delivery) -> Translation:
-    """The right ones of the events; raises `Invalid` where there are none."""
+def translate(delivery: Delivery, content: JsonValue) -> Translation:
+    """The changes of the valid events in this JSON, and what is wrong with the others.
+
+    Raises `Invalid` if none is valid.
+    """
     changes: dict[tuple[str, Effect], Change] = {}
     errors: list[ItemError] = []
-    for index, item in enumerate(_items(delivery.body)):
+    for index, item in enumerate(_items(content)):
         try:
             change = _change(index, item, delivery)
             if (change.key, change.effect) in changes:
-                # Changes of a marker are told apart by delivery and effect, so one of the two would be lost.
+                # A marker's changes are identified by delivery and effect, so one of the two would be lost.
                 detail = f"has effect {change.effect.value} in this list before; send it in another request"
                 raise _invalid(index, [("key", detail)])
         except Invalid as invalid:
@@ -83,14 +85,18 @@ def translate(delivery: Delivery) -> Translation:
     return Translation(tuple(changes.values()), tuple(errors))
 
 
-def _items(body: bytes) -> list[JsonValue]:
+def parse(body: bytes) -> JsonValue:
+    """Raises `Invalid` if the body is not JSON."""
     try:
-        content = json.loads(body)
+        return read_json(body)
     except (ValueError, RecursionError) as error:
         raise _invalid(0, [("body", "is not JSON that can be read")]) from error
+
+
+def _items(content: JsonValue) -> list[JsonValue]:
     if not isinstance(content, dict | list):
         raise _invalid(0, [("body", "is neither an event, which is an object, nor a list of events")])
-    items = content if isinstance(content, list) else [content]
+    items: list[JsonValue] = content if isinstance(content, list) else [content]
     if not items:
         raise _invalid(0, [("body", "is a list without an event in it")])
     if len(items) > MOST_EVENTS:
@@ -99,65 +105,74 @@ def _items(body: bytes) -> list[JsonValue]:
 
 
 def _change(index: int, item: JsonValue, delivery: Delivery) -> Change:
-    """Raises `Invalid` with all that is wrong with this event."""
+    """Raises `Invalid` with everything that is wrong with this event."""
     if not isinstance(item, dict):
         raise _invalid(index, [(EVENT, "is not an object with the fields of an event")])
     given = {name: value for name, value in item.items() if value is not None}
     wrong = [_unknown(name) for name in given if name not in FIELDS]
-    frame = _in_words(lambda: Frame.model_validate(_only(given, FRAME_FIELDS)), wrong)
+    frame = _or_errors(lambda: Frame.model_validate(_only(given, FRAME_FIELDS)), wrong)
     if frame:
         wrong += _contradictions(given, frame.effect or _effect_of(given))
-    event = _in_words(lambda: Event.model_validate(_stand_in(given) | _only(given, EVENT_FIELDS)), wrong)
+    event = _or_errors(lambda: Event.model_validate(_stand_in(given) | _only(given, EVENT_FIELDS)), wrong)
     if frame and event and not wrong:
-        # With the key in its metadata, an event may be too large after all.
-        change = _in_words(lambda: _change_of(index, given, frame, event, delivery), wrong)
-        if change:
-            return change
+        return _change_of(index, given, frame, event, delivery)
     raise _invalid(index, wrong)
 
 
 def _change_of(
     index: int, given: Mapping[str, JsonValue], frame: Frame, event: Event, delivery: Delivery
 ) -> Change:
-    """What has no time of its own happened in the order of the list; nothing happened after it was told of.
+    """Events without a time happened in the order of the list, and no event happened after it was received.
 
-    Later times, as of a clock that is fast, would put a marker's changes into the wrong order.
+    Later times, from a clock that is ahead, would put a marker's changes into the wrong order.
     """
+    key = CleanLine(frame.key) if frame.key else marker_key(f"events:{delivery.id}:{index}")
+    try:
+        metadata = within_limits(event.metadata | marker_metadata(key, delivery))
+    except ValueError as error:
+        raise _invalid(index, [("metadata", str(error))]) from error
     effect = frame.effect or _effect_of(given)
     came_at = delivery.received_at + timedelta(milliseconds=index)
     own_time = {Effect.POINT: event.started_at, Effect.OPEN: event.started_at, Effect.CLOSE: event.ended_at}
     happened_at = frame.occurred_at or own_time.get(effect) or came_at
-    fields = {name: getattr(event, name) for name in Event.model_fields}
-    fields["source"] = event.source or SOURCE_NAME
+    started_at, ended_at = event.started_at, event.ended_at
     if effect is Effect.CLOSE:
-        fields["ended_at"] = event.ended_at or happened_at
+        ended_at = ended_at or happened_at
     if effect is not Effect.UPDATE:
-        fields["started_at"] = event.started_at or fields["ended_at"] or happened_at
+        started_at = started_at or ended_at or happened_at
+    if started_at and ended_at:
+        ended_at = max(started_at, ended_at)
+    made = {
+        "source": event.source or SOURCE_NAME,
+        "metadata": metadata,
+        "started_at": started_at,
+        "ended_at": ended_at,
+    }
     sets = tuple(name for field, name in EVENT_FIELDS.items() if field in given and name != "metadata")
-    return change_of(
-        delivery,
-        key=frame.key or f"events:{delivery.id}:{index}",
+    return Change(
+        key=key,
         effect=effect,
         occurred_at=min(happened_at, came_at),
+        event=event.model_copy(update=made),
         sets=None if effect in CREATING else sets,
-        **fields,
+        delivery=delivery.reference(),
     )
 
 
 def _stand_in(given: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """What only some effects need but every event has; seen where a marker is closed and was never opened."""
+    """Required fields that some effects do not need; shown if a marker is closed that was never opened."""
     return {"type": EventType.CUSTOM.value, "name": f"{given.get('key')} (its start was not heard of)"}
 
 
 def _effect_of(given: Mapping[str, JsonValue]) -> Effect:
-    """Where none is said: what has an end closes, an incident without one opens, all else is a point."""
+    """The effect if none is given: an end closes, an incident without an end opens, all else is a point."""
     if "endedAt" in given:
         return Effect.CLOSE
     return Effect.OPEN if given.get("type") == EventType.INCIDENT else Effect.POINT
 
 
 def _contradictions(given: Mapping[str, JsonValue], effect: Effect) -> Iterator[tuple[str, str]]:
-    """What this effect lacks, or does not go with."""
+    """Fields that are missing for this effect, or contradict it."""
     if effect in {Effect.UPDATE, Effect.REOPEN} and "key" not in given:
         yield "key", f"is missing; it says which marker to {effect.value}"
     elif effect in CREATING or "key" not in given:
@@ -179,19 +194,19 @@ def _unknown(name: str) -> tuple[str, str]:
     return one_line(name, 50) or "(no name)", f"is not a field of an event; {hint}"
 
 
-def _in_words(make: Callable[[], T], wrong: list[tuple[str, str]]) -> T | None:
-    """What this makes; or nothing, with what is wrong added in words for people."""
+def _or_errors(make: Callable[[], T], wrong: list[tuple[str, str]]) -> T | None:
+    """The result of `make`; or `None`, with readable errors added to `wrong`."""
     try:
         return make()
     except ValidationError as error:
         wrong += [
-            (".".join(str(part) for part in found["loc"]), _in_own_words(found))
+            (".".join(str(part) for part in found["loc"]), _readable(found))
             for found in error.errors(include_url=False, include_input=False)
         ]
         return None
 
 
-def _in_own_words(error: ErrorDetails) -> str:
+def _readable(error: ErrorDetails) -> str:
     words = ERRORS.get(error["type"])
     if words is None:
         return error["msg"].removeprefix("Value error, ")

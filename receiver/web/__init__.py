@@ -1,1 +1,1 @@
-"""The Flask application: the way in, what watches it, errors."""
+"""The Flask application: webhooks, health and metrics, error responses."""

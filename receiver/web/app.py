@@ -12,14 +12,16 @@ from receiver.datastore.address import connect
 from receiver.monitoring.backlog import Backlog
 from receiver.observability.metrics import ReceptionMetrics
 from receiver.queue.enqueueing import Enqueuer
-from receiver.reception.intake import SpoolDrain
+from receiver.reception.delivery_store import SpoolDrain
+from receiver.reception.ingestion import Ingestor
 from receiver.reception.quarantine import Quarantine
 from receiver.reception.spool import Spool
+from receiver.reception.tracing import delivery_store_type
 from receiver.sources import SOURCES
 from receiver.web.operations import operations
 from receiver.web.problems import answer_with_problems
-from receiver.web.request_ids import name_requests
-from receiver.web.tracing import receiver_parts
+from receiver.web.request_ids import identify_requests
+from receiver.web.tracing import trace_requests_if_on
 from receiver.web.webhooks import webhooks
 
 SECURITY_HEADERS: Final = {
@@ -28,34 +30,34 @@ SECURITY_HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-"""No answer is for a browser, and none may become something there."""
+"""No response is meant for a browser, and none may be interpreted by one."""
 
 
 class Receiver(Flask):
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """No view is a coroutine, which Flask would find out anew for each function of each request."""
+        """No view is a coroutine; Flask would check each function of each request."""
         return func
 
 
 def create_app(settings: Settings | None = None, redis: Redis | None = None) -> Flask:
     """The receiver as a WSGI application, with settings from the environment unless given.
 
-    Raises `ConfigurationError` where they do not hold. Connects to Redis with the first request. Whoever
-    runs it starts `app.extensions["spool_drain"]`, a thread, and `receiver.observability.tracing`, in each
-    process.
+    Raises `ConfigurationError` if they are invalid. Connects to Redis with the first request. In each
+    process, the server has to start the thread `app.extensions["spool_drain"]`, and call
+    `receiver.observability.tracing.start_in_this_process`.
     """
     settings = settings or load_settings()
     redis = redis or connect(settings.redis_url)
     app = Receiver("receiver", static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     spool = Spool(settings.spool) if settings.spool else None
-    name_requests(app)
-    intake_type, reception_type = receiver_parts(app)
-    intake = intake_type(Enqueuer(redis), Quarantine(redis), spool)
-    app.extensions["spool_drain"] = SpoolDrain(intake)
+    identify_requests(app)
+    trace_requests_if_on(app)
+    store = delivery_store_type()(Enqueuer(redis), Quarantine(redis), spool)
+    app.extensions["spool_drain"] = SpoolDrain(store)
     metrics = app.extensions["metrics"] = ReceptionMetrics()
-    app.register_blueprint(webhooks(settings, reception_type(settings, intake, metrics), metrics))
-    app.register_blueprint(operations(settings, intake, metrics, Backlog(redis, intake)))
+    app.register_blueprint(webhooks(settings, Ingestor(store), metrics))
+    app.register_blueprint(operations(settings, store, metrics, Backlog(redis, store)))
     answer_with_problems(app)
     app.after_request(_secured)
     return app
@@ -67,7 +69,7 @@ def _secured(response: Response) -> Response:
 
 
 def announce_sources(settings: Settings) -> None:
-    """Say once, at start, which sources are on, and what would turn on the others."""
+    """Log at start which sources are on, and what would turn on the others."""
     log = get_logger("receiver")
     for name, source in SOURCES.items():
         if settings.secrets_for(source):

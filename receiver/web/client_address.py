@@ -1,4 +1,4 @@
-"""Where a request comes from, told only by those proxies that were named, and whether it may."""
+"""The address of a request's client, as reported by trusted proxies only, and whether it is allowed."""
 
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -7,18 +7,18 @@ from typing import Final
 from receiver.config.settings import Network
 
 LONGEST_CHAIN: Final = 20
-"""Proxies that are looked through; more make no sense, and the header is a stranger's."""
+"""Proxies in a chain that are looked at. Nobody has more, and the header comes from outside."""
 
 Address = IPv4Address | IPv6Address
 
 
-def peer_of(
+def client_address(
     connected: str | None, forwarded_for: Sequence[str], trusted: Sequence[Network]
 ) -> Address | None:
-    """The nearest address that no trusted proxy has; `None` where it is none, as on a unix socket.
+    """The nearest address that is not a trusted proxy's; `None` if there is no address, as on a unix socket.
 
-    `forwarded_for` are the request's `X-Forwarded-For` headers. They are read from the right: what is left of
-    the first address that is not a trusted proxy's may have been written by anybody.
+    `forwarded_for` are the request's `X-Forwarded-For` headers. They are read from the right: anybody may
+    have written what is left of the first address that is not a trusted proxy's.
     """
     peer = _address(connected or "")
     hops = [hop for value in forwarded_for for hop in value.split(",")]
@@ -34,7 +34,7 @@ def is_in(address: Address | None, networks: Sequence[Network]) -> bool:
 
 
 def _address(text: str) -> Address | None:
-    """An IPv4 address that is written as an IPv6 one, as dual-stack sockets do, is the former."""
+    """`None` if the text is no address. IPv4-mapped IPv6 addresses, as of dual-stack sockets, become IPv4."""
     try:
         address = ip_address(text.strip())
     except ValueError:

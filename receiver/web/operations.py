@@ -1,4 +1,4 @@
-"""What watches the receiver asks: is it up, can it take deliveries, how is it doing?"""
+"""Health, readiness and metrics, for monitoring."""
 
 from hmac import compare_digest
 from http import HTTPStatus
@@ -9,28 +9,30 @@ from receiver.config.settings import Settings
 from receiver.errors import StorageUnavailable
 from receiver.monitoring.backlog import Backlog
 from receiver.observability.metrics import ReceptionMetrics
-from receiver.reception.intake import Intake
+from receiver.reception.delivery_store import DeliveryStore
 from receiver.web.problems import problem
 
 
-def operations(settings: Settings, intake: Intake, counted: ReceptionMetrics, backlog: Backlog) -> Blueprint:
+def operations(
+    settings: Settings, store: DeliveryStore, counted: ReceptionMetrics, backlog: Backlog
+) -> Blueprint:
     blueprint = Blueprint("operations", __name__)
     token = settings.metrics_token and f"Bearer {settings.metrics_token.get_secret_value()}".encode()
 
     @blueprint.get("/healthz")
     def healthz() -> dict[str, str]:
-        """The process answers; says nothing of what it depends on."""
+        """The process is up; its dependencies are not checked."""
         return {"status": "up"}
 
     @blueprint.get("/readyz")
     def readyz() -> dict[str, str | int]:
-        """A delivery could be stored now, and where; where it could not, 503 and why."""
-        return {"status": "ready", "storage": intake.storage(), "spooled": intake.spooled()}
+        """Where a delivery would be stored now; 503 and the reason if it could not be."""
+        return {"status": "ready", "storage": store.storage(), "spooled": store.spooled()}
 
     @blueprint.get("/metrics")
     def metrics() -> Response:
-        """All processes of this receiver, and what Redis says of all receivers and workers."""
-        from prometheus_client import (  # noqa: PLC0415 - see receiver.metrics
+        """Of all processes of this receiver, and what Redis knows about all receivers and workers."""
+        from prometheus_client import (  # noqa: PLC0415 - see receiver.observability.metrics
             CONTENT_TYPE_LATEST,
             CollectorRegistry,
             generate_latest,

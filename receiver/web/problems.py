@@ -1,4 +1,4 @@
-"""Errors as `application/problem+json`, RFC 9457, for every answer that is not a success."""
+"""Errors as `application/problem+json` (RFC 9457), for every response that is not a success."""
 
 from http import HTTPStatus
 from typing import Any, Final
@@ -13,7 +13,7 @@ DETAILS: Final = {
     HTTPStatus.METHOD_NOT_ALLOWED: "Webhooks are sent with POST.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "The receiver failed; its log says why. Sending again later is safe.",
 }
-"""What the person who reads a sender's delivery log should know; the same words for every cause."""
+"""For the person who reads a sender's delivery log; the same sentence whatever the cause."""
 
 
 def problem(
@@ -22,7 +22,7 @@ def problem(
     headers: dict[str, str] | None = None,
     members: dict[str, Any] | None = None,
 ) -> Response:
-    """An RFC 9457 answer; `type` is left out, which means `about:blank`: the status says what it is.
+    """An RFC 9457 response. It has no `type`, which means `about:blank`: the status says what is wrong.
 
     `members` are further members of the problem, such as a list of errors.
     """
@@ -31,7 +31,7 @@ def problem(
 
 
 def answer_with_problems(app: Flask) -> None:
-    """Give Flask's own errors and unforeseen exceptions the same form."""
+    """Give Flask's own errors and unexpected exceptions the same form."""
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:

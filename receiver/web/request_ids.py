@@ -1,4 +1,4 @@
-"""A name for each request, the caller's or ours: in the answer's header and in every log line about it."""
+"""An id for each request, the caller's or ours: in the response's header and in every log line about it."""
 
 import re
 from secrets import token_hex
@@ -9,10 +9,10 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 
 HEADER: Final = "X-Request-ID"
 ACCEPTABLE: Final = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
-"""Anything else is replaced and not cut: half a name finds nothing in anybody's log."""
+"""Anything else is replaced and not cut: half an id is found in nobody's log."""
 
 
-def name_requests(app: Flask) -> None:
+def identify_requests(app: Flask) -> None:
     @app.before_request
     def begin() -> None:
         given = request.headers.get(HEADER, "")

@@ -1,12 +1,10 @@
-"""Spans of the accept path: one for each webhook request, and within it one for what is queued.
+"""A span for each webhook request.
 
-Attributes are those of OpenTelemetry's conventions for HTTP and messaging, and `apitraffic.…`. None is text
-from a request that is not authentic, and none holds a token: Jenkins may have one in the path.
+Its attributes are those of OpenTelemetry's conventions for HTTP, and `apitraffic.…`. None is text from a
+request that is not authentic, and none holds a token: Jenkins may have one in the path.
 https://opentelemetry.io/docs/specs/semconv/http/http-spans/
-https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
 """
 
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -15,12 +13,10 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from structlog.contextvars import bind_contextvars
 
-from receiver.events import Change, Delivery, is_urgent
-from receiver.observability.spans import log_names_of, span_context_in, text, traceparent_of, tracer
-from receiver.observability.trace_context import TRACEPARENT, carrying
-from receiver.queue.queues import ROUTINE, URGENT
-from receiver.reception.accepting import Outcome, Reception
-from receiver.reception.intake import Intake
+from receiver.events import Delivery
+from receiver.observability.spans import log_names_of, span_context_in, text, tracer
+from receiver.observability.trace_context import TRACEPARENT
+from receiver.reception.ingestion import Outcome
 from receiver.sources import SOURCES
 
 WEBHOOKS: Final = "webhooks"
@@ -29,10 +25,10 @@ REDACTED: Final = "REDACTED"
 
 
 def trace_requests(app: Flask) -> None:
-    """A span for each request to a webhook's address, begun before anything is read or verified of it.
+    """A span for each request to a webhook's address, started before the request is read or verified.
 
-    It is the root of its trace, whatever the request says: a traceparent would let anybody who reaches the
-    receiver decide what is sampled and write into others' traces.
+    It is the root of its trace even if the request has a traceparent, which would let anybody who can reach
+    the receiver decide what is sampled and write into other people's traces.
     """
     spans = tracer()
 
@@ -56,7 +52,9 @@ def trace_requests(app: Flask) -> None:
     @app.after_request
     def answered(response: Response) -> Response:
         if "span" in g:
-            _tell_status(g.span, response.status_code)
+            if "delivery" in g:
+                _describe_delivery(g.span, g.delivery, g.get("outcome"))
+            _describe_status(g.span, response.status_code)
         return response
 
     @app.teardown_request
@@ -67,60 +65,33 @@ def trace_requests(app: Flask) -> None:
 
 
 def _path_without_token() -> str:
-    """Only words of ours: a token may be in the path, also in the place of the source."""
+    """Without text from the request: a token may be in the path, also in place of the source."""
     arguments = request.view_args or {}
     source_name = arguments.get("source_name")
     path = f"/webhooks/{source_name if source_name in SOURCES else REDACTED}"
     return f"{path}/{REDACTED}" if "path_token" in arguments else path
 
 
-def _tell_status(span: Span, status: int) -> None:
+def _describe_delivery(span: Span, delivery: Delivery, outcome: Outcome | None) -> None:
+    """Which delivery this is; and its outcome, unless storing it failed."""
+    span.set_attributes(
+        {
+            "apitraffic.source": delivery.source,
+            "apitraffic.delivery.id": text(delivery.id),
+            "apitraffic.delivery.event": text(delivery.event),
+        }
+    )
+    # The sender is known by now, so its trace is linked; the link decides nothing about ours.
+    if (sender := span_context_in(delivery.headers.get(TRACEPARENT))) is not None:
+        span.add_link(sender)
+    if outcome is not None:
+        span.set_attribute("apitraffic.outcome", outcome.body["status"])
+        if outcome.keys:
+            span.set_attribute("apitraffic.marker.keys", outcome.keys)
+
+
+def _describe_status(span: Span, status: int) -> None:
     span.set_attribute("http.response.status_code", status)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         span.set_attribute("error.type", str(status))
         span.set_status(Status(StatusCode.ERROR))
-
-
-class TracedReception(Reception):
-    """Tells the request's span what an authentic delivery was, and what became of it."""
-
-    def take_in(self, delivery: Delivery) -> Outcome:
-        span = trace.get_current_span()
-        span.set_attributes(
-            {
-                "apitraffic.source": delivery.source,
-                "apitraffic.delivery.id": text(delivery.id),
-                "apitraffic.delivery.event": text(delivery.event),
-            }
-        )
-        # Now that it is known who sent it: a link, which leads there and decides nothing.
-        if (sender := span_context_in(delivery.headers.get(TRACEPARENT))) is not None:
-            span.add_link(sender)
-        outcome = super().take_in(delivery)
-        span.set_attribute("apitraffic.outcome", outcome.body["status"])
-        if outcome.keys:
-            span.set_attribute("apitraffic.marker.keys", outcome.keys)
-        return outcome
-
-
-class TracedIntake(Intake):
-    """A span for what is queued, whose context goes with each job, also by way of the spool."""
-
-    def accept(self, changes: Sequence[Change]) -> bool:
-        queue = URGENT if any(is_urgent(change) for change in changes) else ROUTINE
-        attributes: dict[str, str | int] = {
-            "messaging.system": "rq",
-            "messaging.operation.name": "enqueue",
-            "messaging.operation.type": "send",
-            "messaging.destination.name": queue,
-            "messaging.batch.message_count": len(changes),
-        }
-        with (
-            tracer().start_as_current_span(
-                f"enqueue {queue}", kind=SpanKind.PRODUCER, attributes=attributes, record_exception=False
-            ) as span,
-            carrying(traceparent_of(span)),
-        ):
-            is_new = super().accept(changes)
-            span.set_attribute("apitraffic.is_duplicate", not is_new)
-            return is_new

@@ -1,4 +1,4 @@
-"""POST /webhooks/<source>: the way in. Read, verify, take in, answer."""
+"""POST /webhooks/<source>: read, verify, translate and store a delivery, and answer."""
 
 from contextlib import suppress
 from dataclasses import asdict
@@ -6,27 +6,28 @@ from http import HTTPStatus
 from time import perf_counter
 from typing import Any, Final
 
-from flask import Blueprint, Response, abort, json, request
-from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]  # has no types
+from flask import Blueprint, Response, abort, g, json, request
 from structlog import get_logger
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from apitraffic_events.timestamps import now
 from receiver.config.settings import Settings
 from receiver.errors import StorageUnavailable
 from receiver.observability.metrics import ReceptionMetrics
-from receiver.reception.accepting import Reception
+from receiver.reception.ingestion import Ingestor
 from receiver.sources import SOURCES
 from receiver.sources.base import MIB, PATH_TOKEN, Invalid, Source
-from receiver.web.client_address import is_in, peer_of
+from receiver.translation import translate_and_route
+from receiver.web.client_address import client_address, is_in
 from receiver.web.problems import problem
 
 RETRY_AFTER: Final = 30
-"""Seconds after which a sender may try again when nothing could be stored."""
-UNREADABLE: Final = (OSError, ParseException)
-"""A sender that went away, and chunks that are none."""
+"""Seconds after which a sender may try again if nothing could be stored."""
+UNREADABLE: Final = (OSError, ClientDisconnected)
+"""The sender went away, or its chunks are malformed: WSGI servers raise `OSError`, and Werkzeug makes it a
+`ClientDisconnected` when the body is read through it."""
 MOST_DISCARDED: Final = 8 * MIB
-"""Bytes read and thrown away beyond a limit, so that the sender gets its 413 and not a broken connection."""
+"""Bytes read and discarded beyond a limit, so that the sender gets a 413 and not a broken connection."""
 
 
 REJECTIONS: Final = {
@@ -41,13 +42,14 @@ REJECTIONS: Final = {
     HTTPStatus.INTERNAL_SERVER_ERROR: "failure",
     HTTPStatus.SERVICE_UNAVAILABLE: "not_stored",
 }
-"""How the metrics call the answers that accept nothing."""
+"""Values of the metric's label `reason`, for responses that accept nothing."""
 
 
-def webhooks(settings: Settings, reception: Reception, metrics: ReceptionMetrics) -> Blueprint:
+def webhooks(settings: Settings, ingestor: Ingestor, metrics: ReceptionMetrics) -> Blueprint:
     blueprint = Blueprint("webhooks", __name__)
     log = get_logger("receiver.webhooks")
     secrets = {name: settings.secrets_for(source) for name, source in SOURCES.items()}
+    options = {name: settings.options_for(source) for name, source in SOURCES.items()}
 
     @blueprint.post("/webhooks/<source_name>")
     @blueprint.post("/webhooks/<source_name>/<path_token>")
@@ -70,8 +72,10 @@ def webhooks(settings: Settings, reception: Reception, metrics: ReceptionMetrics
             abort(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Send {' or '.join(sorted(source.content_types))}.")
 
         headers.pop(PATH_TOKEN, None)
-        delivery = source.receive(headers, body, received_at)
-        outcome = reception.take_in(delivery)
+        delivery = g.delivery = source.receive(headers, body, received_at)
+        with metrics.translation_seconds.labels(source_name).time():
+            meaning = translate_and_route(source, delivery, options[source_name], settings.route)
+        outcome = g.outcome = ingestor.ingest(delivery, meaning)
         seconds = perf_counter() - began
         metrics.deliveries.labels(source_name, outcome.body["status"]).inc()
         metrics.accept_seconds.labels(source_name).observe(seconds)
@@ -112,18 +116,20 @@ def webhooks(settings: Settings, reception: Reception, metrics: ReceptionMetrics
 
 
 def _require_allowed(source_name: str, settings: Settings) -> None:
-    """Before anything is read from an address that webhooks do not come from."""
+    """Checked before anything is read from an address that webhooks do not come from."""
     if not settings.allowed_senders:
         return
-    peer = peer_of(request.remote_addr, request.headers.getlist("X-Forwarded-For"), settings.trusted_proxies)
+    peer = client_address(
+        request.remote_addr, request.headers.getlist("X-Forwarded-For"), settings.trusted_proxies
+    )
     if not is_in(peer, settings.allowed_senders):
         get_logger("receiver.webhooks").warning("refused", source=source_name, status=403, address=str(peer))
         abort(HTTPStatus.FORBIDDEN, "Webhooks are not taken from this address.")
 
 
 def _read_body(source: Source[Any]) -> bytes:
-    """The raw body, before anything parses it; the limit also holds for chunked bodies of unknown length."""
-    # Werkzeug cuts a chunked body off at its limit without a word, so it may read one byte more than ours.
+    """The raw body; the limit also applies to chunked bodies of unknown length."""
+    # Werkzeug truncates a chunked body at its limit without an error: give it one byte more than ours.
     request.max_content_length = source.body_limit + 1
     try:
         body = request.get_data(cache=False)

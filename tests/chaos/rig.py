@@ -12,7 +12,7 @@ from redis import Redis
 from rq import Queue
 
 from receiver.datastore.address import connect
-from receiver.delivery.budget import LINE
+from receiver.delivery.budget import PAUSE
 from receiver.queue.queues import delivery_queues
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.programs import Program
@@ -126,7 +126,7 @@ class Rig:
 
     def hasten(self) -> None:
         """Let everything that waits for another try be due now, and a line that is paused run."""
-        self.redis.delete(LINE)
+        self.redis.delete(PAUSE)
         for queue in delivery_queues(self.redis):
             registry = queue.scheduled_job_registry
             due = dict.fromkeys(registry.get_job_ids(cleanup=False), 1.0)

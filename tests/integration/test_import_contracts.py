@@ -3,11 +3,15 @@
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).parents[2]
+LONGEST_CHAIN = 12
+"""Packages, each importing from the next; a reader has to know all below the one that is changed."""
 
 
 @pytest.fixture
@@ -36,7 +40,7 @@ def test_the_code_as_it_is_keeps_all_contracts(checkout: Path) -> None:
     ("module", "imported"),
     [
         ("receiver.web.app", "rq"),
-        ("receiver.reception.intake", "gunicorn"),
+        ("receiver.reception.delivery_store", "gunicorn"),
         ("receiver.monitoring.status", "flask"),
         ("receiver.cli.up", "opentelemetry"),
         ("receiver.doctor.api", "mcp"),
@@ -52,3 +56,24 @@ def test_an_import_against_the_rules_is_refused(checkout: Path, module: str, imp
     checked = lint_imports(checkout)
     assert checked.returncode != 0
     assert f"{module} -> {imported} (l." in checked.stdout
+
+
+def package_of(module: str) -> str:
+    """The client library is one package; the receiver is the packages and modules in it."""
+    root, _, rest = module.partition(".")
+    return root if root == "apitraffic_events" else f"{root}.{rest.partition('.')[0]}"
+
+
+def test_no_chain_of_packages_is_too_long() -> None:
+    graph = grimp.build_graph("receiver", "apitraffic_events", cache_dir=None)
+    below: dict[str, set[str]] = {}
+    for module in graph.modules:
+        imported = {package_of(each) for each in graph.find_modules_directly_imported_by(module)}
+        below.setdefault(package_of(module), set()).update(imported - {package_of(module)})
+
+    @cache
+    def longest_from(package: str) -> tuple[str, ...]:
+        return (package, *max(map(longest_from, below[package]), key=len, default=()))
+
+    longest = max(map(longest_from, below), key=len)
+    assert len(longest) <= LONGEST_CHAIN, " -> ".join(longest)

@@ -7,18 +7,15 @@ import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import pytest
 import yaml
 
-from apitraffic_events.text import one_line, paragraphs
-from receiver.events import marker_key
-from receiver.wording import describe_version, duration
-from tests.plugins.contract import HOSTILE, MANY_LINES, TOKEN, PluginContract, Run, listed
+from tests.plugins.contract import TOKEN, PluginContract, Run, listed
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.programs import REPOSITORY
 from tests.support.waiting import wait_until
@@ -48,12 +45,25 @@ def need(*programs: Path | str) -> None:
 
 
 class GitHubAction:
-    """Workflows in a scratch repository, one act run each."""
+    """Workflows in a scratch repository, one act run each.
+
+    `uses` is how a step names an action, `copied` which of this repository's folders the scratch repository
+    holds and where, `options` are more of act's own.
+    """
 
     source = "github_actions"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        uses: str = "./actions/{}",
+        copied: Mapping[str, str] = MappingProxyType({"actions": "actions"}),
+        options: Sequence[str] = (),
+    ) -> None:
         self._folder = folder
+        self._uses = uses
+        self._copied = copied
+        self._options = options
         self._runs = 0
 
     def event(self, inputs: Mapping[str, str], commit_message: str = "Faster checkout") -> Run:
@@ -65,7 +75,7 @@ class GitHubAction:
         return self.run(self.step("deployment", inputs), outcome, commit_message)
 
     def step(self, action: str, inputs: Mapping[str, str]) -> dict[str, object]:
-        return {"uses": f"./actions/{action}", "id": "marker", "with": dict(inputs)}
+        return {"uses": self._uses.format(action), "id": "marker", "with": dict(inputs)}
 
     def run(
         self,
@@ -79,7 +89,8 @@ class GitHubAction:
         folder = self._folder / str(self._runs)
         repository = folder / "repository"
         (repository / ".github/workflows").mkdir(parents=True)
-        shutil.copytree(REPOSITORY / "actions", repository / "actions")
+        for original, copy in self._copied.items():
+            shutil.copytree(REPOSITORY / original, repository / copy)
         outputs, started = folder / "outputs.json", folder / "started"
         report = {
             "if": "always()",
@@ -109,6 +120,7 @@ class GitHubAction:
             *("--actor", "alice", "--eventpath", str(folder / "payload.json")),
             *("--action-cache-path", str(folder / "cache")),
             *("--env", f"OUTPUTS_FILE={outputs}", "--env", f"STARTED={started}"),
+            *self._options,
         ]
         environment = {"PATH": PATH, "HOME": str(folder), "XDG_CACHE_HOME": str(folder)}
         with subprocess.Popen(
@@ -184,6 +196,44 @@ class TestGitHubAction(PluginContract):
         assert event["metadata"]["status"] == "success"
 
 
+@pytest.mark.parametrize("action", ["event", "deployment"])
+def test_an_action_runs_from_a_release_of_this_repository(tmp_path: Path, api: LocalApi, action: str) -> None:
+    """`uses: owner/repository/actions/event@v1`: a runner checks out all of the repository."""
+    need(ACT, "node", "git")
+    release = tmp_path / "release"
+    shutil.copytree(REPOSITORY / "actions", release / "actions")
+    product = "acme/apitraffic-events"
+    used = GitHubAction(
+        tmp_path,
+        uses=f"{product}/actions/{{}}@v1",
+        copied={},
+        options=("--local-repository", f"{product}@v1={release}"),
+    )
+    run = used.run(used.step(action, direct_to(api)), "success")
+    (event,) = listed(api)
+    assert run.is_success, run.log
+    assert event["metadata"]["status"] == "success"
+
+
+@pytest.mark.parametrize("action", ["event", "deployment"])
+def test_an_action_that_is_copied_runs_with_lib_beside_it(tmp_path: Path, api: LocalApi, action: str) -> None:
+    """As actions/README.md says: two folders, and nothing else of this repository."""
+    need(ACT, "node", "git")
+    folders = (action, "lib")
+    copied = {f"actions/{folder}": f".github/actions/apitraffic/{folder}" for folder in folders}
+    used = GitHubAction(tmp_path, uses="./.github/actions/apitraffic/{}", copied=copied)
+    run = used.run(used.step(action, direct_to(api)), "success")
+    (event,) = listed(api)
+    assert run.is_success, run.log
+    assert event["metadata"]["status"] == "success"
+
+
+def direct_to(api: LocalApi) -> dict[str, str]:
+    """Inputs that send a deployment straight to the API."""
+    reached = {"api-url": api.url, "api-token": TOKEN, "account-sid": api.account_sid}
+    return reached | {"environment": "production"}
+
+
 def alone(folder: Path, path: str = PATH, **inputs: str) -> list[str]:
     """What the event action prints without a runner that would mask and read it."""
     need("node")
@@ -211,39 +261,6 @@ def test_the_runner_reads_no_command_but_ours(tmp_path: Path) -> None:
     commands = [line.strip() for line in lines if line.strip().startswith("::")]
     assert {line.split("::")[1].split()[0] for line in commands} == {"group", "endgroup", "warning"}
     assert not any("##[" in line for line in lines)
-
-
-def test_words_are_cut_and_written_as_the_receiver_does(tmp_path: Path) -> None:
-    need("node")
-    texts = [HOSTILE, MANY_LINES, "word " * 100, "x" * 500, "🚀" * 300, "  a\u200b b\u00a0c ", "a, " * 99, ""]
-    versions = [
-        ("refs/heads/main", "0123abcdef"),
-        ("refs/tags/v1", "0123abcdef"),
-        ("v2.3.1", "0123abcdef"),
-        ("0123abc", "0123abcdef"),
-        ("", "0123abcdef"),
-        ("main", ""),
-        ("@acme/cart@3.0.0", "0123abcdef"),
-    ]
-    seconds = [0, 45, 60, 303, 3600, 7800, 86400, 360_000]
-    script = f"""
-        import * as text from {json.dumps(str(REPOSITORY / "actions/event/lib/text.mjs"))}
-        const [texts, versions, seconds] = {json.dumps([texts, versions, seconds])}
-        const keys = await Promise.all(texts.map((each) => text.markerKey(each)))
-        process.stdout.write(JSON.stringify([
-          texts.map((each) => text.oneLine(each, 200)), texts.map((each) => text.paragraphs(each)), keys,
-          versions.map((each) => text.describeVersion(...each)),
-          seconds.map((each) => text.duration(each * 1000)),
-        ]))"""
-    command = ["node", "--input-type=module", "--eval", script]
-    written = subprocess.run(command, env={"PATH": PATH}, capture_output=True, text=True, check=True)
-    assert json.loads(written.stdout) == [
-        [one_line(text, 200) for text in texts],
-        [paragraphs(text) for text in texts],
-        [marker_key(text) for text in texts],
-        [describe_version(*version) for version in versions],
-        [duration(timedelta(seconds=each)) for each in seconds],
-    ]
 
 
 @pytest.mark.parametrize("path", NODES.values(), ids=NODES)
@@ -284,13 +301,13 @@ def test_the_marketplace_takes_the_descriptions(path: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["event", "deployment"])
-def test_the_readme_names_every_input_and_output(name: str) -> None:
+def test_the_readme_has_every_input_and_output_as_action_yml_says(name: str) -> None:
     action = yaml.safe_load((REPOSITORY / f"actions/{name}/action.yml").read_text())
-    readme = (REPOSITORY / f"actions/{name}/README.md").read_text()
-    assert [each for each in (*action["inputs"], *action["outputs"]) if f"`{each}`" not in readme] == []
-
-
-def test_what_both_actions_share_is_the_same() -> None:
-    event, deployment = (REPOSITORY / f"actions/{name}/lib" for name in ("event", "deployment"))
-    copies = {path.name: path.read_text() for path in deployment.iterdir()}
-    assert copies == {path.name: path.read_text() for path in event.iterdir()}, "run `make actions`"
+    rows = (REPOSITORY / f"actions/{name}/README.md").read_text().splitlines()
+    described = []
+    for each, its in action["inputs"].items():
+        default = f"`{its['default']}`" if its["default"] else ""
+        described.append(f"| `{each}` | {default} | {its['description']} |")
+    for each, its in action["outputs"].items():
+        described.append(f"| `{each}` | {its['description']} |")
+    assert [row for row in described if row not in rows] == []

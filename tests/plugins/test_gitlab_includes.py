@@ -1,11 +1,13 @@
 """The GitLab templates, included in every way that gitlab-ci-local knows, with inputs left out and wrong."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.plugins.contract import TOKEN, listed
 from tests.support.gitlab_ci_local import TEMPLATES, GitLabProject
@@ -135,10 +137,24 @@ def test_a_name_that_is_needed_and_left_out_is_asked_for(
     assert listed(api) == []
 
 
+def test_the_products_image_sends_an_event_without_a_template(project: GitLabProject, api: LocalApi) -> None:
+    """The job in gitlab/README.md; gitlab-ci-local says that it is no GitLab, and has no images here."""
+    blocks = re.findall(r"```yaml\n(.*?)```", (TEMPLATES.parent / "README.md").read_text(), re.DOTALL)
+    (job,) = (block for block in blocks if "apitraffic-events events create" in block)
+    known = {"APITRAFFIC_API_URL": api.url, "APITRAFFIC_ACCOUNT_SID": api.account_sid, "GITLAB_CI": "true"}
+    run = project.run(yaml.safe_load(job), VARIABLES | known)
+    (event,) = listed(api)
+    assert run.is_success, run.log
+    assert (event["type"], event["name"]) == ("config_change", "Flags of main applied")
+    assert event["source"] == "gitlab_ci"
+    assert event["metadata"]["repository"] == "acme/shop"
+    assert TOKEN not in run.log
+
+
 def test_the_component_project_tries_its_own_components(tmp_path: Path) -> None:
     """Its pipeline includes them at its own commit, and releases nothing without a tag."""
     project = GitLabProject(tmp_path, pipeline=(TEMPLATES.parent / ".gitlab-ci.yml").read_text())
     run = project.run_own_pipeline()
     assert run.is_success, run.log
-    assert run.log.count("ApiTraffic: a dry run, nothing is sent.") == 3
+    assert run.log.count("ApiTraffic: dry run, nothing was sent.") == 3
     assert "Releasing" not in run.log

@@ -96,7 +96,7 @@ def test_it_waits_as_long_as_the_api_asks_and_leaves_nothing_behind(
     api.set_faults(["status=503"])
     run = GitLabScript(tmp_path).event(inputs | {"timeout-seconds": "1"})
     api.set_faults([])
-    assert "tried 1 times in 0 s" in run.log
+    assert "tried once in " in run.log
     assert {path.name for path in tmp_path.iterdir()} == {"bin", "apitraffic.env"}
 
 

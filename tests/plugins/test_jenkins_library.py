@@ -1,12 +1,12 @@
 """The Jenkins shared library through the scenarios of all three plugins, with steps that really run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pytest
 
 from tests.plugins.contract import NOT_CONFIGURED, PluginContract, Run
-from tests.support.jenkins_pipeline import BuildResult, Controller, running_controller
+from tests.support.jenkins_pipeline import BuildResult, Controller
 
 NAMES: Final = {
     "account-sid": "accountSid",
@@ -68,12 +68,6 @@ class JenkinsLibrary:
         script = f"withApitrafficDeployment(inputs) {{ {BODIES[outcome]} }}"
         arguments = as_arguments(inputs) | self._more
         return as_run(self._controller.build(script, commit_message=commit_message, **arguments))
-
-
-@pytest.fixture(scope="module")
-def controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]:
-    with running_controller(tmp_path_factory.mktemp("jenkins")) as running:
-        yield running
 
 
 class TestJenkinsLibrary(PluginContract):

@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -15,18 +14,12 @@ from receiver.events import marker_key
 from receiver.sources.base import translate
 from receiver.sources.native import NATIVE
 from tests.plugins.contract import NOT_CONFIGURED, RECEIVER_SECRET, TOKEN, UNREACHABLE, listed, requests_made
-from tests.support.jenkins_pipeline import COMMIT, LIBRARY, BuildResult, Controller, running_controller
+from tests.support.jenkins_pipeline import COMMIT, LIBRARY, BuildResult, Controller
 from tests.support.local_api import LocalApi
 from tests.support.stack import running_stack
 from tests.support.waiting import wait_until
 
 EXAMPLES: Final = LIBRARY / "examples"
-
-
-@pytest.fixture(scope="module")
-def controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]:
-    with running_controller(tmp_path_factory.mktemp("jenkins")) as running:
-        yield running
 
 
 class Jobs:

@@ -3,7 +3,6 @@
 https://docs.github.com/en/webhooks/webhook-events-and-payloads#repository_dispatch
 """
 
-import json
 from typing import Final
 
 from pydantic import JsonValue
@@ -26,15 +25,12 @@ def repository_dispatch(payload: Payload, delivery: Delivery, _options: Options)
     payload.require_text("repository.full_name")
     event, former_keys = _event(payload, delivery)
     try:
-        body = json.dumps(event).encode()
-        (change,) = event_format.translate(delivery.model_copy(update={"body": body})).changes
+        (change,) = event_format.translate(delivery, event).changes
     except Invalid as invalid:
         raise Untranslatable(f"client_payload: {invalid.reason}") from invalid
-    except RecursionError as error:
-        raise Untranslatable("client_payload is nested too deep") from error
     fields: dict[str, object] = {} if "source" in event else {"source": SOURCE_NAME}
     if "name" not in event:
-        # It is called by its key, of which its repository's number says nothing to anybody.
+        # The name made of its key has the repository's number in it, which says nothing to anybody.
         given = payload.text("client_payload.key") or change.key
         fields["name"] = one_line(change.event.name.replace(change.key, given, 1), NAME_LIMIT)
     made = change.event.model_copy(update=fields)

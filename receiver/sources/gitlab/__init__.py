@@ -20,6 +20,7 @@ from receiver.sources.base import (
     Source,
     Untranslatable,
     delivery_id,
+    object_in,
 )
 from receiver.sources.gitlab import deployments as gitlab_deployments
 from receiver.sources.gitlab import incidents as gitlab_incidents
@@ -80,13 +81,15 @@ def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
     """`webhook-id` (19.0) and `Idempotency-Key` (17.4) are the same on resend, but each hook has its own."""
     hook_name = headers.get("x-gitlab-event", "")
     given = headers.get("webhook-id") or headers.get("idempotency-key")
+    content = object_in(body)
     return Delivery(
         source="gitlab",
         id=delivery_id(given, hook_name.encode("utf-8", "surrogateescape") + body),
-        event=_event_of(hook_name, body),
+        event=_event_of(hook_name, Payload(content or {})),
         headers=dict(headers),
         body=body,
         received_at=received_at,
+        content=content,
     )
 
 
@@ -94,7 +97,7 @@ def translate(delivery: Delivery, options: Options) -> tuple[Change, ...]:
     translator = TRANSLATORS.get(delivery.event)
     if delivery.event and translator is None:
         raise Ignored(f"GitLab event {delivery.event!r} is not one that becomes a marker")
-    payload = _payload(delivery.body)
+    payload = _payload(delivery)
     if translator is None or payload.text("object_kind") is None:
         raise Ignored(NOT_ITS_OWN)
     return translator(Hook(payload, delivery), options)
@@ -119,23 +122,19 @@ FEATURES: Final = (
 )
 
 
-def _event_of(hook_name: str, body: bytes) -> str:
+def _event_of(hook_name: str, payload: Payload) -> str:
     """The body's `object_kind`; a member, subgroup, project or system hook is known by its header only."""
-    try:
-        kind = Payload.from_json(body).text("object_kind")
-    except Untranslatable:
-        kind = None
-    name = kind or hook_name.lower().removesuffix(" hook").replace(" ", "_")
+    name = payload.text("object_kind") or hook_name.lower().removesuffix(" hook").replace(" ", "_")
     return one_line(SAME_EVENT.get(name, name), LONGEST_EVENT)
 
 
-def _payload(body: bytes) -> Payload:
+def _payload(delivery: Delivery) -> Payload:
     """A custom template may be any JSON, which is no mistake to keep; what is not JSON is."""
     try:
-        return Payload.from_json(body)
+        return Payload.of(delivery)
     except Untranslatable:
         try:
-            json.loads(body)
+            json.loads(delivery.body)
         except (ValueError, RecursionError):
             pass
         else:

@@ -58,6 +58,7 @@ class Run:
     actor: str | None = None
     remark: str | None = None
     approver: str | None = None
+    has_warnings: bool = False
 
     def title(self, *words: str | None) -> str:
         phrase = VERBS[self.state].format(self.noun)
@@ -65,6 +66,8 @@ class Run:
 
     def description(self) -> str:
         sentence = OUTCOMES[self.state]
+        if self.has_warnings and self.state is State.SUCCEEDED:
+            sentence += " with warnings"
         if self.taken is not None and self.state is not State.STARTED:
             sentence += f" after {duration(self.taken)}"
         if self.approver:

@@ -13,6 +13,8 @@ from enum import Enum
 from fnmatch import fnmatchcase
 from typing import Final
 
+from pydantic import JsonValue
+
 from apitraffic_events.event import EventType
 from apitraffic_events.text import one_line
 from receiver.events import Change, Delivery, Effect
@@ -43,6 +45,8 @@ from receiver.sources.jenkins.builds import (
     job_name,
     moment_of,
     parameter,
+    project_of,
+    pull_request_of,
     time_taken,
 )
 from receiver.sources.signatures import matches_any
@@ -58,6 +62,8 @@ class Options(SourceOptions):
 
     jobs: tuple[str, ...] = ("*deploy*", "*release*")
     """Shell patterns, upper and lower case alike, of the jobs that deploy, by their names with folders."""
+    pull_requests: bool = False
+    """Whether a multibranch project's builds of pull and merge requests (`PR-12`, `MR-12`) are deploys."""
     environment_parameters: tuple[str, ...] = (
         "ENVIRONMENT",
         "ENV",
@@ -127,6 +133,8 @@ RESULTS: Final = {
 
 EVENT_RESULTS: Final = {"success": "SUCCESS", "failure": "FAILURE", "unstable": "UNSTABLE"}
 """Outbound WebHook says the result as the event."""
+RESULT_OF_EVENT: Final = {"job.failed": "FAILURE"}
+"""The result that an event implies if the body has none."""
 
 
 def verify(headers: Headers, _body: bytes, secrets: Secrets, _received_at: datetime) -> bool:
@@ -141,12 +149,19 @@ def verify(headers: Headers, _body: bytes, secrets: Secrets, _received_at: datet
 
 
 def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
-    """There is no delivery id; what is sent of the same phase of the same build is the same delivery."""
+    """There is no delivery id: the same phase of the same build with the same result is the same delivery.
+
+    The result belongs to it, since a pipeline may announce its end itself and fail afterwards.
+    """
     event, identity = _event(headers.get("ce-type", "")), body
+    content: dict[str, JsonValue] | None = None
     with suppress(Untranslatable):
-        told, payload = _read(body)
+        content = _payload(body).content
+        told, payload = _read(Payload(content))
         event = event or told
-        identity = f"{build_key(payload)} {event}".encode("utf-8", "surrogatepass")
+        result = payload.text("build.status")
+        told_of = " ".join(part for part in (build_key(payload), event, result) if part)
+        identity = told_of.encode("utf-8", "surrogatepass")
     return Delivery(
         source="jenkins",
         id=delivery_id(None, identity),
@@ -154,6 +169,7 @@ def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
         headers=dict(headers),
         body=body,
         received_at=received_at,
+        content=content,
     )
 
 
@@ -161,14 +177,20 @@ def translate(delivery: Delivery, options: Options) -> tuple[Change, ...]:
     phase = PHASES.get(delivery.event)
     if delivery.event and phase is None:
         raise Ignored(f"Jenkins event {delivery.event!r} is not one that becomes a marker")
-    _, payload = _read(delivery.body)
+    content = delivery.content
+    _, payload = _read(Payload(content) if isinstance(content, dict) else _payload(delivery.body))
     if phase is None:
         raise _unknown(payload)
     job = job_name(payload)
-    if not any(fnmatchcase(job.lower(), pattern.lower()) for pattern in options.jobs):
+    if not _deploys(job, options):
         raise Ignored(
             f"job {one_line(job, 150)!r} is not one that deploys; "
             "if it does, add it to [jenkins] jobs in apitraffic.toml"
+        )
+    if pull_request_of(job) and not options.pull_requests:
+        raise Ignored(
+            f"job {one_line(job, 150)!r} builds a pull request; "
+            "if it deploys, set pull_requests = true in [jenkins] in apitraffic.toml"
         )
     effect = _effect_of(phase, is_span=options.deployments == "span")
     if effect is None:
@@ -209,18 +231,28 @@ def _deploy(payload: Payload, delivery: Delivery, options: Options, job: str, ef
     )
 
 
+def _deploys(job: str, options: Options) -> bool:
+    """A pattern may match a multi-configuration project or one of its cells."""
+    names = {job.lower(), project_of(job).lower()}
+    return any(fnmatchcase(name, pattern.lower()) for name in names for pattern in options.jobs)
+
+
 def _event(cloud_event_type: str) -> str:
     return one_line(cloud_event_type, VALUE_LIMIT).removeprefix(CLOUD_EVENT_PREFIX)
 
 
-def _read(body: bytes) -> tuple[str, Payload]:
-    """The event that a body tells of, and what it tells; raises `Untranslatable` for all but a JSON object.
+def _payload(body: bytes) -> Payload:
+    """Raises `Untranslatable` for all but a JSON object."""
+    if body.lstrip().startswith(b"<"):
+        raise Untranslatable("the body is XML; choose JSON as the format of the job's notification endpoint")
+    return Payload.from_json(body)
+
+
+def _read(payload: Payload) -> tuple[str, Payload]:
+    """The event that a body is about, and what it says of it.
 
     The CloudEvents plugin names the event in a header, but a broker on the way may put all into an envelope.
     """
-    if body.lstrip().startswith(b"<"):
-        raise Untranslatable("the body is XML; choose JSON as the format of the job's notification endpoint")
-    payload = Payload.from_json(body)
     data = payload.value("data")
     if payload.text("specversion") and isinstance(data, dict):
         return _event(payload.text("type") or ""), Payload(data)
@@ -248,7 +280,10 @@ def _effect_of(phase: Phase, *, is_span: bool) -> Effect | None:
 
 
 def _result(payload: Payload, event: str) -> tuple[str, Result]:
-    word = EVENT_RESULTS.get(event) or payload.require_text("build.status")
+    word = EVENT_RESULTS.get(event) or payload.text("build.status") or RESULT_OF_EVENT.get(event)
+    if word is None:
+        # A pipeline's own `notifyEndpoints(phase: 'COMPLETED')` while the build runs.
+        raise Ignored("the build has no result yet: build.status is missing from the payload")
     if word not in RESULTS:
         raise Ignored(f"build status {word!r} is not known here")
     result = RESULTS[word]

@@ -53,7 +53,7 @@ def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
 
 def translate(delivery: Delivery, _options: Options) -> Translation:
     """The right ones of the events; raises `Invalid` if there are none."""
-    return event_format.translate(delivery)
+    return event_format.translate(delivery, event_format.parse(delivery.body))
 
 
 FEATURES: Final = (
@@ -86,5 +86,5 @@ NATIVE: Final = Source(
     verify=verify,
     receive=receive,
     translate=translate,
-    tells_keys=True,
+    answers_with_keys=True,
 )

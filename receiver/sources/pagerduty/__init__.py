@@ -25,6 +25,7 @@ from receiver.sources.base import (
     Untranslatable,
     change_of,
     delivery_id,
+    object_in,
     present,
 )
 from receiver.sources.pagerduty.wording import (
@@ -118,10 +119,8 @@ def verify(headers: Headers, body: bytes, secrets: Secrets, _received_at: dateti
 
 def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
     """`X-Webhook-Id` is the same on every attempt to deliver."""
-    try:
-        payload = Payload.from_json(body)
-    except Untranslatable:
-        payload = Payload({})
+    content = object_in(body)
+    payload = Payload(content or {})
     return Delivery(
         source="pagerduty",
         id=delivery_id(headers.get("x-webhook-id") or payload.text("event.id"), body),
@@ -129,11 +128,12 @@ def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
         headers=dict(headers),
         body=body,
         received_at=received_at,
+        content=content,
     )
 
 
 def translate(delivery: Delivery, options: Options) -> tuple[Change, ...]:
-    payload = Payload.from_json(delivery.body)
+    payload = Payload.of(delivery)
     event = delivery.event
     if not event:
         raise _not_of_version_3(payload)

@@ -15,7 +15,7 @@ import pytest
 from redis import Redis
 
 from receiver.datastore.address import connect
-from receiver.delivery.budget import Pacing
+from receiver.delivery.budget import RequestBudget
 from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import DEAD_LETTER_LIFETIME, delivery_queue, job_of
 from receiver.reception.quarantine import Quarantine
@@ -151,11 +151,11 @@ class TestApi:
 
     def test_a_token_in_quotes(self, doctor: Doctor, api: LocalApi) -> None:
         found = doctor(**account(api) | {"APITRAFFIC_API_TOKEN": f'"{api.token}"'})["api"]
-        assert found["advice"] == "APITRAFFIC_API_TOKEN is in quotes; take that away"
+        assert found["advice"] == "APITRAFFIC_API_TOKEN is in quotes; remove that"
 
     def test_another_account(self, doctor: Doctor, api: LocalApi) -> None:
         findings = doctor(**account(api) | {"APITRAFFIC_ACCOUNT_SID": "acc_another"})
-        assert "knows no such account" in findings["api"]["found"]
+        assert "has no access to this account" in findings["api"]["found"]
         assert "APITRAFFIC_ACCOUNT_SID" in findings["api"]["advice"]
         assert findings["account_sid"]["state"] == "warning"
         assert "api_write" not in findings
@@ -262,7 +262,7 @@ class TestRedis:
         acl("-info")
         assert doctor(REDIS_URL=url)["redis_info"]["state"] == "warning"
         found = doctor(REDIS_URL=url.replace(":pass@", ":wrong@"))["redis"]
-        assert "refuses us" in found["found"]
+        assert "refuses the connection" in found["found"]
 
     def test_that_is_gone(self, doctor: Doctor, tmp_path: Path) -> None:
         findings = doctor(REDIS_URL=f"unix://{tmp_path}/nothing.sock")
@@ -276,19 +276,19 @@ class TestRedis:
         job.save()
         queue.failed_job_registry.add(job, ttl=DEAD_LETTER_LIFETIME)
         Quarantine(redis).keep(received(b"{}", "deployment_status"), "unreadable")
-        Pacing(redis).pause("INVALID_TOKEN expired", 60)
+        RequestBudget(redis).pause("INVALID_TOKEN expired", 60)
         findings = doctor(REDIS_URL=redis_url)
-        assert findings["workers"]["found"] == "none, while changes wait: 1"
+        assert findings["workers"]["found"] == "none, but changes wait: 1"
         assert findings["line"]["found"] == "delivery is paused: INVALID_TOKEN expired"
-        assert findings["queue"]["found"].startswith("waiting: 1, for another try: 0; the oldest for ")
+        assert findings["queue"]["found"].startswith("waiting: 1, to retry: 0; the oldest for ")
         assert findings["dead_letters"]["found"] == "changes that were given up: 1"
-        assert findings["quarantine"]["found"] == "deliveries that were not understood: 1"
+        assert findings["quarantine"]["found"] == "deliveries that could not be translated: 1"
 
 
 class TestSpool:
     def test_it_is_not_made_by_looking(self, doctor: Doctor, tmp_path: Path) -> None:
         path = tmp_path / "state" / "spool.sqlite"
-        assert doctor(APITRAFFIC_SPOOL=str(path))["spool"]["found"] == f"{path} can be made"
+        assert doctor(APITRAFFIC_SPOOL=str(path))["spool"]["found"] == f"{path} can be created"
         assert not path.parent.exists()
 
     def test_off(self, doctor: Doctor) -> None:
@@ -298,7 +298,7 @@ class TestSpool:
         path = run.write("file", "")
         found = doctor(APITRAFFIC_SPOOL=f"{path}/spool.sqlite")["spool"]
         assert found["state"] == "failure"
-        assert "cannot be made" in found["found"]
+        assert "cannot be created" in found["found"]
 
     def test_what_is_no_spool(self, doctor: Doctor, run: Command) -> None:
         path = run.write("spool.sqlite", "no database " * 100)

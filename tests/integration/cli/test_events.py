@@ -18,6 +18,7 @@ from apitraffic_events.timestamps import format_timestamp, now
 from tests.plugins.contract import NOT_CONFIGURED
 from tests.support.command import Command
 from tests.support.local_api import LocalApi, running_local_api
+from tests.support.processes import started
 from tests.support.waiting import wait_until
 
 TOKEN = "a-token-nobody-may-see"
@@ -164,7 +165,7 @@ class TestCreate:
             ("--name", "x", "--started-at", "last week"): "2026-01-10T10:05:00Z",
             ("--name", "x", "--bucket", "Nope"): "no bucket 'Nope'; there are: Checkout API,",
             ("--name", "x", "--environment", "Nope"): "no environment 'Nope'; there are: development,",
-            ("--name", "x", "--from-ci"): "no job of GitHub Actions, GitLab, Jenkins",
+            ("--name", "x", "--from-ci"): "not a job of GitHub Actions, GitLab, Jenkins",
         }.items():
             result = events("create", *options)
             assert result.exit_code == 2, result.output
@@ -443,6 +444,17 @@ class TestGetUpdateCloseDelete:
         assert corrected["event"]["endedAt"] == "2099-01-01T00:00:00.000Z"
         assert answer(events("update", sid, "--reopen", "--json"))["event"]["endedAt"] is None
 
+    def test_closing_keeps_how_it_ended_when_the_description_is_already_long(
+        self, api: LocalApi, events: Events
+    ) -> None:
+        sid = made(api, description="Latency above 2 s. " * 105)
+        description = answer(events("close", sid, "--description", "Rolled back.", "--json"))["event"][
+            "description"
+        ]
+        assert description.startswith("Latency above 2 s.")
+        assert description.endswith("…\nRolled back.")
+        assert len(description) <= 2_000
+
     def test_a_dry_run_changes_nothing(self, api: LocalApi, events: Events) -> None:
         sid = made(api)
         before = listed(api)
@@ -486,7 +498,7 @@ class TestAsAProcess:
         output = tmp_path / "output"
         with (
             output.open("wb") as file,
-            subprocess.Popen(
+            started(
                 [sys.executable, "-m", "receiver", "events", "list", "--watch", "--every", "0.1", "--json"],
                 env={"PATH": os.defpath, **environment},
                 stdout=file,
@@ -531,23 +543,23 @@ class TestAsAProcess:
 def on_a_terminal(*arguments: str, environment: dict[str, str], typed: str = "") -> str:
     """What a person would see of this command, 100 columns wide."""
     controller, terminal = os.openpty()
-    process = subprocess.Popen(
+    with started(
         [sys.executable, "-m", "receiver", *arguments],
         env={"PATH": os.defpath, "TERM": "xterm-256color", "COLUMNS": "100", **environment},
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
         start_new_session=True,
-    )
-    os.close(terminal)
-    os.write(controller, typed.encode())
-    seen = b""
-    try:
-        while chunk := os.read(controller, 65536):
-            seen += chunk
-    except OSError:  # Linux' way to say that nobody has the terminal open any more
-        pass
-    finally:
-        os.close(controller)
-    process.wait(timeout=20)
+    ) as process:
+        os.close(terminal)
+        os.write(controller, typed.encode())
+        seen = b""
+        try:
+            while chunk := os.read(controller, 65536):
+                seen += chunk
+        except OSError:  # Linux' way to say that nobody has the terminal open any more
+            pass
+        finally:
+            os.close(controller)
+        process.wait(timeout=20)
     return seen.decode()

@@ -14,9 +14,9 @@ from apitraffic_events.errors import EventsApiError, Rejected, ServerFailed, Una
 from apitraffic_events.event import Event, EventType
 from receiver.datastore.address import connect
 from receiver.datastore.keys import LOCK_PREFIX
-from receiver.delivery.budget import LINE, Pacing
+from receiver.delivery.budget import PAUSE, RequestBudget
 from receiver.delivery.deliverer import Delivered, Deliverer, Unsettled
-from receiver.delivery.markers import MarkerBusy, MarkerStore
+from receiver.delivery.marker_store import MarkerBusy, MarkerStore
 from receiver.events import Change, DeliveryReference, Effect
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.redis import running_redis
@@ -73,7 +73,7 @@ def clock() -> Clock:
 @pytest.fixture
 def deliverer(client: EventsClient, redis: Redis, clock: Clock) -> Deliverer:
     return Deliverer(
-        client, MarkerStore(redis, "the worker under test"), Pacing(redis), settle=SETTLE, clock=clock
+        client, MarkerStore(redis, "the worker under test"), RequestBudget(redis), settle=SETTLE, clock=clock
     )
 
 
@@ -193,7 +193,7 @@ def test_an_attempt_that_is_carried_out_late_makes_the_only_event(
     api.set_faults(["POST:latency=2x1"])
     impatient = EventsClient(api_url=api.url, account_sid=api.account_sid, token=api.token, read_timeout=0.2)
     other = Deliverer(
-        impatient, MarkerStore(redis, "another worker"), Pacing(redis), settle=SETTLE, clock=clock
+        impatient, MarkerStore(redis, "another worker"), RequestBudget(redis), settle=SETTLE, clock=clock
     )
     with impatient, pytest.raises(Unreachable):
         other.deliver(change(Effect.POINT))
@@ -245,18 +245,18 @@ def test_what_a_person_must_mend_stops_the_line(redis: Redis, status: int) -> No
     """302 is what a wrong address gets: the local API cannot redirect, so this answer is made up."""
     redis.flushdb()
     client = EventsClient(api_url="https://wrong.example/v1", account_sid="acc_1", token="some-token")
-    deliverer = Deliverer(client, MarkerStore(redis, "worker"), Pacing(redis), settle=SETTLE)
+    deliverer = Deliverer(client, MarkerStore(redis, "worker"), RequestBudget(redis), settle=SETTLE)
     with responses.RequestsMock() as mock:
         address = "https://wrong.example/v1/accounts/acc_1/events"
         mock.post(address, status=status, headers={"Location": "https://elsewhere.example/"})
         with pytest.raises(EventsApiError):
             deliverer.deliver(change(Effect.POINT))
-        assert redis.exists(LINE)
+        assert redis.exists(PAUSE)
         mock.replace("POST", address, status=422, json={"error": {"code": "VALIDATION_ERROR"}})
-        redis.delete(LINE)
+        redis.delete(PAUSE)
         with pytest.raises(Rejected):
             deliverer.deliver(change(Effect.POINT))
-        assert not redis.exists(LINE)
+        assert not redis.exists(PAUSE)
 
 
 def test_a_refused_attempt_needs_no_look_up(deliverer: Deliverer, api: LocalApi) -> None:
@@ -320,7 +320,7 @@ def test_what_the_api_refuses_carries_its_words(deliverer: Deliverer, api: Local
 
 
 def test_two_workers_take_turns_at_a_marker(deliverer: Deliverer, redis: Redis) -> None:
-    with MarkerStore(redis, "another worker").opened((KEY,)), pytest.raises(MarkerBusy):
+    with MarkerStore(redis, "another worker").locked((KEY,)), pytest.raises(MarkerBusy):
         deliverer.deliver(change(Effect.POINT))
     assert deliverer.deliver(change(Effect.POINT)) is Delivered.CREATED
     assert not redis.exists(LOCK_PREFIX + KEY)
@@ -335,7 +335,7 @@ def test_a_lock_that_could_not_be_given_back_is_in_nobodys_way(deliverer: Delive
 
 def test_only_the_dead_workers_lock_is_broken(redis: Redis) -> None:
     redis.flushdb()
-    with MarkerStore(redis, "host.1.a").opened((KEY,)):
+    with MarkerStore(redis, "host.1.a").locked((KEY,)):
         MarkerStore(redis, "host.1.ab").break_lock(KEY)
         MarkerStore(redis, "host.2.a").break_lock(KEY)
         assert redis.exists(LOCK_PREFIX + KEY)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import Any, Final
@@ -14,9 +15,9 @@ from redis import Redis
 from apitraffic_events.client import EventsClient
 from apitraffic_events.event import Event, EventType
 from receiver.datastore.address import connect
-from receiver.delivery.budget import Pacing
+from receiver.delivery.budget import RequestBudget
 from receiver.delivery.deliverer import Delivered, Deliverer
-from receiver.delivery.markers import MarkerStore
+from receiver.delivery.marker_store import MarkerStore
 from receiver.events import Change, DeliveryReference
 from receiver.sources.base import translate
 from receiver.sources.github import GITHUB
@@ -58,7 +59,7 @@ def client(api: LocalApi) -> Iterator[EventsClient]:
 
 @pytest.fixture(scope="module")
 def deliverer(client: EventsClient, redis: Redis) -> Deliverer:
-    return Deliverer(client, MarkerStore(redis, "worker"), Pacing(redis), settle=timedelta(seconds=30))
+    return Deliverer(client, MarkerStore(redis, "worker"), RequestBudget(redis), settle=timedelta(seconds=30))
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +80,7 @@ def payload_of(case: str) -> dict[str, Any]:
 
 def read(payload: dict[str, Any], mode: str, number: int = 0, event: str = "deployment_status") -> Change:
     delivery = received(json.dumps(payload).encode(), event)
-    delivery = delivery.model_copy(update={"id": f"delivery {number}"})
+    delivery = replace(delivery, id=f"delivery {number}")
     (found,) = translate(GITHUB, delivery, Options.model_validate({"deployments": mode})).changes
     return found
 

@@ -14,9 +14,9 @@ from apitraffic_events.errors import ServerFailed, Unreachable
 from apitraffic_events.event import Event, EventType
 from receiver.datastore.address import connect
 from receiver.datastore.keys import ALIAS_PREFIX, MARKER_LIFETIME
-from receiver.delivery.budget import Pacing
+from receiver.delivery.budget import RequestBudget
 from receiver.delivery.deliverer import Delivered, Deliverer
-from receiver.delivery.markers import MarkerBusy, MarkerStore
+from receiver.delivery.marker_store import MarkerBusy, MarkerStore
 from receiver.events import Change
 from tests.support.changes import at, change
 from tests.support.local_api import LocalApi, running_local_api
@@ -47,7 +47,7 @@ def client(api: LocalApi, redis: Redis) -> Iterator[EventsClient]:
 
 @pytest.fixture
 def deliverer(client: EventsClient, redis: Redis) -> Deliverer:
-    return Deliverer(client, MarkerStore(redis, "worker"), Pacing(redis), settle=timedelta(seconds=30))
+    return Deliverer(client, MarkerStore(redis, "worker"), RequestBudget(redis), settle=timedelta(seconds=30))
 
 
 def clear(client: EventsClient, redis: Redis) -> None:
@@ -179,7 +179,7 @@ class TestAMergeThatIsInterrupted:
     def test_by_a_worker_at_the_other_marker_is_made_up_for(
         self, deliverer: Deliverer, client: EventsClient, redis: Redis
     ) -> None:
-        with MarkerStore(redis, "another").opened((RUN,)), pytest.raises(MarkerBusy):
+        with MarkerStore(redis, "another").locked((RUN,)), pytest.raises(MarkerBusy):
             deliverer.deliver(WEBHOOK)
         self.is_made_up_for(deliverer, client)
 
@@ -187,8 +187,8 @@ class TestAMergeThatIsInterrupted:
         self, deliverer: Deliverer, client: EventsClient, redis: Redis
     ) -> None:
         dead = MarkerStore(redis, "dead")
-        with dead.opened(WEBHOOK.names) as opened:
-            assert (opened.known.key, opened.others) == (DEPLOYMENT, (RUN,))
+        with dead.locked(WEBHOOK.names) as lock:
+            assert (lock.known.key, lock.others) == (DEPLOYMENT, (RUN,))
         self.is_made_up_for(deliverer, client)
 
     def is_made_up_for(self, deliverer: Deliverer, client: EventsClient) -> None:
@@ -204,8 +204,10 @@ def test_a_marker_that_another_worker_merges_meanwhile_is_not_merged_twice(
     first, second = "a:1", "b:1"
     for name in (first, second, RUN):
         deliverer.deliver(reported(name, (name,)))
-    another = Deliverer(client, MarkerStore(redis, "another"), Pacing(redis), settle=timedelta(seconds=30))
-    resolve = MarkerStore.opened
+    another = Deliverer(
+        client, MarkerStore(redis, "another"), RequestBudget(redis), settle=timedelta(seconds=30)
+    )
+    resolve = MarkerStore.locked
 
     def late(
         store: MarkerStore, names: Sequence[str], claims: Sequence[str] = (), *, resolved: bool = False
@@ -216,7 +218,7 @@ def test_a_marker_that_another_worker_merges_meanwhile_is_not_merged_twice(
             another.deliver(reported("another", (RUN, first)))
         return resolve(store, names, claims, resolved=resolved)
 
-    monkeypatch.setattr(MarkerStore, "opened", late)
+    monkeypatch.setattr(MarkerStore, "locked", late)
     with pytest.raises(MarkerBusy):
         deliverer.deliver(reported("late", (RUN, second)))
     deliverer.deliver(reported("late", (RUN, second)))

@@ -67,13 +67,13 @@ def test_grammar_says_what_is_wrong_and_gives_an_example(text: str, problem: str
 
 def drawn(faults: Faults, methods: str) -> list[str]:
     effects = [faults.effect_on(method) for method in methods.split()]
-    return [effect.spoiler.kind if effect.spoiler else "" for effect in effects]
+    return [effect.fault.kind if effect.fault else "" for effect in effects]
 
 
 def test_counted_fault_ends_and_others_wait_for_their_turn() -> None:
     faults = Faults([parse("dropx2"), parse("POST:status=500x1")])
     assert drawn(faults, "GET POST GET POST POST") == ["drop", "drop", "", "status", ""]
-    assert faults.written() == []
+    assert faults.as_text() == []
 
 
 def test_fault_of_a_method_leaves_the_others_alone() -> None:
@@ -89,13 +89,13 @@ def test_delays_add_up() -> None:
 
 def test_share() -> None:
     faults = Faults([parse("drop@0.25")], random.Random(1).random)  # noqa: S311 - no secret
-    outcomes = [faults.effect_on("GET").spoiler is not None for _ in range(4_000)]
+    outcomes = [faults.effect_on("GET").fault is not None for _ in range(4_000)]
     assert 900 < sum(outcomes) < 1_100
 
 
-def test_share_of_a_counted_fault_uses_up_only_what_strikes() -> None:
-    lots = iter([0.9, 0.1, 0.9, 0.1, 0.1])
-    faults = Faults([parse("drop@0.5x2")], lambda: next(lots))
+def test_share_of_a_counted_fault_uses_up_only_what_happens() -> None:
+    draws = iter([0.9, 0.1, 0.9, 0.1, 0.1])
+    faults = Faults([parse("drop@0.5x2")], lambda: next(draws))
     assert drawn(faults, "GET GET GET GET GET") == ["", "drop", "", "drop", ""]
 
 
@@ -112,7 +112,7 @@ def test_share_of_a_counted_fault_uses_up_only_what_strikes() -> None:
         (503, "INTERNAL_ERROR", "1"),
     ],
 )
-def test_ordered_status(
+def test_injected_status(
     new_api: Callable[..., Call], status: int, code: str, retry_after: str | None
 ) -> None:
     call = new_api(faults=(parse(f"POST:status={status}x1"),))
@@ -152,7 +152,7 @@ def test_control_replaces_faults_and_counts_requests(new_api: Callable[..., Call
 
 
 @pytest.mark.parametrize("body", [{"drop": 1}, "drop", [1], ["drop", "explode"]])
-def test_control_refuses_what_is_no_list_of_faults(new_api: Callable[..., Call], body: object) -> None:
+def test_control_refuses_what_is_not_a_list_of_faults(new_api: Callable[..., Call], body: object) -> None:
     call = new_api(faults=(parse("status=500"),), fault_control=True)
     response = call("PUT", "/_faults", below="", json=body)
     assert response.status_code == 422

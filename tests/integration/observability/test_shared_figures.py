@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from receiver.observability.metrics import SHARED_FOLDER, TIME_TO_LOCK, SharedFigures
+from receiver.observability.metrics import SHARED_FOLDER, TIME_TO_LOCK, SharedMetricsFolder
 
 PROCESS = """
-from receiver.observability.metrics import SharedFigures
-figures = SharedFigures()
+from receiver.observability.metrics import SharedMetricsFolder
+figures = SharedMetricsFolder()
 print(figures.folder, flush=True)
 input()
 """
@@ -46,7 +46,7 @@ def grows_old(folder: Path) -> None:
 
 
 def test_it_is_named_for_the_metrics_and_removed_in_the_end() -> None:
-    figures = SharedFigures()
+    figures = SharedMetricsFolder()
     assert os.environ[SHARED_FOLDER] == str(figures.folder)
     assert figures.folder.stat().st_mode & 0o777 == 0o700
     (figures.folder / "counter_1.db").touch()
@@ -61,21 +61,21 @@ def test_that_of_a_process_that_was_killed_is_removed_by_the_next(temporary: Pat
         killed.kill()
         killed.wait()
     assert folder.is_dir()
-    figures = SharedFigures()
+    figures = SharedMetricsFolder()
     assert [*temporary.iterdir()] == [figures.folder]
 
 
 def test_that_of_a_living_process_is_left(temporary: Path) -> None:
     with process(temporary) as (_, folder):
         grows_old(folder)
-        SharedFigures()
+        SharedMetricsFolder()
         assert folder.is_dir()
 
 
 def test_one_that_is_being_made_is_left(temporary: Path) -> None:
     just_made = temporary / "apitraffic-metrics-new"
     just_made.mkdir()
-    SharedFigures()
+    SharedMetricsFolder()
     assert just_made.is_dir()
 
 
@@ -86,5 +86,5 @@ def test_what_a_link_points_to_is_left(temporary: Path) -> None:
     link = temporary / "apitraffic-metrics-link"
     link.symlink_to(elsewhere)
     os.utime(link, (0, 0), follow_symlinks=False)
-    SharedFigures()
+    SharedMetricsFolder()
     assert (elsewhere / "file").exists()

@@ -12,8 +12,8 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 import requests
 from rq import Queue
-from rq.utils import as_text
 
+from receiver.datastore.replies import as_text
 from receiver.events import Change
 from receiver.queue.queues import delivery_queue, job_of
 from receiver.worker.jobs import deliver
@@ -217,15 +217,27 @@ def test_a_body_that_ends_early_is_no_server_error(served: Stack, body: bytes) -
     assert post(served.url, body).status_code == 202
 
 
-@pytest.mark.parametrize("chunks", [b"zz\r\nno size\r\n", b"5\r\nabc", b"ffffffffffffffffff\r\n", b"-1\r\n"])
-def test_chunks_that_are_none_are_refused_and_not_a_failure(served: Stack, chunks: bytes) -> None:
+def send_chunks(served: Stack, chunks: bytes) -> bytes:
+    """The answer to chunks after which the sender sends no more."""
     address = urlsplit(served.url)
     with socket.create_connection((address.hostname or "", address.port or 0)) as connection:
         head = b"POST /webhooks/github HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
         connection.sendall(head + chunks)
         connection.shutdown(socket.SHUT_WR)
-        assert b" 500 " not in connection.recv(200)
+        return b"".join(iter(lambda: connection.recv(4096), b""))
+
+
+@pytest.mark.parametrize("chunks", [b"zz\r\nno size\r\n", b"5\r\nabc", b"ffffffffffffffffff\r\n", b"-1\r\n"])
+def test_chunks_that_are_none_are_refused_and_not_a_failure(served: Stack, chunks: bytes) -> None:
+    assert b" 500 " not in send_chunks(served, chunks)
     assert "Traceback" not in served.receiver.log()
+
+
+@pytest.mark.parametrize("chunks", [b"zz\r\nno size\r\n", b"-1\r\n", b"1\r\nabc", b"0\r\nno trailer\r\n\r\n"])
+def test_malformed_chunks_are_answered_400(served: Stack, chunks: bytes) -> None:
+    head, _, problem = send_chunks(served, chunks).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(problem)["detail"] == "The body could not be read."
 
 
 def test_health_and_readiness(served: Stack) -> None:

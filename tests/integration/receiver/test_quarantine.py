@@ -1,5 +1,7 @@
 """What is kept of deliveries that could not be translated, with a real Redis."""
 
+import zlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -38,10 +40,29 @@ def test_a_delivery_is_kept_as_it_came_but_for_its_credentials(redis: Redis) -> 
     Quarantine(redis).keep(kept, "the body is not JSON")
     (found,) = Quarantine(redis)
     assert found.reason == "the body is not JSON"
-    assert found.delivery == kept.model_copy(update={"headers": {"x-github-event": "e"}})
+    assert found.delivery == replace(kept, headers={"x-github-event": "e"})
     assert found.name == "github:d-1"
     assert Quarantine(redis).find("github:d-1") == found
     assert Quarantine(redis).find("github:d-2") is None
+
+
+def test_a_delivery_is_kept_as_the_version_before_kept_it(redis: Redis) -> None:
+    fields = {
+        "source": b"github",
+        "id": b"d-1",
+        "event": b"deployment_status",
+        "reason": b"the body is not JSON",
+        "received_at": b"2026-01-10T12:00:00.000Z",
+        "headers": b'{"x-github-event": "e"}',
+        "body": zlib.compress(b"{"),
+    }
+    kept = delivery("d-1", body=b"{", headers={"x-github-event": "e"})
+    Quarantine(redis).keep(kept, "the body is not JSON")
+    entry = "apitraffic:quarantine:github:d-1"
+    assert redis.hgetall(entry) == {name.encode(): value for name, value in fields.items()}
+    for name, value in fields.items():
+        redis.hset(entry, name, value)
+    assert [item.delivery for item in Quarantine(redis)] == [kept]
 
 
 def test_they_are_listed_oldest_first_and_each_once(redis: Redis) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import replace
 from itertools import permutations
 from typing import Any, Final
 
@@ -32,12 +33,7 @@ def change_of(case: str, mode: str, number: int = 0) -> Change:
 
 def read(payload: dict[str, Any], mode: str, number: int = 0, headers: Mapping[str, str] = EMPTY) -> Change:
     delivery = received(json.dumps(payload).encode(), "deployment_status")
-    delivery = delivery.model_copy(
-        update={
-            "id": f"delivery {number}",
-            "headers": delivery.headers | dict(headers),
-        }
-    )
+    delivery = replace(delivery, id=f"delivery {number}", headers={**delivery.headers, **headers})
     (change,) = translate(GITHUB, delivery, Options.model_validate({"deployments": mode})).changes
     return change
 

@@ -14,7 +14,8 @@ from receiver.events import Change
 from receiver.sources.base import Ignored, Untranslatable, translate
 from receiver.sources.gitlab import GITLAB
 from receiver.sources.gitlab.hook import Options
-from tests.support.gitlab import RECEIVED_AT, delivery_of, options_of, received
+from receiver.sources.signing import SENDERS
+from tests.support.gitlab import DELIVERY_ID, RECEIVED_AT, delivery_of, hook_name, options_of, received
 from tests.support.source_fixtures import body_of
 
 TEMPLATE = "the body has no object_kind"
@@ -441,3 +442,22 @@ def test_confidential_incidents_are_told_apart() -> None:
 def test_a_page_that_would_be_too_long_is_left_out() -> None:
     made = change("tag_push__created", ref="refs/tags/" + "é" * 300)
     assert "url" not in made.event.metadata
+
+
+@pytest.mark.parametrize("case", ["deployment__least_of_fields", "issue__work_item_of_a_group"])
+def test_a_saved_body_that_is_sent_again_is_of_the_instance_that_sent_it(case: str) -> None:
+    body = body_of("gitlab", case)
+    headers = SENDERS["gitlab"].headers("a-token", hook_name(case.partition("__")[0]), body, DELIVERY_ID)
+    sent = GITLAB.receive({name.lower(): value for name, value in headers.items()}, body, RECEIVED_AT)
+    (change,), (real,) = (
+        translate(GITLAB, delivery, Options()).changes for delivery in (sent, received(case))
+    )
+    assert change.key == real.key
+    assert change.key.split(":")[1] in {"gitlab.acme.test", "gitlab.example.test"}
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b'{"project": []}', b'{"project": {"web_url": 7}}', b"\xff"]
+)
+def test_a_body_that_names_no_instance_is_sent_without_one(body: bytes) -> None:
+    assert "X-Gitlab-Instance" not in SENDERS["gitlab"].headers("a-token", "Push Hook", body, DELIVERY_ID)

@@ -363,7 +363,7 @@ def test_every_field_of_an_event_can_be_given() -> None:
 
 
 def test_the_callers_read_their_answers() -> None:
-    assert NATIVE.tells_keys
+    assert NATIVE.answers_with_keys
 
 
 def test_how_deploys_are_drawn_is_the_callers_word() -> None:

@@ -43,6 +43,20 @@ class Build implements Serializable {
         return parts.join('/')
     }
 
+    /** What is deployed: a tag, else `branch@0123abc`, else the commit; empty if none of them is known. */
+    @NonCPS
+    static String versionOf(String tag, String branch, String commit) {
+        if (!tag.isEmpty()) {
+            return tag
+        }
+        String shortCommit = commit.length() > 7 ? commit.substring(0, 7) : commit
+        boolean isCommit = branch.matches('[0-9a-f]{7,64}') && (commit ?: branch).startsWith(branch.substring(0, 7))
+        if (isCommit) {
+            return branch.substring(0, 7)
+        }
+        return branch + (branch.isEmpty() || shortCommit.isEmpty() ? '' : '@') + shortCommit
+    }
+
     @NonCPS
     private static Map metadata(Map git, Map place) {
         String commit = git.commit ?: ''
@@ -52,10 +66,7 @@ class Build implements Serializable {
         def parts = clone =~ REPOSITORY
         String buildUrl = withoutCredentials((place.url ?: '').toString())
         String shortCommit = commit.length() > 7 ? commit.substring(0, 7) : commit
-        String version = place.tag ?: ''
-        if (version.isEmpty()) {
-            version = shortCommit.isEmpty() ? '#' + place.number : (ref.isEmpty() ? '' : ref + '@') + shortCommit
-        }
+        String version = versionOf((place.tag ?: '').toString(), ref, commit) ?: '#' + place.number
         return present([
             repository: parts.matches() ? parts.group(1) : '',
             repository_url: clone.startsWith('http') ? clone.replaceAll('/+$', '').replaceAll('\\.git$', '') : '',

@@ -44,7 +44,7 @@ class Marker implements Serializable {
         String version = oneLine(inputs.version) ?: (isDeployment ? facts.version : '')
         Map metadata = (isPartial ? [:] : facts + [version: version]) +
             [environment: oneLine(inputs.environment), status: oneLine(status)] + (Map) inputs.metadata
-        String name = inputs.name ? Text.oneLine(inputs.name, Text.NAME_LIMIT) : (isDeployment ? deployment(metadata, status) : '')
+        String name = inputs.name ? Text.oneLine(inputs.name, Text.NAME_LIMIT) : (isDeployment ? deploymentName(metadata, status) : '')
         String description = inputs.description ? inputs.description.toString() : ''
         if (isDeployment && effect == 'close') {
             description = outcome(status, endedAt - startedAt, facts.actor) + '\n' + description
@@ -71,8 +71,9 @@ class Marker implements Serializable {
         return place.key + ':event:' + site
     }
 
+    /** `Deploy acme/shop v2.3.1 to production`, or `Failed deploy …`. */
     @NonCPS
-    private static String deployment(Map metadata, String status) {
+    static String deploymentName(Map metadata, String status) {
         List words = [(WORDS.get(status) ?: WORDS.success)[0], metadata.repository ?: metadata.job, metadata.version]
         if (metadata.environment) {
             words.add('to ' + metadata.environment)
@@ -80,8 +81,9 @@ class Marker implements Serializable {
         return Text.oneLine(words.findAll { it }.join(' '), Text.NAME_LIMIT)
     }
 
+    /** `Succeeded after 2 min 3 s by alice.` */
     @NonCPS
-    private static String outcome(String status, long taken, Object actor) {
+    static String outcome(String status, long taken, Object actor) {
         return (WORDS.get(status) ?: WORDS.success)[1] + ' after ' + Text.duration(taken) + (actor ? ' by ' + actor : '') + '.'
     }
 

@@ -9,8 +9,10 @@ class Requests implements Serializable {
 
     private static final long LONGEST_REQUEST = 10000
     private static final long SHORTEST_REQUEST = 100
-    private static final long FIRST_WAIT = 500
-    private static final long LONGEST_WAIT = 8000
+    private static final long SHORTEST_PAUSE = 500
+    private static final long LONGEST_PAUSE = 8000
+    private static final String SECONDS = '\\d{1,10}'
+    private static final String HTTP_DATE = '[A-Z][a-z]{2}, \\d{2} [A-Z][a-z]{2} \\d{4} \\d{2}:\\d{2}:\\d{2} GMT'
     private static final List AGAIN = [0, 408, 425, 429]
 
     private final Object script
@@ -62,10 +64,10 @@ class Requests implements Serializable {
             return false
         }
         long now = System.currentTimeMillis()
-        long ordered = orderedWait((Map) answer.headers, answer.status == 429, now)
-        long wait = ordered > 0 ? ordered : Math.round(Math.random() * Math.min(LONGEST_WAIT, FIRST_WAIT * (1 << Math.min(n, 5))))
-        if (now + wait >= began + Math.round(budget * (ordered > 0 ? 1.0d : share))) {
-            if (ordered > 0) {
+        long asked = askedPause((Map) answer.headers, answer.status == 429, now)
+        long wait = asked > 0 ? asked : Math.round(Math.random() * longestPause(n + 1))
+        if (now + wait >= began + Math.round(budget * (asked > 0 ? 1.0d : share))) {
+            if (asked > 0) {
                 answer.isOver = true
             }
             return false
@@ -114,22 +116,26 @@ class Requests implements Serializable {
         return found.isEmpty() ? '' : ' ' + Text.oneLine(found.join(': '), 300)
     }
 
-    /** Milliseconds that the server orders to wait; 0 where it says nothing. RFC 9110, 10.2.3. */
+    /** Milliseconds after this many failures in a row, before a random part of it is taken. */
     @NonCPS
-    private static long orderedWait(Map headers, boolean isRateLimit, long now) {
+    static long longestPause(int failures) {
+        return Math.min(LONGEST_PAUSE, SHORTEST_PAUSE * (1 << Math.min(failures - 1, 5)))
+    }
+
+    /** Milliseconds that the answer asks to wait; 0 if it asks for none. RFC 9110, 10.2.3. */
+    @NonCPS
+    static long askedPause(Map headers, boolean isRateLimit, long now) {
         String after = (headers.get('retry-after') ?: '').toString().trim()
-        if (after.matches('\\d{1,9}')) {
-            return Math.max(1L, after.toLong() * 1000)
-        }
-        if (!after.isEmpty()) {
-            try {
-                return Math.max(1L, Date.parse(after) - now)
-            } catch (Exception ignored) { // no date either: as if it were not there
-                return 0
-            }
-        }
         String reset = (headers.get('x-ratelimit-reset') ?: '').toString().trim()
-        return isRateLimit && reset.matches('\\d{1,12}') ? Math.max(1L, reset.toLong() * 1000 - now) : 0
+        long pause = 0
+        if (after.matches(SECONDS)) {
+            pause = after.toLong() * 1000
+        } else if (after.matches(HTTP_DATE)) {
+            pause = Date.parse(after) - now
+        } else if (isRateLimit && reset.matches(SECONDS)) {
+            pause = reset.toLong() * 1000 - now
+        }
+        return Math.max(0L, pause)
     }
 
 }

@@ -1,0 +1,4 @@
+-- KEYS and ARGV: as `ack`
+-- Returns 1 if the job is done, else nil.
+-- include functions/ack
+return ack(KEYS, ARGV)

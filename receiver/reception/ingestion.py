@@ -1,0 +1,47 @@
+"""Decide what is stored of an authentic delivery, and how it is answered. Knows nothing of Flask."""
+
+from dataclasses import asdict, dataclass
+from http import HTTPStatus
+from typing import Any
+
+from receiver.events import Delivery
+from receiver.reception.delivery_store import DeliveryStore
+from receiver.sources import SOURCES
+from receiver.sources.base import Ignored, Translation, Untranslatable
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an authentic delivery is answered, and the keys of the markers that it is about."""
+
+    status: HTTPStatus
+    body: dict[str, Any]
+    keys: tuple[str, ...] = ()
+
+
+class Ingestor:
+    """Stores what deliveries mean."""
+
+    def __init__(self, store: DeliveryStore) -> None:
+        self._store = store
+
+    def ingest(self, delivery: Delivery, meaning: Translation | Ignored | Untranslatable) -> Outcome:
+        """Store the changes, or the delivery itself if it could not be translated.
+
+        Raises `StorageUnavailable` if neither could be stored.
+        """
+        if isinstance(meaning, Ignored):
+            return Outcome(HTTPStatus.OK, {"status": "ignored", "reason": meaning.reason})
+        if isinstance(meaning, Untranslatable):
+            self._store.quarantine(delivery, meaning.reason)
+            kept = {"status": "quarantined", "delivery": delivery.id, "reason": meaning.reason}
+            return Outcome(HTTPStatus.ACCEPTED, kept)
+        keys = tuple(change.key for change in meaning.changes)
+        if not self._store.store(meaning.changes):
+            return Outcome(HTTPStatus.OK, {"status": "duplicate", "delivery": delivery.id}, keys)
+        body: dict[str, Any] = {"status": "accepted", "delivery": delivery.id, "changes": len(keys)}
+        if SOURCES[delivery.source].answers_with_keys:
+            body["keys"] = keys
+        if meaning.errors:
+            body["errors"] = [asdict(error) for error in meaning.errors]
+        return Outcome(HTTPStatus.ACCEPTED, body, keys)
