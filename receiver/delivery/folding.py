@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from apitraffic_events.event import Event
+from apitraffic_events.event import ALREADY_CLEAN, Event
 from apitraffic_events.records import EventUpdate
 from apitraffic_events.updates import append_lines
 from receiver.events import Change, Effect
@@ -136,7 +136,7 @@ def difference(sent: Event | None, desired: Event) -> EventUpdate | None:
         for name in UPDATABLE
         if sent is None or getattr(sent, name) != getattr(desired, name)
     }
-    return EventUpdate.model_validate(changed, context={"is_clean": True}) if changed else None
+    return EventUpdate.model_validate(changed, context=ALREADY_CLEAN) if changed else None
 
 
 def _points_as_ends(ordered: tuple[Change, ...]) -> tuple[Change, ...]:

@@ -112,7 +112,8 @@ def test_what_is_queued_now_is_what_the_earlier_version_queued(redis: Redis, nam
     now_stored: dict[str, bytes] = {key.decode(): value for key, value in hash_now.items()}
     assert call_of(now_stored) == call_of(fields)
     assert now_stored["data"].startswith(b"[") == fields["data"].startswith(b"[")
-    for different in OF_THE_MOMENT | {"data"}:
+    assert json.loads(now_stored["names"]) == json.loads(fields["names"])
+    for different in OF_THE_MOMENT | {"data", "names"}:
         del fields[different], now_stored[different]
     assert now_stored == fields
 

@@ -1,4 +1,4 @@
-"""How often a worker reads and writes JSON for one delivery, from the queue to the request to the API."""
+"""How often a worker reads and writes JSON, and cleans text, from dequeuing a job to the request to the API."""
 
 import sys
 from collections import Counter
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from redis import Redis
@@ -27,8 +27,11 @@ NAME = "Deploy acme/shop v2.3.1 to production"
 """Each document that holds the change has it."""
 
 
-class JsonCount:
-    """Counts what this thread reads and writes as JSON, by pydantic or by Python's own module."""
+CLEANING: Final = frozenset({"one_line", "paragraphs", "is_clean_line"})
+
+
+class Count:
+    """Counts what this thread reads and writes as JSON, by pydantic or by Python's own module, and cleans."""
 
     def __init__(self) -> None:
         self.times: Counter[str] = Counter()
@@ -44,6 +47,12 @@ class JsonCount:
             self.times["read"] += 1
         elif event == "c_call" and argument.__name__ == "to_json":
             self.times["written"] += 1
+        elif (
+            event == "call"
+            and frame.f_globals.get("__name__") == "apitraffic_events.text"
+            and frame.f_code.co_name in CLEANING
+        ):
+            self.times["cleaned"] += 1
         elif event == "call" and frame.f_globals.get("__name__") == "json":
             document = str(next(iter(frame.f_locals.values()), ""))
             if frame.f_code.co_name == "loads" and NAME in document:
@@ -55,7 +64,7 @@ class JsonCount:
 class CountedClient(EventsClient):
     """Ends the count when it is asked for the first request."""
 
-    count: JsonCount
+    count: Count
 
     def create_event(self, event: Event) -> StoredEvent:
         self.count.stop()
@@ -88,7 +97,7 @@ def _ended() -> Iterator[None]:
 
 def counted(redis: Redis, client: CountedClient) -> Counter[str]:
     """Of a worker that delivers what is queued."""
-    client.count = JsonCount()
+    client.count = Count()
     worker = DeliveryWorker(redis, RequestBudget(redis))
     deliverer = Deliverer(client, worker.markers, RequestBudget(redis), settle=timedelta(seconds=30))
     worker.run_job = DeliveryAttempts(deliverer).make
@@ -99,7 +108,7 @@ def counted(redis: Redis, client: CountedClient) -> Counter[str]:
 
 
 def test_a_change_is_read_once_and_written_once(redis: Redis, client: CountedClient) -> None:
-    """Read from its job, and written to its marker."""
+    """Read from its job, and written to its marker. Its text was made safe before it was queued."""
     assert Enqueuer(redis).enqueue([change("open", name=NAME)])
     assert counted(redis, client) == {"read": 1, "written": 1}
     assert [event.name for event in client.iter_events()] == [NAME]
