@@ -173,7 +173,7 @@ class Deliverer:
         if stored is None:
             return marker, None
         event = stored.as_event()
-        told = Change(
+        listed = Change(
             key=marker.key,
             effect=Effect.CLOSE if event.ended_at else Effect.OPEN,
             occurred_at=event.ended_at or event.started_at or min(moments),
@@ -184,7 +184,7 @@ class Deliverer:
             ),
             delivery=DeliveryReference(source=LISTED, id=stored.sid, event="look-up"),
         )
-        known = replace(marker.with_change(told), sid=stored.sid, sent=event)
+        known = replace(marker.with_change(listed), sid=stored.sid, sent=event)
         return replace(known, is_in_doubt=False, unanswered_since=None), Delivered.FOUND
 
     def _create(self, marker: Marker, desired: Event, known: Marker, lock: MarkerLock) -> Marker:
