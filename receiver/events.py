@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, ValidationInfo
 
@@ -82,6 +82,11 @@ class DeliveryReference(Model):
     event: str
 
 
+def _unless_default(default: Any) -> Any:
+    """A field that is written only if it says something: workers of version 0.1 refuse unknown fields."""
+    return Field(default=default, exclude_if=lambda value: value == default)
+
+
 class Change(Model):
     """What a delivery means for one marker.
 
@@ -94,23 +99,23 @@ class Change(Model):
 
     key: Key
     aliases: tuple[Key, ...] = ()
-    claims: tuple[Key, ...] = ()
+    claims: tuple[Key, ...] = _unless_default(())
     """Names by which others may speak of this marker, and of its neighbours too: two deployments of one run
     have the same. The first marker that claims one keeps it, so that such a name never joins two."""
-    former_keys: tuple[Key, ...] = ()
+    former_keys: tuple[Key, ...] = _unless_default(())
     """The keys that earlier versions gave this marker; claimed in the same way."""
     effect: Effect
     occurred_at: Instant
-    sequence: int = 0
+    sequence: int = _unless_default(0)
     """The sender's own running number: the order of what happened at the same moment."""
     event: Event
     sets: tuple[str, ...] | None = None
     remark: Remark | None = None
-    lasted: timedelta | None = None
+    lasted: timedelta | None = _unless_default(None)
     """How long it took, as its description says; a marker that knows its start better says that instead."""
-    is_authoritative: bool = False
+    is_authoritative: bool = _unless_default(default=False)
     """Whether its sender gave the marker its id: nobody else's outcome goes over the one that it reports."""
-    is_final: bool = False
+    is_final: bool = _unless_default(default=False)
     """Whether the outcome stays although the same sender reports another one later."""
     delivery: DeliveryReference
 
