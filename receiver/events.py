@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, ClassVar, Final
 
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, ValidationInfo
 
@@ -45,6 +45,13 @@ def _as_key(value: object, info: ValidationInfo) -> object:
 
 
 Key = Annotated[str, BeforeValidator(_as_key), Field(min_length=1)]
+
+
+def _is_unused(value: object) -> bool:
+    """Of a field that version 0.1 does not know: its workers read a job that does without."""
+    return not value
+
+
 Remark = Annotated[str, BeforeValidator(line_of(REMARK_LIMIT))]
 
 
@@ -82,11 +89,6 @@ class DeliveryReference(Model):
     event: str
 
 
-def _unless_default(default: Any) -> Any:
-    """A field that is written only if it says something: workers of version 0.1 refuse unknown fields."""
-    return Field(default=default, exclude_if=lambda value: value == default)
-
-
 class Change(Model):
     """What a delivery means for one marker.
 
@@ -99,23 +101,23 @@ class Change(Model):
 
     key: Key
     aliases: tuple[Key, ...] = ()
-    claims: tuple[Key, ...] = _unless_default(())
+    claims: tuple[Key, ...] = Field(default=(), exclude_if=_is_unused)
     """Names by which others may speak of this marker, and of its neighbours too: two deployments of one run
     have the same. The first marker that claims one keeps it, so that such a name never joins two."""
-    former_keys: tuple[Key, ...] = _unless_default(())
+    former_keys: tuple[Key, ...] = Field(default=(), exclude_if=_is_unused)
     """The keys that earlier versions gave this marker; claimed in the same way."""
     effect: Effect
     occurred_at: Instant
-    sequence: int = _unless_default(0)
+    sequence: int = Field(default=0, exclude_if=_is_unused)
     """The sender's own running number: the order of what happened at the same moment."""
     event: Event
     sets: tuple[str, ...] | None = None
     remark: Remark | None = None
-    lasted: timedelta | None = _unless_default(None)
+    lasted: timedelta | None = Field(default=None, exclude_if=_is_unused)
     """How long it took, as its description says; a marker that knows its start better says that instead."""
-    is_authoritative: bool = _unless_default(default=False)
+    is_authoritative: bool = Field(default=False, exclude_if=_is_unused)
     """Whether its sender gave the marker its id: nobody else's outcome goes over the one that it reports."""
-    is_final: bool = _unless_default(default=False)
+    is_final: bool = Field(default=False, exclude_if=_is_unused)
     """Whether the outcome stays although the same sender reports another one later."""
     delivery: DeliveryReference
 

@@ -46,6 +46,7 @@ class MarkerNames(TypedDict):
 
 
 NAMES_AND_CHANGE: Final = TypeAdapter(tuple[tuple[str, ...] | MarkerNames, Change])
+"""Names without claims are a list, as version 0.1 reads them."""
 
 CALL: Final = TypeAdapter(tuple[Literal["receiver.jobs.deliver"], None, tuple[Change], dict[str, None]])
 """What RQ stores of the call: the function's name, its instance, its arguments and its keyword arguments."""
@@ -88,10 +89,9 @@ def job_data_and_names(change: Change) -> tuple[bytes, bytes]:
     end where the change begins, because no string in them can hold a quote that is not escaped.
     """
     claims = change.claimed_names
-    # Without claims a list, as version 0.1 wrote it.
-    marker_names: tuple[str, ...] | MarkerNames = (
-        {"names": change.names, "claims": claims} if claims else change.names
-    )
+    marker_names: tuple[str, ...] | MarkerNames = change.names
+    if claims:
+        marker_names = {"names": change.names, "claims": claims}
     written = NAMES_AND_CHANGE.dump_json((marker_names, change), by_alias=True)
     names, start, rest = written[1:-1].partition(b',{"key":')
     call = b'["%b",null,[%b%b],{}]' % (JOB_FUNCTION.encode(), start[1:], rest)
