@@ -1,6 +1,6 @@
 """Finding an event in the API before creating one that may exist already."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Final
@@ -28,9 +28,13 @@ def find_event(
     client: EventsClient, moments: Iterable[datetime], is_it: Callable[[StoredEvent], bool]
 ) -> StoredEvent | None:
     """The event that started around these moments; raises `EventsApiError` if the API cannot be asked."""
+    return next((event for event in events_around(client, moments) if is_it(event)), None)
+
+
+def events_around(client: EventsClient, moments: Iterable[datetime]) -> Iterator[StoredEvent]:
+    """The events that started around these moments, page by page; raises as `find_event`."""
     times = tuple(moments)
-    listed = client.iter_events(started_from=min(times) - LOOK_AROUND, started_to=max(times) + LOOK_AROUND)
-    return next((event for event in listed if is_it(event)), None)
+    return client.iter_events(started_from=min(times) - LOOK_AROUND, started_to=max(times) + LOOK_AROUND)
 
 
 def is_marker(event: StoredEvent, names: Collection[str]) -> bool:

@@ -112,6 +112,8 @@ class Fields:
             event,
             may_exist=may_exist,
             identity=job.identity if job and may_exist and not self.marker_key else (),
+            their_key=job.their_key if job else "",
+            is_identity_shared=job is not None and job.is_identity_shared,
             keeps_start=self.started_at is None,
         )
 

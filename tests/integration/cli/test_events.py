@@ -272,7 +272,7 @@ class TestCreateOnce:
         (event,) = listed(api)
         assert event["name"] == "Deploy acme/shop v2.3.1 to production"
         assert event["source"] == "github_actions"
-        assert event["metadata"]["marker_key"] == "github:acme/shop:run:27:2:production"
+        assert event["metadata"]["marker_key"] == "github:run:27:2:production"
         assert event["metadata"]["actor"] == "bot"
         assert event["metadata"]["short_commit"] == "0123abc"
         assert event["metadata"]["version"] == "v2.3.1"

@@ -130,7 +130,7 @@ RUN_URLS = {
     "bitbucket_pipelines": "https://bitbucket.org/acme/shop/pipelines/results/118",
 }
 KEYS = {
-    "github_actions": "github:acme/shop:run:27496031417:2:production",
+    "github_actions": "github:run:27496031417:2:production",
     "gitlab_ci": "gitlab:gitlab.example.com:job:379",
     "jenkins": "jenkins:https://ci.example.com/job/shop/job/main/12:production",
     "circleci": "circleci:https://circleci.com/gh/acme/shop/118:production",

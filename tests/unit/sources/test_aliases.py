@@ -83,7 +83,7 @@ def test_gitlab_names_the_job_on_its_instance() -> None:
                 "GITHUB_RUN_ID": "77",
                 "GITHUB_RUN_ATTEMPT": "1",
             },
-            "github:acme/shop:run:77:1:production",
+            "github:run:77:1:production",
         ),
         (
             {"GITLAB_CI": "true", "CI_SERVER_HOST": "gitlab.example.test", "CI_JOB_ID": "796"},
