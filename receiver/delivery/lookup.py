@@ -25,10 +25,22 @@ GAVE_UP_WAITING: Final = frozenset(
 
 
 def find_event(
-    client: EventsClient, moments: Iterable[datetime], is_it: Callable[[StoredEvent], bool]
+    client: EventsClient,
+    moments: Iterable[datetime],
+    is_it: Callable[[StoredEvent], bool],
+    may_be_it: Callable[[StoredEvent], bool] = lambda _: False,
 ) -> StoredEvent | None:
-    """The event that started around these moments; raises `EventsApiError` if the API cannot be asked."""
-    return next((event for event in events_around(client, moments) if is_it(event)), None)
+    """The event that started around these moments; if there is none, the first that may be it.
+
+    Raises `EventsApiError` if the API cannot be asked.
+    """
+    possible = None
+    for event in events_around(client, moments):
+        if is_it(event):
+            return event
+        if possible is None and may_be_it(event):
+            possible = event
+    return possible
 
 
 def events_around(client: EventsClient, moments: Iterable[datetime]) -> Iterator[StoredEvent]:
@@ -40,6 +52,12 @@ def events_around(client: EventsClient, moments: Iterable[datetime]) -> Iterator
 def is_marker(event: StoredEvent, names: Collection[str]) -> bool:
     """Whether the event was created for a marker with one of these names."""
     return event.metadata.get("marker_key") in names
+
+
+def is_plugins_own(event: StoredEvent, runs: Collection[str]) -> bool:
+    """Whether a CI plugin created it that knows only its run, one of these, and no deployment has it yet."""
+    run, job, _ = str(event.metadata.get("marker_key", "")).rpartition(":job:")
+    return bool(job) and run in runs and "deployment_id" not in event.metadata
 
 
 def was_surely_not_done(error: EventsApiError) -> bool:
