@@ -10,8 +10,9 @@ import { parse } from '../lib/times.mjs'
 const { env } = process
 
 await run(async (inputs, context, outcome) => {
-  const startedAt = inputs.startedAt ?? Date.now()
-  const { key, place } = await begin(inputs, context, isDeployment(inputs))
+  const now = Date.now()
+  const startedAt = inputs.startedAt ?? now
+  const { key, place } = await begin(inputs, context, { isDeployment: isDeployment(inputs), at: now })
   const event = wholeEvent(inputs, context, { key: key.key, startedAt, status: 'in_progress' })
   saveState('opening', { startedAt, key, place }, env)
   Object.assign(outcome, { key: key.key, event, sid: inputs.eventSid })

@@ -43,7 +43,8 @@ function saved(name) {
 
 /** What the main step would have saved, had it come so far. */
 async function opening(inputs, context) {
-  return { startedAt: inputs.startedAt ?? Date.now(), ...await begin(inputs, context, false) }
+  const now = Date.now()
+  return { startedAt: inputs.startedAt ?? now, ...await begin(inputs, context, { isDeployment: false, at: now }) }
 }
 
 function found({ startedAt, metadata, name }, sid) {

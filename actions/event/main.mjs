@@ -12,10 +12,11 @@ await run(async (inputs, context, outcome) => {
     if (inputs.isDryRun) return { status: 'skipped', note: `Dry run: ${inputs.eventSid} was not changed.` }
     return wayFor(inputs, context, say).change(inputs)
   }
-  const { key } = await begin(inputs, context, false)
+  const now = Date.now()
+  const { key } = await begin(inputs, context, { isDeployment: false, at: now })
   outcome.key = key.key
   const { endedAt } = inputs
-  const startedAt = inputs.startedAt ?? endedAt ?? Date.now()
+  const startedAt = inputs.startedAt ?? endedAt ?? now
   const event = wholeEvent(inputs, context, { key: key.key, startedAt, endedAt, status: inputs.jobStatus })
   outcome.event = event
   if (inputs.isDryRun) return { status: 'skipped', note: 'Dry run: nothing was sent.' }

@@ -197,6 +197,16 @@ class TestEverySystem:
         assert job(bare).source == source
 
 
+def test_a_github_job_may_be_given_its_id() -> None:
+    found = job(GITHUB, JOB_CHECK_RUN_ID="51725241954", GITHUB_SERVER_URL="https://GHES.example.test")
+    assert found.marker_key(EventType.DEPLOYMENT, "Production") == (
+        "github:ghes.example.test:job:51725241954:production",
+        True,
+    )
+    assert found.metadata["check_run_id"] == "51725241954"
+    assert "check_run_id" not in job(GITHUB, JOB_CHECK_RUN_ID="${{ job.check_run_id }}").metadata
+
+
 def test_no_ci_system_is_none() -> None:
     assert detect({}) is None
     assert detect({"CI": "true", "BUILD_URL": "https://example.com"}) is None
