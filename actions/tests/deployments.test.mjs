@@ -101,6 +101,15 @@ test('a deployment ends where the next one of the job begins', async (t) => {
   assert.equal(next(second.place, env), undefined)
 })
 
+test('a step that deploys nothing of its own is not counted', async (t) => {
+  const env = inJob(t)
+  const first = await started(env, { environment: 'production', 'dry-run': 'true' })
+  await started(env, { environment: 'production', 'event-sid': 'evt_1' })
+  const { key, place } = await started(env, { environment: 'production' })
+  assert.deepEqual([key.key, place.number], [first.key.key, 1])
+  assert.equal(next(first.place, env), undefined)
+})
+
 test('a step that has the same key by the user\'s wish is no next deployment', () => {
   const steps = [
     { number: 1, isDeployment: true, isGiven: true, base: 'mine' },

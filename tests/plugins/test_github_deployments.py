@@ -27,7 +27,7 @@ from tests.support.waiting import wait_until
 JOB_IDS: Final = count(51_725_241_954, 100)
 """Each test takes its jobs' ids from a hundred of its own."""
 LEGS: Final = 6
-ROUNDS: Final = 5
+ROUNDS: Final = 3
 Step = dict[str, object]
 
 
