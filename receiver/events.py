@@ -112,6 +112,9 @@ class Change(Model):
     """Whether its sender gave the marker its id: nobody else's outcome goes over the one that it reports."""
     is_final: bool = False
     """Whether the outcome stays although the same sender reports another one later."""
+    is_indirect: bool = False
+    """Whether it reports something that its marker is only a part of, such as the build that deployed. If
+    another sender reports the marker itself, this adds metadata and no more."""
     delivery: DeliveryReference
 
     @property
