@@ -177,15 +177,15 @@ class Deliverer:
         stored = find_event(self._client, moments, lambda event: is_marker(event, names))
         if stored is None:
             return marker, None
-        told = _listed(stored, marker.key, changes)
-        known = replace(marker.with_change(told), sid=stored.sid, sent=told.event)
+        listed = _listed(stored, marker.key, changes)
+        known = marker if _is_indirect_report(listed.event, changes) else marker.with_change(listed)
+        known = replace(known, sid=stored.sid, sent=listed.event)
         return replace(known, is_in_doubt=False, unanswered_since=None), Delivered.FOUND
 
     def _with_direct_reports(self, marker: Marker, desired: Event) -> tuple[Marker, Event]:
-        """The same with what a plugin has written into the event itself, which nobody told us.
+        """The same with what others have written into the event directly: a plugin, or a person.
 
-        What somebody wrote there by hand counts in the same way. Without this, an indirect report would go
-        over it.
+        The receiver is not told of that, and an indirect report must not overwrite it.
         """
         if marker.sid is None or marker.sent is None:
             return marker, desired
@@ -193,10 +193,12 @@ class Deliverer:
             stored = self._client.get_event(marker.sid)
         except NotFound:
             return marker, desired
-        there = stored.as_event()
-        if there.name == marker.sent.name and _status(there) == _status(marker.sent):
+        listed = _listed(stored, marker.key, marker.changes)
+        if _summary(listed.event) == _summary(marker.sent) or _is_indirect_report(
+            listed.event, marker.changes
+        ):
             return marker, desired
-        marker = replace(marker.with_change(_listed(stored, marker.key, marker.changes)), sent=there)
+        marker = replace(marker.with_change(listed), sent=listed.event)
         return marker, self._scopes.resolve(fold(marker.changes) or desired)
 
     def _create(self, marker: Marker, desired: Event, known: Marker, lock: MarkerLock) -> Marker:
@@ -262,8 +264,13 @@ def _listed(stored: StoredEvent, key: str, changes: Sequence[Change]) -> Change:
     )
 
 
-def _status(event: Event) -> JsonValue:
-    return event.metadata.get("status")
+def _is_indirect_report(event: Event, changes: Sequence[Change]) -> bool:
+    """Whether the event shows what one of these changes says indirectly, and so nothing else is known."""
+    return any(change.is_indirect and _summary(change.event) == _summary(event) for change in changes)
+
+
+def _summary(event: Event) -> tuple[str, JsonValue]:
+    return event.name, event.metadata.get("status")
 
 
 def _may_exist_already(marker: Marker, change: Change) -> bool:

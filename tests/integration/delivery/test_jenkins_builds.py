@@ -10,6 +10,7 @@ import pytest
 from redis import Redis
 
 from apitraffic_events.client import EventsClient
+from apitraffic_events.errors import Unreachable
 from apitraffic_events.event import Event, EventType
 from apitraffic_events.records import EventUpdate
 from receiver.datastore.address import connect
@@ -140,8 +141,8 @@ def test_a_rollback_after_a_failed_deploy_is_an_event_of_its_own(
         library(SECOND, "close", 6, "success"),
         build("FINALIZED", 9, mode, "SUCCESS"),
     ]
-    for index in order:
-        deliverer.deliver(reports[index])
+    for report in existing(*(reports[index] for index in order)):
+        deliverer.deliver(report)
     assert outcomes(client) == {FIRST: "failure", SECOND: "success"}
 
 
@@ -213,6 +214,24 @@ def test_what_the_library_wrote_into_the_event_of_a_webhook_is_not_overwritten(
     assert outcomes(client) == {FIRST: "failure" if is_closed else "success"}
     assert event.ended_at == at(3 if is_closed else 9)
     assert event.metadata["job"] == "shop/deploy-checkout"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_last_result_of_a_build_counts_also_if_the_answer_to_the_one_before_was_lost(
+    client: EventsClient, redis: Redis, api: LocalApi, mode: str
+) -> None:
+    """What is found in the API then is our own, and no report of the deployment itself."""
+    deliverer = Deliverer(client, MarkerStore(redis, "worker"), RequestBudget(redis), settle=timedelta())
+    for report in existing(build("STARTED", 0, mode)):
+        deliverer.deliver(report)
+    (completed,) = existing(build("COMPLETED", 5, mode, "SUCCESS"))
+    api.set_faults(["PATCH:dropx1" if mode == "span" else "POST:dropx1"])
+    with pytest.raises(Unreachable):
+        deliverer.deliver(completed)
+    deliverer.deliver(completed)
+    for report in existing(build("FINALIZED", 6, mode, "FAILURE")):
+        deliverer.deliver(report)
+    assert outcomes(client) == {"the build": "failure"}
 
 
 def test_a_deleted_event_is_left_deleted(deliverer: Deliverer, client: EventsClient) -> None:

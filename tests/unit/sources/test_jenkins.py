@@ -77,7 +77,7 @@ def test_a_build_that_is_finalized_with_another_result_has_that_result(mode: str
 def test_what_is_finalized_within_the_same_millisecond_comes_after_what_is_completed(
     mode: str, results: tuple[str, str], order: int
 ) -> None:
-    changes = []
+    changes: list[Change] = []
     for phase, result in zip(("COMPLETED", "FINALIZED"), results, strict=True):
         body = with_value("build.status", result, with_value("build.phase", phase))
         options = Options.model_validate({"deployments": mode})
