@@ -34,13 +34,15 @@ class Wanted:
     """An event that is to exist once. Its metadata has its `marker_key`.
 
     `may_exist` says that others know that key and may have created the event; `identity` then names the
-    metadata by which a deployment of theirs is recognised too. `keeps_start` says that the start of an
+    metadata by which a deployment of theirs is recognised too; if there is an `other_key`, only with that
+    key. `keeps_start` says that the start of an
     existing event is to be kept, as more exact.
     """
 
     event: Event
     may_exist: bool = False
     identity: tuple[str, ...] = ()
+    other_key: str = ""
     keeps_start: bool = False
 
     def with_scope(self, buckets: tuple[str, ...], environments: tuple[str, ...]) -> Self:
@@ -54,6 +56,8 @@ class Wanted:
         if self.has_key(stored):
             return True
         own = self.event.metadata
+        if self.other_key and not is_marker(stored, {self.other_key}):
+            return False
         if not self.identity or not stored.type == self.event.type == EventType.DEPLOYMENT:
             return False
         return all(name in own and _same(stored.metadata, own, name) for name in self.identity)
