@@ -111,7 +111,9 @@ class Change(Model):
     is_authoritative: bool = False
     """Whether its sender gave the marker its id: nobody else's outcome goes over the one that it reports."""
     is_final: bool = False
-    """Whether the outcome stays although the same sender reports another one later."""
+    """Whether the outcome stays although the same sender reports another one later.
+
+    An update that is final calls the marker off if nothing of it was to be shown by then: nothing ever is."""
     delivery: DeliveryReference
 
     @property
