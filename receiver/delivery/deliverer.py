@@ -15,7 +15,7 @@ from apitraffic_events.event import Event
 from apitraffic_events.records import EventUpdate, StoredEvent
 from apitraffic_events.timestamps import now
 from receiver.delivery.budget import BudgetExhausted, RequestBudget
-from receiver.delivery.folding import LISTED, difference, fold
+from receiver.delivery.folding import LISTED, difference, fold, is_called_off
 from receiver.delivery.lookup import find_event, is_marker, is_over, was_surely_not_done
 from receiver.delivery.marker_store import MarkerBusy, MarkerLock, MarkerStore
 from receiver.delivery.markers import Marker
@@ -33,6 +33,9 @@ class Delivered(Enum):
     """An earlier attempt, or another receiver, had created the event."""
     UNCHANGED = "unchanged"
     AWAITING_OPENING = "waits for its opening"
+    CALLED_OFF = "was called off before it began, not shown"
+    WITHDRAWN = "was called off before it began, deleted"
+    """The event had been created before that was known."""
     DELETED = "was deleted in ApiTraffic, left so"
 
 
@@ -117,6 +120,8 @@ class Deliverer:
             known, outcome = self._look_up(known, marker.changes, lock.claims)
             marker = known.with_change(change)
         desired = fold(marker.changes)
+        if desired is None and is_called_off(marker.changes):
+            return self._withdraw(marker)
         if desired is None:
             return marker, Delivered.AWAITING_OPENING
         desired = self._scopes.resolve(desired)
@@ -132,6 +137,19 @@ class Deliverer:
             marker, updated = self._update(marker, desired, update, known, lock)
             outcome = outcome or updated
         return marker, outcome or Delivered.UNCHANGED
+
+    def _withdraw(self, marker: Marker) -> tuple[Marker, Delivered]:
+        """Show nothing of a marker that was called off: delete the event that it may have."""
+        outcome = Delivered.CALLED_OFF
+        if marker.sid is None:
+            self._require_settled(marker)
+        else:
+            outcome = Delivered.WITHDRAWN
+            try:
+                self._client.delete_event(marker.sid)
+            except NotFound:
+                self._require_account()
+        return replace(marker, sid=None, sent=None, is_in_doubt=False, unanswered_since=None), outcome
 
     def _merged(self, marker: Marker, other_key: str, lock: MarkerLock) -> Marker:
         """Two markers turn out to be one: take over what is known of the other, and its event if we have
@@ -238,14 +256,17 @@ class Deliverer:
         try:
             self._client.update_event(marker.sid, update)
         except NotFound:
-            # The API has one code for an unknown event and an unknown account; this raises for the latter.
-            self._client.list_events(limit=1)
+            self._require_account()
             outcome = Delivered.DELETED
         except EventsApiError as error:
             if was_surely_not_done(error) or is_over(error):
                 lock.save(replace(in_doubt, unanswered_since=None))
             raise
         return replace(marker, sent=desired, is_in_doubt=False, unanswered_since=None), outcome
+
+    def _require_account(self) -> None:
+        """Raises if it is the account that is unknown: the API has one code for that and an unknown event."""
+        self._client.list_events(limit=1)
 
 
 def _listed(stored: StoredEvent, key: str, changes: Sequence[Change]) -> Change:

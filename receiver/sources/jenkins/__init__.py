@@ -50,6 +50,7 @@ from receiver.sources.jenkins.builds import (
     time_taken,
     whole_parameter,
 )
+from receiver.sources.refusals import missing
 from receiver.sources.signatures import matches_any
 from receiver.wording import duration
 
@@ -150,6 +151,24 @@ def verify(headers: Headers, _body: bytes, secrets: Secrets, _received_at: datet
         presented.append(headers[PATH_TOKEN])
     matches = [matches_any(token, secrets.get(SECRET_VARIABLE, ())) for token in presented]
     return bool(matches) and all(matches)
+
+
+def explain_refusal(headers: Headers, _body_start: bytes) -> str:
+    """Why `verify` may have refused this request."""
+    header, in_path = headers.get("authorization"), headers.get(PATH_TOKEN)
+    if not header and not in_path:
+        return missing(
+            "Authorization and a token in the path are",
+            "jenkins",
+            headers,
+            "add one of them in the plugin's settings",
+        )
+    if header is not None and bearer_token(headers) is None and basic_password(headers) is None:
+        return (
+            "Authorization is malformed: it should be Bearer and the token, or Basic with it as the password"
+        )
+    where = " and ".join(name for name, value in (("Authorization", header), ("the path", in_path)) if value)
+    return f"the token in {where} matches no token in {SECRET_VARIABLE}"
 
 
 def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
@@ -363,6 +382,7 @@ JENKINS: Final = Source(
     default_events=tuple(PHASES),
     features=FEATURES,
     verify=verify,
+    explain_refusal=explain_refusal,
     receive=receive,
     translate=translate,
     takes_token_in_path=True,
