@@ -16,7 +16,7 @@ from apitraffic_events.records import EventUpdate, StoredEvent
 from apitraffic_events.timestamps import now
 from receiver.delivery.budget import BudgetExhausted, RequestBudget
 from receiver.delivery.folding import LISTED, difference, fold, is_called_off
-from receiver.delivery.lookup import find_event, is_marker, is_over, was_surely_not_done
+from receiver.delivery.lookup import find_event, is_marker, is_over, is_plugins_own, was_surely_not_done
 from receiver.delivery.marker_store import MarkerBusy, MarkerLock, MarkerStore
 from receiver.delivery.markers import Marker
 from receiver.delivery.retries import PAUSE_WHEN_REFUSED, WHAT_TO_CHECK, needs_operator, pause_after
@@ -186,13 +186,19 @@ class Deliverer:
         """Find the marker's event in the API by the key in its metadata.
 
         The changes say when it was, and under which names: any of them may have created the event. So may
-        another sender that knows it by one of the granted `claims`.
+        another sender that knows it by one of the granted `claims`, and a plugin that knows only its run.
         """
         names = {marker.key, *claims, *(name for change in changes for name in change.names)}
         moments = {change.occurred_at for change in changes}
         moments |= {change.event.started_at for change in changes if change.event.started_at}
         moments |= {change.occurred_at - change.lasted for change in changes if change.lasted}
-        stored = find_event(self._client, moments, lambda event: is_marker(event, names))
+        runs = claims if any(change.is_authoritative for change in changes) else ()
+        stored = find_event(
+            self._client,
+            moments,
+            lambda event: is_marker(event, names),
+            lambda event: is_plugins_own(event, runs),
+        )
         if stored is None:
             return marker, None
         listed = _listed(stored, marker.key, changes)
@@ -301,5 +307,5 @@ def _may_exist_already(marker: Marker, change: Change) -> bool:
     """
     is_first_heard = len(marker.changes) == 1
     is_beginning = change.effect in {Effect.OPEN, Effect.POINT}
-    others_know_it = bool(change.aliases or change.claims) or change.is_indirect
+    others_know_it = bool(change.aliases or (change.claims and change.is_authoritative)) or change.is_indirect
     return marker.is_in_doubt or (is_first_heard and (others_know_it or not is_beginning))
