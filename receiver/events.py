@@ -118,7 +118,13 @@ class Change(Model):
     is_authoritative: bool = Field(default=False, exclude_if=_is_unused)
     """Whether its sender gave the marker its id: nobody else's outcome goes over the one that it reports."""
     is_final: bool = Field(default=False, exclude_if=_is_unused)
-    """Whether the outcome stays although the same sender reports another one later."""
+    """Whether the outcome stays although the same sender reports another one later.
+
+    An update that is final calls the marker off if nothing of it was to be shown by then: nothing ever is.
+    """
+    is_indirect: bool = Field(default=False, exclude_if=_is_unused)
+    """Whether it reports something that its marker is only a part of, such as the build that deployed. If
+    another sender reports the marker itself, this adds metadata and no more."""
     delivery: DeliveryReference
 
     @property

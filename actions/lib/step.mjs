@@ -8,8 +8,8 @@ import { nextOf } from './outcome.mjs'
 import { markerKey } from './text.mjs'
 
 /** Records the step, which began at the moment `at`, and gives `{key, place}`. A step that sends nothing or is about an
- * existing event is not recorded. A second deployment of the job to the same
- * environment gets a key of its own, which no webhook joins. */
+ * existing event is not recorded. A second deployment of the job to the same environment gets a key of its own, which
+ * no webhook joins. */
 export async function begin(inputs, context, { isDeployment, at }, env = process.env) {
   const key = await keyOf(inputs, context, randomUUID())
   const deploysNothing = inputs.eventSid || inputs.isDryRun

@@ -25,6 +25,8 @@ LARGEST_EVENT_FILE: Final = 5 * 1024 * 1024
 """Characters read of GitHub's event file, which has the commit's message."""
 PULL_REQUEST_REF: Final = re.compile(r"refs/pull/(\d+)/.*")
 PUBLIC_GITHUB: Final = "github.com"
+ANY_KEY: Final = re.compile(r".*")
+DEPLOYMENT_KEY: Final = re.compile(r".*:deployment:.*")
 GITHUB_ID: Final = re.compile(r"[0-9]{1,20}")
 GITHUB_JOB_FACTS: Final = (
     *("GITHUB_RUN_ID", "GITHUB_RUN_ATTEMPT", "GITHUB_JOB"),
@@ -43,6 +45,7 @@ class CiJob:
     The keys of its markers start with `key`; `metadata` has no empty values. `ref` describes a version, as
     `refs/heads/…` or `refs/tags/…` if the system distinguishes branches and tags. `identity` names the
     metadata that the events of this job have in common with those that webhooks make of its deployments.
+    `their_key` is what the whole key of such an event must match.
     """
 
     system: str
@@ -52,10 +55,8 @@ class CiJob:
     ref: str = ""
     environment: str = ""
     identity: tuple[str, ...] = ()
-    their_key: str = ""
-    """What the key of an event has in it that a webhook created."""
+    their_key: re.Pattern[str] = ANY_KEY
     is_identity_shared: bool = False
-    """Whether other jobs may have made deployments of the same `identity`."""
     environment_in_key: Literal["always", "where known", "never"] = "always"
     """Whether a deployment's key names its environment.
 
@@ -119,7 +120,7 @@ def _github(env: Environ) -> CiJob:
         key=run,
         ref=ref,
         identity=(("check_run_id",) if job_id else ("run_id", "run_attempt")) + ("environment",),
-        their_key=":deployment:",
+        their_key=DEPLOYMENT_KEY,
         is_identity_shared=not job_id,
         deployment_key=(f"{github}:job:{job_id}", "") if job_id else (run, instance and f":job:{instance}"),
         metadata=_facts(
@@ -205,6 +206,7 @@ def _jenkins(env: Environ) -> CiJob:
         key=f"jenkins:{url}",
         ref=_ref(tag, env.get("CHANGE_BRANCH") or branch),
         identity=("run_url", "environment"),
+        their_key=re.compile(re.escape(marker_key(f"jenkins:{url}"))),
         environment_in_key="where known",
         metadata=_facts(
             **_repository(env.get("GIT_URL")),

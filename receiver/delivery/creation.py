@@ -3,6 +3,7 @@
 Who has the receiver's queue makes events by `receiver.delivery.deliverer`, which remembers them.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,6 +19,7 @@ from apitraffic_events.event import EVERYWHERE, Event, EventType
 from apitraffic_events.records import EventUpdate, StoredEvent
 from apitraffic_events.timestamps import now
 from apitraffic_events.updates import merge_metadata
+from receiver.config.ci import ANY_KEY
 from receiver.delivery.lookup import events_around, is_marker, was_surely_not_done
 
 MARKER_KEY: Final = "marker_key"
@@ -40,16 +42,16 @@ class Wanted:
     """An event that is to exist once. Its metadata has its `marker_key`.
 
     `may_exist` says that others know that key and may have created the event; `identity` then names the
-    metadata by which a deployment of theirs is recognised too, if its key contains `their_key`. If neighbours
-    have the same identity (`is_identity_shared`), only one deployment may fit that no other event was joined
-    with and that had not ended before. `keeps_start` says that the start of an existing event is to be kept,
-    as more exact.
+    metadata by which a deployment of theirs is recognised too, if its whole key matches `their_key`. If
+    neighbours have the same identity (`is_identity_shared`), only one deployment may fit that no other event
+    was joined with and that had not ended before. `keeps_start` says that the start of an existing event is
+    to be kept, as more exact.
     """
 
     event: Event
     may_exist: bool = False
     identity: tuple[str, ...] = ()
-    their_key: str = ""
+    their_key: re.Pattern[str] = ANY_KEY
     is_identity_shared: bool = False
     keeps_start: bool = False
 
@@ -78,7 +80,7 @@ class Wanted:
         own, theirs = self.event.metadata, stored.metadata
         if not self.identity or not stored.type == self.event.type == EventType.DEPLOYMENT:
             return False
-        if self.their_key not in str(theirs.get(MARKER_KEY)) or not _same_host(theirs, own):
+        if not self.their_key.fullmatch(str(theirs.get(MARKER_KEY))) or not _same_host(theirs, own):
             return False
         if self.is_identity_shared and (JOINED_BY in theirs or _had_ended(stored, self.event.started_at)):
             return False
