@@ -6,12 +6,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum
 
+from pydantic import JsonValue
 from structlog import get_logger
 
 from apitraffic_events.client import EventsClient
 from apitraffic_events.errors import EventsApiError, NotFound, RateLimited
 from apitraffic_events.event import Event
-from apitraffic_events.records import EventUpdate
+from apitraffic_events.records import EventUpdate, StoredEvent
 from apitraffic_events.timestamps import now
 from receiver.delivery.budget import BudgetExhausted, RequestBudget
 from receiver.delivery.folding import LISTED, difference, fold, is_called_off
@@ -127,7 +128,11 @@ class Deliverer:
         if marker.sid is None:
             self._require_settled(marker)
             return self._create(marker, desired, known, lock), Delivered.CREATED
-        if update := difference(None if marker.is_in_doubt else marker.sent, desired):
+        update = difference(None if marker.is_in_doubt else marker.sent, desired)
+        if update and change.is_indirect:
+            marker, desired = self._with_direct_reports(marker, desired)
+            update = difference(None if marker.is_in_doubt else marker.sent, desired)
+        if update:
             self._require_settled(marker)
             marker, updated = self._update(marker, desired, update, known, lock)
             outcome = outcome or updated
@@ -190,20 +195,29 @@ class Deliverer:
         stored = find_event(self._client, moments, lambda event: is_marker(event, names))
         if stored is None:
             return marker, None
-        event = stored.as_event()
-        told = Change(
-            key=marker.key,
-            effect=Effect.CLOSE if event.ended_at else Effect.OPEN,
-            occurred_at=event.ended_at or event.started_at or min(moments),
-            event=event,
-            is_authoritative=any(
-                change.is_authoritative and is_marker(stored, {change.key, *change.former_keys})
-                for change in changes
-            ),
-            delivery=DeliveryReference(source=LISTED, id=stored.sid, event="look-up"),
-        )
-        known = replace(marker.with_change(told), sid=stored.sid, sent=event)
+        listed = _listed(stored, marker.key, changes)
+        known = marker if _is_indirect_report(listed.event, changes) else marker.with_change(listed)
+        known = replace(known, sid=stored.sid, sent=listed.event)
         return replace(known, is_in_doubt=False, unanswered_since=None), Delivered.FOUND
+
+    def _with_direct_reports(self, marker: Marker, desired: Event) -> tuple[Marker, Event]:
+        """The same with what others have written into the event directly: a plugin, or a person.
+
+        The receiver is not told of that, and an indirect report must not overwrite it.
+        """
+        if marker.sid is None or marker.sent is None:
+            return marker, desired
+        try:
+            stored = self._client.get_event(marker.sid)
+        except NotFound:
+            return marker, desired
+        listed = _listed(stored, marker.key, marker.changes)
+        if _summary(listed.event) == _summary(marker.sent) or _is_indirect_report(
+            listed.event, marker.changes
+        ):
+            return marker, desired
+        marker = replace(marker.with_change(listed), sent=listed.event)
+        return marker, self._scopes.resolve(fold(marker.changes) or desired)
 
     def _create(self, marker: Marker, desired: Event, known: Marker, lock: MarkerLock) -> Marker:
         """Create the event. If that is refused, `known` is saved: the marker without the refused change."""
@@ -255,6 +269,31 @@ class Deliverer:
         self._client.list_events(limit=1)
 
 
+def _listed(stored: StoredEvent, key: str, changes: Sequence[Change]) -> Change:
+    """What the API shows of a marker, as a change."""
+    event = stored.as_event()
+    return Change(
+        key=key,
+        effect=Effect.CLOSE if event.ended_at else Effect.OPEN,
+        occurred_at=event.ended_at or event.started_at or min(change.occurred_at for change in changes),
+        event=event,
+        is_authoritative=any(
+            change.is_authoritative and is_marker(stored, {change.key, *change.former_keys})
+            for change in changes
+        ),
+        delivery=DeliveryReference(source=LISTED, id=stored.sid, event="look-up"),
+    )
+
+
+def _is_indirect_report(event: Event, changes: Sequence[Change]) -> bool:
+    """Whether the event shows what one of these changes says indirectly, and so nothing else is known."""
+    return any(change.is_indirect and _summary(change.event) == _summary(event) for change in changes)
+
+
+def _summary(event: Event) -> tuple[str, JsonValue]:
+    return event.name, event.metadata.get("status")
+
+
 def _may_exist_already(marker: Marker, change: Change) -> bool:
     """Whether the API may have the event: after an attempt whose result is not known, if the first change of
     a marker is not its beginning, and if the pipeline that made a deployment may have created its event
@@ -262,5 +301,5 @@ def _may_exist_already(marker: Marker, change: Change) -> bool:
     """
     is_first_heard = len(marker.changes) == 1
     is_beginning = change.effect in {Effect.OPEN, Effect.POINT}
-    others_know_it = bool(change.aliases or change.claims)
+    others_know_it = bool(change.aliases or change.claims) or change.is_indirect
     return marker.is_in_doubt or (is_first_heard and (others_know_it or not is_beginning))

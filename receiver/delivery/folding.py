@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import pairwise
+from itertools import filterfalse, pairwise
 
 from apitraffic_events.event import ALREADY_CLEAN, Event
 from apitraffic_events.records import EventUpdate
@@ -73,28 +73,27 @@ def condensed(changes: tuple[Change, ...]) -> tuple[Change, ...]:
 def fold(changes: Iterable[Change]) -> Event | None:
     """The event that these changes of one marker add up to.
 
-    `None` if only parts of it are known so far, and if the marker was called off for good (`is_final`) before
-    anything of it was to be shown.
-
     The opening decides the start; without one, the first start that a change names. A closing that does not
     know its start names none. The latest outcome by the sender's clock decides the end and the text
     (`_moves`); one that is repeated changes neither. An update that knows the whole event stands in for a
     missing opening; one that knows only some fields waits for it. A point is the end of a span if another
-    sender reports the same deploy as a span. Remarks become a trail below the description, whenever they were
-    made.
+    sender reports the same deploy as a span. What is reported indirectly (`Change.is_indirect`) gives way to
+    what others report. Remarks become a trail below the description, whenever they were made.
     """
-    ordered = _points_as_ends(in_order(changes))
+    known = in_order(changes)
+    deciding, beside = _without_indirect(known)
+    ordered = _points_as_ends(deciding)
     folding = _Folding()
     for change in ordered:
         folding.take(change)
     event = folding.event
     if event is None:
         return None
-    for part in folding.waiting:
+    for part in (*folding.waiting, *(change.event for change in beside)):
         event = _beside(event, part)
     if event.started_at is None:
         event = event.model_copy(update={"started_at": _known_start(ordered, event.ended_at)})
-    return _with_trail(_with_its_length(event, folding.shown), ordered)
+    return _with_trail(_with_its_length(event, folding.shown), known)
 
 
 def is_called_off(changes: Iterable[Change]) -> bool:
@@ -159,6 +158,26 @@ def difference(sent: Event | None, desired: Event) -> EventUpdate | None:
         if sent is None or getattr(sent, name) != getattr(desired, name)
     }
     return EventUpdate.model_validate(changed, context=ALREADY_CLEAN) if changed else None
+
+
+def _without_indirect(ordered: tuple[Change, ...]) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
+    """The changes that decide what is shown, and those that only add metadata to it.
+
+    Where a marker is reported directly, an indirect end counts only as long as no direct one is known: what
+    was part of something has ended with it.
+    """
+    direct = [change for change in ordered if not change.is_indirect and _knows(change, "name")]
+    if not direct:
+        return ordered, ()
+    is_ended = any(
+        change.effect in ENDS or (change.effect is Effect.UPDATE and change.event.ended_at is not None)
+        for change in direct
+    )
+
+    def decides(change: Change) -> bool:
+        return not change.is_indirect or (change.effect in ENDS and not is_ended)
+
+    return tuple(filter(decides, ordered)), tuple(filterfalse(decides, ordered))
 
 
 def _points_as_ends(ordered: tuple[Change, ...]) -> tuple[Change, ...]:

@@ -15,6 +15,7 @@ from apitraffic_events.errors import (
     Unreachable,
 )
 from apitraffic_events.records import StoredEvent
+from receiver.events import marker_key
 
 LOOK_AROUND: Final = timedelta(hours=1)
 """How far around its start an event is searched for; wide enough for an API that rounds or shifts it."""
@@ -34,8 +35,12 @@ def find_event(
 
 
 def is_marker(event: StoredEvent, names: Collection[str]) -> bool:
-    """Whether the event was created for a marker with one of these names."""
-    return event.metadata.get("marker_key") in names
+    """Whether the event was created for a marker with one of these names.
+
+    Who creates it without the receiver may have stored a longer key than the receiver does.
+    """
+    key = event.metadata.get("marker_key")
+    return isinstance(key, str) and (key in names or marker_key(key) in names)
 
 
 def was_surely_not_done(error: EventsApiError) -> bool:

@@ -196,6 +196,7 @@ def change_of(
     lasted: timedelta | None = None,
     is_authoritative: bool = False,
     is_final: bool = False,
+    is_indirect: bool = False,
     **event: Any,
 ) -> Change:
     """A change made by this delivery; `event` holds the fields of its `Event`, without `marker_metadata`."""
@@ -215,6 +216,7 @@ def change_of(
         lasted=lasted,
         is_authoritative=is_authoritative,
         is_final=is_final,
+        is_indirect=is_indirect,
         delivery=delivery.reference(),
     )
 

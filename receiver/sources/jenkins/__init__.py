@@ -48,6 +48,7 @@ from receiver.sources.jenkins.builds import (
     project_of,
     pull_request_of,
     time_taken,
+    whole_parameter,
 )
 from receiver.sources.refusals import missing
 from receiver.sources.signatures import matches_any
@@ -111,6 +112,9 @@ PHASES: Final = {
     "job.finalized": Phase.FINISHED,
     "job.failed": Phase.FINISHED,
 }
+
+SEQUENCE: Final = {"finalized": 1, "job.finalized": 1, "job.failed": 1}
+"""Jenkins sends these after `completed`, perhaps within the same millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,13 +237,18 @@ def _deploy(payload: Payload, delivery: Delivery, options: Options, job: str, ef
     ]
     began_at = occurred_at - taken if taken else occurred_at
     key = build_key(payload)
+    place = whole_parameter(payload, options.environment_parameters)
     return change_of(
         delivery,
         key=key,
-        # The shared library names the deployment so (docs/ci-plugins.md): a build may deploy to several.
-        aliases=(f"{key}:{environment}",) if environment else (),
+        # The shared library names the first deployment of the build to this environment so
+        # (docs/ci-plugins.md). It knows how that one ended, which need not be how the build ended.
+        aliases=(f"{key}:{place}",) if place else (),
+        is_indirect=True,
         effect=effect,
         occurred_at=occurred_at,
+        sequence=SEQUENCE.get(delivery.event, 0),
+        lasted=taken,
         type=EventType.DEPLOYMENT,
         name=" ".join(word for word in words if word),
         description=_outcome(payload, result),

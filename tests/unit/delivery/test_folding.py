@@ -38,6 +38,12 @@ CLOSED = change(
 )
 
 
+def indirect(effect: str, minutes: float, **fields: Any) -> Change:
+    """Of a sender that reports something of which the marker is a part."""
+    reported = change(effect, minutes, source="jenkins", **fields)
+    return reported.model_copy(update={"is_indirect": True})
+
+
 class TestExamples:
     def test_a_point_is_as_it_is(self) -> None:
         point = change("point", 3, started_at=at(3))
@@ -224,6 +230,60 @@ class TestExamples:
         own = CLOSED.model_copy(update={"is_authoritative": True})
         found = folded(OPENED, plugin(4, "failure"), own, plugin(6, "success"))
         assert (found.name, found.ended_at) == ("Plugin failure", at(4))
+
+    @pytest.mark.parametrize("effect", ["close", "point"])
+    @pytest.mark.parametrize("minute", [2, 7])
+    @pytest.mark.parametrize(("own", "whole"), [("failure", "success"), ("success", "failure")])
+    def test_an_indirect_end_covers_no_direct_one(
+        self, own: str, whole: str, minute: float, effect: str
+    ) -> None:
+        """A build that rolled back what had failed, and one that failed after a deploy that succeeded."""
+        deploy = [
+            change("open", 1, source="events", started_at=at(1), metadata={"status": "in_progress"}),
+            change(
+                "close",
+                4,
+                source="events",
+                name="Deploy by the library",
+                started_at=at(1),
+                ended_at=at(4),
+                metadata={"status": own},
+            ),
+        ]
+        build = [
+            indirect("open", 0, started_at=at(0), metadata={"status": "started", "job": "shop"}),
+            indirect(effect, minute, started_at=at(0), name="By the build", metadata={"status": whole}),
+        ]
+        event = folded(*deploy, *build)
+        assert (event.name, event.metadata) == ("Deploy by the library", {"status": own, "job": "shop"})
+        assert (event.started_at, event.ended_at) == (at(1), at(4))
+
+    def test_an_indirect_end_counts_until_a_direct_one_is_known(self) -> None:
+        """The plugin could not report it: what was part of the build has ended with it."""
+        opened = change("open", 1, source="events", started_at=at(1), metadata={"status": "in_progress"})
+        build = indirect("close", 7, started_at=at(0), ended_at=at(7), metadata={"status": "failure"})
+        event = folded(indirect("open", 0, started_at=at(0)), opened, build)
+        assert (event.started_at, event.ended_at) == (at(1), at(7))
+        assert event.metadata["status"] == "failure"
+
+    def test_indirect_changes_alone_are_a_marker_with_the_latest_outcome(self) -> None:
+        ends = [
+            indirect(
+                "point",
+                minute,
+                name=outcome,
+                delivery=outcome,
+                started_at=at(5),
+                metadata={"status": outcome},
+            )
+            for minute, outcome in ((5, "success"), (6, "failure"))
+        ]
+        assert folded(*ends).name == "failure"
+
+    def test_a_part_that_is_reported_directly_makes_no_marker_beside_an_indirect_one(self) -> None:
+        part = change("close", 9, source="events", sets=("description",), name="?", description="More")
+        event = folded(indirect("point", 5, name="By the build", started_at=at(5)), part)
+        assert event.name == "By the build"
 
     def test_the_words_say_the_length_that_the_span_has(self) -> None:
         closed = change(
@@ -435,6 +495,29 @@ def test_the_order_of_arrival_changes_nothing(orders: tuple[list[Change], list[C
 @given(change_sets())
 def test_arriving_again_changes_nothing(known: list[Change]) -> None:
     assert fold([*known, *known]) == fold(known)
+
+
+@reproducible
+@given(shuffled, st.sets(st.integers(0, 6)))
+def test_what_is_reported_indirectly_adds_only_metadata_to_a_direct_end(
+    orders: tuple[list[Change], list[Change]], numbers: set[int]
+) -> None:
+    known, other = (
+        [
+            each.model_copy(update={"is_indirect": each.delivery.id in {f"delivery {n}" for n in numbers}})
+            for each in order
+        ]
+        for order in orders
+    )
+    assert fold(known) == fold(other)
+    direct = [each for each in known if not each.is_indirect]
+    if any(each.effect in TERMINAL and each.sets is None for each in direct):
+        expected, event = fold(direct), fold(known)
+        assert expected is not None
+        assert event is not None
+        shown = {"name", "started_at", "ended_at"}
+        assert event.model_dump(include=shown) == expected.model_dump(include=shown)
+        assert event.metadata.items() >= expected.metadata.items()
 
 
 @reproducible
