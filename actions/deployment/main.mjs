@@ -12,7 +12,7 @@ const { env } = process
 await run(async (inputs, context, outcome) => {
   const now = Date.now()
   const startedAt = inputs.startedAt ?? now
-  const { key, place } = await begin(inputs, context, { isDeployment: isDeployment(inputs), at: now })
+  const { key, place } = await begin(inputs, context, { isDeployment: inputs.type === 'deployment', at: now })
   const event = wholeEvent(inputs, context, { key: key.key, startedAt, status: 'in_progress' })
   saveState('opening', { startedAt, key, place }, env)
   Object.assign(outcome, { key: key.key, event, sid: inputs.eventSid })
@@ -27,11 +27,6 @@ await run(async (inputs, context, outcome) => {
   if (sent.sid) saveState('opened', { ...openedBy(sent.event, sent.sid, startedAt), isShared: sent.isShared }, env)
   return sent
 }, { hasSummary: false })
-
-/** Whether the step begins a deployment, and does not close the event of another job. */
-function isDeployment({ type, eventSid }) {
-  return type === 'deployment' && !eventSid
-}
 
 function openedBy({ startedAt, metadata, name }, sid, otherwise) {
   return { sid, startedAt: parse(startedAt) ?? otherwise, metadata, name }

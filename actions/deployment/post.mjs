@@ -11,7 +11,7 @@ import { format, parse } from '../lib/times.mjs'
 await run(async (inputs, context, outcome) => {
   if (!inputs.closes) return { status: 'skipped', note: 'Left open: the input close is false.' }
   const { startedAt: beganAt, key, place } = saved('opening') ?? await opening(inputs, context)
-  const after = inputs.type === 'deployment' && !inputs.eventSid ? next(place) : undefined
+  const after = inputs.type === 'deployment' ? next(place) : undefined
   const endedAt = inputs.endedAt ?? after?.at ?? Date.now()
   const status = outcomeOf({
     given: inputs.isOutcomeGiven && inputs.jobStatus,

@@ -39,7 +39,7 @@ export class JobRecord {
     } catch {
       // A step that cannot be recorded is reported as if it were the only one.
     } finally {
-      rmSync(draft, { force: true })
+      remove(draft)
     }
     return null
   }
@@ -62,6 +62,14 @@ export class JobRecord {
     } catch {
       return {}
     }
+  }
+}
+
+function remove(file) {
+  try {
+    rmSync(file, { force: true })
+  } catch {
+    // It stays until the runner empties its folder.
   }
 }
 

@@ -43,9 +43,9 @@ class Wanted:
 
     `may_exist` says that others know that key and may have created the event; `identity` then names the
     metadata by which a deployment of theirs is recognised too, if its whole key matches `their_key`. If
-    neighbours have the same identity (`is_identity_shared`), only one deployment may fit that no other event was
-    joined with and that had not ended before. `keeps_start` says that the start of an existing event is to be
-    kept, as more exact.
+    neighbours have the same identity (`is_identity_shared`), only one deployment may fit that no other event
+    was joined with and that had not ended before. `keeps_start` says that the start of an existing event is
+    to be kept, as more exact.
     """
 
     event: Event

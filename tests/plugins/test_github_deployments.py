@@ -4,24 +4,30 @@ All run under act, directly and through the receiver, as jobs whose id is known 
 id is not (GitHub Enterprise Server, older runners; act knows none).
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from apitraffic_events.timestamps import format_timestamp, now
 from tests.plugins.contract import RECEIVER_SECRET, TOKEN, listed
+from tests.support import github
 from tests.support.act import ACT, GitHubAction, need
 from tests.support.local_api import LocalApi
+from tests.support.source_fixtures import body_of
 from tests.support.stack import Stack, running_stack
 from tests.support.waiting import wait_until
 
 JOB_IDS: Final = count(51_725_241_954, 100)
 """Each test takes its jobs' ids from a hundred of its own."""
 LEGS: Final = 6
-ROUNDS: Final = 5
+ROUNDS: Final = 3
 Step = dict[str, object]
 
 
@@ -295,3 +301,132 @@ def test_the_key_names_the_job_on_its_host(tmp_path: Path, way: Way, job_id: Job
     else:
         assert key.startswith("github:ghes.example.test:run:1:1:production:job:"), run.log
     assert event["metadata"]["environment"] == "Production"
+
+
+def webhook(number: int, state: str, run_id: int, **changes: Any) -> bytes:
+    """What GitHub sends of the job with this id, which ends a minute from now. Runs of act have the id 1."""
+    payload: dict[str, Any] = json.loads(body_of("github", "deployment_status__matrix_eu"))
+    began_at, ended_at = (format_timestamp(now() + timedelta(seconds=seconds)) for seconds in (-5, 60))
+    payload["deployment"] |= {"id": number, "created_at": began_at}
+    payload["deployment_status"] |= {"id": number, "state": state, "created_at": ended_at}
+    payload["check_run"] |= {"id": number, "started_at": began_at, "conclusion": state}
+    payload["workflow_run"] |= {"id": run_id, "run_attempt": 1, "run_started_at": began_at}
+    return json.dumps(payload | changes).encode()
+
+
+def post(stack: Stack, *bodies: bytes) -> None:
+    for body in bodies:
+        assert github.post(stack.url, body).status_code == HTTPStatus.ACCEPTED
+    wait_until(stack.is_idle, "delivered")
+
+
+@pytest.mark.parametrize("is_webhook_first", [True, False])
+def test_each_job_joins_the_deployment_that_the_webhook_reports_of_it(
+    action: GitHubAction, stack: Stack, receiver: Way, is_webhook_first: bool
+) -> None:
+    eu, us = (next(JOB_IDS) for _ in range(2))
+    bodies = (webhook(eu, "success", run_id=eu), webhook(us, "failure", run_id=eu))
+    inputs = dict(receiver.inputs) | {
+        "environment": "Production",
+        "version": "${{ matrix.region }}",
+        "check-run-id": "${{ matrix.id }}",
+    }
+    legs: list[dict[str, object]] = [
+        {"region": "eu", "run": "true", "id": str(eu)},
+        {"region": "us", "run": "true", "id": str(us)},
+    ]
+    if is_webhook_first:
+        post(stack, *bodies)
+    run = action.run_jobs({"deploy": matrix(action.step("deployment", inputs), legs)})
+    if not is_webhook_first:
+        post(stack, *bodies)
+    facts = {event["metadata"]["version"]: event["metadata"] for event in receiver.events()}
+    assert len(receiver.events()) == len(facts), run.log
+    assert {version: str(each["deployment_id"]) for version, each in facts.items()} == {
+        "eu": str(eu),
+        "us": str(us),
+    }
+    # What GitHub says of the job goes over what the plugin saw.
+    assert {version: each["status"] for version, each in facts.items()} == {"eu": "success", "us": "failure"}
+
+
+@pytest.mark.parametrize("is_webhook_first", [True, False])
+def test_a_job_without_a_known_id_joins_the_only_deployment_of_its_run(
+    tmp_path: Path, stack: Stack, receiver: Way, is_webhook_first: bool
+) -> None:
+    need(ACT, "node", "git")
+    number = next(JOB_IDS)
+    host = f"ghes-{number}.example.test"
+    action = GitHubAction(tmp_path, options=("--github-instance", host))
+    repository = {"full_name": "acme/shop", "html_url": f"https://{host}/acme/shop"}
+    body = webhook(number, "success", run_id=1, repository=repository)
+    if is_webhook_first:
+        post(stack, body)
+    run = action.deployment(dict(receiver.inputs) | {"environment": "production", "version": "v1"})
+    if not is_webhook_first:
+        post(stack, body)
+    (event,) = receiver.events()
+    assert event["metadata"]["deployment_id"] == str(number), run.log
+    assert event["metadata"]["version"] == "v1"
+
+
+class TestDirectlyBesideWebhooks:
+    """Events in the API that webhooks of the same run have created."""
+
+    def webhooks(self, api: LocalApi, **facts: str) -> str:
+        """The key of one more."""
+        known = {"run_id": "1", "run_attempt": "1", "environment": "production", "status": "in_progress"}
+        number = str(next(JOB_IDS))
+        key = f"github:deployment:{number}"
+        own = {"deployment_id": number, "marker_key": key, "check_run_id": number}
+        body = {"type": "deployment", "name": "By a webhook", "metadata": known | own | facts}
+        api.call("POST", "/events", json=body)
+        return key
+
+    def test_the_event_of_this_job_is_updated_and_keeps_its_key(
+        self, action: GitHubAction, api: LocalApi, direct: Way
+    ) -> None:
+        neighbours, own = self.webhooks(api, check_run_id="6"), self.webhooks(api, check_run_id="5")
+        inputs = {"environment": "Production", "check-run-id": "5", "version": "v1"}
+        run = action.deployment(dict(direct.inputs) | inputs, "failure")
+        found = {event["metadata"]["marker_key"]: event for event in direct.events()}
+        assert set(found) == {neighbours, own}, run.log
+        assert run.outputs["status"] == "updated"
+        assert run.outputs["marker-key"] == own
+        assert found[own]["metadata"]["joined_by"] == "github:job:5:production"
+        assert found[own]["metadata"]["status"] == "failure"
+        assert found[neighbours]["name"] == "By a webhook"
+
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_by_the_run_alone_only_one_that_is_alone_is_updated(
+        self, action: GitHubAction, api: LocalApi, direct: Way, number: int
+    ) -> None:
+        keys = {self.webhooks(api) for _ in range(number)}
+        run = action.deployment(
+            dict(direct.inputs) | {"environment": "production", "version": "v1"}, "failure"
+        )
+        events = direct.events()
+        own = [event for event in events if event["metadata"].get("version") == "v1"]
+        assert [event["metadata"]["status"] for event in own] == ["failure"], run.log
+        assert len(events) == (1 if number == 1 else number + 1)
+        others = [event for event in events if event not in own]
+        assert {event["metadata"]["marker_key"] for event in others} == (keys if number > 1 else set())
+        assert all(event["name"] == "By a webhook" for event in others)
+
+    def test_of_jobs_at_the_same_time_only_one_has_the_webhooks_event(
+        self, action: GitHubAction, api: LocalApi, direct: Way
+    ) -> None:
+        for round_number in range(ROUNDS):
+            self.webhooks(api)
+            legs: list[dict[str, object]] = [
+                {"leg": f"v{round_number}.{leg}", "run": str(leg % 2 == 0).lower()} for leg in range(LEGS)
+            ]
+            inputs = {"environment": "production", "version": "${{ matrix.leg }}"}
+            step = action.step("deployment", dict(direct.inputs) | inputs)
+            log = action.run_jobs({"deploy": matrix(step, legs)}).log
+            events = {event["metadata"].get("version"): event["metadata"] for event in direct.events()}
+            expected = {leg["leg"]: "success" if leg["run"] == "true" else "failure" for leg in legs}
+            assert {leg: events[leg]["status"] for leg in expected} == expected, log
+            assert len(direct.events()) in {LEGS, LEGS + 1}
+            for event in direct.events():
+                api.call("DELETE", f"/events/{event['sid']}")
