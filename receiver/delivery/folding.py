@@ -54,7 +54,9 @@ def condensed(changes: tuple[Change, ...]) -> tuple[Change, ...]:
     lost, because its event may be listed under any of them.
     """
     for index, (older, newer) in enumerate(pairwise(changes)):
-        if older.effect is newer.effect is Effect.UPDATE and older.sets == newer.sets:
+        is_mergeable = older.effect is newer.effect is Effect.UPDATE and older.sets == newer.sets
+        # What calls a marker off counts at its own moment.
+        if is_mergeable and not (older.is_final or newer.is_final):
             event = newer.event.model_copy(
                 update={
                     "metadata": older.event.metadata | newer.event.metadata,
@@ -63,13 +65,7 @@ def condensed(changes: tuple[Change, ...]) -> tuple[Change, ...]:
                     "ended_at": older.event.ended_at or newer.event.ended_at,
                 }
             )
-            merged = newer.model_copy(
-                update={
-                    "event": event,
-                    "remark": newer.remark or older.remark,
-                    "is_final": older.is_final or newer.is_final,
-                }
-            )
+            merged = newer.model_copy(update={"event": event, "remark": newer.remark or older.remark})
             return (*changes[:index], _with_names_of(merged, older), *changes[index + 2 :])
     return (_with_names_of(changes[0], changes[1]), *changes[2:])
 
