@@ -20,6 +20,7 @@ from apitraffic_events.event import Event, EventType
 from apitraffic_events.text import METADATA_TEXT_LIMIT, one_line
 from apitraffic_events.timestamps import parse_timestamp
 from receiver.events import Change, Delivery, Effect, marker_key
+from receiver.sources.signatures import Verification
 
 Headers = Mapping[str, str]
 """Request headers with lower-case names."""
@@ -112,12 +113,13 @@ class Translation:
 class Source(Generic[OptionsT]):
     """One sender of webhooks.
 
-    The source is on if at least one of its `secret_variables` is set. `verify` compares in constant time and
-    never raises; its time is when the request was received, for senders that sign a time. `receive` makes a
+    The source is on if at least one of its `secret_variables` is set. `verification` looks at the headers
+    alone: `None` if they prove nothing, so that the body need not be read; otherwise what the body is then
+    fed to. Its time is when the request was received, for senders that sign a time. `receive` makes a
     delivery of an authentic request. `translate` returns what it means, or raises `Ignored` or
     `Untranslatable`. `default_events` are shell patterns of the event names that are translated unless
     [<source>] events in apitraffic.toml says otherwise. With `takes_token_in_path`, what follows the source
-    in the URL's path reaches `verify` as the header `PATH_TOKEN`.
+    in the URL's path reaches `verification` as the header `PATH_TOKEN`.
     """
 
     name: str
@@ -128,12 +130,20 @@ class Source(Generic[OptionsT]):
     options: type[OptionsT]
     default_events: tuple[str, ...]
     features: tuple[Feature, ...]
-    verify: Callable[[Headers, bytes, Secrets, datetime], bool]
+    verification: Callable[[Headers, Secrets, datetime], Verification | None]
     receive: Callable[[Headers, bytes, datetime], Delivery]
     translate: Callable[[Delivery, OptionsT], tuple[Change, ...] | Translation]
     takes_token_in_path: bool = False
     answers_with_keys: bool = False
     """Whether the response lists the markers' keys, for senders that read it."""
+
+    def verify(self, headers: Headers, body: bytes, secrets: Secrets, received_at: datetime) -> bool:
+        """Whether a request that has arrived is authentic. Compares in constant time and never raises."""
+        verification = self.verification(headers, secrets, received_at)
+        if verification is None:
+            return False
+        verification.update(body)
+        return verification.is_authentic()
 
 
 def translate(source: Source[Any], delivery: Delivery, options: SourceOptions) -> Translation:

@@ -27,17 +27,16 @@ from receiver.sources.github import incidents as github_incidents
 from receiver.sources.github import releases as github_releases
 from receiver.sources.github import workflows as github_workflows
 from receiver.sources.github.payload import DEFAULT_EVENTS, Options, Translator
-from receiver.sources.signatures import github_signature, matches_any
+from receiver.sources.signatures import Verification, github_verification
 
 SECRET_VARIABLE: Final = "GITHUB_WEBHOOK_SECRET"  # noqa: S105 - the variable's name, not its value
 FORM: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
 
 
-def verify(headers: Headers, body: bytes, secrets: Secrets, _received_at: datetime) -> bool:
+def verification(headers: Headers, secrets: Secrets, _received_at: datetime) -> Verification | None:
     """https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries"""
-    expected = (github_signature(secret, body).encode() for secret in secrets.get(SECRET_VARIABLE, ()))
-    return matches_any(headers.get("x-hub-signature-256"), expected)
+    return github_verification(headers.get("x-hub-signature-256"), secrets.get(SECRET_VARIABLE, ()))
 
 
 def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
@@ -115,7 +114,7 @@ GITHUB: Final = Source(
     options=Options,
     default_events=DEFAULT_EVENTS,
     features=FEATURES,
-    verify=verify,
+    verification=verification,
     receive=receive,
     translate=translate,
 )

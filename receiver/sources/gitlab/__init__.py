@@ -27,7 +27,7 @@ from receiver.sources.gitlab import incidents as gitlab_incidents
 from receiver.sources.gitlab import pipelines as gitlab_pipelines
 from receiver.sources.gitlab import releases as gitlab_releases
 from receiver.sources.gitlab.hook import Hook, Options
-from receiver.sources.signatures import matches_any, verify_standard_webhook
+from receiver.sources.signatures import Verification, standard_webhook_verification, token_verification
 
 TOKEN_VARIABLE: Final = "GITLAB_WEBHOOK_TOKEN"  # noqa: S105 - the variable's name, not its value
 SIGNING_VARIABLE: Final = "GITLAB_SIGNING_TOKEN"
@@ -64,7 +64,7 @@ NOT_ITS_OWN: Final = (
 )
 
 
-def verify(headers: Headers, body: bytes, secrets: Secrets, received_at: datetime) -> bool:
+def verification(headers: Headers, secrets: Secrets, received_at: datetime) -> Verification | None:
     """The signature where one can be checked, and then only that; the token else.
 
     Without GITLAB_WEBHOOK_TOKEN nothing passes unsigned: that is how signatures are required.
@@ -73,8 +73,8 @@ def verify(headers: Headers, body: bytes, secrets: Secrets, received_at: datetim
     """
     signing_tokens = secrets.get(SIGNING_VARIABLE, ())
     if signing_tokens and "webhook-signature" in headers:
-        return verify_standard_webhook(headers, body, signing_tokens, received_at)
-    return matches_any(headers.get("x-gitlab-token"), secrets.get(TOKEN_VARIABLE, ()))
+        return standard_webhook_verification(headers, signing_tokens, received_at)
+    return token_verification(headers.get("x-gitlab-token"), secrets.get(TOKEN_VARIABLE, ()))
 
 
 def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
@@ -151,7 +151,7 @@ GITLAB: Final = Source(
     options=Options,
     default_events=("deployment", "release", "feature_flag", "issue"),
     features=FEATURES,
-    verify=verify,
+    verification=verification,
     receive=receive,
     translate=translate,
 )

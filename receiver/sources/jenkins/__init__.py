@@ -47,7 +47,7 @@ from receiver.sources.jenkins.builds import (
     parameter,
     time_taken,
 )
-from receiver.sources.signatures import matches_any
+from receiver.sources.signatures import ProvenByHeaders, Verification, matches_any
 from receiver.wording import duration
 
 SECRET_VARIABLE: Final = "JENKINS_WEBHOOK_TOKEN"  # noqa: S105 - the variable's name, not its value
@@ -131,7 +131,7 @@ EVENT_RESULTS: Final = {"success": "SUCCESS", "failure": "FAILURE", "unstable": 
 """Outbound WebHook says the result as the event."""
 
 
-def verify(headers: Headers, _body: bytes, secrets: Secrets, _received_at: datetime) -> bool:
+def verification(headers: Headers, secrets: Secrets, _received_at: datetime) -> Verification | None:
     """All that is presented must be right: a right token in the path does not rescue a wrong header."""
     presented = []
     if "authorization" in headers:
@@ -139,7 +139,7 @@ def verify(headers: Headers, _body: bytes, secrets: Secrets, _received_at: datet
     if PATH_TOKEN in headers:
         presented.append(headers[PATH_TOKEN])
     matches = [matches_any(token, secrets.get(SECRET_VARIABLE, ())) for token in presented]
-    return bool(matches) and all(matches)
+    return ProvenByHeaders() if matches and all(matches) else None
 
 
 def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
@@ -328,7 +328,7 @@ JENKINS: Final = Source(
     options=Options,
     default_events=tuple(PHASES),
     features=FEATURES,
-    verify=verify,
+    verification=verification,
     receive=receive,
     translate=translate,
     takes_token_in_path=True,

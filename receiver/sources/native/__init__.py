@@ -22,7 +22,7 @@ from receiver.sources.base import (
     delivery_id,
 )
 from receiver.sources.event_format import EVENT
-from receiver.sources.signatures import matches_any, verify_standard_webhook
+from receiver.sources.signatures import Verification, standard_webhook_verification, token_verification
 
 SECRET_VARIABLE: Final = "EVENTS_WEBHOOK_SECRET"  # noqa: S105 - the variable's name, not its value
 
@@ -31,12 +31,12 @@ class Options(SourceOptions):
     """`[events]` in apitraffic.toml."""
 
 
-def verify(headers: Headers, body: bytes, secrets: Secrets, received_at: datetime) -> bool:
+def verification(headers: Headers, secrets: Secrets, received_at: datetime) -> Verification | None:
     """A signature per Standard Webhooks, or a bearer token, which does not rescue a wrong signature."""
     configured = secrets.get(SECRET_VARIABLE, ())
     if "webhook-signature" in headers:
-        return verify_standard_webhook(headers, body, configured, received_at)
-    return matches_any(bearer_token(headers), configured)
+        return standard_webhook_verification(headers, configured, received_at)
+    return token_verification(bearer_token(headers), configured)
 
 
 def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
@@ -83,7 +83,7 @@ NATIVE: Final = Source(
     options=Options,
     default_events=(EVENT,),
     features=FEATURES,
-    verify=verify,
+    verification=verification,
     receive=receive,
     translate=translate,
     answers_with_keys=True,
