@@ -34,6 +34,10 @@ VALUE_LIMIT: Final = 500
 LONGEST_DELIVERY_ID: Final = 200
 PATH_TOKEN: Final = ":path-token"  # noqa: S105 - a header's name
 """The header that holds a token from the URL's path; no real header's name begins with a colon."""
+MOST_CONTAINERS: Final = 300_000
+"""Objects and lists of one JSON text. The largest that GitHub sends, 25 MiB of commits, has fewer; parsing so
+many takes less than a second."""
+MOST_VALUES: Final = 2_000_000
 WEB_URL: Final = re.compile(r"https?://[^\s…]+")
 
 
@@ -223,6 +227,8 @@ class Payload:
         """Raises `Untranslatable` for anything but a JSON object."""
         try:
             content = read_json(body)
+        except TooManyValues as error:
+            raise Untranslatable("the body is JSON with more values than are read") from error
         except (ValueError, RecursionError) as error:
             raise Untranslatable("the body is not JSON that can be read") from error
         if not isinstance(content, dict):
@@ -311,8 +317,23 @@ def object_in(body: bytes) -> dict[str, JsonValue] | None:
         return None
 
 
+class TooManyValues(ValueError):
+    """JSON with more objects, lists or values than any sender writes."""
+
+
 def read_json(body: bytes | str) -> JsonValue:
-    """Pydantic's parser takes half the time; Python's also reads what that refuses, such as UTF-16."""
+    """Pydantic's parser takes half the time; Python's also reads what that refuses, such as UTF-16.
+
+    Raises `ValueError` if it is not JSON, `TooManyValues` before parsing, and `RecursionError` if it is
+    nested too deeply. Brackets and commas inside texts are counted too. 18 MB of brackets would take seconds,
+    and gigabytes of memory.
+    """
+    if isinstance(body, str):
+        containers, values = body.count("[") + body.count("{"), body.count(",")
+    else:
+        containers, values = body.count(b"[") + body.count(b"{"), body.count(b",")
+    if containers > MOST_CONTAINERS or values > MOST_VALUES:
+        raise TooManyValues
     try:
         return cast("JsonValue", from_json(body))
     except ValueError:

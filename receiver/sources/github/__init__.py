@@ -34,6 +34,10 @@ FORM: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
 
 
+MOST_ESCAPES: Final = 1_000_000
+"""Of a form's %XX: each costs time, and a deployment's form has a few thousand."""
+
+
 def verification(headers: Headers, secrets: Secrets, _received_at: datetime) -> Verification | None:
     """https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries"""
     return github_verification(headers.get("x-hub-signature-256"), secrets.get(SECRET_VARIABLE, ()))
@@ -96,6 +100,8 @@ FEATURES: Final = (
 def _payload(delivery: Delivery) -> Payload:
     if not delivery.headers.get("content-type", JSON).lower().startswith(FORM):
         return Payload.from_json(delivery.body)
+    if delivery.body.count(b"%") > MOST_ESCAPES:
+        raise Untranslatable("the form is too large; let the webhook send application/json")
     try:
         form = parse_qs(delivery.body.decode("ascii"), max_num_fields=10, errors="strict")
     except ValueError as error:

@@ -3,7 +3,6 @@
 https://docs.gitlab.com/user/project/integrations/webhook_events/
 """
 
-import json
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
@@ -20,6 +19,7 @@ from receiver.sources.base import (
     Source,
     Untranslatable,
     delivery_id,
+    read_json,
     object_in,
 )
 from receiver.sources.gitlab import deployments as gitlab_deployments
@@ -134,7 +134,7 @@ def _payload(delivery: Delivery) -> Payload:
         return Payload.of(delivery)
     except Untranslatable:
         try:
-            json.loads(delivery.body)
+            read_json(delivery.body)
         except (ValueError, RecursionError):
             pass
         else:
