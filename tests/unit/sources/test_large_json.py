@@ -62,5 +62,5 @@ def test_the_largest_that_a_sender_writes_is_read() -> None:
 
 def test_a_form_of_a_few_megabytes_is_read() -> None:
     form = b"payload=" + quote_from_bytes(b'{"deployment": [%s]}' % (b'"a value",' * 120_000 + b"1")).encode()
-    with pytest.raises(Untranslatable, match="deployment_status.state is missing"):
+    with pytest.raises(Untranslatable, match=r"deployment_status\.state is missing"):
         translate(GITHUB, delivery(form, "application/x-www-form-urlencoded"), GITHUB.options())
