@@ -19,8 +19,8 @@ from receiver.sources.base import (
     Source,
     Untranslatable,
     delivery_id,
-    read_json,
     object_in,
+    read_json,
 )
 from receiver.sources.gitlab import deployments as gitlab_deployments
 from receiver.sources.gitlab import incidents as gitlab_incidents
