@@ -56,6 +56,7 @@ Admit = Callable[[dict[str, Any]], Body | None]
 class Exchange:
     """A request whose head has arrived, and the response to it."""
 
+    head_size: int
     request: Any
     response: Any
     environ: dict[str, Any]
@@ -72,7 +73,8 @@ class Exchange:
 class Connection(TConn):  # type: ignore[misc]  # untyped, see above
     """One client's connection."""
 
-    def __init__(self, *arguments: Any) -> None:
+    def __init__(self, *arguments: Any, overhead: int = 0) -> None:
+        """`overhead` is the memory in bytes that the connection itself costs while a request arrives."""
         super().__init__(*arguments)
         self.deadline = time.monotonic() + REQUEST_TIMEOUT
         self.received = bytearray()
@@ -80,6 +82,7 @@ class Connection(TConn):  # type: ignore[misc]  # untyped, see above
         self.exchange: Exchange | None = None
         self.is_receiving = False
         self.is_polled = False
+        self.overhead = overhead
         self._searched = 0
         self._requests = 0
 
@@ -91,8 +94,11 @@ class Connection(TConn):  # type: ignore[misc]  # untyped, see above
     @property
     def size(self) -> int:
         """Bytes of this connection that are in memory."""
-        body = self.exchange.body if self.exchange else None
-        return len(self.received) + (body.size if body and not body.is_refused else 0)
+        size = self.overhead + len(self.received)
+        if self.exchange is not None:
+            body = self.exchange.body
+            size += self.exchange.head_size + (body.size if body and not body.is_refused else 0)
+        return size
 
     @property
     def needed(self) -> int:
@@ -101,7 +107,7 @@ class Connection(TConn):  # type: ignore[misc]  # untyped, see above
         if self.exchange is None or body is None or self.exchange.is_ready:
             return self.size
         length = self.exchange.environ.get("CONTENT_LENGTH")
-        return len(self.received) + needed(body.size, int(length) if length else None, body.limit)
+        return self.size - body.size + needed(body.size, int(length) if length else None, body.limit)
 
     def feed(self, data: memoryview, admit: Admit) -> None:
         """Take what has arrived; with nothing, what came with the request before. Raises `Unacceptable`."""
@@ -133,7 +139,8 @@ class Connection(TConn):  # type: ignore[misc]  # untyped, see above
         except ParseException as error:
             raise Unacceptable(refusal_of(error)) from None
         environ["wsgi.multithread"] = True
-        return Exchange(request, response, environ, framing_of(request), admit(environ), expects_continue)
+        framing, body = framing_of(request), admit(environ)
+        return Exchange(len(head), request, response, environ, framing, body, expects_continue)
 
     def _feed_body(self, exchange: Exchange, data: memoryview) -> int:
         body, framing = exchange.body, exchange.framing

@@ -15,6 +15,7 @@ from structlog import get_logger
 from receiver.config.settings import Settings
 from receiver.observability.metrics import SharedMetricsFolder
 from receiver.observability.tracing import start_in_this_process, stop_in_this_process, warn_of_obstacle
+from receiver.serving.allocator import return_large_blocks
 from receiver.serving.buffering_worker import BufferingWorker
 from receiver.serving.certificates import CannotUseCertificate, load_certificate
 from receiver.serving.signals import SignalSafeApplication
@@ -73,6 +74,7 @@ class ReceiverServer(SignalSafeApplication):
         self._threads = threads
         self._metrics_folder = SharedMetricsFolder()
         _allow_many_files()
+        return_large_blocks()
         super().__init__()
 
     def load_config(self) -> None:

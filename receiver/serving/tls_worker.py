@@ -5,12 +5,15 @@ import ssl
 from contextlib import suppress
 from functools import partial
 from selectors import EVENT_READ, EVENT_WRITE
-from typing import Any
+from typing import Any, Final
 
 from gunicorn.sock import ssl_context  # type: ignore[import-untyped]  # has no types
 
 from receiver.serving.buffering_worker import BufferingWorker
 from receiver.serving.connection import Connection
+
+OVERHEAD: Final = 40 * 1024
+"""Bytes that OpenSSL needs for a connection, its two buffers of a record each included."""
 
 
 class TlsWorker(BufferingWorker):
@@ -28,7 +31,7 @@ class TlsWorker(BufferingWorker):
             client.close()
             return
         self.nr_conns += 1
-        connection = Connection(self.cfg, secured, address, server)
+        connection = Connection(self.cfg, secured, address, server, overhead=OVERHEAD)
         self._silent[connection] = None
         self.poller.register(secured, EVENT_READ, partial(self._handshake, connection))
         connection.is_receiving = connection.is_polled = True

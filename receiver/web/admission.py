@@ -143,7 +143,9 @@ class Admission:
     def _source_at(self, path: str) -> tuple[Source[Any], str | None]:
         """The source of `/webhooks/<source>`, and the token if the path is `/webhooks/<source>/<token>`."""
         token: str | None = None
-        match path.encode("latin-1").decode("utf-8", "replace").split("/"):  # as PEP 3333 has it
+        # As PEP 3333 encodes it. Several slashes at its beginning are one to Werkzeug, too.
+        decoded = path.encode("latin-1").decode("utf-8", "replace")
+        match f"/{decoded.lstrip('/')}".split("/"):
             case ["", "webhooks", name]:
                 pass
             case ["", "webhooks", name, token] if token:

@@ -130,4 +130,4 @@ def test_a_body_over_its_limit_is_not_waited_for(connection: Connection) -> None
     feed(connection, CHUNKED + b"ffff\r\n" + b"a" * 101, Body(limit=100))
     assert connection.exchange is not None
     assert connection.exchange.is_ready
-    assert connection.size == 0
+    assert connection.size < 100  # the head
