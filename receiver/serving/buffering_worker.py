@@ -38,6 +38,8 @@ TIME_TO_CLOSE: Final = 2.0
 MOST_CLOSING: Final = 1_000
 MOST_DISCARDED: Final = 32 * 1024 * 1024
 """Bytes of a connection that are read and discarded after its response, so that the sender gets that."""
+MOST_DISCARDED_AT_ONCE: Final = 16 * 1024 * 1024
+"""Bytes of all connections that are discarded between two looks: refusing must not cost others their turn."""
 CHECK_INTERVAL: Final = 0.25
 """Seconds between looks at all connections for those that are late."""
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -58,6 +60,7 @@ class BufferingWorker(SignalSafeWorker):
         """Of `_buffering`, those whose large request waits for memory, and until when."""
         self._lingering: dict[Connection, tuple[float, int]] = {}
         """Connections that are being closed: until when, and how many bytes may still be discarded."""
+        self._discarded = 0
         self._scratch = memoryview(bytearray(RECEIVED_AT_ONCE))
         self._stopping_at = time.monotonic()
         self._checked_at = 0.0
@@ -102,6 +105,9 @@ class BufferingWorker(SignalSafeWorker):
             self._refuse(connection, NO_ROOM)
         for connection in [each for each, (until, _) in self._lingering.items() if until <= now]:
             self._stop_lingering(connection)
+        self._discarded = 0
+        for connection in self._lingering:
+            self._poll_lingering(connection)
         self._resume_those_with_room()
         self.wsgi.extensions["repeated_lines"].flush()
 
@@ -230,6 +236,11 @@ class BufferingWorker(SignalSafeWorker):
                 self._receive(connection, connection.sock)
                 self._poll(connection)
 
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Wake up for the next look if something waits for it."""
+        waits = self._lingering or self._without_room
+        super().wait_for_and_dispatch_events(min(timeout, CHECK_INTERVAL) if waits else timeout)
+
     def _stop_polling(self, connection: Connection) -> None:
         if connection.is_polled:
             self.poller.unregister(connection.sock)
@@ -326,14 +337,22 @@ class BufferingWorker(SignalSafeWorker):
         try:
             connection.sock.setblocking(False)
             connection.sock.shutdown(socket.SHUT_WR)
-            self.poller.register(connection.sock, EVENT_READ, partial(self._linger, connection))
-        except (OSError, ValueError, KeyError):
+        except OSError:
             TConn.close(connection)
             return
         self._lingering[connection] = (time.monotonic() + TIME_TO_CLOSE, MOST_DISCARDED)
+        self._poll_lingering(connection)
+
+    def _poll_lingering(self, connection: Connection) -> None:
+        if not connection.is_polled:
+            self.poller.register(connection.sock, EVENT_READ, partial(self._linger, connection))
+            connection.is_polled = True
 
     def _linger(self, connection: Connection, client: socket.socket) -> None:
         if connection not in self._lingering:
+            return
+        if self._discarded > MOST_DISCARDED_AT_ONCE:
+            self._stop_polling(connection)
             return
         until, left = self._lingering[connection]
         try:
@@ -342,11 +361,12 @@ class BufferingWorker(SignalSafeWorker):
             return
         except OSError:
             count = 0
+        self._discarded += count
         self._lingering[connection] = (until, left - count)
         if not count or count >= left:
             self._stop_lingering(connection)
 
     def _stop_lingering(self, connection: Connection) -> None:
         del self._lingering[connection]
-        self.poller.unregister(connection.sock)
+        self._stop_polling(connection)
         TConn.close(connection)

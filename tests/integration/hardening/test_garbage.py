@@ -93,7 +93,6 @@ def test_nothing_of_a_malformed_request_is_logged_or_repeated(one_thread: Progra
     answer = sent(one_thread, data.encode("latin-1"))
     assert int(STATUS.findall(answer)[0]) in {400, 401, 404, 417, 501}
     assert TOKEN.encode() not in answer
-    assert "status=404" in one_thread.log() or "refused" in one_thread.log() or b" 404 " in answer
     assert TOKEN not in one_thread.log()
 
 
