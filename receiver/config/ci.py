@@ -161,6 +161,12 @@ def github_job_instance(env: Environ, host: str) -> str:
     return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 
+def _gitlab_host(env: Environ) -> str:
+    """With the port, unless it is the usual one, as webhooks have it. GitLab before 16.10 has no FQDN."""
+    host, port = env.get("CI_SERVER_HOST", ""), env.get("CI_SERVER_PORT", "")
+    return env.get("CI_SERVER_FQDN") or (f"{host}:{port}" if port not in {"", "80", "443"} else host)
+
+
 def _gitlab(env: Environ) -> CiJob:
     """https://docs.gitlab.com/ci/variables/predefined_variables/"""
     tag, job_id = env.get("CI_COMMIT_TAG", ""), env.get("CI_JOB_ID", "")
@@ -168,7 +174,7 @@ def _gitlab(env: Environ) -> CiJob:
     return CiJob(
         system="GitLab",
         source="gitlab_ci",
-        key=f"gitlab:{env.get('CI_SERVER_HOST', '')}:job:{job_id}",
+        key=f"gitlab:{_gitlab_host(env)}:job:{job_id}",
         ref=_ref(tag, branch),
         environment=env.get("CI_ENVIRONMENT_NAME", ""),
         identity=("repository", "job_id", "environment"),

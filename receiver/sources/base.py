@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any, Final, Generic, Literal, TypeVar, cast
 
@@ -29,6 +29,8 @@ Secrets = Mapping[str, tuple[bytes, ...]]
 """Name of the configuration variable -> all secrets in it (several while one is being rotated)."""
 
 MIB: Final = 1024 * 1024
+EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""An earlier time of a delivery stands for none: `0001-01-01T00:00:00Z` is what Go writes for "not set"."""
 VALUE_LIMIT: Final = 500
 """Characters kept of one text; enough for any URL or commit subject."""
 LONGEST_DELIVERY_ID: Final = 200
@@ -308,8 +310,9 @@ class Payload:
         return found if isinstance(found, bool) else None
 
     def time(self, *paths: str) -> datetime | None:
+        """The first of these that is a time; Go's zero time, and whatever else lies before 2000, is none."""
         times = (parse_timestamp(self.value(path)) for path in paths)
-        return next((moment for moment in times if moment), None)
+        return next((moment for moment in times if moment and moment >= EARLIEST), None)
 
     def objects(self, path: str) -> Iterator["Payload"]:
         """The objects in the list at this path; other items are skipped."""

@@ -36,6 +36,7 @@ from receiver.sources.base import (
     present,
 )
 from receiver.sources.jenkins.builds import (
+    NO_VERSION,
     actor,
     build_key,
     build_number,
@@ -226,7 +227,7 @@ def _deploy(payload: Payload, delivery: Delivery, options: Options, job: str, ef
     occurred_at = moment_of(payload) or delivery.received_at
     taken = time_taken(payload) if result else None
     environment = parameter(payload, options.environment_parameters)
-    version = parameter(payload, options.version_parameters)
+    version = parameter(payload, options.version_parameters, but=NO_VERSION)
     what = deployed_version(payload, version)
     words = [
         result.verb if result else "Deploy",
