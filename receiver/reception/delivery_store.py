@@ -9,8 +9,8 @@ from structlog import get_logger
 
 from receiver.errors import StorageUnavailable
 from receiver.events import Change, Delivery
-from receiver.observability.trace_context import carrying
 from receiver.queue.enqueueing import Enqueuer
+from receiver.reception.draining import Drain, Reminder
 from receiver.reception.quarantine import Quarantine, Quarantined
 from receiver.reception.spool import Content, Spool
 
@@ -18,7 +18,8 @@ REDIS_PAUSE: Final = 2.0
 """Seconds for which Redis is not tried again after a failure: senders must not all wait for its time-outs."""
 DRAIN_INTERVAL: Final = 0.5
 """Seconds between checks of the spool."""
-DRAIN_BATCH: Final = 100
+LONGEST_DRAIN_INTERVAL: Final = 10.0
+"""Seconds; the pause grows so far while something in the spool cannot be moved or removed."""
 
 
 class DeliveryStore:
@@ -36,6 +37,7 @@ class DeliveryStore:
         self._spool = spool
         self._clock = clock
         self._redis_retried_at = clock()
+        self._drain = Drain(spool, self._store_in_redis, enqueuer.check) if spool else None
 
     def store(self, changes: Sequence[Change]) -> bool:
         """Store one delivery's changes; returns `False` if they have been stored before.
@@ -88,26 +90,22 @@ class DeliveryStore:
         return "redis"
 
     def spooled(self) -> int:
+        """How many deliveries are in the spool; raises `StorageUnavailable` if it cannot be read."""
         return self._spool.count() if self._spool else 0
+
+    def spool_problem(self) -> str | None:
+        """Why deliveries stay in the spool although Redis takes them, as of the last attempt to drain it."""
+        return self._drain.problem if self._drain else None
 
     def drain(self) -> int:
         """Move deliveries from the spool to Redis in the order in which they arrived; returns how many.
 
-        A delivery that was moved but not removed when the process died is moved again, and recognised as a
-        duplicate. Raises `StorageUnavailable` if Redis is still unreachable.
+        Raises `StorageUnavailable` if Redis takes none of them. `spool_problem` says if some stay although
+        Redis does.
         """
-        if self._spool is None or not self._spool.count():
-            return 0
-        moved = 0
-        with self._spool.sole_drainer() as may_drain:
-            while may_drain and self._spool.count():
-                waiting = self._spool.oldest(DRAIN_BATCH)
-                for spooled in waiting:
-                    with carrying(spooled.traceparent):
-                        self._store_in_redis(spooled.content)
-                    self._spool.remove(spooled.number)
-                    moved += 1
-        self._redis_retried_at = self._clock()
+        moved = self._drain.run() if self._drain else 0
+        if moved:
+            self._redis_retried_at = self._clock()
         return moved
 
 
@@ -118,20 +116,35 @@ class SpoolDrain(threading.Thread):
         super().__init__(name="spool-drain", daemon=True)
         self._store = store
         self._stopped = threading.Event()
+        self._reminder = Reminder()
 
     def run(self) -> None:
+        pause = DRAIN_INTERVAL
+        while not self._stopped.wait(pause):
+            is_stuck = not self._drained() and self._store.spool_problem() is not None
+            pause = min(pause * 2, LONGEST_DRAIN_INTERVAL) if is_stuck else DRAIN_INTERVAL
+
+    def _drained(self) -> int:
+        """Drain the spool once, and log what became of it; returns how many deliveries were moved."""
         log = get_logger("receiver.intake")
-        while not self._stopped.wait(DRAIN_INTERVAL):
-            try:
-                moved = self._store.drain()
-            except StorageUnavailable:
-                continue
-            except Exception:
-                # Without this thread nothing leaves the spool again, and the receiver looks healthy.
+        moved, reason = 0, None
+        try:
+            moved = self._store.drain()
+            reason = self._store.spool_problem()
+        except StorageUnavailable as failure:
+            reason = str(failure)
+        except Exception as error:
+            # Without this thread nothing leaves the spool again, and the receiver looks healthy.
+            reason = type(error).__name__
+            if self._reminder.is_due():
                 log.exception("draining the spool failed")
-                continue
-            if moved:
-                log.info("spool drained", deliveries=moved)
+        if moved:
+            log.info("spool drained", deliveries=moved)
+        if reason is None:
+            self._reminder.reset()
+        elif self._reminder.is_due():
+            log.warning("deliveries stay in the spool", reason=reason)
+        return moved
 
     def stop(self) -> None:
         self._stopped.set()

@@ -19,8 +19,10 @@ from receiver.delivery.budget import RequestBudget
 from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import DEAD_LETTER_LIFETIME, delivery_queue, job_of
 from receiver.reception.quarantine import Quarantine
+from receiver.reception.spool import Spool
 from tests.support.changes import change
 from tests.support.command import Command
+from tests.support.disks import fill, small_disk
 from tests.support.github import received
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.programs import REPOSITORY
@@ -303,6 +305,27 @@ class TestSpool:
     def test_what_is_no_spool(self, doctor: Doctor, run: Command) -> None:
         path = run.write("spool.sqlite", "no database " * 100)
         assert doctor(APITRAFFIC_SPOOL=path)["spool"]["state"] == "failure"
+
+    def test_one_that_takes_nothing_more(self, doctor: Doctor, tmp_path: Path) -> None:
+        with small_disk(tmp_path / "disk") as disk:
+            path = disk / "spool.sqlite"
+            Spool(path).put((change("point"),))
+            fill(disk)
+            found = doctor(APITRAFFIC_SPOOL=str(path))["spool"]
+        assert found["state"] == "failure"
+        assert "full" in found["found"]
+        assert found["advice"].startswith("free space on its disk")
+
+    def test_one_that_does_not_drain_although_redis_accepts_writes(
+        self, doctor: Doctor, tmp_path: Path, redis_url: str
+    ) -> None:
+        path = tmp_path / "spool.sqlite"
+        assert "spool_drain" not in doctor(APITRAFFIC_SPOOL=str(path), REDIS_URL=redis_url)
+        Spool(path).put((change("point"),))
+        found = doctor(APITRAFFIC_SPOOL=str(path), REDIS_URL=redis_url)["spool_drain"]
+        assert found["state"] == "failure"
+        assert found["found"] == f"deliveries stay in {path} although Redis accepts writes: 1"
+        assert "spool_drain" not in doctor(APITRAFFIC_SPOOL=str(path), REDIS_URL="redis://127.0.0.1:1/0")
 
 
 class TestUrl:
