@@ -1,4 +1,4 @@
-"""The file of the spool: how it is made and opened, and what a full disk must not stop.
+"""The file of the spool: how it is made, opened and kept private, and what a full disk must not stop.
 
 The journal is a rollback journal that stays (`journal_mode=PERSIST`), and is made larger beforehand than a
 removal needs. Removing a delivery from a full disk then writes only to blocks that the file already has.
@@ -24,6 +24,8 @@ JOURNAL_RESERVE: Final = 1024 * 1024
 """Bytes of the journal, several times what the removal of `REMOVED_AT_ONCE` deliveries writes to it."""
 REMOVED_AT_ONCE: Final = 50
 PRIVATE: Final = 0o600
+SUFFIXES: Final = ("", "-journal", "-wal", "-shm")
+"""SQLite's own files beside the database have these names."""
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS deliveries (
@@ -47,6 +49,7 @@ class SpoolFile:
     def __init__(self, path: Path, largest: int) -> None:
         self.path = path
         self._largest = largest
+        self._is_private = False
         self._is_converted = False
 
     @contextmanager
@@ -55,6 +58,8 @@ class SpoolFile:
         try:
             if not self.path.exists():
                 self._make()
+            if not self._is_private:
+                self._make_private()
             with closing(self._connect()) as database:
                 yield database
         except (sqlite3.Error, OSError) as error:
@@ -134,12 +139,23 @@ class SpoolFile:
     def _make(self) -> None:
         """Create the file elsewhere and link it into place; the first of several processes wins.
 
-        So nobody sees it before it has its table.
+        So nobody sees it before it has its table, and it is private from the start.
         """
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with TemporaryDirectory(dir=self.path.parent) as folder:
             made = Path(folder, self.path.name)
+            made.touch(PRIVATE)
             with closing(sqlite3.connect(made)) as database:
                 database.execute(SCHEMA)
             with suppress(FileExistsError):
                 os.link(made, self.path)
+
+    def _make_private(self) -> None:
+        """Earlier versions left the mode to the umask; SQLite's other files have that of the database."""
+        for suffix in SUFFIXES:
+            file = self.path.with_name(f"{self.path.name}{suffix}")
+            # It may belong to somebody else, who has given us access on purpose.
+            with suppress(FileNotFoundError, PermissionError):
+                if file.stat().st_mode & 0o777 & ~PRIVATE:
+                    file.chmod(PRIVATE)
+        self._is_private = True

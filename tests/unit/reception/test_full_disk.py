@@ -1,7 +1,9 @@
-"""A full disk stops what comes in and never what goes out."""
+"""A full disk stops what comes in and never what goes out; no file of the spool is open to others."""
 
 import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -143,3 +145,42 @@ def test_a_spool_that_an_earlier_version_holds_is_said_to_be_locked_and_is_used_
         with pytest.raises(StorageUnavailable, match="locked"):
             Spool(path).count()
     assert Spool(path).count() == 1
+
+
+MAKE_AND_LEAVE = """
+import os, sys
+from pathlib import Path
+from receiver.reception.spool import ROOM, Spool
+from tests.support.changes import change
+os.umask(0)
+spool = Spool(Path(sys.argv[1]))
+spool.put((change("open"),))
+with spool.sole_drainer():
+    os._exit(0)
+"""
+
+
+def open_to_others(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir() if entry.stat().st_mode & 0o077)
+
+
+def test_only_its_user_can_read_a_spool_whatever_the_umask_is(tmp_path: Path) -> None:
+    path = tmp_path / "spool.sqlite"
+    subprocess.run([sys.executable, "-c", MAKE_AND_LEAVE, str(path)], check=True)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [
+        *("spool.lock", "spool.sqlite", "spool.sqlite-journal")
+    ]
+    assert open_to_others(tmp_path) == []
+
+
+def test_a_spool_that_an_earlier_version_left_open_to_others_is_closed_to_them(tmp_path: Path) -> None:
+    path = tmp_path / "spool.sqlite"
+    make_as_version_0_1(path)
+    with closing(sqlite3.connect(path)) as earlier:
+        earlier.execute("SELECT count(*) FROM deliveries").fetchone()
+        assert open_to_others(tmp_path) == ["spool.sqlite", "spool.sqlite-shm", "spool.sqlite-wal"]
+        with pytest.raises(StorageUnavailable):
+            Spool(path).count()
+        assert open_to_others(tmp_path) == []
+    Spool(path).put((change("open"),))
+    assert open_to_others(tmp_path) == []
