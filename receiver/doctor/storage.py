@@ -135,6 +135,12 @@ def memory(info: Mapping[str, Any]) -> Finding:
             "set `maxmemory-policy noeviction` in redis.conf; at once: redis-cli CONFIG SET maxmemory-policy "
             "noeviction",
         )
+    if most and used >= most:
+        return failure(
+            "redis_memory",
+            "all of maxmemory is used: Redis takes no deliveries, which go to the spool",
+            "raise maxmemory; workers deliver meanwhile what is queued",
+        )
     if most and used * 100 >= most * NEARLY_FULL:
         return warning(
             "redis_memory",

@@ -56,7 +56,7 @@ class Backlog:
         else:
             yield _plain("spool_deliveries", "Deliveries in this host's spool.", spooled)
         yield _plain("spool_stuck", STUCK, float(is_stuck))
-        if storage != "redis":
+        if not self._store.does_redis_answer:
             return
         try:
             yield from self._of_redis()

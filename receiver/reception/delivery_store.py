@@ -7,6 +7,7 @@ from typing import Final
 
 from structlog import get_logger
 
+from receiver.datastore.failures import UNREACHABLE
 from receiver.errors import StorageUnavailable
 from receiver.events import Change, Delivery
 from receiver.queue.enqueueing import Enqueuer
@@ -37,6 +38,8 @@ class DeliveryStore:
         self._spool = spool
         self._clock = clock
         self._redis_retried_at = clock()
+        self.does_redis_answer = True
+        """Whether Redis could be reached when `storage` last asked. It may do so and refuse writes."""
         self._drain = Drain(spool, self._store_in_redis, enqueuer.check) if spool else None
 
     def store(self, changes: Sequence[Change]) -> bool:
@@ -77,9 +80,11 @@ class DeliveryStore:
 
         Raises `StorageUnavailable` if it could not be stored.
         """
+        self.does_redis_answer = True
         try:
             self._enqueuer.check()
         except StorageUnavailable as failure:
+            self.does_redis_answer = not isinstance(failure.__cause__, UNREACHABLE)
             if self._spool is None:
                 raise
             try:
@@ -97,11 +102,11 @@ class DeliveryStore:
         """Why deliveries stay in the spool although Redis takes them, as of the last attempt to drain it."""
         return self._drain.problem if self._drain else None
 
-    def drain(self) -> int:
+    def drain(self) -> int | None:
         """Move deliveries from the spool to Redis in the order in which they arrived; returns how many.
 
-        Raises `StorageUnavailable` if Redis takes none of them. `spool_problem` says if some stay although
-        Redis does.
+        `None` if another process is doing that. Raises `StorageUnavailable` if Redis takes none of them;
+        `spool_problem` says why some stay although it does.
         """
         moved = self._drain.run() if self._drain else 0
         if moved:
@@ -121,13 +126,14 @@ class SpoolDrain(threading.Thread):
     def run(self) -> None:
         pause = DRAIN_INTERVAL
         while not self._stopped.wait(pause):
-            is_stuck = not self._drained() and self._store.spool_problem() is not None
+            moved = self._drain()
+            is_stuck = not moved and self._store.spool_problem() is not None
             pause = min(pause * 2, LONGEST_DRAIN_INTERVAL) if is_stuck else DRAIN_INTERVAL
 
-    def _drained(self) -> int:
-        """Drain the spool once, and log what became of it; returns how many deliveries were moved."""
+    def _drain(self) -> int | None:
+        """Drain the spool once, and log what became of it."""
         log = get_logger("receiver.intake")
-        moved, reason = 0, None
+        moved, reason = None, None
         try:
             moved = self._store.drain()
             reason = self._store.spool_problem()
@@ -141,7 +147,8 @@ class SpoolDrain(threading.Thread):
         if moved:
             log.info("spool drained", deliveries=moved)
         if reason is None:
-            self._reminder.reset()
+            if moved is not None:
+                self._reminder.reset()
         elif self._reminder.is_due():
             log.warning("deliveries stay in the spool", reason=reason)
         return moved

@@ -36,10 +36,11 @@ class Drain:
         self.problem: str | None = None
         """Why something stays in the spool although Redis takes deliveries; `None` if nothing does."""
 
-    def run(self) -> int:
+    def run(self) -> int | None:
         """Move all deliveries, in the order in which they arrived; returns how many were moved.
 
-        Raises `StorageUnavailable` if Redis takes none.
+        `None` if another process is draining the spool, so that nothing is known of it. Raises
+        `StorageUnavailable` if Redis takes none.
         """
         with ExitStack() as held:
             try:
@@ -48,7 +49,7 @@ class Drain:
                     self.problem = None
                     return 0
                 if not held.enter_context(self._spool.sole_drainer()):
-                    return 0
+                    return None
                 numbers = self._spool.numbers()
             except StorageUnavailable as failure:
                 self.problem = str(failure)

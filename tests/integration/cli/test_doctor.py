@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from apitraffic_events.timestamps import format_timestamp, now
 from receiver.datastore.address import connect
 from receiver.delivery.budget import RequestBudget
 from receiver.queue.enqueueing import Enqueuer
@@ -244,7 +246,8 @@ class TestRedis:
         findings = doctor(REDIS_URL=redis_url)
         assert findings["redis"]["state"] == "ok"
         assert findings["redis_write"]["state"] == "failure"
-        assert findings["redis_memory"]["state"] == "warning"
+        assert findings["redis_memory"]["state"] == "failure"
+        assert "go to the spool" in findings["redis_memory"]["found"]
         assert findings["queue"]["state"] == "ok"
 
     def test_that_is_a_replica(self, doctor: Doctor, redis: Redis, redis_url: str) -> None:
@@ -285,6 +288,28 @@ class TestRedis:
         assert findings["queue"]["found"].startswith("waiting: 1, to retry: 0; the oldest for ")
         assert findings["dead_letters"]["found"] == "changes that were given up: 1"
         assert findings["quarantine"]["found"] == "deliveries that could not be translated: 1"
+
+    def test_a_worker_that_was_killed_is_not_at_work(self, doctor: Doctor, stack: Stack) -> None:
+        """Redis has its entry for minutes, as it has if Redis was full when the worker ended."""
+        stack.worker.start()
+        redis_url = stack.environment["REDIS_URL"]
+        assert doctor(REDIS_URL=redis_url)["workers"]["found"] == "1 running"
+        stack.worker.kill()
+        assert doctor(REDIS_URL=redis_url)["workers"]["found"] == "none"
+
+    def test_a_worker_on_another_host_that_has_been_silent_is_not_at_work(
+        self, doctor: Doctor, redis: Redis, redis_url: str
+    ) -> None:
+        key = "apitraffic:rq:worker:elsewhere.17.abc"
+        redis.sadd("apitraffic:rq:workers", key)
+
+        def seen(seconds: float, state: str) -> str:
+            moment = format_timestamp(now() - timedelta(seconds=seconds))
+            redis.hset(key, mapping={"state": state, "last_heartbeat": moment})
+            return doctor(REDIS_URL=redis_url)["workers"]["found"]
+
+        assert seen(10, "idle") == seen(100, "busy") == "1 running"
+        assert seen(60, "idle") == seen(200, "busy") == "none"
 
 
 class TestSpool:
