@@ -367,14 +367,14 @@ class TestUrl:
         assert doctor("--url", served.url, **signing)["url_gitlab"]["state"] == "ok"
 
     def test_a_secret_that_signs_nothing(self, doctor: Doctor, served: Stack) -> None:
-        """Standard Webhooks' prefix and no base64, and what no header may hold."""
-        wrong = {
-            "EVENTS_WEBHOOK_SECRET": "whsec_123456789012345",
-            "GITLAB_WEBHOOK_TOKEN": "tökën-→-0123456789",
-        }
-        findings = doctor("--url", served.url, **wrong)
-        for name in ("events", "gitlab"):
-            assert "cannot be used" in findings[f"url_{name}"]["found"]
+        """What no header may hold; and `whsec_` without base64, which is refused at start."""
+        findings = doctor("--url", served.url, GITLAB_WEBHOOK_TOKEN="tökën-→-0123456789")
+        assert "cannot be used" in findings["url_gitlab"]["found"]
+        (refused,) = doctor("--url", served.url, EVENTS_WEBHOOK_SECRET="whsec_123456789012345").values()
+        assert refused["check"] == "configuration"
+        assert refused["found"].startswith(
+            "EVENTS_WEBHOOK_SECRET begins with whsec_, and what follows is not"
+        )
 
     def test_a_receiver_where_the_source_is_off(self, doctor: Doctor, stack: Stack) -> None:
         stack.receiver.start()
