@@ -6,22 +6,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 PIECE = b"\0" * 512
+
+
+class CannotMount(Exception):
+    """This user may not mount a file system."""
 
 
 @contextmanager
 def small_disk(folder: Path, mebibytes: int = 2) -> Iterator[Path]:
-    """A new folder on a disk of this size. Skips the test if this user may not mount one."""
+    """A new folder on a disk of this size. Raises `CannotMount`."""
     folder.mkdir()
     options = f"size={mebibytes}m,mode=700,uid={os.getuid()},gid={os.getgid()}"
     mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
     prefix: list[str] = [] if os.geteuid() == 0 else ["sudo", "-n"]
     try:
         subprocess.run([*prefix, *mount], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("this user may not mount a file system; tests of the spool cover the same without one")
+    except (OSError, subprocess.CalledProcessError) as error:
+        folder.rmdir()
+        raise CannotMount("this user may not mount a file system, so no disk is filled") from error
     try:
         yield folder
     finally:

@@ -24,7 +24,7 @@ from receiver.reception.quarantine import Quarantine
 from receiver.reception.spool import Spool
 from tests.support.changes import change
 from tests.support.command import Command
-from tests.support.disks import fill, small_disk
+from tests.support.disks import fill
 from tests.support.github import received
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.programs import REPOSITORY
@@ -331,12 +331,11 @@ class TestSpool:
         path = run.write("spool.sqlite", "no database " * 100)
         assert doctor(APITRAFFIC_SPOOL=path)["spool"]["state"] == "failure"
 
-    def test_one_that_takes_nothing_more(self, doctor: Doctor, tmp_path: Path) -> None:
-        with small_disk(tmp_path / "disk") as disk:
-            path = disk / "spool.sqlite"
-            Spool(path).put((change("point"),))
-            fill(disk)
-            found = doctor(APITRAFFIC_SPOOL=str(path))["spool"]
+    def test_one_that_takes_nothing_more(self, doctor: Doctor, disk: Path) -> None:
+        path = disk / "spool.sqlite"
+        Spool(path).put((change("point"),))
+        fill(disk)
+        found = doctor(APITRAFFIC_SPOOL=str(path))["spool"]
         assert found["state"] == "failure"
         assert "full" in found["found"]
         assert found["advice"].startswith("free space on its disk")

@@ -4,7 +4,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -17,15 +16,9 @@ from receiver.reception.quarantine import Quarantined
 from receiver.reception.spool import ROOM, Spool
 from receiver.reception.spool_file import JOURNAL_RESERVE, SCHEMA
 from tests.support.changes import at, change
-from tests.support.disks import fill, small_disk
+from tests.support.disks import fill
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    with small_disk(tmp_path / "disk") as folder:
-        yield folder
 
 
 def sizes(spool: Spool) -> dict[str, int]:
