@@ -6,16 +6,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum
 
+from pydantic import JsonValue
 from structlog import get_logger
 
 from apitraffic_events.client import EventsClient
 from apitraffic_events.errors import EventsApiError, NotFound, RateLimited
 from apitraffic_events.event import Event
-from apitraffic_events.records import EventUpdate
+from apitraffic_events.records import EventUpdate, StoredEvent
 from apitraffic_events.timestamps import now
 from receiver.delivery.budget import BudgetExhausted, RequestBudget
-from receiver.delivery.folding import LISTED, difference, fold
-from receiver.delivery.lookup import find_event, is_marker, is_over, was_surely_not_done
+from receiver.delivery.folding import LISTED, difference, fold, is_called_off
+from receiver.delivery.lookup import find_event, is_marker, is_over, is_plugins_own, was_surely_not_done
 from receiver.delivery.marker_store import MarkerBusy, MarkerLock, MarkerStore
 from receiver.delivery.markers import Marker
 from receiver.delivery.retries import PAUSE_WHEN_REFUSED, WHAT_TO_CHECK, needs_operator, pause_after
@@ -32,6 +33,9 @@ class Delivered(Enum):
     """An earlier attempt, or another receiver, had created the event."""
     UNCHANGED = "unchanged"
     AWAITING_OPENING = "waits for its opening"
+    CALLED_OFF = "was called off before it began, not shown"
+    WITHDRAWN = "was called off before it began, deleted"
+    """The event had been created before that was known."""
     DELETED = "was deleted in ApiTraffic, left so"
 
 
@@ -116,17 +120,36 @@ class Deliverer:
             known, outcome = self._look_up(known, marker.changes, lock.claims)
             marker = known.with_change(change)
         desired = fold(marker.changes)
+        if desired is None and is_called_off(marker.changes):
+            return self._withdraw(marker)
         if desired is None:
             return marker, Delivered.AWAITING_OPENING
         desired = self._scopes.resolve(desired)
         if marker.sid is None:
             self._require_settled(marker)
             return self._create(marker, desired, known, lock), Delivered.CREATED
-        if update := difference(None if marker.is_in_doubt else marker.sent, desired):
+        update = difference(None if marker.is_in_doubt else marker.sent, desired)
+        if update and change.is_indirect:
+            marker, desired = self._with_direct_reports(marker, desired)
+            update = difference(None if marker.is_in_doubt else marker.sent, desired)
+        if update:
             self._require_settled(marker)
             marker, updated = self._update(marker, desired, update, known, lock)
             outcome = outcome or updated
         return marker, outcome or Delivered.UNCHANGED
+
+    def _withdraw(self, marker: Marker) -> tuple[Marker, Delivered]:
+        """Show nothing of a marker that was called off: delete the event that it may have."""
+        outcome = Delivered.CALLED_OFF
+        if marker.sid is None:
+            self._require_settled(marker)
+        else:
+            outcome = Delivered.WITHDRAWN
+            try:
+                self._client.delete_event(marker.sid)
+            except NotFound:
+                self._require_account()
+        return replace(marker, sid=None, sent=None, is_in_doubt=False, unanswered_since=None), outcome
 
     def _merged(self, marker: Marker, other_key: str, lock: MarkerLock) -> Marker:
         """Two markers turn out to be one: take over what is known of the other, and its event if we have
@@ -163,29 +186,44 @@ class Deliverer:
         """Find the marker's event in the API by the key in its metadata.
 
         The changes say when it was, and under which names: any of them may have created the event. So may
-        another sender that knows it by one of the granted `claims`.
+        another sender that knows it by one of the granted `claims`, and a plugin that knows only its run.
         """
         names = {marker.key, *claims, *(name for change in changes for name in change.names)}
         moments = {change.occurred_at for change in changes}
         moments |= {change.event.started_at for change in changes if change.event.started_at}
         moments |= {change.occurred_at - change.lasted for change in changes if change.lasted}
-        stored = find_event(self._client, moments, lambda event: is_marker(event, names))
+        runs = claims if any(change.is_authoritative for change in changes) else ()
+        stored = find_event(
+            self._client,
+            moments,
+            lambda event: is_marker(event, names),
+            lambda event: is_plugins_own(event, runs),
+        )
         if stored is None:
             return marker, None
-        event = stored.as_event()
-        told = Change(
-            key=marker.key,
-            effect=Effect.CLOSE if event.ended_at else Effect.OPEN,
-            occurred_at=event.ended_at or event.started_at or min(moments),
-            event=event,
-            is_authoritative=any(
-                change.is_authoritative and is_marker(stored, {change.key, *change.former_keys})
-                for change in changes
-            ),
-            delivery=DeliveryReference(source=LISTED, id=stored.sid, event="look-up"),
-        )
-        known = replace(marker.with_change(told), sid=stored.sid, sent=event)
+        listed = _listed(stored, marker.key, changes)
+        known = marker if _is_indirect_report(listed.event, changes) else marker.with_change(listed)
+        known = replace(known, sid=stored.sid, sent=listed.event)
         return replace(known, is_in_doubt=False, unanswered_since=None), Delivered.FOUND
+
+    def _with_direct_reports(self, marker: Marker, desired: Event) -> tuple[Marker, Event]:
+        """The same with what others have written into the event directly: a plugin, or a person.
+
+        The receiver is not told of that, and an indirect report must not overwrite it.
+        """
+        if marker.sid is None or marker.sent is None:
+            return marker, desired
+        try:
+            stored = self._client.get_event(marker.sid)
+        except NotFound:
+            return marker, desired
+        listed = _listed(stored, marker.key, marker.changes)
+        if _summary(listed.event) == _summary(marker.sent) or _is_indirect_report(
+            listed.event, marker.changes
+        ):
+            return marker, desired
+        marker = replace(marker.with_change(listed), sent=listed.event)
+        return marker, self._scopes.resolve(fold(marker.changes) or desired)
 
     def _create(self, marker: Marker, desired: Event, known: Marker, lock: MarkerLock) -> Marker:
         """Create the event. If that is refused, `known` is saved: the marker without the refused change."""
@@ -224,14 +262,42 @@ class Deliverer:
         try:
             self._client.update_event(marker.sid, update)
         except NotFound:
-            # The API has one code for an unknown event and an unknown account; this raises for the latter.
-            self._client.list_events(limit=1)
+            self._require_account()
             outcome = Delivered.DELETED
         except EventsApiError as error:
             if was_surely_not_done(error) or is_over(error):
                 lock.save(replace(in_doubt, unanswered_since=None))
             raise
         return replace(marker, sent=desired, is_in_doubt=False, unanswered_since=None), outcome
+
+    def _require_account(self) -> None:
+        """Raises if it is the account that is unknown: the API has one code for that and an unknown event."""
+        self._client.list_events(limit=1)
+
+
+def _listed(stored: StoredEvent, key: str, changes: Sequence[Change]) -> Change:
+    """What the API shows of a marker, as a change."""
+    event = stored.as_event()
+    return Change(
+        key=key,
+        effect=Effect.CLOSE if event.ended_at else Effect.OPEN,
+        occurred_at=event.ended_at or event.started_at or min(change.occurred_at for change in changes),
+        event=event,
+        is_authoritative=any(
+            change.is_authoritative and is_marker(stored, {change.key, *change.former_keys})
+            for change in changes
+        ),
+        delivery=DeliveryReference(source=LISTED, id=stored.sid, event="look-up"),
+    )
+
+
+def _is_indirect_report(event: Event, changes: Sequence[Change]) -> bool:
+    """Whether the event shows what one of these changes says indirectly, and so nothing else is known."""
+    return any(change.is_indirect and _summary(change.event) == _summary(event) for change in changes)
+
+
+def _summary(event: Event) -> tuple[str, JsonValue]:
+    return event.name, event.metadata.get("status")
 
 
 def _may_exist_already(marker: Marker, change: Change) -> bool:
@@ -241,5 +307,5 @@ def _may_exist_already(marker: Marker, change: Change) -> bool:
     """
     is_first_heard = len(marker.changes) == 1
     is_beginning = change.effect in {Effect.OPEN, Effect.POINT}
-    others_know_it = bool(change.aliases or change.claims)
+    others_know_it = bool(change.aliases or (change.claims and change.is_authoritative)) or change.is_indirect
     return marker.is_in_doubt or (is_first_heard and (others_know_it or not is_beginning))

@@ -4,6 +4,7 @@ The native endpoint takes them as its body, GitHub's `repository_dispatch` as it
 """
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Final, TypeVar
@@ -22,6 +23,8 @@ SOURCE_NAME: Final = "manual"
 EVENT: Final = "event"
 """The event name of all deliveries: there is one kind."""
 T = TypeVar("T")
+PLUGIN_OF_A_RUN: Final = re.compile(r"(github:(?:[^:]+(?::\d+)?:)?run:\d+:\d+:.+):job:[0-9a-f]{16}")
+"""How a CI plugin names a deployment whose job's id it does not know (docs/ci-plugins.md)."""
 MOST_EVENTS: Final = 100
 MOST_ERRORS: Final = 10
 """Reported for one event."""
@@ -155,8 +158,15 @@ def _change_of(
         occurred_at=min(happened_at, came_at),
         event=event.model_copy(update=made),
         sets=None if effect in CREATING else sets,
+        claims=_claims(key),
         delivery=delivery.reference(),
     )
+
+
+def _claims(key: str) -> tuple[str, ...]:
+    """The run's name, by which one deployment of the run may be this event's."""
+    found = PLUGIN_OF_A_RUN.fullmatch(key)
+    return (found[1],) if found else ()
 
 
 def _stand_in(given: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
