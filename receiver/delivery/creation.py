@@ -13,10 +13,19 @@ from pydantic import JsonValue
 from apitraffic_events.client import EventsClient
 from apitraffic_events.errors import EventsApiError
 from apitraffic_events.event import EVERYWHERE, Event, EventType
+from apitraffic_events.filters import EventFilter
 from apitraffic_events.records import EventUpdate, StoredEvent
 from apitraffic_events.timestamps import now
 from apitraffic_events.updates import merge_metadata
-from receiver.delivery.lookup import find_event, is_marker, was_surely_not_done
+from receiver.delivery.lookup import (
+    LOOK_BACK,
+    MOST_FOR_PROOF,
+    Search,
+    around,
+    find_event,
+    is_marker,
+    was_surely_not_done,
+)
 
 MARKER_KEY: Final = "marker_key"
 
@@ -65,12 +74,14 @@ class Creation:
         self._client = client
         self._wanted = wanted
         self._is_in_doubt = False
-        self._began_at = wanted.event.started_at or now()
+        started_at = wanted.event.started_at or now()
+        self._around = EventFilter(started_from=started_at - LOOK_BACK, started_to=started_at + LOOK_BACK)
+        self._exactly = around(started_at)
 
     def attempt(self) -> tuple[StoredEvent, Made]:
         """Look for it where it may exist, and make it or bring it up to date; raises `EventsApiError`."""
         if self._wanted.may_exist or self._is_in_doubt:
-            found = find_event(self._client, [self._began_at], self._wanted.is_it)
+            found = self._find()
             if found is not None and self._is_in_doubt and self._wanted.has_key(found):
                 return found, Made.CREATED
             if found is not None:
@@ -80,6 +91,13 @@ class Creation:
         except EventsApiError as error:
             self._is_in_doubt = self._is_in_doubt or not was_surely_not_done(error)
             raise
+
+    def _find(self) -> StoredEvent | None:
+        """In doubt, it started exactly then; others may know its start better or worse."""
+        exact = Search(self._exactly, MOST_FOR_PROOF)
+        searches = [exact] if not self._wanted.may_exist else [Search(self._around, MOST_FOR_PROOF)]
+        found = (find_event(self._client, search, self._wanted.is_it) for search in searches)
+        return next(filter(None, found), None)
 
     def _brought_up_to_date(self, found: StoredEvent) -> StoredEvent:
         update = _update(found, self._wanted)

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from redis import Redis
+
+from receiver.datastore.keys import REMEMBERS_SINCE
 from receiver.local.redis_server import RedisServer, find_redis_server
 from tests.support.waiting import wait_until
 
@@ -76,3 +79,8 @@ def redis_process(folder: Path) -> Iterator[RedisProcess]:
     finally:
         redis.stop()
         redis.clean_up()
+
+
+def long_in_use(redis: Redis) -> None:
+    """As if this Redis had kept its data for years: what was delivered before cannot be unknown to it."""
+    redis.set(REMEMBERS_SINCE, 0)

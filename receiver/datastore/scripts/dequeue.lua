@@ -49,7 +49,7 @@ end
 local function locked(job)
     local is_locked, reply = pcall(function()
         local stored, granted = resolve(read_names(redis.call('HGET', job, 'names')))
-        return lock(stored, granted, ARGV[9])
+        return lock(stored, granted, ARGV[9], ARGV[1])
     end)
     return is_locked and reply
 end
