@@ -182,7 +182,8 @@ def _running(checkout: Path, folder: Path) -> Iterator[tuple[subprocess.Popen[st
         start_new_session=True,
     )
     try:
-        assert process.stdout is not None  # noqa: S101 - for the type checker
+        if process.stdout is None:
+            raise RuntimeError("its output is no pipe")
         address = process.stdout.readline().split()[3]
         yield process, int(address.removesuffix("/v1").rpartition(":")[2])
     finally:

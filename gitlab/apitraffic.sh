@@ -1,9 +1,24 @@
 # shellcheck shell=sh
 # Sends one event to ApiTraffic: `event`, or `open` and `close` around a deploy. POSIX sh, awk, and curl or GNU wget.
 # What the plugins have in common: docs/ci-plugins.md. Both templates hold a copy; `make gitlab` updates them.
-{ set +x; } 2>/dev/null
+# A job that exports SHELLOPTS passes its options on: `-e` would end this script, and with it the deploy, at the first request that fails.
+{ set +aCefuvx; } 2>/dev/null
+# shellcheck disable=SC3040  # a shell that does not know it fails in the subshell
+if (set +o pipefail) 2>/dev/null; then set +o pipefail; fi
 umask 077
 export LC_ALL=C
+
+# shellcheck disable=SC2016  # awk expands it, not the shell
+EXPANSION='
+function expanded(text,  name, out) {
+  while (match(text, /\$(\$|[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\})/)) {
+    name = substr(text, RSTART + 1, RLENGTH - 1); out = out substr(text, 1, RSTART - 1); text = substr(text, RSTART + RLENGTH)
+    gsub(/[{}]/, "", name)
+    out = out (name == "$" ? "$" : ENVIRON[name])
+  }
+  return out text
+}
+'
 
 # Texts are passed in ENVIRON, which awk does not interpret. Implementations of awk disagree on characters, so the bytes of UTF-8 are
 # decoded here.
@@ -141,6 +156,7 @@ function json_outside(text,  i, n, c, word) {
   for (i = 1; i <= n + 1; i++) {
     c = i > n ? " " : substr(text, i, 1)
     if (!index(" \t\r\n{}[]:,", c)) { word = word c; continue }
+    if (HAS_VARIABLES && (c == "{" && word == "$" || c == "}" && word ~ /^\$\{[A-Za-z0-9_]+$/)) { word = word c; continue }
     if (word != "") { json_word(word); word = "" }
     if (c == "{" || c == "[") {
       json_value(c, "")
@@ -155,9 +171,12 @@ function json_outside(text,  i, n, c, word) {
     if (BROKEN) return
   }
 }
+function is_number(word) { return word ~ /^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$/ }
+# With HAS_VARIABLES, a value may be the name of a variable, not in quotes.
 function json_word(word) {
   if (word == "true" || word == "false" || word == "null") json_value(word, word)
-  else if (word ~ /^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$/) json_value("number", word)
+  else if (is_number(word)) json_value("number", word)
+  else if (HAS_VARIABLES && word ~ /^\$([A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\})$/) json_value("variable", word)
   else BROKEN = 1
 }
 function json_value(kind, value,  up, key) {
@@ -172,16 +191,6 @@ function json_value(kind, value,  up, key) {
   EXPECT = DEPTH ? "comma" : "nothing"
 }
 function json_is_whole() { return !BROKEN && EXPECT == "nothing" && INSIDE == 1 }
-function tidy(path, depth,  i, key, out) {
-  if (KIND[path] == "string") return quoted(one_line(VALUE[path], 1000))
-  if (KIND[path] != "{" && KIND[path] != "[") return VALUE[path]
-  if (depth > 4) { TOO_DEEP = 1; return "null" }
-  for (i = 1; i <= SIZE[path]; i++) {
-    key = CHILD[path, i]
-    out = out (i > 1 ? "," : "") (KIND[path] == "{" ? quoted(one_line(key, 1000)) ":" : "") tidy(path SEP key, depth + 1)
-  }
-  return KIND[path] == "{" ? "{" out "}" : "[" out "]"
-}
 function days(y, m, d) {
   if (m <= 2) { y--; m += 12 }
   return 365 * y + int(y / 4) - int(y / 100) + int(y / 400) + int((153 * (m - 3) + 2) / 5) + d - 719469
@@ -265,16 +274,63 @@ marker_key() { # TEXT
 # An input may contain variables, as elsewhere in GitLab: $NAME, ${NAME}, and $$ for a dollar sign. They are expanded once, and their
 # values are not expanded again, which GitLab's own expansion does not guarantee for a commit title or a branch.
 input() { # NAME: the value of APITRAFFIC_INPUT_<NAME>
-  # shellcheck disable=SC2016  # awk expands it, not the shell
-  INPUT=$1 awk 'BEGIN {
-    text = ENVIRON["APITRAFFIC_INPUT_" ENVIRON["INPUT"]]
-    while (match(text, /\$(\$|[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\})/)) {
-      name = substr(text, RSTART + 1, RLENGTH - 1); out = out substr(text, 1, RSTART - 1); text = substr(text, RSTART + RLENGTH)
-      gsub(/[{}]/, "", name)
-      out = out (name == "$" ? "$" : ENVIRON[name])
+  APITRAFFIC_NAME=$1 awk "$EXPANSION"'BEGIN { printf "%s", expanded(ENVIRON["APITRAFFIC_INPUT_" ENVIRON["APITRAFFIC_NAME"]]) }' </dev/null
+}
+
+# The input metadata is parsed before its variables are replaced: a commit's message stays the value that it is, whatever is in it. An input
+# that is nothing but one variable is what that variable holds, in which nothing is replaced.
+own_metadata() { # prints a line for each entry: its name, a tab, its value as JSON; writes what is wrong to `bad`
+  APITRAFFIC_TEXT=$(printf '%s' "${APITRAFFIC_INPUT_METADATA:-}") APITRAFFIC_ONLY=''
+  case $APITRAFFIC_TEXT in
+    \$*)
+      APITRAFFIC_ONLY=${APITRAFFIC_TEXT#\$}
+      case $APITRAFFIC_ONLY in '{'*'}') APITRAFFIC_ONLY=${APITRAFFIC_ONLY#?} APITRAFFIC_ONLY=${APITRAFFIC_ONLY%?} ;; esac
+      case $APITRAFFIC_ONLY in
+        [0-9]* | *[!A-Za-z0-9_]*) APITRAFFIC_ONLY='' ;;
+        ?*) APITRAFFIC_TEXT=$(input METADATA) ;;
+      esac ;;
+  esac
+  export APITRAFFIC_TEXT APITRAFFIC_ONLY
+  printf '%s\n' "$APITRAFFIC_TEXT" | APITRAFFIC_BAD=$work/bad awk "$LIBRARY$EXPANSION"'
+    function replaced(text) { return ENVIRON["APITRAFFIC_ONLY"] == "" ? expanded(text) : text }
+    function as_text(text) { return quoted(one_line(replaced(text), 1000)) }
+    # Not in quotes, a variable may hold a number, true, false or null; everything else is text.
+    function as_word(word,  value) {
+      value = expanded(word)
+      return value ~ /^(true|false|null)$/ || is_number(value) ? value : as_text(word)
     }
-    printf "%s", out text
-  }' </dev/null
+    function tidy(path, depth,  i, key, out) {
+      if (KIND[path] == "string") return as_text(VALUE[path])
+      if (KIND[path] == "variable") return as_word(VALUE[path])
+      if (KIND[path] != "{" && KIND[path] != "[") return VALUE[path]
+      if (depth > 4) { TOO_DEEP = 1; return "null" }
+      for (i = 1; i <= SIZE[path]; i++) {
+        key = CHILD[path, i]
+        out = out (i > 1 ? "," : "") (KIND[path] == "{" ? as_text(key) ":" : "") tidy(path SEP key, depth + 1)
+      }
+      return KIND[path] == "{" ? "{" out "}" : "[" out "]"
+    }
+    function entry(name, json) { rows = rows one_line(replaced(name), 1000) "\t" json "\n" }
+    BEGIN { RS = "\""; text = ENVIRON["APITRAFFIC_TEXT"]; is_json = text ~ /^[ \t\r\n]*[{[]/; HAS_VARIABLES = ENVIRON["APITRAFFIC_ONLY"] == "" }
+    is_json { json_record() }
+    END {
+      if (is_json) {
+        if (!json_is_whole() || KIND[""] != "{") bad = "is not a JSON object"
+        for (i = 1; !bad && i <= SIZE[""]; i++) entry(CHILD["", i], tidy(SEP CHILD["", i], 1))
+        if (TOO_DEEP) bad = "is nested deeper than 4 levels"
+        if (bad) rows = ""
+      } else {
+        n = split(text, lines, "\n")
+        for (i = 1; i <= n; i++) {
+          if (lines[i] ~ /^[ \t\r]*(#.*)?$/) continue
+          at = index(lines[i], ":")
+          if (at < 2) { bad = "has a line without a colon"; continue }
+          entry(substr(lines[i], 1, at - 1), as_text(substr(lines[i], at + 1)))
+        }
+      }
+      printf "%s", rows
+      if (bad) printf "%s", bad >(ENVIRON["APITRAFFIC_BAD"])
+    }'
 }
 
 say() { # TEXT [COLOUR]: one line of the log
@@ -310,6 +366,18 @@ end() { # STATUS [PROBLEM]: reports the problem according to on-error, writes th
   exit 0
 }
 
+end_without_programs() { # reports it with nothing but the shell
+  problem="ApiTraffic is not configured: the image lacks $lacking. Install what is missing or use another image. Nothing was sent."
+  case ${APITRAFFIC_INPUT_ON_ERROR:-} in
+    fail) printf '\033[0;31m%s\033[0m\n' "$problem" ;;
+    ignore) printf '%s\n' "$problem" ;;
+    *) printf '\033[0;33m%s\033[0m\n' "$problem" ;;
+  esac
+  printf 'APITRAFFIC_STATUS=skipped\nAPITRAFFIC_EVENT_SID=\nAPITRAFFIC_MARKER_KEY=\n' >"$folder/apitraffic.env"
+  [ "${APITRAFFIC_INPUT_ON_ERROR:-}" != fail ] || exit 1
+  exit 0
+}
+
 wrong() { end failed "ApiTraffic: the input $1 $2"; }
 
 time_of() { # INPUT-NAME TEXT: sets `time`, as ISO 8601 in UTC
@@ -333,6 +401,17 @@ credential() { # NAME-OF-VARIABLE INPUT-NAME: sets `secret`
 
 usual_causes="Set it under Settings > CI/CD > Variables. If it is set there, note that a protected variable is empty on branches and tags that are not protected, that a variable of an environment is empty in jobs without that environment, and that pipelines of forks get no variables"
 
+called() { # NAME-OF-VARIABLE: without the name if it may be a secret that was given in place of one
+  case $1 in
+    *[!A-Z0-9_]*)
+      if eval "[ -z \"\${$1+set}\" ]"; then
+        echo "the variable that $([ -n "$receiver_url" ] && echo receiver-secret-variable || echo token-variable) names (the name, not the secret itself)"
+        return
+      fi ;;
+  esac
+  echo "the variable $1"
+}
+
 configured() {
   token=''
   if [ -n "$receiver_url" ]; then
@@ -351,7 +430,7 @@ configured() {
     *) wrong "$([ -n "$receiver_url" ] && echo receiver-url || echo api-url)" "is not a URL that begins with https:// or http://" ;;
   esac
   case $url in *[!\!-~]* | *[\"\\]*) wrong "api-url, account-sid or receiver-url" "contains spaces, quotes or backslashes; remove them" ;; esac
-  [ -n "$token" ] || end skipped "ApiTraffic is not configured: the variable $empty is empty. $usual_causes."
+  [ -n "$token" ] || end skipped "ApiTraffic is not configured: $(called "$empty") is empty. $usual_causes."
   [ -n "$receiver_url$account_sid" ] ||
     end skipped "ApiTraffic is not configured: account-sid is empty, and so is the variable APITRAFFIC_ACCOUNT_SID. $usual_causes."
   if command -v curl >/dev/null 2>&1; then
@@ -560,7 +639,7 @@ end_well() {
 
 # Writes the event's fields as JSON: all of them to `body`, those that an update sets to `changes`.
 compose() {
-  { printf '%s\n' "$metadata"; } | awk "$LIBRARY"'
+  awk "$LIBRARY"'
     function env(name) { return ENVIRON[name] }
     function put(name, json, if_new) { FIELDS = FIELDS (FIELDS == "" ? "" : ",") quoted(name) ":" json; if (!if_new) CHANGES = CHANGES (CHANGES == "" ? "" : ",") quoted(name) ":" json }
     function about(name, json) { if (json == "\"\"" || json == "null" || json == "{}" || json == "[]") return; if (!(name in META)) NAMES[++COUNT] = name; META[name] = json }
@@ -570,9 +649,7 @@ compose() {
       for (i = 1; i <= n; i++) { one = one_line(parts[i], 1000); if (one != "") out = out (out == "" ? "" : ",") quoted(one) }
       return "[" out "]"
     }
-    BEGIN { RS = "\""; is_json = env("metadata") ~ /^[ \t\r\n]*[{[]/ }
-    is_json { json_record() }
-    END {
+    BEGIN {
       status = env("outcome"); actor = env("GITLAB_USER_LOGIN"); is_update = env("is_update") == "yes"
       commit = env("CI_COMMIT_SHA"); short = substr(commit, 1, 7); version = env("version")
       if (version == "") version = version_of(env("CI_COMMIT_TAG"), env("CI_COMMIT_REF_NAME"), commit)
@@ -596,20 +673,8 @@ compose() {
       fact("run_id", env("CI_PIPELINE_ID")); fact("run_number", env("CI_PIPELINE_IID")); fact("run_url", env("CI_PIPELINE_URL"))
       fact("pull_request", env("CI_MERGE_REQUEST_IID")); fact("status", status)
       before = COUNT
-      if (is_json) {
-        if (!json_is_whole() || KIND[""] != "{") bad = "is not a JSON object"
-        for (i = 1; !bad && i <= SIZE[""]; i++) OWN[i] = tidy(SEP CHILD["", i], 1)
-        if (TOO_DEEP) bad = "is nested deeper than 4 levels"
-        if (!bad) for (i = 1; i <= SIZE[""]; i++) about(one_line(CHILD["", i], 1000), OWN[i])
-      } else {
-        n = split(env("metadata"), rows, "\n")
-        for (i = 1; i <= n; i++) {
-          if (rows[i] ~ /^[ \t\r]*(#.*)?$/) continue
-          at = index(rows[i], ":")
-          if (at < 2) { bad = "has a line without a colon"; continue }
-          fact(one_line(substr(rows[i], 1, at - 1), 1000), substr(rows[i], at + 1))
-        }
-      }
+      n = split(env("metadata"), rows, "\n")
+      for (i = 1; i <= n; i++) if ((at = index(rows[i], "\t"))) about(substr(rows[i], 1, at - 1), substr(rows[i], at + 1))
       has_own = COUNT > before
       about("marker_key", quoted(env("key")))
       for (i = 1; i <= COUNT; i++) all = all (i > 1 ? "," : "") quoted(NAMES[i]) ":" META[NAMES[i]]
@@ -631,14 +696,20 @@ compose() {
       print "{" FIELDS "}" >(env("work") "/body")
       print "{" CHANGES "}" >(env("work") "/changes")
       print (name == "" ? env("key") : name) >(env("work") "/name")
-      printf "%s", bad >(env("work") "/bad")
-    }'
+      if (bad) printf "%s", bad >(env("work") "/bad")
+    }' </dev/null
 }
 
 command=${1:-} scope=${2:-}
 folder=${CI_PROJECT_DIR:-.}
 [ -w "$folder" ] || folder=.
 note=$folder/.apitraffic-${CI_JOB_ID:-job}
+lacking=''
+for program in awk cat date mktemp od rm sed sleep tail tr; do
+  command -v "$program" >/dev/null 2>&1 || lacking="$lacking${lacking:+, }$program"
+done
+[ -z "$lacking" ] || end_without_programs
+
 on_error=$(input ON_ERROR)
 started_at='' key='' sid=''
 case $on_error in
@@ -649,8 +720,9 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/apitraffic.XXXXXX") || end failed "ApiTraffic:
 trap 'rm -rf "$work"' EXIT
 trap 'exit 143' HUP INT TERM
 
+metadata=$(own_metadata)
 type=$(input TYPE) name=$(input NAME) description=$(input DESCRIPTION) version=$(input VERSION)
-environment=$(input ENVIRONMENT) buckets=$(input BUCKETS) environments=$(input ENVIRONMENTS) metadata=$(input METADATA)
+environment=$(input ENVIRONMENT) buckets=$(input BUCKETS) environments=$(input ENVIRONMENTS)
 api_url=$(input API_URL) account_sid=$(input ACCOUNT_SID) receiver_url=$(input RECEIVER_URL)
 token_variable=$(input TOKEN_VARIABLE) receiver_secret_variable=$(input RECEIVER_SECRET_VARIABLE)
 timeout=$(input TIMEOUT_SECONDS)

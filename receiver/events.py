@@ -45,6 +45,13 @@ def _as_key(value: object, info: ValidationInfo) -> object:
 
 
 Key = Annotated[str, BeforeValidator(_as_key), Field(min_length=1)]
+
+
+def _is_unused(value: object) -> bool:
+    """Of a field that version 0.1 does not know: its workers read a job that does without."""
+    return not value
+
+
 Remark = Annotated[str, BeforeValidator(line_of(REMARK_LIMIT))]
 
 
@@ -94,24 +101,30 @@ class Change(Model):
 
     key: Key
     aliases: tuple[Key, ...] = ()
-    claims: tuple[Key, ...] = ()
+    claims: tuple[Key, ...] = Field(default=(), exclude_if=_is_unused)
     """Names by which others may speak of this marker, and of its neighbours too: two deployments of one run
     have the same. The first marker that claims one keeps it, so that such a name never joins two."""
-    former_keys: tuple[Key, ...] = ()
+    former_keys: tuple[Key, ...] = Field(default=(), exclude_if=_is_unused)
     """The keys that earlier versions gave this marker; claimed in the same way."""
     effect: Effect
     occurred_at: Instant
-    sequence: int = 0
+    sequence: int = Field(default=0, exclude_if=_is_unused)
     """The sender's own running number: the order of what happened at the same moment."""
     event: Event
     sets: tuple[str, ...] | None = None
     remark: Remark | None = None
-    lasted: timedelta | None = None
+    lasted: timedelta | None = Field(default=None, exclude_if=_is_unused)
     """How long it took, as its description says; a marker that knows its start better says that instead."""
-    is_authoritative: bool = False
+    is_authoritative: bool = Field(default=False, exclude_if=_is_unused)
     """Whether its sender gave the marker its id: nobody else's outcome goes over the one that it reports."""
-    is_final: bool = False
-    """Whether the outcome stays although the same sender reports another one later."""
+    is_final: bool = Field(default=False, exclude_if=_is_unused)
+    """Whether the outcome stays although the same sender reports another one later.
+
+    An update that is final calls the marker off if nothing of it was to be shown by then: nothing ever is.
+    """
+    is_indirect: bool = Field(default=False, exclude_if=_is_unused)
+    """Whether it reports something that its marker is only a part of, such as the build that deployed. If
+    another sender reports the marker itself, this adds metadata and no more."""
     delivery: DeliveryReference
 
     @property

@@ -4,7 +4,7 @@ import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException
 /** A deployment that begins and ends with the body, whatever its outcome. Returns the result of the body. */
 Object call(Map inputs = [:], Closure body) {
     Map given = inputs + [type: 'deployment']
-    Map event = new Report(this, given).send([status: 'in_progress', endedAt: null])
+    Map event = new Report(this, given).send([status: 'in_progress', endedAt: null], [isNew: true])
     if (!(event.status in ['created', 'updated', 'failed'])) {
         return within(event, body)
     }

@@ -33,6 +33,7 @@ class CiJob:
     The keys of its markers start with `key`; `metadata` has no empty values. `ref` describes a version, as
     `refs/heads/…` or `refs/tags/…` if the system distinguishes branches and tags. `identity` names the
     metadata that the events of this job have in common with those that webhooks make of its deployments.
+    `webhook_key` is the key that those have, if it is another one than `marker_key` gives and is known.
     """
 
     system: str
@@ -42,6 +43,7 @@ class CiJob:
     ref: str = ""
     environment: str = ""
     identity: tuple[str, ...] = ()
+    webhook_key: str = ""
     environment_in_key: Literal["always", "where known", "never"] = "always"
     """Whether a deployment's key names its environment.
 
@@ -151,6 +153,7 @@ def _jenkins(env: Environ) -> CiJob:
         key=f"jenkins:{url}",
         ref=_ref(tag, env.get("CHANGE_BRANCH") or branch),
         identity=("run_url", "environment"),
+        webhook_key=marker_key(f"jenkins:{url}"),
         environment_in_key="where known",
         metadata=_facts(
             **_repository(env.get("GIT_URL")),

@@ -29,7 +29,7 @@ ADVICE: Final = (
     ),
     (
         r"EOF occurred in violation of protocol|CERTIFICATE_REQUIRED|ALERT_",
-        f"where it wants a certificate of ours: {OUR_CERTIFICATE}",
+        f"if the server wants a client certificate, name it: {OUR_CERTIFICATE}",
     ),
     (
         r"connecting to (?:unix:)?/\S+ No such file",
@@ -41,7 +41,7 @@ ADVICE: Final = (
     ),
     (
         r"reset by peer|closed by server",
-        f"where the server takes only TLS, begin REDIS_URL with rediss://; a certificate: {OUR_CERTIFICATE}",
+        f"if the server takes only TLS, begin REDIS_URL with rediss://; a certificate: {OUR_CERTIFICATE}",
     ),
     (
         r"no permissions|can't run this command|can't access at least one",

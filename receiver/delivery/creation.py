@@ -31,24 +31,27 @@ MARKER_KEY: Final = "marker_key"
 
 
 class Made(StrEnum):
-    """What came of it."""
+    """The result of an attempt."""
 
     CREATED = "created"
     UPDATED = "updated"
-    """It was there: a webhook, or an earlier run, had told of it."""
+    """The event existed: a webhook, or an earlier run, had created it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An event that there is to be once. Its metadata has its `marker_key`.
+    """An event that is to exist once. Its metadata has its `marker_key`.
 
-    `may_exist` where others know that key; then `identity` names the metadata by which a deployment that they
-    made is recognised too. `keeps_start` where the moment it began is known better by who made it first.
+    `may_exist` says that others know that key and may have created the event; `identity` then names the
+    metadata by which a deployment of theirs is recognised too; if there is an `other_key`, only with that
+    key. `keeps_start` says that the start of an
+    existing event is to be kept, as more exact.
     """
 
     event: Event
     may_exist: bool = False
     identity: tuple[str, ...] = ()
+    other_key: str = ""
     keeps_start: bool = False
 
     def with_scope(self, buckets: tuple[str, ...], environments: tuple[str, ...]) -> Self:
@@ -62,6 +65,8 @@ class Wanted:
         if self.has_key(stored):
             return True
         own = self.event.metadata
+        if self.other_key and not is_marker(stored, {self.other_key}):
+            return False
         if not self.identity or not stored.type == self.event.type == EventType.DEPLOYMENT:
             return False
         return all(name in own and _same(stored.metadata, own, name) for name in self.identity)
@@ -79,7 +84,7 @@ class Creation:
         self._exactly = around(started_at)
 
     def attempt(self) -> tuple[StoredEvent, Made]:
-        """Look for it where it may exist, and make it or bring it up to date; raises `EventsApiError`."""
+        """Create the event, or update it if it exists already; raises `EventsApiError`."""
         if self._wanted.may_exist or self._is_in_doubt:
             found = self._find()
             if found is not None and self._is_in_doubt and self._wanted.has_key(found):

@@ -1,6 +1,6 @@
 """Applying a change to the Events API: at most one event for each marker, whatever breaks on the way."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -8,6 +8,7 @@ from enum import Enum
 from http import HTTPStatus
 from typing import Final
 
+from pydantic import JsonValue
 from structlog import get_logger
 
 from apitraffic_events.client import EventsClient
@@ -17,7 +18,7 @@ from apitraffic_events.records import EventUpdate, StoredEvent
 from apitraffic_events.timestamps import now
 from receiver.delivery.budget import BudgetExhausted, RequestBudget
 from receiver.delivery.doubt import Doubts, Request, Unsettled
-from receiver.delivery.folding import LISTED, difference, fold
+from receiver.delivery.folding import LISTED, difference, fold, is_called_off
 from receiver.delivery.lookup import anywhere, find_event, is_marker, searches_for, was_surely_not_done
 from receiver.delivery.marker_store import MarkerBusy, MarkerLock, MarkerStore
 from receiver.delivery.markers import Marker
@@ -47,6 +48,9 @@ class Delivered(Enum):
     """An earlier attempt, or another receiver, had created the event."""
     UNCHANGED = "unchanged"
     AWAITING_OPENING = "waits for its opening"
+    CALLED_OFF = "was called off before it began, not shown"
+    WITHDRAWN = "was called off before it began, deleted"
+    """The event had been created before that was known."""
     DELETED = "was deleted in ApiTraffic, left so"
 
 
@@ -119,16 +123,33 @@ class Deliverer:
             known, outcome = self._look_up(known, lock, change)
         marker = known.with_change(change)
         desired = fold(marker.changes)
+        if desired is None and is_called_off(marker.changes):
+            return self._withdraw(marker)
         if desired is None:
             return marker, Delivered.AWAITING_OPENING
         desired = self._scopes.resolve(desired)
         if marker.sid is None:
             return self._create(marker, desired, known, lock), Delivered.CREATED
-        if update := difference(None if marker.is_in_doubt else marker.sent, desired):
+        update = difference(None if marker.is_in_doubt else marker.sent, desired)
+        if update and change.is_indirect:
+            marker, desired = self._with_direct_reports(marker, desired)
+            update = difference(None if marker.is_in_doubt else marker.sent, desired)
+        if update:
             self._doubts.require_settled(marker)
             marker, updated = self._update(marker, desired, update, known, lock)
             outcome = outcome or updated
         return marker, outcome or Delivered.UNCHANGED
+
+    def _withdraw(self, marker: Marker) -> tuple[Marker, Delivered]:
+        """Show nothing of a marker that was called off: delete the event that it may have."""
+        outcome = Delivered.CALLED_OFF
+        if marker.sid is not None:
+            outcome = Delivered.WITHDRAWN
+            try:
+                self._client.delete_event(marker.sid)
+            except NotFound:
+                self._require_account()
+        return replace(marker.settled(), sid=None, sent=None), outcome
 
     def _merged(self, marker: Marker, other_key: str, lock: MarkerLock) -> Marker:
         """Two markers turn out to be one: take over what is known of the other, and its event if we have
@@ -181,7 +202,10 @@ class Deliverer:
         )
         stored = next(filter(None, found), None)
         if stored is not None:
-            return _with_listed(known, marker, stored), Delivered.FOUND
+            listed = _listed(stored, marker.key, marker.changes)
+            if not _is_indirect_report(listed.event, marker.changes):
+                known = known.with_change(listed)
+            return replace(known.settled(), sid=stored.sid, sent=listed.event), Delivered.FOUND
         if known.unanswered_since is not None:
             lock.save(replace(known, looked_at=asked_at))
             self._doubts.require_absent(known, asked_at)
@@ -214,8 +238,7 @@ class Deliverer:
         try:
             self._send_update(marker.sid, update, request)
         except NotFound:
-            # The API has one code for an unknown event and an unknown account; this raises for the latter.
-            self._client.list_events(limit=1)
+            self._require_account()
             outcome = Delivered.DELETED
         except EventsApiError as error:
             if was_surely_not_done(error):
@@ -264,20 +287,50 @@ class Deliverer:
             return False
         return True
 
+    def _require_account(self) -> None:
+        """Raises if it is the account that is unknown: the API has one code for that and an unknown event."""
+        self._client.list_events(limit=1)
 
-def _with_listed(known: Marker, marker: Marker, stored: StoredEvent) -> Marker:
-    """The known marker with the event that a look-up has found. `marker` includes the change at hand."""
+    def _with_direct_reports(self, marker: Marker, desired: Event) -> tuple[Marker, Event]:
+        """The same with what others have written into the event directly: a plugin, or a person.
+
+        The receiver is not told of that, and an indirect report must not overwrite it.
+        """
+        if marker.sid is None or marker.sent is None:
+            return marker, desired
+        try:
+            stored = self._client.get_event(marker.sid)
+        except NotFound:
+            return marker, desired
+        listed = _listed(stored, marker.key, marker.changes)
+        if _summary(listed.event) == _summary(marker.sent) or _is_indirect_report(
+            listed.event, marker.changes
+        ):
+            return marker, desired
+        marker = replace(marker.with_change(listed), sent=listed.event)
+        return marker, self._scopes.resolve(fold(marker.changes) or desired)
+
+
+def _listed(stored: StoredEvent, key: str, changes: Sequence[Change]) -> Change:
+    """What the API shows of a marker, as a change."""
     event = stored.as_event()
-    moments = [change.occurred_at for change in marker.changes]
-    told = Change(
-        key=marker.key,
+    return Change(
+        key=key,
         effect=Effect.CLOSE if event.ended_at else Effect.OPEN,
-        occurred_at=event.ended_at or event.started_at or min(moments),
+        occurred_at=event.ended_at or event.started_at or min(change.occurred_at for change in changes),
         event=event,
         is_authoritative=any(
             change.is_authoritative and is_marker(stored, {change.key, *change.former_keys})
-            for change in marker.changes
+            for change in changes
         ),
         delivery=DeliveryReference(source=LISTED, id=stored.sid, event="look-up"),
     )
-    return replace(known.with_change(told).settled(), sid=stored.sid, sent=event)
+
+
+def _is_indirect_report(event: Event, changes: Sequence[Change]) -> bool:
+    """Whether the event shows what one of these changes says indirectly, and so nothing else is known."""
+    return any(change.is_indirect and _summary(change.event) == _summary(event) for change in changes)
+
+
+def _summary(event: Event) -> tuple[str, JsonValue]:
+    return event.name, event.metadata.get("status")

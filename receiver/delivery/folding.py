@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from itertools import pairwise
+from datetime import datetime
+from itertools import filterfalse, pairwise
 
 from apitraffic_events.event import ALREADY_CLEAN, Event
 from apitraffic_events.records import EventUpdate
@@ -21,6 +21,9 @@ LONGEST_TRAIL = 5
 
 LISTED = "api"
 """The source of what was found in the API and not sent to us; its missing end may also mean a point."""
+
+SAME_OUTCOME = {"failed": "failure", "canceled": "cancelled"}
+"""GitLab's words -> those of the CI plugins, which report the same deploy."""
 
 UPDATABLE = ("name", "description", "source", "metadata", "buckets", "environments", "started_at", "ended_at")
 
@@ -60,32 +63,50 @@ def condensed(changes: tuple[Change, ...]) -> tuple[Change, ...]:
                     "ended_at": older.event.ended_at or newer.event.ended_at,
                 }
             )
-            merged = newer.model_copy(update={"event": event, "remark": newer.remark or older.remark})
+            merged = newer.model_copy(
+                update={
+                    "event": event,
+                    "remark": newer.remark or older.remark,
+                    "is_final": older.is_final or newer.is_final,
+                }
+            )
             return (*changes[:index], _with_names_of(merged, older), *changes[index + 2 :])
     return (_with_names_of(changes[0], changes[1]), *changes[2:])
 
 
 def fold(changes: Iterable[Change]) -> Event | None:
-    """The event that these changes of one marker add up to; `None` if only parts of it are known so far.
+    """The event that these changes of one marker add up to.
 
-    The opening decides the start; without one, the start that the closing names counts. The latest outcome by
-    the sender's clock decides the end and the text (`_moves`); one that is repeated changes neither.
-    An update that knows the whole event stands in for a missing opening; one that knows only some fields
-    waits for it. A point is the end of a span if another sender reports the same deploy as a span. Remarks
-    become a trail below the description, whenever they were made.
+    The opening decides the start; without one, the first start that a change names. A closing that does not
+    know its start names none. The latest outcome by the sender's clock decides the end and the text
+    (`_moves`); one that is repeated changes neither. An update that knows the whole event stands in for a
+    missing opening; one that knows only some fields waits for it. A point is the end of a span if another
+    sender reports the same deploy as a span. What is reported indirectly (`Change.is_indirect`) gives way to
+    what others report. Remarks become a trail below the description, whenever they were made.
     """
-    ordered = _points_as_ends(in_order(changes))
+    known = in_order(changes)
+    deciding, beside = _without_indirect(known)
+    ordered = _points_as_ends(deciding)
     folding = _Folding()
     for change in ordered:
         folding.take(change)
     event = folding.event
     if event is None:
         return None
-    for part in folding.waiting:
+    for part in (*folding.waiting, *(change.event for change in beside)):
         event = _beside(event, part)
     if event.started_at is None:
-        event = event.model_copy(update={"started_at": ordered[0].occurred_at})
-    return _with_trail(_with_its_length(event, folding.shown), ordered)
+        event = event.model_copy(update={"started_at": _known_start(ordered, event.ended_at)})
+    return _with_trail(_with_its_length(event, folding.shown), known)
+
+
+def is_called_off(changes: Iterable[Change]) -> bool:
+    """Whether one of them calls the marker off, unless something of it was to be shown by then."""
+    return any(_calls_off(change) for change in changes)
+
+
+def _calls_off(change: Change) -> bool:
+    return change.effect is Effect.UPDATE and change.is_final and change.sets is not None
 
 
 @dataclass(slots=True)
@@ -103,6 +124,8 @@ class _Folding:
     def take(self, change: Change) -> None:
         if self.event is None and change.sets is not None and change.effect is Effect.UPDATE:
             self.waiting.append(change.event)
+            if _calls_off(change):
+                self.decided = change
             return
         match change.effect:
             case Effect.UPDATE if self.decided is None:
@@ -117,8 +140,10 @@ class _Folding:
                 if self.decided is not None and change.effect is Effect.POINT:
                     self.event = self.event.model_copy(update={"started_at": change.event.started_at})
                 self._end(change)
+            case _ if self.event is None:
+                self.waiting.append(change.event)
             case _:
-                self.event = _beside(self.event or change.event, change.event)
+                self.event = _beside(self.event, change.event)
                 if self.decided is not None and change.is_authoritative and change.effect in ENDS:
                     self.decided = change
 
@@ -139,6 +164,26 @@ def difference(sent: Event | None, desired: Event) -> EventUpdate | None:
     return EventUpdate.model_validate(changed, context=ALREADY_CLEAN) if changed else None
 
 
+def _without_indirect(ordered: tuple[Change, ...]) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
+    """The changes that decide what is shown, and those that only add metadata to it.
+
+    Where a marker is reported directly, an indirect end counts only as long as no direct one is known: what
+    was part of something has ended with it.
+    """
+    direct = [change for change in ordered if not change.is_indirect and _knows(change, "name")]
+    if not direct:
+        return ordered, ()
+    is_ended = any(
+        change.effect in ENDS or (change.effect is Effect.UPDATE and change.event.ended_at is not None)
+        for change in direct
+    )
+
+    def decides(change: Change) -> bool:
+        return not change.is_indirect or (change.effect in ENDS and not is_ended)
+
+    return tuple(filter(decides, ordered)), tuple(filterfalse(decides, ordered))
+
+
 def _points_as_ends(ordered: tuple[Change, ...]) -> tuple[Change, ...]:
     """The same changes; a point among the changes of a span becomes its closing."""
     spans = [
@@ -149,7 +194,7 @@ def _points_as_ends(ordered: tuple[Change, ...]) -> tuple[Change, ...]:
     ]
     if not spans:
         return ordered
-    began_at = spans[0].event.started_at
+    began_at = next((change.event.started_at for change in spans if change.event.started_at), None)
     return tuple(
         _as_closing(change, began_at) if change.effect is Effect.POINT else change for change in ordered
     )
@@ -159,9 +204,16 @@ def _as_closing(point: Change, began_at: datetime | None) -> Change:
     ended_at = point.event.ended_at or point.occurred_at
     if began_at is None or began_at > ended_at:
         # A name that is not exact may bring a span of another job of the run here.
-        began_at = ended_at - (point.lasted or timedelta())
+        began_at = ended_at - point.lasted if point.lasted is not None else None
     event = point.event.model_copy(update={"started_at": began_at, "ended_at": ended_at})
     return point.model_copy(update={"effect": Effect.CLOSE, "event": event})
+
+
+def _known_start(ordered: Sequence[Change], ended_at: datetime | None) -> datetime:
+    """The first start that one of the changes names, not later than the end; else when the first happened."""
+    starts = (change.event.started_at for change in ordered if _knows(change, "started_at"))
+    known = (start for start in starts if start and (ended_at is None or start <= ended_at))
+    return next(known, ordered[0].occurred_at)
 
 
 def _moves(end: Change, later: Change) -> bool:
@@ -184,7 +236,10 @@ def _moves(end: Change, later: Change) -> bool:
 
 def _outcome(change: Change) -> str | None:
     status = change.event.metadata.get("status")
-    return status.lower() if isinstance(status, str) else None
+    if not isinstance(status, str):
+        return None
+    word = status.lower()
+    return SAME_OUTCOME.get(word, word)
 
 
 def _with_its_length(event: Event, end: Change | None) -> Event:

@@ -11,7 +11,7 @@ from apitraffic_events.filters import EventFilter, Position
 from apitraffic_events.records import EventPage, StoredEvent
 from receiver.delivery.folding import fold
 from receiver.delivery.markers import Marker
-from receiver.events import Change, Effect
+from receiver.events import Change, Effect, marker_key
 
 ROUNDING: Final = timedelta(minutes=1)
 """How far from the start that we sent an event is searched for: an API may round it."""
@@ -117,7 +117,7 @@ def searches_for(marker: Marker, sent: Marker, remembers_since: datetime) -> tup
     if marker.is_in_doubt:
         searches += _of_what_was_sent(sent if was_sent else marker)
     is_fresh = any(known.occurred_at < remembers_since + FRESH_FOR for known in marker.changes)
-    if any(known.aliases or known.claims for known in marker.changes):
+    if any(known.aliases or known.claims or known.is_indirect for known in marker.changes):
         searches.append(_of_others(marker.changes))
     elif not was_sent and (is_fresh or not _has_begun(marker.changes)):
         searches.append(_of_earlier(marker.changes, remembers_since, is_fresh=is_fresh))
@@ -135,8 +135,12 @@ def anywhere() -> Search:
 
 
 def is_marker(event: StoredEvent, names: Collection[str]) -> bool:
-    """Whether the event was created for a marker with one of these names."""
-    return event.metadata.get("marker_key") in names
+    """Whether the event was created for a marker with one of these names.
+
+    Who creates it without the receiver may have stored a longer key than the receiver does.
+    """
+    key = event.metadata.get("marker_key")
+    return isinstance(key, str) and (key in names or marker_key(key) in names)
 
 
 def was_surely_not_done(error: EventsApiError) -> bool:

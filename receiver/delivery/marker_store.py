@@ -39,10 +39,10 @@ LOCK_LIFETIME: Final = JOB_TIMEOUT + 30
 LOCK_PATIENCE: Final = 2.0
 """Seconds for which a worker waits for another one's lock before it retries the job later."""
 LOCK_POLL: Final = 0.02
-"""Seconds between attempts to lock a marker meanwhile."""
+"""Seconds between attempts to lock a marker while it waits."""
 MOST_MERGES: Final = 16
 """How many merges one name is followed through; asking for a name shortens its way. A marker behind more
-merges than that, none of them asked for meanwhile, counts as new."""
+merges than that, none of which was asked for since, counts as new."""
 FIELDS: Final = ("changes", "sid", "sent", "in_doubt", "unanswered_since", "looked_at")
 CHANGES: Final = TypeAdapter(tuple[Change, ...])
 

@@ -45,7 +45,8 @@ class MarkerNames(TypedDict):
     claims: tuple[str, ...]
 
 
-NAMES_AND_CHANGE: Final = TypeAdapter(tuple[MarkerNames, Change])
+NAMES_AND_CHANGE: Final = TypeAdapter(tuple[tuple[str, ...] | MarkerNames, Change])
+"""Names without claims are a list, as version 0.1 reads them."""
 
 CALL: Final = TypeAdapter(tuple[Literal["receiver.jobs.deliver"], None, tuple[Change], dict[str, None]])
 """What RQ stores of the call: the function's name, its instance, its arguments and its keyword arguments."""
@@ -87,7 +88,10 @@ def job_data_and_names(change: Change) -> tuple[bytes, bytes]:
     The step that takes the job locks its marker by these names. Both come from one writing of JSON: the names
     end where the change begins, because no string in them can hold a quote that is not escaped.
     """
-    marker_names: MarkerNames = {"names": change.names, "claims": change.claimed_names}
+    claims = change.claimed_names
+    marker_names: tuple[str, ...] | MarkerNames = change.names
+    if claims:
+        marker_names = {"names": change.names, "claims": claims}
     written = NAMES_AND_CHANGE.dump_json((marker_names, change), by_alias=True)
     names, start, rest = written[1:-1].partition(b',{"key":')
     call = b'["%b",null,[%b%b],{}]' % (JOB_FUNCTION.encode(), start[1:], rest)

@@ -31,6 +31,10 @@ MIB: Final = 1024 * 1024
 VALUE_LIMIT: Final = 500
 """Characters kept of one text; enough for any URL or commit subject."""
 LONGEST_DELIVERY_ID: Final = 200
+BODY_START: Final = 1024
+"""Bytes of a refused body that its source may look at."""
+LONGEST_REFUSAL: Final = 300
+"""Characters."""
 PATH_TOKEN: Final = ":path-token"  # noqa: S105 - a header's name
 """The header that holds a token from the URL's path; no real header's name begins with a colon."""
 WEB_URL: Final = re.compile(r"https?://[^\s…]+")
@@ -134,6 +138,17 @@ class Source(Generic[OptionsT]):
     takes_token_in_path: bool = False
     answers_with_keys: bool = False
     """Whether the response lists the markers' keys, for senders that read it."""
+    explain_refusal: Callable[[Headers, bytes], str] | None = None
+    """Why `verify` may have refused a request, from its headers and the start of its body.
+
+    For the log only, so in words of its own, without anything that was sent."""
+
+
+def explain_refusal(source: Source[Any], headers: Headers, body_start: bytes) -> str | None:
+    """Why this source refused a request, on one bounded line for the log; `None` if it cannot tell."""
+    if source.explain_refusal is None:
+        return None
+    return one_line(source.explain_refusal(headers, body_start[:BODY_START]), LONGEST_REFUSAL)
 
 
 def translate(source: Source[Any], delivery: Delivery, options: SourceOptions) -> Translation:
@@ -181,6 +196,7 @@ def change_of(
     lasted: timedelta | None = None,
     is_authoritative: bool = False,
     is_final: bool = False,
+    is_indirect: bool = False,
     **event: Any,
 ) -> Change:
     """A change made by this delivery; `event` holds the fields of its `Event`, without `marker_metadata`."""
@@ -200,6 +216,7 @@ def change_of(
         lasted=lasted,
         is_authoritative=is_authoritative,
         is_final=is_final,
+        is_indirect=is_indirect,
         delivery=delivery.reference(),
     )
 

@@ -16,7 +16,7 @@ from receiver.errors import StorageUnavailable
 from receiver.observability.metrics import ReceptionMetrics
 from receiver.reception.ingestion import Ingestor
 from receiver.sources import SOURCES
-from receiver.sources.base import MIB, PATH_TOKEN, Invalid, Source
+from receiver.sources.base import BODY_START, MIB, PATH_TOKEN, Invalid, Source, explain_refusal
 from receiver.translation import translate_and_route
 from receiver.web.client_address import client_address, is_in
 from receiver.web.problems import problem
@@ -65,7 +65,8 @@ def webhooks(settings: Settings, ingestor: Ingestor, metrics: ReceptionMetrics) 
             headers[PATH_TOKEN] = path_token
         received_at = now()
         if not source.verify(headers, body, secrets[source_name], received_at):
-            log.warning("refused", source=source_name, status=401, bytes=len(body))
+            reason = explain_refusal(source, headers, body[:BODY_START])
+            log.warning("refused", source=source_name, status=401, bytes=len(body), reason=reason)
             abort(HTTPStatus.UNAUTHORIZED)
         if request.mimetype not in source.content_types:
             log.warning("refused", source=source_name, status=415, content_type=request.mimetype)

@@ -268,8 +268,8 @@ class RedisOutage(logging.Filter):
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        said = record.args if isinstance(record.args, tuple) else ()
-        if any(isinstance(each, RedisConnectionError) for each in said):
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        if any(isinstance(argument, RedisConnectionError) for argument in arguments):
             return False
         if record.exc_info and isinstance(record.exc_info[1], RedisError):
             words = explain(record.exc_info[1])

@@ -13,7 +13,7 @@ from random import SystemRandom
 from types import FrameType
 from typing import Final
 
-from tests.chaos import pacing
+from tests.chaos import budget
 from tests.chaos.run import Plan, run
 
 DELIVERIES: Final = 5_000
@@ -30,14 +30,14 @@ def main() -> None:
     parser.add_argument("--seconds-limit", type=float, default=SECONDS_LIMIT, help="give up after these")
     parser.add_argument("--seed", type=int, help="what is sent and broken, and in which order")
     parser.add_argument("--quick", action="store_true", help="under a minute")
-    parser.add_argument("--pacing", action="store_true", help="the proof of the budget instead")
+    parser.add_argument("--budget", action="store_true", help="the proof of the budget instead")
     parser.add_argument("--keep", action="store_true", help="keep the logs in any case")
     arguments = parser.parse_args()
     for number in STOP_SIGNALS:
         signal.signal(number, _stop)
     folder = Path(tempfile.mkdtemp(prefix="apitraffic-chaos-"))
     try:
-        is_good = _pace(arguments, folder) if arguments.pacing else _break(arguments, folder)
+        is_good = _pace(arguments, folder) if arguments.budget else _break(arguments, folder)
     except KeyboardInterrupt:
         shutil.rmtree(folder, ignore_errors=True)
         sys.exit("stopped; everything that was started has ended")
@@ -70,7 +70,7 @@ def _break(arguments: argparse.Namespace, folder: Path) -> bool:
 
 
 def _pace(arguments: argparse.Namespace, folder: Path) -> bool:
-    report = pacing.prove(pacing.QUICK if arguments.quick else pacing.FULL, folder, arguments.seconds_limit)
+    report = budget.prove(budget.QUICK if arguments.quick else budget.FULL, folder, arguments.seconds_limit)
     for line in report.lines():
         _say(line)
     return report.is_good

@@ -166,22 +166,37 @@ def test_a_pull_request_makes_no_marker_unless_allowed(jobs: Jobs, api: LocalApi
     assert event["metadata"]["ref"] == "feature/cart"
 
 
-def test_a_webhooks_event_of_the_same_build_is_found(jobs: Jobs, api: LocalApi) -> None:
+@pytest.mark.parametrize("folder", ["shop", "long-" * 80])
+def test_a_webhooks_event_of_the_same_build_is_found(jobs: Jobs, api: LocalApi, folder: str) -> None:
     script = """
-        apitrafficEvent type: 'deployment', markerKey: env.BUILD_URL, environment: 'production'
+        apitrafficEvent type: 'deployment', markerKey: inputs.key, environment: 'production'
         record apitrafficEvent(environment: 'production', metadata: [team: 'checkout'])
     """
-    built = jobs.build(script)
+    url = f"https://jenkins.example.test/job/{folder}/7/"
+    key = marker_key(f"jenkins:{url.rstrip('/')}")
+    built = jobs.build(script, {"BUILD_URL": url}, inputs={"key": key})
     (event,) = listed(api)
     assert built.recorded[0]["status"] == "updated"
     assert event["metadata"]["team"] == "checkout"
-    assert built.recorded[0]["markerKey"] == event["metadata"]["marker_key"]
+    assert built.recorded[0]["markerKey"] == event["metadata"]["marker_key"] == key
 
 
-def test_a_very_long_build_url_has_the_same_key_as_in_the_receiver(jobs: Jobs, api: LocalApi) -> None:
+def test_an_event_with_a_key_of_its_own_is_not_taken_for_the_builds(jobs: Jobs, api: LocalApi) -> None:
+    script = """
+        for (key in [null, 'release-7', 'release-8']) {
+            record apitrafficEvent(type: 'deployment', markerKey: key, environment: 'production')
+        }
+    """
+    built = jobs.build(script)
+    assert [step["status"] for step in built.recorded] == ["created"] * 3
+    assert len(listed(api)) == 3
+
+
+def test_a_very_long_build_url_is_one_that_the_receiver_recognises(jobs: Jobs, api: LocalApi) -> None:
     url = f"https://jenkins.example.test/job/{'long-' * 80}/7/"
     built = jobs.build("record apitrafficEvent(environment: 'produktion-é')", {"BUILD_URL": url})
-    assert built.recorded[0]["markerKey"] == marker_key(f"jenkins:{url.rstrip('/')}:produktion-é")
+    expected = marker_key(f"jenkins:{url.rstrip('/')}:produktion-é")
+    assert marker_key(built.recorded[0]["markerKey"]) == expected
 
 
 def test_a_credential_that_is_missing_or_empty_is_named(jobs: Jobs) -> None:
@@ -217,18 +232,66 @@ def test_on_an_agent_without_curl_it_says_so_at_once(jobs: Jobs, tmp_path: Path)
     "rejected",
     [
         "groovy.json.JsonOutput.toJson([1, 2])",
+        "new groovy.json.JsonSlurperClassic()",
         "'x'.bytes.encodeBase64()",
         "new URL('http://127.0.0.1').openConnection()",
         "'id'.execute()",
         "System.getenv('HOME')",
-        "java.time.Instant.now()",
+        "System.nanoTime()",
         "new File('/tmp')",
+        "java.security.MessageDigest.getInstance('SHA-256')",
+        "javax.crypto.Mac.getInstance('HmacSHA256')",
+        "UUID.nameUUIDFromBytes('x'.getBytes('UTF-8'))",
+        "java.time.Instant.now()",
+        "java.time.Instant.ofEpochMilli(0)",
+        "java.time.Duration.ofSeconds(1)",
+        "java.time.ZonedDateTime.now()",
+        "new Date().toInstant()",
+        "Integer.toHexString(1)",
+        "Integer.valueOf(1)",
+        "Long.parseLong('1')",
+        "2.5d.round(1)",
+        "Optional.of(1)",
+        "'x'.isBlank()",
+        "'x'.strip()",
+        "'x'.repeat(2)",
+        "'x'.chars()",
+        "[1].stream()",
+        "[1].max()",
+        "[1].withIndex()",
+        "new Exception('x').getStackTrace()",
+        "new Exception('x').addSuppressed(null)",
+        "env.getEnvironment()",
+        "currentBuild.rawBuild",
+        "throw new IllegalStateException('x')",
+        "throw new IllegalArgumentException('x')",
+        "throw new RuntimeException('x')",
     ],
 )
-def test_the_harness_has_a_sandbox(controller: Controller, tmp_path: Path, rejected: str) -> None:
+def test_the_sandbox_rejects_what_jenkins_rejects(controller: Controller, rejected: str) -> None:
     built = controller.build(rejected, isSandboxed=True)
     assert built.result == "FAILURE"
     assert "Scripts not permitted to use" in (built.failure or "")
+
+
+@pytest.mark.parametrize(
+    ("permitted", "expected"),
+    [
+        ("groovy.json.JsonOutput.toJson([l: [1]])", '{"l":[1]}'),
+        ("new groovy.json.JsonSlurper().parseText('7')", 7),
+        ("Base64.getEncoder().encodeToString('x'.getBytes('UTF-8'))", "eA=="),
+        ("String.format('%08x-%s', 'Aa'.hashCode(), 'x')", "00000840-x"),
+        ("new Date(0L).format('yyyy', TimeZone.getTimeZone('UTC'))", "1970"),
+        ("java.time.Instant.parse('1970-01-01T00:00:01Z').getEpochSecond()", 1),
+        ("new Exception('x').getMessage()", "x"),
+        ("currentBuild.getBuildCauses()[0].userId", "alice"),
+    ],
+)
+def test_the_sandbox_permits_what_the_library_needs(
+    controller: Controller, permitted: str, expected: object
+) -> None:
+    built = controller.build(f"record([value: {permitted}])", isSandboxed=True)
+    assert built.recorded == [{"value": expected}], built.log
 
 
 def test_the_sources_are_ascii() -> None:

@@ -101,6 +101,13 @@ class GitLabProject:
         self._write(pipeline, dict(variables) | {"CI_COMMIT_TITLE": commit_message.partition("\n")[0]})
         return self._run(*arguments)
 
+    def run_text(self, text: str, pipeline: Mapping[str, Any], variables: Mapping[str, str]) -> Run:
+        """The pipeline followed by YAML as it is written, for instance in documentation."""
+        self._write(pipeline, variables)
+        with (self.folder / ".gitlab-ci.yml").open("a") as file:
+            file.write(text.replace("./deploy.sh", "echo deployed"))
+        return self._run()
+
     def run_own_pipeline(self) -> Run:
         return self._run()
 

@@ -26,7 +26,10 @@ BUILDS: Final = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """`recorded` is what `record step()` was given, `left` what lies in the agent's temporary folder."""
+    """`recorded` is what `record step()` was given, `left` what lies in the agent's temporary folder.
+
+    `calls` is how many calls of the library the sandbox checked.
+    """
 
     result: str
     failure: str | None
@@ -35,6 +38,7 @@ class BuildResult:
     order: list[str]
     left: list[str]
     findings: list[str] = field(default_factory=list)
+    calls: int = 0
     url: str = ""
 
 

@@ -112,6 +112,7 @@ class Fields:
             event,
             may_exist=may_exist,
             identity=job.identity if job and may_exist and not self.marker_key else (),
+            other_key=job.webhook_key if job else "",
             keeps_start=self.started_at is None,
         )
 

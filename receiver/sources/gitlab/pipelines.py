@@ -11,7 +11,15 @@ from apitraffic_events.event import EventType
 from receiver.events import Change, Effect
 from receiver.sources.base import Feature, Ignored, Payload, present
 from receiver.sources.gitlab.hook import Hook, Options, commit_metadata, moved, whole_second
-from receiver.sources.gitlab.runs import Run, State, effect_of, is_production, state_of, version
+from receiver.sources.gitlab.runs import (
+    Run,
+    State,
+    before_its_failure,
+    effect_of,
+    is_production,
+    state_of,
+    version,
+)
 
 LONGEST_DURATION: Final = 10**9
 """Seconds."""
@@ -20,6 +28,7 @@ WITH_WARNINGS: Final = "passed with warnings"
 OF_MERGE_REQUEST: Final = "merge_request_event"
 MOST_FAILED_DEPLOYS: Final = 3
 """Named on a pipeline's marker."""
+STARTS: Final = ("build_started_at_iso", "build_started_at")
 ONE_SECOND: Final = timedelta(seconds=1)
 
 RUN_STATES: Final = {
@@ -122,7 +131,9 @@ def build(hook: Hook, options: Options) -> tuple[Change, ...]:
     action = payload.text("environment.action") or "start"
     if action != "start":
         raise Ignored(f"the job's environment:action is {action!r}; only 'start' is a deploy")
-    began_at = payload.time("build_started_at_iso", "build_started_at")
+    began_at = payload.time(*STARTS)
+    if state is State.FAILED and _never_began(payload):
+        state = State.NEVER_BEGAN
     effect = effect_of(state, word, options, has_run=began_at is not None)
 
     identifier = payload.require_identifier("build_id")
@@ -136,7 +147,7 @@ def build(hook: Hook, options: Options) -> tuple[Change, ...]:
         hook,
         key=hook.key("job", identifier),
         effect=effect,
-        occurred_at=occurred_at,
+        occurred_at=before_its_failure(occurred_at) if state is State.NEVER_BEGAN else occurred_at,
         name=run.title(
             hook.repository(), version(payload.text("ref"), payload.flag("tag"), commit), f"to {environment}"
         ),
@@ -218,6 +229,14 @@ FEATURES: Final = (
         is_optional=True,
         note="ends what is open; alone it makes no marker",
     ),
+    Feature(
+        "build",
+        "failed before it ran",
+        EventType.DEPLOYMENT,
+        Effect.UPDATE,
+        is_optional=True,
+        note="ends what is open; alone it makes no marker, nor does the failed of its deployment",
+    ),
     Feature("build", "any, without environment or not its start", is_optional=True),
 )
 
@@ -253,6 +272,12 @@ def _failed_deploys(payload: Payload) -> tuple[str, ...]:
         if (environment := job.text("environment.name")) and (name := job.text("name"))
     )
     return tuple(islice(named, MOST_FAILED_DEPLOYS))
+
+
+def _never_began(payload: Payload) -> bool:
+    """A job that ran has a start, so a start that is null is certain; one that is left out says nothing."""
+    written = [payload.content[name] for name in STARTS if name in payload.content]
+    return bool(written) and all(start is None for start in written)
 
 
 def _seconds(value: JsonValue) -> timedelta | None:

@@ -48,7 +48,9 @@ from receiver.sources.jenkins.builds import (
     project_of,
     pull_request_of,
     time_taken,
+    whole_parameter,
 )
+from receiver.sources.refusals import missing
 from receiver.sources.signatures import matches_any
 from receiver.wording import duration
 
@@ -111,6 +113,9 @@ PHASES: Final = {
     "job.failed": Phase.FINISHED,
 }
 
+SEQUENCE: Final = {"finalized": 1, "job.finalized": 1, "job.failed": 1}
+"""Jenkins sends these after `completed`, perhaps within the same millisecond."""
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -146,6 +151,24 @@ def verify(headers: Headers, _body: bytes, secrets: Secrets, _received_at: datet
         presented.append(headers[PATH_TOKEN])
     matches = [matches_any(token, secrets.get(SECRET_VARIABLE, ())) for token in presented]
     return bool(matches) and all(matches)
+
+
+def explain_refusal(headers: Headers, _body_start: bytes) -> str:
+    """Why `verify` may have refused this request."""
+    header, in_path = headers.get("authorization"), headers.get(PATH_TOKEN)
+    if not header and not in_path:
+        return missing(
+            "Authorization and a token in the path are",
+            "jenkins",
+            headers,
+            "add one of them in the plugin's settings",
+        )
+    if header is not None and bearer_token(headers) is None and basic_password(headers) is None:
+        return (
+            "Authorization is malformed: it should be Bearer and the token, or Basic with it as the password"
+        )
+    where = " and ".join(name for name, value in (("Authorization", header), ("the path", in_path)) if value)
+    return f"the token in {where} matches no token in {SECRET_VARIABLE}"
 
 
 def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
@@ -214,13 +237,18 @@ def _deploy(payload: Payload, delivery: Delivery, options: Options, job: str, ef
     ]
     began_at = occurred_at - taken if taken else occurred_at
     key = build_key(payload)
+    place = whole_parameter(payload, options.environment_parameters)
     return change_of(
         delivery,
         key=key,
-        # The shared library names the deployment so (docs/ci-plugins.md): a build may deploy to several.
-        aliases=(f"{key}:{environment}",) if environment else (),
+        # The shared library names the first deployment of the build to this environment so
+        # (docs/ci-plugins.md). It knows how that one ended, which need not be how the build ended.
+        aliases=(f"{key}:{place}",) if place else (),
+        is_indirect=True,
         effect=effect,
         occurred_at=occurred_at,
+        sequence=SEQUENCE.get(delivery.event, 0),
+        lasted=taken,
         type=EventType.DEPLOYMENT,
         name=" ".join(word for word in words if word),
         description=_outcome(payload, result),
@@ -354,6 +382,7 @@ JENKINS: Final = Source(
     default_events=tuple(PHASES),
     features=FEATURES,
     verify=verify,
+    explain_refusal=explain_refusal,
     receive=receive,
     translate=translate,
     takes_token_in_path=True,

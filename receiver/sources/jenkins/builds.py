@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from pydantic import JsonValue
 
-from apitraffic_events.text import one_line
+from apitraffic_events.text import one_line, whole_line
 from apitraffic_events.timestamps import parse_timestamp
 from receiver.sources.base import VALUE_LIMIT, Payload, Untranslatable, present
 from receiver.wording import describe_version
@@ -98,11 +98,17 @@ def parameter(payload: Payload, names: Iterable[str]) -> str | None:
 
     No other parameter is read: they may hold anything.
     """
+    value = whole_parameter(payload, names)
+    return one_line(value, VALUE_LIMIT) if value else None
+
+
+def whole_parameter(payload: Payload, names: Iterable[str]) -> str | None:
+    """As `parameter`, on one line but uncut: cut short, two would be one."""
     found = payload.value("build.parameters")
     values = {name.lower(): value for name, value in found.items()} if isinstance(found, dict) else {}
     for name in names:
         value = values.get(name.lower())
-        if isinstance(value, str) and (line := one_line(value, VALUE_LIMIT)):
+        if isinstance(value, str) and (line := whole_line(value)):
             return line
     return None
 

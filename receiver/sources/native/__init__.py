@@ -22,6 +22,7 @@ from receiver.sources.base import (
     delivery_id,
 )
 from receiver.sources.event_format import EVENT
+from receiver.sources.refusals import missing, standard_webhook_refusal
 from receiver.sources.signatures import matches_any, verify_standard_webhook
 
 SECRET_VARIABLE: Final = "EVENTS_WEBHOOK_SECRET"  # noqa: S105 - the variable's name, not its value
@@ -37,6 +38,22 @@ def verify(headers: Headers, body: bytes, secrets: Secrets, received_at: datetim
     if "webhook-signature" in headers:
         return verify_standard_webhook(headers, body, configured, received_at)
     return matches_any(bearer_token(headers), configured)
+
+
+def explain_refusal(headers: Headers, _body_start: bytes) -> str:
+    """Why `verify` may have refused this request."""
+    if "webhook-signature" in headers:
+        return standard_webhook_refusal(headers, SECRET_VARIABLE)
+    if not headers.get("authorization"):
+        return missing(
+            "webhook-signature and Authorization are",
+            "events",
+            headers,
+            "sign, or send the secret as a bearer token",
+        )
+    if bearer_token(headers) is None:
+        return "Authorization is malformed: it should be Bearer, one space and the secret"
+    return f"the bearer token matches no secret in {SECRET_VARIABLE}"
 
 
 def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
@@ -84,6 +101,7 @@ NATIVE: Final = Source(
     default_events=(EVENT,),
     features=FEATURES,
     verify=verify,
+    explain_refusal=explain_refusal,
     receive=receive,
     translate=translate,
     answers_with_keys=True,

@@ -267,6 +267,20 @@ class TestCreateOnce:
         )
         assert len(listed(api)) == 2
 
+    @pytest.mark.parametrize(
+        ("key", "status"),
+        [("", "updated"), (":production", "updated"), ("#2:production", "created"), (":event:x", "created")],
+    )
+    def test_a_jenkins_deploy_is_the_one_of_its_builds_webhook_and_no_other_of_the_build(
+        self, api: LocalApi, events: Events, key: str, status: str
+    ) -> None:
+        url = "https://ci.example.com/job/shop/12"
+        jenkins = {"JENKINS_URL": "https://ci.example.com/", "BUILD_URL": f"{url}/"}
+        metadata = {"run_url": url, "environment": "production", "marker_key": f"jenkins:{url}{key}"}
+        made(api, "Deploy", type="deployment", metadata=metadata)
+        whole = answer(events("create", "--from-ci", "--to", "production", "--json", **jenkins))
+        assert whole["status"] == status
+
     def test_from_ci_takes_what_is_not_given(self, api: LocalApi, events: Events) -> None:
         events("create", "--from-ci", "--to", "production", "--metadata", "actor=bot", **GITHUB)
         (event,) = listed(api)

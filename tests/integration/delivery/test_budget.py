@@ -1,4 +1,4 @@
-"""The budget shared by all workers, the line, and taking jobs by their rules; time is the test's own."""
+"""The budget and the pause that all workers share, and dequeuing by their rules; time is the test's own."""
 
 import threading
 import time
@@ -270,7 +270,7 @@ class TestBudget:
         assert permits(budget, is_urgent=True) == 0
 
 
-class TestLine:
+class TestPause:
     def test_only_the_first_to_pause_and_to_resume_is_told_so(self, redis: Redis, clock: Clock) -> None:
         """So that one worker of many shouts."""
         with ThreadPoolExecutor(8) as pool:
@@ -303,7 +303,7 @@ def at_a_bell(redis: Redis) -> Iterator[None]:
     yield
 
 
-class TestTaking:
+class TestDequeue:
     """Whether there is budget for a job is looked at by the real clock here."""
 
     def test_what_is_urgent_overtakes(self, redis: Redis) -> None:
@@ -335,7 +335,7 @@ class TestTaking:
         redis.hset(BUDGET, "reset", at - MARGIN - 0.01)
         assert take(redis) == urgent
 
-    def test_a_job_comes_with_a_permit_for_its_first_request(self, redis: Redis) -> None:
+    def test_a_job_is_dequeued_with_a_permit_for_its_first_request(self, redis: Redis) -> None:
         budget = RequestBudget(redis)
         taken = take_a_routine_one(redis, budget)
         assert remaining(redis) == 49
@@ -373,7 +373,7 @@ class TestTaking:
         urgent = queue_urgent(redis)
         assert [take(redis) for _ in range(6)] == [urgent, *routine[:3], None, None]
 
-    def test_nothing_is_given_out_while_the_line_is_paused(self, redis: Redis) -> None:
+    def test_nothing_is_dequeued_while_delivery_is_paused(self, redis: Redis) -> None:
         budget = RequestBudget(redis)
         budget.pause("401", 60)
         urgent, routine = queue_urgent(redis), queue_routine(redis)
@@ -424,7 +424,7 @@ class TestTaking:
         assert take(redis) == kept
 
     @pytest.mark.parametrize("ring", [queue_urgent, queue_routine])
-    def test_what_a_process_had_just_taken_when_it_died_is_put_back_first(
+    def test_what_a_process_had_just_dequeued_when_it_died_is_put_back_first(
         self, redis: Redis, ring: Callable[[Redis], str]
     ) -> None:
         queued, later = ring(redis), ring(redis)

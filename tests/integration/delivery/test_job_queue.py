@@ -56,9 +56,9 @@ def rq(redis: Redis) -> tuple[Dequeue, Ack]:
         worker.prepare_job_execution(job, remove_from_intermediate_queue=True)
         return Dequeued(job, routine, execution, Permit(), None)
 
-    def ack(taken: Dequeued) -> None:
-        taken.job.ended_at = taken.job.started_at
-        worker.handle_job_success(taken.job, routine, routine.started_job_registry, taken.execution)
+    def ack(done: Dequeued) -> None:
+        done.job.ended_at = done.job.started_at
+        worker.handle_job_success(done.job, routine, routine.started_job_registry, done.execution)
         worker.set_state("idle")
 
     return dequeue, ack
@@ -120,7 +120,7 @@ def contents(redis: Redis) -> tuple[dict[str, object], dict[str, float]]:
     return values, numbers
 
 
-def test_a_job_is_taken_as_in_rq(redis: Redis) -> None:
+def test_a_job_is_dequeued_as_in_rq(redis: Redis) -> None:
     begun = []
     for how in (rq, ours):
         redis.flushdb()
@@ -152,7 +152,7 @@ def test_a_job_ends_as_in_rq(redis: Redis) -> None:
     assert our_numbers == pytest.approx(numbers, abs=LATE)
 
 
-def test_what_is_taken_is_the_workers_who_took_it(redis: Redis) -> None:
+def test_a_job_is_in_work_for_the_worker_that_dequeued_it(redis: Redis) -> None:
     queued = queue_one(redis)
     found = dequeued(job_queue_of(redis))
     assert (found.job.id, found.job.worker_name, found.queue) == (queued, WORKER, routine_of(redis))
@@ -196,7 +196,7 @@ def test_a_job_that_does_not_say_its_queue_is_done_like_others(redis: Redis) -> 
     assert in_work(redis) == []
 
 
-def test_what_is_done_is_booked_with_the_next_taking(redis: Redis) -> None:
+def test_a_job_is_acked_with_the_next_dequeue(redis: Redis) -> None:
     job_queue = job_queue_of(redis)
     first, second = queue_one(redis, "one"), queue_one(redis, "two")
     done = dequeued(job_queue)
@@ -208,7 +208,7 @@ def test_what_is_done_is_booked_with_the_next_taking(redis: Redis) -> None:
     assert delivered_in_last_hour(redis) == 1
 
 
-def test_it_is_booked_also_where_nothing_is_left_to_take(redis: Redis) -> None:
+def test_it_is_acked_also_if_the_queues_are_empty(redis: Redis) -> None:
     job_queue = job_queue_of(redis)
     queue_one(redis)
     job_queue.ack(dequeued(job_queue), 0.0)

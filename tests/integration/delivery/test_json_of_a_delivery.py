@@ -1,4 +1,4 @@
-"""How often a worker reads and writes JSON, and cleans text, from dequeuing a job to its request."""
+"""How often a worker reads and writes JSON, and cleans text, from a job to the request to the API."""
 
 import sys
 from collections import Counter

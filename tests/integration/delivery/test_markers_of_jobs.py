@@ -1,4 +1,4 @@
-"""A job comes with its marker lock, and what closes the marker goes with the job's being booked as done."""
+"""A job is dequeued with the lock of its marker, which is saved and released with the job's ack."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -74,7 +74,7 @@ def known(redis: Redis, whoever: str = "somebody") -> Marker:
         return lock.known
 
 
-class TestComing:
+class TestDequeue:
     def test_it_is_locked_and_what_is_known_of_it_told(
         self, redis: Redis, job_queue: JobQueue, markers: MarkerStore
     ) -> None:
@@ -141,7 +141,7 @@ class TestComing:
         with markers.locked((KEY,)):
             assert str(redis.get(LOCK)).startswith(f"b'{WORKER} ")
 
-    def test_one_that_cannot_be_read_keeps_no_job_from_being_taken(
+    def test_one_that_cannot_be_read_keeps_no_job_from_being_dequeued(
         self, redis: Redis, job_queue: JobQueue
     ) -> None:
         redis.set(MARKER_PREFIX + KEY, "not a hash")
@@ -150,7 +150,7 @@ class TestComing:
         assert found.lock is None
         assert in_work(redis) == [found.job.id]
 
-    def test_a_job_that_an_earlier_version_queued_comes_without(
+    def test_a_job_that_an_earlier_version_queued_is_dequeued_without(
         self, redis: Redis, job_queue: JobQueue
     ) -> None:
         queue(redis, change("point"))
@@ -159,7 +159,7 @@ class TestComing:
         assert dequeued(job_queue).lock is None
         assert not redis.exists(LOCK)
 
-    def test_only_the_first_that_is_opened_came_with_the_job(
+    def test_only_the_first_lock_was_dequeued_with_the_job(
         self, redis: Redis, job_queue: JobQueue, markers: MarkerStore
     ) -> None:
         queue(redis, change("point"))
@@ -168,9 +168,9 @@ class TestComing:
             assert other.known.key == "run:7"
 
 
-class TestLeaving:
+class TestAck:
     def leave(self, job_queue: JobQueue, markers: MarkerStore) -> Marker:
-        """A job that is done: its marker, closed, and not booked yet."""
+        """A job that is done: its marker, whose release is deferred to the ack."""
         done = dequeued(job_queue)
         markers.use_prefetched(done.lock)
         with markers.locked((KEY,)) as lock:
@@ -179,7 +179,7 @@ class TestLeaving:
         job_queue.ack(done, 0.0, markers.deferred_release())
         return marker
 
-    def test_it_is_kept_and_free_when_the_job_is_booked(
+    def test_it_is_saved_and_free_when_the_job_is_acked(
         self, redis: Redis, job_queue: JobQueue, markers: MarkerStore
     ) -> None:
         queue(redis, change("point"))
@@ -212,7 +212,7 @@ class TestLeaving:
         Recovery(delivery_queue(redis), WORKER).requeue_abandoned()
         assert delivery_queue(redis).job_ids == [job_id]
 
-    def test_a_booking_that_is_said_twice_counts_once(
+    def test_an_ack_that_is_sent_twice_counts_once(
         self, redis: Redis, job_queue: JobQueue, markers: MarkerStore, capsys: pytest.CaptureFixture[str]
     ) -> None:
         # redis-py sends a command again where its connection broke before the answer.
@@ -267,7 +267,7 @@ def test_a_job_that_cannot_be_read_is_put_back_from_a_dead_worker(redis: Redis, 
     assert not redis.exists(LOCK)
 
 
-def test_a_worker_that_dies_before_the_booking_leaves_an_event_that_is_found(
+def test_a_worker_that_dies_before_the_ack_leaves_an_event_that_is_found(
     redis: Redis, job_queue: JobQueue, markers: MarkerStore, tmp_path: Path
 ) -> None:
     created = change("point", metadata={"marker_key": KEY}, started_at=at(0))
@@ -295,7 +295,7 @@ def test_a_worker_that_dies_before_the_booking_leaves_an_event_that_is_found(
         assert in_work(redis) == []
 
 
-def test_a_worker_opens_and_closes_the_markers_of_its_jobs(redis: Redis) -> None:
+def test_a_worker_locks_and_releases_the_markers_of_its_jobs(redis: Redis) -> None:
     worker = DeliveryWorker(redis, RequestBudget(redis))
     seen: list[tuple[Marker, bytes | None]] = []
 

@@ -9,7 +9,10 @@ import pytest
 
 from receiver.datastore.address import connect
 from receiver.delivery.budget import RequestBudget
+from receiver.queue.enqueueing import Enqueuer
+from receiver.queue.queues import delivery_queue
 from receiver.worker.worker import DeliveryWorker
+from tests.support.changes import change
 
 
 @pytest.fixture(autouse=True)
@@ -25,8 +28,10 @@ def test_a_signal_that_came_before_it_listened_stops_it(redis_url: str) -> None:
     stop = threading.Event()
     stop.set()
     redis = connect(redis_url)
+    assert Enqueuer(redis).enqueue([change("point")])
     worker = DeliveryWorker(redis, RequestBudget(redis), stop)
     assert worker.work(logging_level="WARNING") is False
+    assert len(delivery_queue(redis).job_ids) == 1
     assert redis.hexists(worker.key, "death")
 
 

@@ -12,6 +12,11 @@ class Env implements Whitelisted {
         return build.environment()[name]
     }
 
+    /** Jenkins permits to get and set variables by their names, and no more. */
+    Map getEnvironment() {
+        throw new RejectedAccessException('org.jenkinsci.plugins.workflow.cps.EnvActionImpl getEnvironment')
+    }
+
     @Override
     void setProperty(String name, Object value) {
         build.base[name] = value.toString()

@@ -35,6 +35,8 @@ class Harness {
         ])
         String result = null
         String failure = null
+        Sandbox.calls.set(0)
+        build.turn.lock()
         try {
             Script script = prepared(request.script, build, binding)
             script.run()
@@ -44,11 +46,13 @@ class Harness {
             result = 'FAILURE'
             failure = error.message
             build.log.append(error instanceof hudson.AbortException ? 'ERROR: ' + error.message : stack(error)).append('\n')
+        } finally {
+            build.turn.unlock()
         }
         build.run.worsen(result ?: 'SUCCESS')
         return [
             result: build.run.currentResult, failure: failure, log: build.log.toString(), recorded: build.recorded, order: build.order,
-            left: build.temporary.list().toList(), findings: findings,
+            left: build.temporary.list().toList(), findings: findings, calls: Sandbox.calls.get(),
         ]
     }
 

@@ -57,7 +57,7 @@ abstract class PipelineScript extends Script {
 
     void sleep(Map arguments) {
         assert arguments.unit == 'MILLISECONDS'
-        Thread.sleep(arguments.time)
+        build.aside { Thread.sleep(arguments.time) }
     }
 
     Object withEnv(List<String> settings, Closure body) {
@@ -97,7 +97,7 @@ abstract class PipelineScript extends Script {
         process.outputStream.close()
         StringBuffer out = new StringBuffer()
         StringBuffer words = new StringBuffer()
-        process.waitForProcessOutput(out, words)
+        build.aside { process.waitForProcessOutput(out, words) }
         file.delete()
         build.log.append(words)
         if (!arguments.returnStdout) {
@@ -120,8 +120,10 @@ abstract class PipelineScript extends Script {
             headers['webhook-id'] = env.APITRAFFIC_DELIVERY
         }
         try {
-            HttpResponse answer = exchange(env.APITRAFFIC_METHOD, env.APITRAFFIC_ADDRESS, body.exists() ? body.getText('UTF-8') : null, headers,
-                                           env.APITRAFFIC_SECONDS.toDouble())
+            String text = body.exists() ? body.getText('UTF-8') : null
+            HttpResponse answer = build.aside {
+                exchange(env.APITRAFFIC_METHOD, env.APITRAFFIC_ADDRESS, text, headers, env.APITRAFFIC_SECONDS.toDouble())
+            }
             String head = answer.headers().map().collect { name, values -> name + ': ' + values.join(', ') }.join('\r\n')
             return '0\r\n\r\nHTTP/1.1 ' + answer.statusCode() + '\r\n' + head + '\r\n\r\n' + answer.body()
         } catch (IOException failure) {
@@ -139,11 +141,13 @@ abstract class PipelineScript extends Script {
         assert arguments.customHeaders.find { it.name == 'Authorization' }.maskValue && arguments.quiet
         assert arguments.validResponseCodes == '100:599' && arguments.timeout > 0
         Map headers = arguments.customHeaders.collectEntries { [it.name, it.value] }
-        HttpResponse answer = exchange(arguments.httpMode, arguments.url, arguments.requestBody, headers, arguments.timeout)
+        HttpResponse answer = build.aside {
+            exchange(arguments.httpMode, arguments.url, arguments.requestBody, headers, arguments.timeout)
+        }
         return new HttpResponseContent(status: answer.statusCode(), content: answer.body(), headers: answer.headers().map())
     }
 
-    private static HttpResponse exchange(String method, String address, String body, Map headers, Number seconds) {
+    static HttpResponse exchange(String method, String address, String body, Map headers, Number seconds) {
         HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(address)).timeout(Duration.ofMillis((seconds * 1000) as long))
         request.header('Content-Type', 'application/json')
         headers.each { name, value -> request.header(name, value) }
@@ -182,18 +186,26 @@ abstract class PipelineScript extends Script {
         }
     }
 
+    /** The branches begin in their order. */
     Object parallel(Map branches) {
         List failures = [].asSynchronized()
         List threads = branches.findAll { it.key != 'failFast' }.collect { name, body ->
-            Thread.start {
+            Thread branch = Thread.start {
+                build.turn.lock()
                 try {
                     body()
                 } catch (Throwable failure) {
                     failures.add(failure)
+                } finally {
+                    build.turn.unlock()
                 }
             }
+            while (!build.turn.hasQueuedThread(branch)) {
+                Thread.yield()
+            }
+            return branch
         }
-        threads*.join()
+        build.aside { threads*.join() }
         if (failures) {
             throw failures[0]
         }

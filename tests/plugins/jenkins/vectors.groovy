@@ -1,6 +1,7 @@
 // A build of the harness: gives what the library makes of tests/vectors/*.json.
 import groovy.json.JsonSlurper
 import io.apitraffic.jenkins.Build as Facts
+import io.apitraffic.jenkins.Deployments
 import io.apitraffic.jenkins.Marker
 import io.apitraffic.jenkins.Requests
 import io.apitraffic.jenkins.Text
@@ -19,8 +20,10 @@ Map functions = [
         Requests.askedPause(headers, it.status == 429, it.now * 1000L) / 1000 ?: null
     },
     jenkins_job_key: {
-        Map place = [key: Facts.key([env: it.variables]), now: 0L, startedAt: 0L]
-        Marker.of([type: it.type, name: 'x', environment: it.environment, metadata: [:]], [:], place).key
+        Map inputs = [type: it.type, name: 'x', environment: it.environment, metadata: [:]]
+        Map script = [env: it.variables]
+        String build = Facts.key(script)
+        Marker.of(inputs, [:], [key: build, deployment: Deployments.key(script, build, inputs, true), now: 0L, startedAt: 0L]).key
     },
 ]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from apitraffic_events.event import Event
 from apitraffic_events.records import EventUpdate
-from receiver.delivery.folding import LISTED, difference, fold, in_order
+from receiver.delivery.folding import LISTED, difference, fold, in_order, is_called_off
 from receiver.events import Change, Effect
 from tests.support.changes import at, change, event
 from tests.support.properties import reproducible, thorough
@@ -36,6 +36,12 @@ CLOSED = change(
     description="Failed",
     metadata={"status": "failure"},
 )
+
+
+def indirect(effect: str, minutes: float, **fields: Any) -> Change:
+    """Of a sender that reports something of which the marker is a part."""
+    reported = change(effect, minutes, source="jenkins", **fields)
+    return reported.model_copy(update={"is_indirect": True})
 
 
 class TestExamples:
@@ -167,6 +173,29 @@ class TestExamples:
         final = rejected.model_copy(update={"is_final": True})
         assert folded(OPENED, final, CLOSED).name == "Rejected"
 
+    def test_what_is_called_off_for_good_before_it_is_shown_is_never_shown(self) -> None:
+        off = change("update", 4, name="Rejected", ended_at=at(4), sets=("name", "ended_at"))
+        off = off.model_copy(update={"is_final": True})
+        point = change("point", 5, started_at=at(5), metadata={"status": "failed"})
+        listed = change("open", 5, started_at=at(5), source=LISTED)
+        whole = change("update", 6, started_at=at(0))
+        for order in permutations((off, CLOSED, point, listed, whole)):
+            assert fold(order) is None
+        assert is_called_off([off])
+        assert not is_called_off([CLOSED, point, listed, whole])
+
+    def test_what_is_called_off_for_good_while_it_is_open_ends_there(self) -> None:
+        off = change("update", 4, name="Rejected", ended_at=at(4), sets=("name", "ended_at"))
+        off = off.model_copy(update={"is_final": True})
+        span = folded(OPENED, off, CLOSED)
+        assert (span.name, span.started_at, span.ended_at) == ("Rejected", at(0), at(4))
+
+    def test_what_is_called_off_and_reopened_is_shown(self) -> None:
+        off = change("update", 4, ended_at=at(4), sets=("ended_at",), metadata={"approver": "carol"})
+        off = off.model_copy(update={"is_final": True})
+        shown = folded(off, change("reopen", 6, name="Open again", started_at=at(6)))
+        assert (shown.name, shown.metadata["approver"]) == ("Open again", "carol")
+
     def test_what_another_reporter_says_of_a_known_end_moves_nothing(self) -> None:
         plugin = change(
             "close", 4, source="events", name="Plugin", ended_at=at(4), metadata={"status": "success"}
@@ -202,6 +231,60 @@ class TestExamples:
         found = folded(OPENED, plugin(4, "failure"), own, plugin(6, "success"))
         assert (found.name, found.ended_at) == ("Plugin failure", at(4))
 
+    @pytest.mark.parametrize("effect", ["close", "point"])
+    @pytest.mark.parametrize("minute", [2, 7])
+    @pytest.mark.parametrize(("own", "whole"), [("failure", "success"), ("success", "failure")])
+    def test_an_indirect_end_covers_no_direct_one(
+        self, own: str, whole: str, minute: float, effect: str
+    ) -> None:
+        """A build that rolled back what had failed, and one that failed after a deploy that succeeded."""
+        deploy = [
+            change("open", 1, source="events", started_at=at(1), metadata={"status": "in_progress"}),
+            change(
+                "close",
+                4,
+                source="events",
+                name="Deploy by the library",
+                started_at=at(1),
+                ended_at=at(4),
+                metadata={"status": own},
+            ),
+        ]
+        build = [
+            indirect("open", 0, started_at=at(0), metadata={"status": "started", "job": "shop"}),
+            indirect(effect, minute, started_at=at(0), name="By the build", metadata={"status": whole}),
+        ]
+        event = folded(*deploy, *build)
+        assert (event.name, event.metadata) == ("Deploy by the library", {"status": own, "job": "shop"})
+        assert (event.started_at, event.ended_at) == (at(1), at(4))
+
+    def test_an_indirect_end_counts_until_a_direct_one_is_known(self) -> None:
+        """The plugin could not report it: what was part of the build has ended with it."""
+        opened = change("open", 1, source="events", started_at=at(1), metadata={"status": "in_progress"})
+        build = indirect("close", 7, started_at=at(0), ended_at=at(7), metadata={"status": "failure"})
+        event = folded(indirect("open", 0, started_at=at(0)), opened, build)
+        assert (event.started_at, event.ended_at) == (at(1), at(7))
+        assert event.metadata["status"] == "failure"
+
+    def test_indirect_changes_alone_are_a_marker_with_the_latest_outcome(self) -> None:
+        ends = [
+            indirect(
+                "point",
+                minute,
+                name=outcome,
+                delivery=outcome,
+                started_at=at(5),
+                metadata={"status": outcome},
+            )
+            for minute, outcome in ((5, "success"), (6, "failure"))
+        ]
+        assert folded(*ends).name == "failure"
+
+    def test_a_part_that_is_reported_directly_makes_no_marker_beside_an_indirect_one(self) -> None:
+        part = change("close", 9, source="events", sets=("description",), name="?", description="More")
+        event = folded(indirect("point", 5, name="By the build", started_at=at(5)), part)
+        assert event.name == "By the build"
+
     def test_the_words_say_the_length_that_the_span_has(self) -> None:
         closed = change(
             "close",
@@ -214,6 +297,32 @@ class TestExamples:
         assert folded(OPENED, closed).description == (
             "Failed after 5 min by bob.\nIt took after 6 min too long"
         )
+
+    def test_a_closing_that_does_not_know_its_start_leaves_it_to_whoever_does(self) -> None:
+        """GitLab's Deployment hook has no start, the Job hook of the same second has one."""
+        without = change("close", 5, ended_at=at(5), metadata={"status": "success"})
+        knowing = change("close", 5, started_at=at(1), ended_at=at(5), metadata={"status": "success"})
+        assert folded(without).started_at == at(5)
+        assert folded(without, knowing).started_at == at(1)
+        assert folded(OPENED, without, knowing).started_at == at(0)
+        assert folded(without, knowing).ended_at == at(5)
+
+    def test_a_start_that_lies_after_the_end_is_not_the_start_of_it(self) -> None:
+        without = change("close", 5, ended_at=at(5))
+        later = change("close", 9, started_at=at(7), ended_at=at(9))
+        assert folded(without, later).started_at == at(5)
+
+    def test_a_part_that_does_not_know_the_start_does_not_give_one(self) -> None:
+        part = change("update", 3, started_at=at(2), sets=("metadata",))
+        without = change("close", 5, ended_at=at(5))
+        assert folded(part, without).started_at == at(3)
+
+    @pytest.mark.parametrize("source", ["github", "gitlab", "jenkins", "pagerduty", "events"])
+    def test_a_closing_that_knows_its_start_has_it_whoever_sends_it(self, source: str) -> None:
+        closing = change("close", 5, source=source, started_at=at(1), ended_at=at(5))
+        assert (folded(closing).started_at, folded(closing).ended_at) == (at(1), at(5))
+        again = change("close", 6, source=source, started_at=at(0), ended_at=at(6))
+        assert folded(closing, again).started_at == at(1)
 
     def test_a_span_that_begins_after_a_point_does_not_move_it(self) -> None:
         """Where only the run is known, a plugin's span of `apply` may come to the point of `plan`."""
@@ -365,7 +474,7 @@ def change_sets(draw: st.DrawFn) -> list[Change]:
             metadata=draw(metadatas),
             sets=draw(st.sampled_from([None, None, ("metadata",), ("name", "ended_at")])),
             remark=draw(st.sampled_from([None, "A remark"])),
-        )
+        ).model_copy(update={"is_final": draw(st.booleans())})
         for number in range(draw(st.integers(1, 7)))
     ]
 
@@ -389,10 +498,43 @@ def test_arriving_again_changes_nothing(known: list[Change]) -> None:
 
 
 @reproducible
+@given(shuffled, st.sets(st.integers(0, 6)))
+def test_what_is_reported_indirectly_adds_only_metadata_to_a_direct_end(
+    orders: tuple[list[Change], list[Change]], numbers: set[int]
+) -> None:
+    known, other = (
+        [
+            each.model_copy(update={"is_indirect": each.delivery.id in {f"delivery {n}" for n in numbers}})
+            for each in order
+        ]
+        for order in orders
+    )
+    assert fold(known) == fold(other)
+    direct = [each for each in known if not each.is_indirect]
+    if any(each.effect in TERMINAL and each.sets is None for each in direct):
+        expected, event = fold(direct), fold(known)
+        assert expected is not None
+        assert event is not None
+        shown = {"name", "started_at", "ended_at"}
+        assert event.model_dump(include=shown) == expected.model_dump(include=shown)
+        assert event.metadata.items() >= expected.metadata.items()
+
+
+@reproducible
 @given(change_sets())
 def test_there_is_a_marker_as_soon_as_more_than_parts_is_known(known: list[Change]) -> None:
-    is_part = [one.effect is Effect.UPDATE and one.sets is not None for one in known]
-    assert (fold(known) is None) == all(is_part)
+    assert (fold(known) is not None) == is_shown(known)
+
+
+def is_shown(known: list[Change]) -> bool:
+    """Whether more than parts is known, and before it was called off or after it was reopened."""
+    is_off = False
+    for one in in_order(known):
+        is_part = one.effect is Effect.UPDATE and one.sets is not None
+        if not is_part and (not is_off or one.effect is Effect.REOPEN):
+            return True
+        is_off = is_off or is_called_off([one])
+    return False
 
 
 @reproducible
@@ -439,6 +581,10 @@ def test_what_is_later_never_undoes_an_end_unless_it_reopens_or_has_an_outcome(
         return
     found = fold([*known, *after])
     assert found is not None
+    if not any(one.event.started_at for one in known):
+        # When it began is news, too.
+        assert (found.ended_at, found.name) == (ended.ended_at, ended.name)
+        return
     assert (found.started_at, found.ended_at, found.name) == (ended.started_at, ended.ended_at, ended.name)
 
 

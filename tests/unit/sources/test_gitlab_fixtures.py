@@ -43,6 +43,7 @@ WHENS = {
     ("pipeline", "running_again"): "running again",
     ("pipeline", "canceled_before_it_ran"): "canceled before it ran",
     ("build", "canceled_before_it_ran"): "canceled before it ran",
+    ("build", "failed_before_it_ran"): "failed before it ran",
     ("pipeline", "failed_deploy_was_allowed"): "success, with a failed deploy",
     ("pipeline", "merge_request_of_a_fork"): "any, of a merge request",
     ("pipeline", "merge_request_with_warnings"): "any, of a merge request",

@@ -71,6 +71,34 @@ def test_a_build_that_is_finalized_with_another_result_has_that_result(mode: str
     assert event.metadata["status"] == "failure"
 
 
+@pytest.mark.parametrize("mode", ["point", "span"])
+@pytest.mark.parametrize("results", [("SUCCESS", "FAILURE"), ("FAILURE", "SUCCESS")])
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_is_finalized_within_the_same_millisecond_comes_after_what_is_completed(
+    mode: str, results: tuple[str, str], order: int
+) -> None:
+    changes: list[Change] = []
+    for phase, result in zip(("COMPLETED", "FINALIZED"), results, strict=True):
+        body = with_value("build.status", result, with_value("build.phase", phase))
+        options = Options.model_validate({"deployments": mode})
+        changes += translate(JENKINS, delivery(json.dumps(body).encode()), options).changes
+    event = fold(changes[::order])
+    assert event is not None
+    assert event.metadata["status"] == results[1].lower()
+
+
+def test_environments_that_differ_only_at_their_end_have_names_of_their_own() -> None:
+    names = {
+        completed("build.parameters", {"ENVIRONMENT": "production " * 100 + last}).names for last in "ab"
+    }
+    assert len({alias for _, alias in names}) == 2
+
+
+def test_a_build_reports_its_deployment_indirectly_however_it_ends() -> None:
+    for case in ("started__production", "completed__success", "finalized__failure"):
+        assert of_fixture(case, "span").is_indirect
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_span_goes_from_start_to_end_whichever_comes_first(order: int) -> None:
     changes = [of_fixture("started__production", "span"), of_fixture("completed__failure", "span")]

@@ -92,7 +92,7 @@ class EventsApi implements Serializable {
                 return [answer: answer, isOver: answer.isOver]
             }
             Map listed = record(answer)
-            Map found = matching(listed.records, marker.key.toString(), (Map) marker.event)
+            Map found = matching(listed.records, marker)
             if (found != null) {
                 return [record: found]
             }
@@ -108,10 +108,10 @@ class EventsApi implements Serializable {
     }
 
     @NonCPS
-    private static Map matching(Object records, String key, Map event) {
+    private static Map matching(Object records, Map marker) {
         if (records instanceof List) {
             for (item in (List) records) {
-                if (item instanceof Map && Marker.isSame((Map) item, key, event)) {
+                if (item instanceof Map && Marker.isSame((Map) item, marker)) {
                     return (Map) item
                 }
             }

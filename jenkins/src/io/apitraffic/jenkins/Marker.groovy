@@ -12,8 +12,9 @@ class Marker implements Serializable {
     ]
 
     /**
-     * Gives [key, effect, isPartial, event, startedAt]. If `isPartial`, the event has only the fields to change.
-     * `place` is [key: of the build, stage, startedAt: of the build in ms, now: in ms].
+     * Gives [key, build, effect, isPartial, event, startedAt]. If `isPartial`, the event has only the fields to change.
+     * `build` is the key of the build if its webhook speaks of this deployment, else null.
+     * `place` is [key: of the build, deployment: its key, stage, startedAt: of the build in ms, now: in ms].
      */
     @NonCPS
     static Map of(Map inputs, Map facts, Map place) {
@@ -41,6 +42,7 @@ class Marker implements Serializable {
             endedAt = startedAt
         }
         String key = Text.markerKey((inputs.markerKey ?: keyOf(inputs, place, isDeployment, type)).toString())
+        boolean isOfBuild = isDeployment && key == ofBuild(inputs, place)
         String version = oneLine(inputs.version) ?: (isDeployment ? facts.version : '')
         Map metadata = (isPartial ? [:] : facts + [version: version]) +
             [environment: oneLine(inputs.environment), status: oneLine(status)] + (Map) inputs.metadata
@@ -59,16 +61,24 @@ class Marker implements Serializable {
         if (!isPartial) {
             ((Map) event.metadata).put('marker_key', key)
         }
-        return [key: key, effect: effect, isPartial: isPartial, event: withoutEmpty(event), startedAt: startedAt]
+        String build = isOfBuild ? place.key : null
+        return [key: key, build: build, effect: effect, isPartial: isPartial, event: withoutEmpty(event), startedAt: startedAt]
     }
 
     @NonCPS
     private static String keyOf(Map inputs, Map place, boolean isDeployment, String type) {
         if (isDeployment) {
-            return place.key + (inputs.environment ? ':' + oneLine(inputs.environment) : '')
+            return place.deployment
         }
         String site = inputs.callSite ?: [place.stage, type, inputs.name].findAll { it }.join('/')
         return place.key + ':event:' + site
+    }
+
+    /** The key by which the webhook of the build knows a deployment to this environment. */
+    @NonCPS
+    private static String ofBuild(Map inputs, Map place) {
+        String environment = inputs.environment ? Text.collapsed(inputs.environment.toString()) : ''
+        return Text.markerKey(Deployments.keyOf([build: place.key, environment: environment], 1))
     }
 
     /** `Deploy acme/shop v2.3.1 to production`, or `Failed deploy ...`. */
@@ -132,21 +142,20 @@ class Marker implements Serializable {
         return fields
     }
 
-    /** Whether this `record` of the API is the marker. */
+    /** Whether this `record` of the API is the marker: it has its key, or the webhook of the build has made it. */
     @NonCPS
-    static boolean isSame(Map record, String key, Map event) {
+    static boolean isSame(Map record, Map marker) {
         if (!(record.metadata instanceof Map)) {
             return false
         }
         Map known = (Map) record.metadata
-        Map ours = (Map) (event.metadata ?: [:])
-        if (known.marker_key == key) {
+        if (known.marker_key == marker.key) {
             return true
         }
-        boolean isDeployment = record.type == 'deployment' && event.type == 'deployment'
-        boolean isRun = ours.run_url && Text.withoutEndSlash(known.run_url) == Text.withoutEndSlash(ours.run_url)
-        boolean isRepository = !known.repository || !ours.repository || known.repository == ours.repository
-        return isDeployment && isRun && isRepository && known.environment == ours.environment
+        Map ours = (Map) (marker.event.metadata ?: [:])
+        boolean isOfBuild = marker.build && record.type == 'deployment' && Text.isKey(known.marker_key, (String) marker.build)
+        boolean isRun = Text.withoutEndSlash(known.run_url) == Text.withoutEndSlash(ours.run_url)
+        return isOfBuild && isRun && known.environment == ours.environment
     }
 
 }

@@ -25,7 +25,9 @@ class Receiver implements Serializable {
         if (answer.data instanceof Map && answer.data.status == 'ignored') {
             return [ignored: Text.oneLine(answer.data.reason ?: 'a route in its configuration says so', 300), key: marker.key]
         }
-        return [status: isKnown || marker.isPartial ? 'updated' : 'created', sid: null, key: marker.key, metadata: [:]]
+        Object keys = answer.data instanceof Map ? answer.data.keys : null
+        String key = keys instanceof List && keys ? keys[0] : marker.key // the receiver shortens a long one
+        return [status: isKnown || marker.isPartial ? 'updated' : 'created', sid: null, key: key, metadata: [:]]
     }
 
 }

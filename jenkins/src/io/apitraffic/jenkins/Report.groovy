@@ -26,8 +26,10 @@ class Report implements Serializable {
     }
 
     /**
-     * `more` are inputs that override the given ones; `known` is the result of an earlier report of the same event.
-     * Gives a map of `status`, `sid`, `markerKey`, `startedAt`. Throws if onError is 'fail', and when interrupted.
+     * `more` are inputs that override the given ones; `known` is the result of an earlier report of the same event, or
+     * [isNew: true] for a deployment that is none of the build's earlier ones.
+     * Gives a map of `status`, `sid`, `markerKey`, `startedAt`, `ownKey`: the key that this event has here, if a webhook of
+     * the build has not given it another one before. Throws if onError is 'fail', and when interrupted.
      */
     Map send(Map more = [:], Map known = [:]) {
         try {
@@ -59,11 +61,16 @@ class Report implements Serializable {
             key: Build.key(script), stage: script.env.STAGE_NAME, now: System.currentTimeMillis(),
             startedAt: script.currentBuild.startTimeInMillis.longValue(),
         ]
-        if (inputs.status == null && (inputs.type ?: 'deployment') == 'deployment' && !inputs.eventSid && !inputs.markerKey) {
+        if (inputs.status == null && isDeployment() && !inputs.markerKey) {
             inputs.status = Inputs.OUTCOMES.get(script.currentBuild.currentResult.toLowerCase())
         }
         if (known.startedAt) {
             inputs.startedAt = known.startedAt
+        }
+        if (known.ownKey) {
+            place.deployment = known.ownKey
+        } else if (isDeployment() && !inputs.markerKey) {
+            place.deployment = Deployments.key(script, (String) place.key, inputs, known.isNew == true)
         }
         Map scm = inputs.scm instanceof Map ? (Map) inputs.scm : [:]
         Map marker = Marker.of(inputs, Build.facts(script, scm), place)
@@ -76,7 +83,11 @@ class Report implements Serializable {
             script.echo('ApiTraffic: dry run, nothing was sent. The event:\n' + json)
             return [status: 'skipped', sid: null, markerKey: marker.key, startedAt: marker.startedAt]
         }
-        return deliver(marker, known)
+        return deliver(marker, known) + [ownKey: marker.key]
+    }
+
+    private boolean isDeployment() {
+        return (inputs.type ?: 'deployment') == 'deployment' && !inputs.eventSid
     }
 
     private String lacking(Map marker) {

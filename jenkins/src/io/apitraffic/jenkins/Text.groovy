@@ -22,8 +22,10 @@ class Text implements Serializable {
     static final int NAME_LIMIT = 200
     static final int DESCRIPTION_LIMIT = 2000
     static final int VALUE_LIMIT = 1000
-    static final int KEY_LIMIT = 300
-    static final int DIGEST_LENGTH = 32
+    /** The receiver shortens keys to 300 characters itself: a SHA-256 in sandboxed Groovy would take seconds. */
+    static final int KEY_LIMIT = 1000
+    static final int RECEIVERS_KEY_LIMIT = 300
+    static final int RECEIVERS_DIGEST_LENGTH = 32
     /** Unix times from this number on are in milliseconds. */
     static final long MILLISECONDS_FROM = 100000000000L
 
@@ -61,15 +63,28 @@ class Text implements Serializable {
         return value == null ? '' : value.toString().split(LINE_BREAK, 2)[0]
     }
 
-    /** A marker's key. A key that is too long ends in a digest, so that two never become the same. */
+    /**
+     * A marker's key. A key over the limit ends in two checksums of the whole text, so that two do not become the same.
+     * The second checksum is of other numbers than the first: texts that have the first in common differ in it.
+     */
     @NonCPS
     static String markerKey(String text) {
         String line = collapsed(text)
         if (length(line) <= KEY_LIMIT) {
             return line
         }
-        String digest = Sha256.hex(line.getBytes('UTF-8')).substring(0, DIGEST_LENGTH)
-        return cut(line, KEY_LIMIT - DIGEST_LENGTH - 1) + '~' + digest
+        String encoded = Base64.getEncoder().encodeToString(line.getBytes('UTF-8'))
+        String checksums = String.format('%08x%08x', line.hashCode(), encoded.hashCode())
+        return cut(line, KEY_LIMIT - checksums.length() - 1) + '~' + checksums
+    }
+
+    /** Whether what is stored in an event is this key, whole or as the receiver shortens it (receiver.events.marker_key). */
+    @NonCPS
+    static boolean isKey(Object stored, String key) {
+        if (stored == key || length(key) <= RECEIVERS_KEY_LIMIT) {
+            return stored == key
+        }
+        return stored != null && stored.toString().startsWith(cut(key, RECEIVERS_KEY_LIMIT - RECEIVERS_DIGEST_LENGTH - 1) + '~')
     }
 
     @NonCPS

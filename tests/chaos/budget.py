@@ -92,7 +92,7 @@ class Report:
 
     @property
     def used(self) -> float:
-        """The share of the time in which nobody waited without need; a slow machine is not pacing's fault."""
+        """The share of the time in which nobody waited without need; on a slow machine some always do."""
         budget = self.extent.quota - math.ceil(self.extent.quota / RESERVED_SHARE)
         wasted = sum(
             window.wasted(self.extent.window, budget, following.began)
