@@ -20,7 +20,7 @@ from receiver.delivery.deliverer import Delivered, Deliverer, Unsettled
 from receiver.delivery.doubt import LIST_LAG
 from receiver.delivery.marker_store import MarkerBusy, MarkerStore
 from receiver.delivery.retries import EventRefused, is_refusal
-from receiver.events import Change
+from receiver.events import Change, stand_in_name
 from tests.support.changes import KEY, at, change
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.redis import long_in_use, running_redis
@@ -433,3 +433,70 @@ def test_an_event_of_ours_outside_our_limits_is_closed_all_the_same(
     assert len(event.metadata) >= 121
     again = deliverer_of(client, redis, Clock())
     assert again.deliver(closed(5, delivery="again")) in {Delivered.UNCHANGED, Delivered.UPDATED}
+
+
+class TestAClosingThatNamesOnlyTheKey:
+    """`{"key": …, "endedAt": …}` of the native endpoint, which arrives before its opening."""
+
+    @pytest.fixture
+    def end(self) -> Change:
+        return change(
+            *("close", 5),
+            type="custom",
+            name=stand_in_name(KEY),
+            started_at=at(5),
+            ended_at=at(5),
+            sets=("ended_at",),
+            metadata={"marker_key": KEY},
+        )
+
+    def test_becomes_what_the_opening_says(
+        self, deliverer: Deliverer, client: EventsClient, end: Change
+    ) -> None:
+        assert deliverer.deliver(end) is Delivered.CREATED
+        start = opened(type="incident", name="Checkout is down", buckets=("bkt_payments0000000000000000000",))
+        assert deliverer.deliver(start) is Delivered.UPDATED
+        (event,) = client.iter_events()
+        assert (event.type, event.name) == ("incident", "Checkout is down")
+        assert event.buckets == start.event.buckets
+        assert (event.started_at, event.ended_at) == (at(0), at(5))
+
+    def test_also_if_its_own_answer_is_lost(
+        self, deliverer: Deliverer, client: EventsClient, api: LocalApi, end: Change
+    ) -> None:
+        api.set_faults(["POST:dropx1"])
+        with pytest.raises(Unreachable):
+            deliverer.deliver(end)
+        assert deliverer.deliver(opened(type="incident", name="Checkout is down")) is Delivered.FOUND
+        (event,) = client.iter_events()
+        assert (event.type, event.name) == ("incident", "Checkout is down")
+        assert (event.started_at, event.ended_at) == (at(0), at(5))
+
+    @pytest.mark.parametrize("status", [400, 422])
+    def test_of_an_api_that_does_not_let_types_change_all_else_is_right(
+        self, redis: Redis, clock: Clock, end: Change, status: int
+    ) -> None:
+        redis.flushdb()
+        long_in_use(redis)
+        address = "https://api.example/v1/accounts/acc_1/events"
+        updates = []
+
+        def updated(request: Any) -> tuple[int, dict[str, str], str]:
+            updates.append(json.loads(request.body))
+            if "type" in updates[-1]:
+                return status, {}, '{"error": {"code": "VALIDATION_ERROR", "message": "type is fixed"}}'
+            return 200, {}, '{"sid": "evt_1"}'
+
+        with (
+            EventsClient(api_url="https://api.example/v1", account_sid="acc_1", token="token") as client,
+            responses.RequestsMock() as http,
+        ):
+            http.get(address, json={"records": [], "hasMore": False})
+            http.post(address, json={"sid": "evt_1"}, status=201)
+            http.add_callback("PATCH", f"{address}/evt_1", updated)
+            deliverer = deliverer_of(client, redis, clock)
+            deliverer.deliver(end)
+            assert deliverer.deliver(opened(type="incident", name="Down")) is Delivered.UPDATED
+            assert deliverer.deliver(change("update", 2, remark="On it")) is Delivered.UPDATED
+        assert ["type" in update for update in updates] == [True, False, False]
+        assert updates[1]["name"] == "Down"
