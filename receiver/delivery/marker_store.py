@@ -5,7 +5,6 @@ Redis keys: `apitraffic:marker:<key>`, for 180 days after its last change; `apit
 `apitraffic:remembers-since`, as long as Redis keeps its data.
 """
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,10 +35,6 @@ from receiver.queue.queues import JOB_TIMEOUT
 
 LOCK_LIFETIME: Final = JOB_TIMEOUT + 30
 """Seconds; longer than the job that holds the lock may run, so that only a dead worker loses it."""
-LOCK_PATIENCE: Final = 2.0
-"""Seconds for which a worker waits for another one's lock before it retries the job later."""
-LOCK_POLL: Final = 0.02
-"""Seconds between attempts to lock a marker while it waits."""
 MOST_MERGES: Final = 16
 """How many merges one name is followed through; asking for a name shortens its way. A marker behind more
 merges than that, none of which was asked for since, counts as new."""
@@ -241,16 +236,14 @@ class MarkerStore:
 
         `claims` are names that the marker takes if no other marker has them.
 
-        Raises `MarkerBusy`. The lock of a dead worker expires. A lock that this owner could not release,
-        because Redis was unreachable, may be taken over by this owner: it runs one job at a time.
+        Raises `MarkerBusy`, at once: there may be other work to do. The lock of a dead worker expires. A lock
+        that this owner could not release, because Redis was unreachable, may be taken over by this owner: it
+        runs one job at a time.
         """
-        deadline = time.monotonic() + LOCK_PATIENCE
         reply = self._lock(names, claims, resolved=resolved)
-        while (marker := reply.marker()) is None:
-            if time.monotonic() >= deadline:
-                raise MarkerBusy(reply.names[0])
-            time.sleep(LOCK_POLL)
-            reply = self._lock(names, claims, resolved=resolved)
+        marker = reply.marker()
+        if marker is None:
+            raise MarkerBusy(reply.names[0])
         lock = MarkerLock(self._redis, reply, marker, self._defer)
         try:
             yield lock
