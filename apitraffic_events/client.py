@@ -1,7 +1,7 @@
 """The client of the Events API: typed models in and out, one open connection, typed errors."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from importlib.metadata import version
@@ -18,11 +18,13 @@ from apitraffic_events.errors import (
     ConfigurationError,
     EventsApiError,
     RateLimit,
+    Rejected,
     ServerFailed,
     Unreachable,
 )
 from apitraffic_events.event import Event
-from apitraffic_events.paging import iter_pages
+from apitraffic_events.filters import EventFilter, FilterSpellings
+from apitraffic_events.paging import iter_matching, iter_pages
 from apitraffic_events.records import Bucket, Environment, EventPage, EventUpdate, StoredEvent
 from apitraffic_events.responses import (
     RecordT,
@@ -32,11 +34,11 @@ from apitraffic_events.responses import (
     failure_of,
     rate_limit_of,
     read_record,
+    read_records,
     reason_of,
     records_in,
     unwrap,
 )
-from apitraffic_events.timestamps import format_timestamp
 
 DEFAULT_API_URL: Final = "https://api.apitraffic.io/v1"
 CONNECT_TIMEOUT: Final = 5.0
@@ -46,6 +48,7 @@ LARGEST_PAGE: Final = 100
 WRONG_METHOD: Final = frozenset(
     {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
 )
+REFUSED_PARAMETERS: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
 
 
 class Pacer(Protocol):
@@ -62,7 +65,7 @@ class EventsClient:
 
     `api_url` ends in the version (`https://api.apitraffic.io/v1`). Every method raises a subclass of
     `EventsApiError` if it fails; none retries by itself. `rate_limit` and `date` are what the last response
-    said: the request budget and the API's clock.
+    said: the request budget and the API's clock. `filters` is what has been learnt of the list's filters.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class EventsClient:
         self._authorise = _bearer(token)
         self.rate_limit: RateLimit | None = None
         self.date: datetime | None = None
+        self.filters = FilterSpellings()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -139,26 +143,30 @@ class EventsClient:
         """From now on, wait at most this long for a connection and for a response."""
         self._timeout = (min(CONNECT_TIMEOUT, seconds), min(READ_TIMEOUT, seconds))
 
-    def create_event(self, event: Event) -> StoredEvent:
-        return read_record(StoredEvent, self._call("POST", "/events", body=event.to_api())[0])
+    def create_event(self, event: Event, *, before_sending: Callable[[], None] | None = None) -> StoredEvent:
+        """Create it. `before_sending` is called when all is ready, just before the request leaves."""
+        data, _ = self._call("POST", "/events", body=event.to_api(), before_sending=before_sending)
+        return read_record(StoredEvent, data)
 
     def get_event(self, sid: str) -> StoredEvent:
         return read_record(StoredEvent, self._call("GET", _event_path(sid))[0])
 
-    def update_event(self, sid: str, update: EventUpdate) -> StoredEvent:
-        """Change the fields that are set and keep the others.
+    def update_event(
+        self, sid: str, update: EventUpdate, *, before_sending: Callable[[], None] | None = None
+    ) -> StoredEvent:
+        """Change the fields that are set and keep the others; `before_sending` is as in `create_event`.
 
         The API reference does not say whether this is PATCH or PUT. If one is answered as if the route did
         not exist, the other is tried, and the one that works is used from then on.
         """
         preferred, other = self._update_methods
         try:
-            return self._update(preferred, sid, update)
+            return self._update(preferred, sid, update, before_sending)
         except EventsApiError as error:
             if error.status not in WRONG_METHOD:
                 raise
             try:
-                updated = self._update(other, sid, update)
+                updated = self._update(other, sid, update, before_sending)
             except EventsApiError as second:
                 raise _more_informative(error, second) from None
         self._update_methods = [other, preferred]
@@ -178,18 +186,34 @@ class EventsClient:
         limit: int = LARGEST_PAGE,
         page: int = 1,
     ) -> EventPage:
-        """One page of at most 100 events, filtered by type, start, bucket and environment."""
-        query = {
-            "type": type,
-            "startDate": format_timestamp(started_from) if started_from else None,
-            "endDate": format_timestamp(started_to) if started_to else None,
-            "bucketSid": bucket,
-            "environmentSid": environment,
-            "limit": str(limit),
-            "page": str(page),
-        }
-        items, has_more = records_in(*self._call("GET", "/events", query=query))
-        return EventPage(records=tuple(read_record(StoredEvent, item) for item in items), has_more=has_more)
+        """One page of at most 100 events, filtered by type, start, bucket and environment.
+
+        Events that the API returns although they do not match are left out, so a page may have fewer.
+        """
+        wanted = EventFilter(type, started_from, started_to, bucket, environment)
+        found = self.list_page(wanted, limit=limit, page=page)
+        while page == 1 and found.is_worth_repeating:
+            found = self.list_page(wanted, limit=limit, page=page)
+        records = tuple(event for event in found.records if wanted.includes(event))
+        return EventPage(records=records, has_more=found.has_more)
+
+    def list_page(self, wanted: EventFilter, *, limit: int = LARGEST_PAGE, page: int = 1) -> EventPage:
+        """One page as the API returns it, which may ignore the filters.
+
+        The first page shows whether it does: it is then `is_worth_repeating`, until a spelling of the filters
+        works or there is none left (`apitraffic_events.filters`).
+        """
+        while True:
+            query = self.filters.query(wanted) | {"limit": str(limit), "page": str(page)}
+            try:
+                items, has_more = records_in(*self._call("GET", "/events", query=query))
+                break
+            except Rejected as error:
+                if error.status not in REFUSED_PARAMETERS or not self.filters.was_refused(wanted):
+                    raise
+        records = read_records(StoredEvent, items)
+        is_worth_repeating = page == 1 and self.filters.learn(wanted, records)
+        return EventPage(records=records, has_more=has_more, is_worth_repeating=is_worth_repeating)
 
     def iter_events(
         self,
@@ -201,19 +225,8 @@ class EventsClient:
         environment: str | None = None,
     ) -> Iterator[StoredEvent]:
         """All events that match, page by page, each once even if new ones push others to the next page."""
-
-        def fetch(page: int) -> tuple[tuple[StoredEvent, ...], bool]:
-            found = self.list_events(
-                type=type,
-                started_from=started_from,
-                started_to=started_to,
-                bucket=bucket,
-                environment=environment,
-                page=page,
-            )
-            return found.records, found.has_more
-
-        return iter_pages(fetch)
+        wanted = EventFilter(type, started_from, started_to, bucket, environment)
+        return iter_matching(lambda page: self.list_page(wanted, page=page), wanted)
 
     def list_buckets(self) -> tuple[Bucket, ...]:
         return self._list_all(Bucket, "/buckets")
@@ -222,15 +235,18 @@ class EventsClient:
         return self._list_all(Environment, "/environments")
 
     def _list_all(self, model: type[RecordT], path: str) -> tuple[RecordT, ...]:
-        def fetch(page: int) -> tuple[list[RecordT], bool]:
+        def fetch(page: int) -> tuple[Sequence[RecordT], bool]:
             query = {"limit": str(LARGEST_PAGE), "page": str(page)}
             items, has_more = records_in(*self._call("GET", path, query=query))
-            return [read_record(model, item) for item in items], has_more
+            return read_records(model, items), has_more
 
         return tuple(iter_pages(fetch))
 
-    def _update(self, method: str, sid: str, update: EventUpdate) -> StoredEvent:
-        return read_record(StoredEvent, self._call(method, _event_path(sid), body=update.to_api())[0])
+    def _update(
+        self, method: str, sid: str, update: EventUpdate, before_sending: Callable[[], None] | None
+    ) -> StoredEvent:
+        data, _ = self._call(method, _event_path(sid), body=update.to_api(), before_sending=before_sending)
+        return read_record(StoredEvent, data)
 
     def _call(
         self,
@@ -239,12 +255,18 @@ class EventsClient:
         *,
         query: Mapping[str, str | None] | None = None,
         body: dict[str, Any] | None = None,
+        before_sending: Callable[[], None] | None = None,
     ) -> tuple[Any, Mapping[str, Any]]:
         """The data of the response and the envelope around it; raises `EventsApiError`."""
         if self._pacer is not None:
             self._pacer.before_request()
         try:
-            response = self._send(method, path, query, body)
+            request = self._prepared(method, path, query, body)
+            if before_sending is not None:
+                before_sending()
+            response = self._session.send(
+                request, timeout=self._timeout, allow_redirects=False, proxies=self._session.proxies
+            )
         except requests.ConnectTimeout as error:
             raise Unreachable(f"no connection to {self.account_url} in time", was_sent=False) from error
         except requests.Timeout as error:
@@ -266,15 +288,14 @@ class EventsClient:
             raise ServerFailed("the answer is not JSON", status=response.status_code)
         return unwrap(content)
 
-    def _send(
+    def _prepared(
         self, method: str, path: str, query: Mapping[str, str | None] | None, body: dict[str, Any] | None
-    ) -> requests.Response:
+    ) -> requests.PreparedRequest:
         # Without `Session.request`, which spends as long on merging settings as the rest takes.
         request = requests.PreparedRequest()
         url = self.account_url + path
         request.prepare(method, url, self._headers, params=query, json=body, auth=self._authorise)
-        proxies = self._session.proxies
-        return self._session.send(request, timeout=self._timeout, allow_redirects=False, proxies=proxies)
+        return request
 
 
 def is_token(text: str) -> bool:

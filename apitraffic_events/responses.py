@@ -1,6 +1,7 @@
 """Reading responses of the Events API: records in either documented shape, errors, the rate limit."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -33,6 +34,21 @@ def read_record(model: type[RecordT], item: object) -> RecordT:
         return model.model_validate(item)
     except ValidationError as error:
         raise ServerFailed(f"the answer is not one {model.__name__.lower()}") from error
+
+
+def read_records(model: type[RecordT], items: Iterable[object]) -> tuple[RecordT, ...]:
+    """Those items that are records: one that is none must not make the whole list unreadable.
+
+    Raises `ServerFailed` if there are items and none is a record.
+    """
+    asked = list(items)
+    found = []
+    for item in asked:
+        with suppress(ServerFailed):
+            found.append(read_record(model, item))
+    if asked and not found:
+        raise ServerFailed(f"the answer is a list of something else than {model.__name__.lower()}s")
+    return tuple(found)
 
 
 def content_of(response: requests.Response) -> Any:

@@ -9,11 +9,13 @@ from typing import Annotated, ClassVar, Final
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, ValidationInfo
 
 from apitraffic_events.event import Event, EventType, Instant, Model, is_clean, line_of
-from apitraffic_events.text import CleanLine, whole_line
+from apitraffic_events.text import NAME_LIMIT, CleanLine, one_line, whole_line
 
 REMARK_LIMIT: Final = 300
 """Characters."""
 KEY_LIMIT: Final = 300
+NO_START: Final = " (its start was not heard of)"
+"""How the names of markers end that somebody has ended and nobody has named."""
 
 
 class Effect(StrEnum):
@@ -38,6 +40,15 @@ def marker_key(text: str) -> CleanLine:
         return line
     digest = hashlib.sha256(line.encode()).hexdigest()[:32]
     return CleanLine(f"{line[: KEY_LIMIT - len(digest) - 1]}~{digest}")
+
+
+def stand_in_name(key: str) -> CleanLine:
+    """The name of a marker that is only known by its key."""
+    return CleanLine(one_line(key, NAME_LIMIT - len(NO_START)) + NO_START)
+
+
+def is_stand_in_name(name: str) -> bool:
+    return name.endswith(NO_START)
 
 
 def _as_key(value: object, info: ValidationInfo) -> object:

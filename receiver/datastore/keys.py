@@ -10,6 +10,8 @@ MARKER_LIFETIME: Final = 180 * 86_400
 ALIAS_PREFIX: Final = "apitraffic:alias:"
 CLAIM_PREFIX: Final = "apitraffic:claim:"
 LOCK_PREFIX: Final = "apitraffic:lock:"
+REMEMBERS_SINCE: Final = "apitraffic:remembers-since"
+"""Since when (Unix seconds) this Redis has kept what it was given. It goes with all other data."""
 RQ_PREFIX: Final = "apitraffic:rq"
 """How RQ's keys begin, unless RQ_KEY_PREFIX in the environment says something else."""
 

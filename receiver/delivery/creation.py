@@ -16,11 +16,20 @@ from pydantic import JsonValue
 from apitraffic_events.client import EventsClient
 from apitraffic_events.errors import EventsApiError
 from apitraffic_events.event import EVERYWHERE, Event, EventType
+from apitraffic_events.filters import EventFilter
 from apitraffic_events.records import EventUpdate, StoredEvent
 from apitraffic_events.timestamps import now
 from apitraffic_events.updates import merge_metadata
 from receiver.config.ci import ANY_KEY
-from receiver.delivery.lookup import events_around, is_marker, was_surely_not_done
+from receiver.delivery.lookup import (
+    LOOK_BACK,
+    MOST_FOR_PROOF,
+    Search,
+    around,
+    events_of,
+    is_marker,
+    was_surely_not_done,
+)
 
 MARKER_KEY: Final = "marker_key"
 JOINED_BY: Final = "joined_by"
@@ -94,12 +103,14 @@ class Creation:
         self._client = client
         self._wanted = wanted
         self._is_in_doubt = False
-        self._began_at = wanted.event.started_at or now()
+        started_at = wanted.event.started_at or now()
+        self._around = EventFilter(started_from=started_at - LOOK_BACK, started_to=started_at + LOOK_BACK)
+        self._exactly = around(started_at)
 
     def attempt(self) -> tuple[StoredEvent, Made]:
         """Create the event, or update it if it exists already; raises `EventsApiError`."""
         if self._wanted.may_exist or self._is_in_doubt:
-            found = self._wanted.found_in(events_around(self._client, [self._began_at]))
+            found = self._find()
             if found is not None and self._is_in_doubt and self._wanted.has_key(found):
                 return found, Made.CREATED
             if found is not None:
@@ -109,6 +120,11 @@ class Creation:
         except EventsApiError as error:
             self._is_in_doubt = self._is_in_doubt or not was_surely_not_done(error)
             raise
+
+    def _find(self) -> StoredEvent | None:
+        """In doubt, it started exactly then; others may know its start better or worse."""
+        when = self._around if self._wanted.may_exist else self._exactly
+        return self._wanted.found_in(events_of(self._client, Search(when, MOST_FOR_PROOF)))
 
     def _brought_up_to_date(self, found: StoredEvent) -> StoredEvent:
         update = _update(found, self._wanted)

@@ -5,23 +5,46 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum
+from http import HTTPStatus
+from typing import Final
 
 from pydantic import JsonValue
 from structlog import get_logger
 
 from apitraffic_events.client import EventsClient
-from apitraffic_events.errors import EventsApiError, NotFound, RateLimited
+from apitraffic_events.errors import EventsApiError, NotFound, RateLimited, Rejected, ServerFailed
 from apitraffic_events.event import Event
 from apitraffic_events.records import EventUpdate, StoredEvent
 from apitraffic_events.timestamps import now
 from receiver.delivery.budget import BudgetExhausted, RequestBudget
+from receiver.delivery.doubt import Doubts, Request, Unsettled
 from receiver.delivery.folding import LISTED, difference, fold, is_called_off
-from receiver.delivery.lookup import find_event, is_marker, is_over, is_plugins_own, was_surely_not_done
+from receiver.delivery.lookup import (
+    anywhere,
+    events_of,
+    find_event,
+    is_marker,
+    is_plugins_own,
+    searches_for,
+    was_surely_not_done,
+)
 from receiver.delivery.marker_store import MarkerBusy, MarkerLock, MarkerStore
 from receiver.delivery.markers import Marker
-from receiver.delivery.retries import PAUSE_WHEN_REFUSED, WHAT_TO_CHECK, needs_operator, pause_after
+from receiver.delivery.retries import (
+    PAUSE_WHEN_REFUSED,
+    WHAT_TO_CHECK,
+    EventRefused,
+    needs_operator,
+    pause_after,
+)
 from receiver.delivery.scopes import Scopes
 from receiver.events import Change, DeliveryReference, Effect, is_urgent
+
+__all__ = ["Delivered", "Deliverer", "Unsettled"]
+
+NO_SUCH_EVENT: Final = "evt_none"
+"""An event that does not exist. Asked to update it, the API says so, or that the token may not."""
+INVALID: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
 
 
 class Delivered(Enum):
@@ -39,20 +62,8 @@ class Delivered(Enum):
     DELETED = "was deleted in ApiTraffic, left so"
 
 
-class Unsettled(Exception):
-    """A request about this marker got no answer, and the API may still carry it out; `wait` is in seconds."""
-
-    def __init__(self, wait: float) -> None:
-        self.wait = wait
-        super().__init__(f"a request without an answer may still be carried out within {wait:.0f} s")
-
-
 class Deliverer:
-    """Applies changes, one at a time.
-
-    `settle` is how long after its start a request without an answer may still be carried out. Until then, a
-    look-up that finds nothing proves nothing.
-    """
+    """Applies changes, one at a time; `settle` is as in `receiver.delivery.doubt`."""
 
     def __init__(
         self,
@@ -66,10 +77,11 @@ class Deliverer:
         self._client = client
         self._markers = markers
         self._budget = budget
-        self._settle = settle
         self._clock = clock
+        self._doubts = Doubts(settle, clock)
         self._scopes = Scopes(client)
         self._has_paused = False
+        self._can_change_types = True
 
     def deliver(self, change: Change) -> Delivered:
         """Make the API show what is known of this change's marker.
@@ -114,11 +126,10 @@ class Deliverer:
         known = lock.known
         for other in lock.others:
             known = self._merged(known, other, lock)
-        marker = known.with_change(change)
         outcome = None
-        if marker.sid is None and _may_exist_already(marker, change):
-            known, outcome = self._look_up(known, marker.changes, lock.claims)
-            marker = known.with_change(change)
+        if known.sid is None:
+            known, outcome = self._look_up(known, lock, change)
+        marker = known.with_change(change)
         desired = fold(marker.changes)
         if desired is None and is_called_off(marker.changes):
             return self._withdraw(marker)
@@ -126,14 +137,13 @@ class Deliverer:
             return marker, Delivered.AWAITING_OPENING
         desired = self._scopes.resolve(desired)
         if marker.sid is None:
-            self._require_settled(marker)
             return self._create(marker, desired, known, lock), Delivered.CREATED
         update = difference(None if marker.is_in_doubt else marker.sent, desired)
         if update and change.is_indirect:
             marker, desired = self._with_direct_reports(marker, desired)
             update = difference(None if marker.is_in_doubt else marker.sent, desired)
         if update:
-            self._require_settled(marker)
+            self._doubts.require_settled(marker)
             marker, updated = self._update(marker, desired, update, known, lock)
             outcome = outcome or updated
         return marker, outcome or Delivered.UNCHANGED
@@ -141,15 +151,13 @@ class Deliverer:
     def _withdraw(self, marker: Marker) -> tuple[Marker, Delivered]:
         """Show nothing of a marker that was called off: delete the event that it may have."""
         outcome = Delivered.CALLED_OFF
-        if marker.sid is None:
-            self._require_settled(marker)
-        else:
+        if marker.sid is not None:
             outcome = Delivered.WITHDRAWN
             try:
                 self._client.delete_event(marker.sid)
             except NotFound:
                 self._require_account()
-        return replace(marker, sid=None, sent=None, is_in_doubt=False, unanswered_since=None), outcome
+        return replace(marker.settled(), sid=None, sent=None), outcome
 
     def _merged(self, marker: Marker, other_key: str, lock: MarkerLock) -> Marker:
         """Two markers turn out to be one: take over what is known of the other, and its event if we have
@@ -161,11 +169,11 @@ class Deliverer:
                 raise MarkerBusy(other_key)
             other = other_lock.known
             if marker.sid is None and marker.is_in_doubt:
-                marker, _ = self._look_up(marker, marker.changes)
+                marker, _ = self._look_up(marker, lock)
             if other.sid is None and other.is_in_doubt:
-                other, _ = self._look_up(other, other.changes)
-            self._require_settled(marker)
-            self._require_settled(other)
+                other, _ = self._look_up(other, other_lock)
+            self._doubts.require_settled(marker)
+            self._doubts.require_settled(other)
             merged = marker.with_change(*other.changes)
             if marker.sid is None:
                 in_doubt = marker.is_in_doubt or other.is_in_doubt
@@ -180,31 +188,118 @@ class Deliverer:
             self._markers.forget(other_key, in_favour_of=marker.key)
         return merged
 
-    def _look_up(
-        self, marker: Marker, changes: Sequence[Change], claims: Sequence[str] = ()
-    ) -> tuple[Marker, Delivered | None]:
-        """Find the marker's event in the API by the key in its metadata.
+    def _look_up(self, known: Marker, lock: MarkerLock, *added: Change) -> tuple[Marker, Delivered | None]:
+        """Find the event of a marker without a SID, if the API may have one.
 
         The changes say when it was, and under which names: any of them may have created the event. So may
-        another sender that knows it by one of the granted `claims`, and a plugin that knows only its run.
+        another sender that knows it by one of the granted claims, and a plugin that knows only its run. If it
+        is not found, the marker is not in doubt afterwards; raises `Unsettled` if that cannot be said yet.
         """
-        names = {marker.key, *claims, *(name for change in changes for name in change.names)}
-        moments = {change.occurred_at for change in changes}
-        moments |= {change.event.started_at for change in changes if change.event.started_at}
-        moments |= {change.occurred_at - change.lasted for change in changes if change.lasted}
-        runs = claims if any(change.is_authoritative for change in changes) else ()
+        marker = known.with_change(*added)
+        searches = searches_for(marker, known, lock.remembers_since)
+        if not searches:
+            return known, None
+        self._doubts.require_news(known)
+        asked_at = self._clock()
+        if self._doubts.is_last_look(known, asked_at):
+            searches += (anywhere(),)
+        claims = lock.claims if lock.known.key == known.key else ()
+        names = {marker.key, *claims, *(name for change in marker.changes for name in change.names)}
+        runs = claims if any(change.is_authoritative for change in marker.changes) else ()
         stored = find_event(
-            self._client,
-            moments,
+            events_of(self._client, *searches),
             lambda event: is_marker(event, names),
             lambda event: is_plugins_own(event, runs),
         )
-        if stored is None:
-            return marker, None
-        listed = _listed(stored, marker.key, changes)
-        known = marker if _is_indirect_report(listed.event, changes) else marker.with_change(listed)
-        known = replace(known, sid=stored.sid, sent=listed.event)
-        return replace(known, is_in_doubt=False, unanswered_since=None), Delivered.FOUND
+        if stored is not None:
+            listed = _listed(stored, marker.key, marker.changes)
+            if not _is_indirect_report(listed.event, marker.changes):
+                known = known.with_change(listed)
+            return replace(known.settled(), sid=stored.sid, sent=listed.event), Delivered.FOUND
+        if known.unanswered_since is not None:
+            lock.save(replace(known, looked_at=asked_at))
+            self._doubts.require_absent(known, asked_at)
+        return known.settled(), None
+
+    def _create(self, marker: Marker, desired: Event, known: Marker, lock: MarkerLock) -> Marker:
+        """Create the event. If that is refused, `known` is saved: the marker without the refused change."""
+        request = Request(marker, lock, self._clock)
+        try:
+            created = self._client.create_event(desired, before_sending=request.before_sending)
+        except EventsApiError as error:
+            if was_surely_not_done(error):
+                lock.save(known.settled())
+            elif isinstance(error, ServerFailed):
+                lock.save(marker.in_doubt(self._clock()))
+            self._raise_if_only_the_event_is_refused(error)
+            raise
+        return replace(marker.settled(), sid=created.sid, sent=desired)
+
+    def _update(
+        self, marker: Marker, desired: Event, update: EventUpdate, known: Marker, lock: MarkerLock
+    ) -> tuple[Marker, Delivered]:
+        """Update the event; `known` is as in `_create`."""
+        if marker.sid is None:
+            raise ValueError("only a marker with a SID can be updated")
+        # Until the answer has arrived, it is not known what the API shows: the next attempt sends everything.
+        before = replace(known, sid=marker.sid, sent=marker.sent)
+        request = Request(before, lock, self._clock)
+        outcome = Delivered.UPDATED
+        try:
+            self._send_update(marker.sid, update, request)
+        except NotFound:
+            self._require_account()
+            outcome = Delivered.DELETED
+        except EventsApiError as error:
+            if was_surely_not_done(error):
+                lock.save(before.in_doubt(None))
+            elif isinstance(error, ServerFailed):
+                lock.save(before.in_doubt(self._clock()))
+            self._raise_if_only_the_event_is_refused(error)
+            raise
+        return replace(marker.settled(), sent=desired), outcome
+
+    def _send_update(self, sid: str, update: EventUpdate, request: Request) -> None:
+        """Send the update, without the type if the API does not let that be changed: it is not documented."""
+        is_about_type = "type" in update.model_fields_set
+        if self._can_change_types or not is_about_type:
+            try:
+                self._client.update_event(sid, update, before_sending=request.before_sending)
+                return
+            except Rejected as error:
+                if not is_about_type or error.status not in INVALID:
+                    raise
+        without_type = EventUpdate.model_validate(update.model_dump(exclude={"type"}, exclude_unset=True))
+        if without_type.model_fields_set:
+            self._client.update_event(sid, without_type, before_sending=request.before_sending)
+        self._can_change_types = False
+
+    def _raise_if_only_the_event_is_refused(self, error: EventsApiError) -> None:
+        """Raises `EventRefused` for a 403 that says nothing of the token or the account."""
+        if error.status == HTTPStatus.FORBIDDEN and self._is_accepted():
+            raise EventRefused(
+                f"{error} (the API accepts the token, so it is something in this event)",
+                code=error.code,
+                status=error.status,
+            ) from error
+
+    def _is_accepted(self) -> bool:
+        """Whether the token may list and change events, asked without words that anybody could dislike."""
+        try:
+            self._client.list_events(limit=1)
+        except EventsApiError:
+            return False
+        try:
+            self._client.update_event(NO_SUCH_EVENT, EventUpdate(name="apitraffic-events"))
+        except Rejected:
+            return True
+        except EventsApiError:
+            return False
+        return True
+
+    def _require_account(self) -> None:
+        """Raises if it is the account that is unknown: the API has one code for that and an unknown event."""
+        self._client.list_events(limit=1)
 
     def _with_direct_reports(self, marker: Marker, desired: Event) -> tuple[Marker, Event]:
         """The same with what others have written into the event directly: a plugin, or a person.
@@ -224,55 +319,6 @@ class Deliverer:
             return marker, desired
         marker = replace(marker.with_change(listed), sent=listed.event)
         return marker, self._scopes.resolve(fold(marker.changes) or desired)
-
-    def _create(self, marker: Marker, desired: Event, known: Marker, lock: MarkerLock) -> Marker:
-        """Create the event. If that is refused, `known` is saved: the marker without the refused change."""
-        lock.save(replace(marker, is_in_doubt=True, unanswered_since=self._clock()))
-        try:
-            created = self._client.create_event(desired)
-        except EventsApiError as error:
-            if was_surely_not_done(error):
-                lock.save(replace(known, is_in_doubt=False, unanswered_since=None))
-            elif is_over(error):
-                lock.save(replace(marker, is_in_doubt=True, unanswered_since=None))
-            raise
-        return replace(marker, sid=created.sid, sent=desired, is_in_doubt=False, unanswered_since=None)
-
-    def _require_settled(self, marker: Marker) -> None:
-        """Raises `Unsettled` while a request that got no answer may still be carried out.
-
-        A second create would make a second event, and an update that arrives late would undo a newer one.
-        """
-        if marker.unanswered_since is None:
-            return
-        wait = marker.unanswered_since + self._settle - self._clock()
-        if wait > timedelta(0):
-            raise Unsettled(wait.total_seconds())
-
-    def _update(
-        self, marker: Marker, desired: Event, update: EventUpdate, known: Marker, lock: MarkerLock
-    ) -> tuple[Marker, Delivered]:
-        """Update the event; `known` is as in `_create`."""
-        if marker.sid is None:
-            raise ValueError("only a marker with a SID can be updated")
-        # Until the answer has arrived, it is not known what the API shows: the next attempt sends everything.
-        in_doubt = replace(known, sid=marker.sid, sent=marker.sent, is_in_doubt=True)
-        lock.save(replace(in_doubt, unanswered_since=self._clock()))
-        outcome = Delivered.UPDATED
-        try:
-            self._client.update_event(marker.sid, update)
-        except NotFound:
-            self._require_account()
-            outcome = Delivered.DELETED
-        except EventsApiError as error:
-            if was_surely_not_done(error) or is_over(error):
-                lock.save(replace(in_doubt, unanswered_since=None))
-            raise
-        return replace(marker, sent=desired, is_in_doubt=False, unanswered_since=None), outcome
-
-    def _require_account(self) -> None:
-        """Raises if it is the account that is unknown: the API has one code for that and an unknown event."""
-        self._client.list_events(limit=1)
 
 
 def _listed(stored: StoredEvent, key: str, changes: Sequence[Change]) -> Change:
@@ -298,14 +344,3 @@ def _is_indirect_report(event: Event, changes: Sequence[Change]) -> bool:
 
 def _summary(event: Event) -> tuple[str, JsonValue]:
     return event.name, event.metadata.get("status")
-
-
-def _may_exist_already(marker: Marker, change: Change) -> bool:
-    """Whether the API may have the event: after an attempt whose result is not known, if the first change of
-    a marker is not its beginning, and if the pipeline that made a deployment may have created its event
-    directly.
-    """
-    is_first_heard = len(marker.changes) == 1
-    is_beginning = change.effect in {Effect.OPEN, Effect.POINT}
-    others_know_it = bool(change.aliases or (change.claims and change.is_authoritative)) or change.is_indirect
-    return marker.is_in_doubt or (is_first_heard and (others_know_it or not is_beginning))

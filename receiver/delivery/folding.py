@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import filterfalse, pairwise
 
 from apitraffic_events.event import ALREADY_CLEAN, Event
 from apitraffic_events.records import EventUpdate
 from apitraffic_events.updates import append_lines
-from receiver.events import Change, Effect
+from receiver.events import Change, Effect, is_stand_in_name
 from receiver.wording import duration
 
 RANK = {Effect.OPEN: 0, Effect.UPDATE: 1, Effect.REOPEN: 2, Effect.CLOSE: 3, Effect.POINT: 3}
@@ -25,7 +25,16 @@ LISTED = "api"
 SAME_OUTCOME = {"failed": "failure", "canceled": "cancelled"}
 """GitLab's words -> those of the CI plugins, which report the same deploy."""
 
-UPDATABLE = ("name", "description", "source", "metadata", "buckets", "environments", "started_at", "ended_at")
+FACTS = frozenset({"type", "source", "buckets", "environments"})
+"""Fields that do not depend on how something ends."""
+TEXTS = frozenset({"name", "description"})
+UPDATABLE = (
+    *("type", "name", "description", "source", "metadata"),
+    *("buckets", "environments", "started_at", "ended_at"),
+)
+
+ONE_MOMENT = timedelta(milliseconds=2)
+"""The API keeps times in milliseconds, so two that differ by less may be the same."""
 
 
 def in_order(changes: Iterable[Change]) -> tuple[Change, ...]:
@@ -78,9 +87,11 @@ def fold(changes: Iterable[Change]) -> Event | None:
     (`_moves`); one that is repeated changes neither. An update that knows the whole event stands in for a
     missing opening; one that knows only some fields waits for it. A point is the end of a span if another
     sender reports the same deploy as a span. What is reported indirectly (`Change.is_indirect`) gives way to
-    what others report. Remarks become a trail below the description, whenever they were made.
+    what others report, what only stands in for a field that a change does not know to what anyone says of it,
+    and what a look-up has found to what was accepted. Remarks become a trail below the description, whenever
+    they were made.
     """
-    known = in_order(changes)
+    known = _with_listed_as_base(in_order(changes))
     deciding, beside = _without_indirect(known)
     ordered = _points_as_ends(deciding)
     folding = _Folding()
@@ -89,8 +100,9 @@ def fold(changes: Iterable[Change]) -> Event | None:
     event = folding.event
     if event is None:
         return None
-    for part in (*folding.waiting, *(change.event for change in beside)):
-        event = _beside(event, part)
+    for part in (*folding.waiting, *beside):
+        folding.add(part)
+    event = folding.event or event
     if event.started_at is None:
         event = event.model_copy(update={"started_at": _known_start(ordered, event.ended_at)})
     return _with_trail(_with_its_length(event, folding.shown), known)
@@ -110,7 +122,9 @@ class _Folding:
     """What the changes up to here add up to; those after it are taken in order."""
 
     event: Event | None = None
-    waiting: list[Event] = field(default_factory=list)
+    unsaid: frozenset[str] = FACTS | TEXTS
+    """Fields of the event of which nobody has said anything: what they hold only stands in for it."""
+    waiting: list[Change] = field(default_factory=list)
     """Parts of an event that nobody has reported yet."""
     shown: Change | None = None
     """The end that the marker shows; `None` while it has none."""
@@ -119,29 +133,42 @@ class _Folding:
 
     def take(self, change: Change) -> None:
         if self.event is None and change.sets is not None and change.effect is Effect.UPDATE:
-            self.waiting.append(change.event)
+            self.waiting.append(change)
             if _calls_off(change):
                 self.decided = change
             return
         match change.effect:
             case Effect.UPDATE if self.decided is None:
-                self.event = _over(self.event, change)
+                self.event = self._write(change)
                 if change.event.ended_at is not None and _knows(change, "ended_at"):
                     self._end(change)
             case Effect.OPEN | Effect.REOPEN if self.decided is None or change.effect is Effect.REOPEN:
-                self.event = _over(self.event, change).model_copy(update={"ended_at": None})
+                self.event = self._write(change).model_copy(update={"ended_at": None})
                 self.shown = self.decided = None
             case Effect.CLOSE | Effect.POINT if self.decided is None or _moves(self.decided, change):
-                self.event = _over(self.event, change)
+                self.event = self._write(change)
                 if self.decided is not None and change.effect is Effect.POINT:
                     self.event = self.event.model_copy(update={"started_at": change.event.started_at})
                 self._end(change)
             case _ if self.event is None:
-                self.waiting.append(change.event)
+                self.waiting.append(change)
             case _:
-                self.event = _beside(self.event, change.event)
+                self.add(change)
                 if self.decided is not None and change.is_authoritative and change.effect in ENDS:
                     self.decided = change
+
+    def add(self, change: Change) -> None:
+        """Add the metadata that only this change has, and what it says of fields that nobody spoke of."""
+        if self.event is not None:
+            said = {name: getattr(change.event, name) for name in self.unsaid if _knows(change, name)}
+            metadata = change.event.metadata | self.event.metadata
+            self.event = self.event.model_copy(update={**said, "metadata": metadata})
+            self.unsaid -= said.keys()
+
+    def _write(self, change: Change) -> Event:
+        """The event with what this change knows of it."""
+        self.unsaid = frozenset(name for name in self.unsaid if not _knows(change, name))
+        return _over(self.event, change)
 
     def _end(self, change: Change) -> None:
         """End what this change has written."""
@@ -158,6 +185,43 @@ def difference(sent: Event | None, desired: Event) -> EventUpdate | None:
         if sent is None or getattr(sent, name) != getattr(desired, name)
     }
     return EventUpdate.model_validate(changed, context=ALREADY_CLEAN) if changed else None
+
+
+def _with_listed_as_base(ordered: tuple[Change, ...]) -> tuple[Change, ...]:
+    """The changes with what look-ups have found in its place: before the opening, or as an end of its own.
+
+    It shows what was sent before, or what somebody else has sent, and never goes over what was accepted.
+    """
+    accepted = [change for change in ordered if change.delivery.source != LISTED]
+    if len(accepted) == len(ordered):
+        return ordered
+    direct = [change for change in accepted if not change.is_indirect]
+    listed = [_as_base(change, direct) for change in ordered if change.delivery.source == LISTED]
+    # Of the same moment, what was found comes first.
+    return tuple(sorted((*listed, *accepted), key=lambda change: change.occurred_at))
+
+
+def _as_base(listed: Change, accepted: Sequence[Change]) -> Change:
+    """What was found, without the fields that the accepted changes know better."""
+    event, effect, at = listed.event, listed.effect, listed.occurred_at
+    unknown = {name for name in FACTS if any(_knows(change, name) for change in accepted)}
+    if is_stand_in_name(event.name):
+        unknown |= FACTS | {"name"}
+        unknown |= {"description"} if event.description is None else set()
+    if any(change.effect is Effect.CLOSE and _is_same_end(change, listed) for change in accepted):
+        # That is the end that was found.
+        event, effect, at = event.model_copy(update={"ended_at": None}), Effect.OPEN, event.started_at or at
+    openings = [change.occurred_at for change in accepted if change.effect is Effect.OPEN]
+    if effect is Effect.OPEN and openings:
+        event, at = event.model_copy(update={"started_at": None}), min(at, *openings)
+    is_part = effect in {Effect.OPEN, Effect.CLOSE} and bool(unknown)
+    sets = tuple(name for name in UPDATABLE if name not in unknown) if is_part else listed.sets
+    return listed.model_copy(update={"event": event, "effect": effect, "occurred_at": at, "sets": sets})
+
+
+def _is_same_end(closing: Change, listed: Change) -> bool:
+    ended_at = closing.event.ended_at or closing.occurred_at
+    return listed.event.ended_at is not None and abs(ended_at - listed.event.ended_at) < ONE_MOMENT
 
 
 def _without_indirect(ordered: tuple[Change, ...]) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
@@ -269,7 +333,7 @@ def _over(older: Event | None, change: Change) -> Event:
     newer = change.event
     if older is None:
         return newer
-    kept = {name: getattr(older, name) for name in ("type", *UPDATABLE) if not _knows(change, name)}
+    kept = {name: getattr(older, name) for name in UPDATABLE if not _knows(change, name)}
     return newer.model_copy(
         update={
             "description": newer.description or older.description,
@@ -281,15 +345,11 @@ def _over(older: Event | None, change: Change) -> Event:
     )
 
 
-def _beside(settled: Event, other: Event) -> Event:
-    """The settled event, with metadata that only the other one has."""
-    return settled.model_copy(update={"metadata": other.metadata | settled.metadata})
-
-
 def _with_trail(event: Event, ordered: Sequence[Change]) -> Event:
     """The event with its latest remarks, each once and with its time, as lines below its description."""
     remarks = (f"{change.occurred_at:%H:%M} UTC {change.remark}" for change in ordered if change.remark)
-    trail = list(dict.fromkeys(remarks))
+    shown = (event.description or "").splitlines()
+    trail = [remark for remark in dict.fromkeys(remarks) if remark not in shown]
     if not trail:
         return event
     return event.model_copy(update={"description": append_lines(event.description, trail[-LONGEST_TRAIL:])})

@@ -1,13 +1,14 @@
 """Markers in Redis: one worker at a time locks a marker, and saves what it knows of it.
 
 Redis keys: `apitraffic:marker:<key>`, for 180 days after its last change; `apitraffic:alias:<key>` and
-`apitraffic:claim:<name>`, as long; `apitraffic:lock:<key>`, for two and a half minutes at most.
+`apitraffic:claim:<name>`, as long; `apitraffic:lock:<key>`, for two and a half minutes at most;
+`apitraffic:remembers-since`, as long as Redis keeps its data.
 """
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 from uuid import uuid4
@@ -16,13 +17,14 @@ from pydantic import TypeAdapter
 from redis import Redis
 
 from apitraffic_events.event import ALREADY_CLEAN, Event
-from apitraffic_events.timestamps import format_timestamp, parse_timestamp
+from apitraffic_events.timestamps import format_timestamp, now, parse_timestamp
 from receiver.datastore.keys import (
     ALIAS_PREFIX,
     CLAIM_PREFIX,
     LOCK_PREFIX,
     MARKER_LIFETIME,
     MARKER_PREFIX,
+    REMEMBERS_SINCE,
     names_as_json,
 )
 from receiver.datastore.replies import as_text
@@ -33,14 +35,10 @@ from receiver.queue.queues import JOB_TIMEOUT
 
 LOCK_LIFETIME: Final = JOB_TIMEOUT + 30
 """Seconds; longer than the job that holds the lock may run, so that only a dead worker loses it."""
-LOCK_PATIENCE: Final = 2.0
-"""Seconds for which a worker waits for another one's lock before it retries the job later."""
-LOCK_POLL: Final = 0.02
-"""Seconds between attempts to lock a marker while it waits."""
 MOST_MERGES: Final = 16
 """How many merges one name is followed through; asking for a name shortens its way. A marker behind more
 merges than that, none of which was asked for since, counts as new."""
-FIELDS: Final = ("changes", "sid", "sent", "in_doubt", "unanswered_since")
+FIELDS: Final = ("changes", "sid", "sent", "in_doubt", "unanswered_since", "looked_at")
 CHANGES: Final = TypeAdapter(tuple[Change, ...])
 
 MARKER_CONSTANTS: Final[Mapping[str, Constant]] = MappingProxyType(
@@ -53,6 +51,7 @@ MARKER_CONSTANTS: Final[Mapping[str, Constant]] = MappingProxyType(
         "MARKER_LIFETIME": MARKER_LIFETIME,
         "MARKER_PREFIX": MARKER_PREFIX,
         "MOST_MERGES": MOST_MERGES,
+        "REMEMBERS_SINCE": REMEMBERS_SINCE,
     }
 )
 """What scripts need that include `resolve.lua`, `lock.lua` or `save.lua`."""
@@ -75,6 +74,12 @@ class LockReply:
     stored: Sequence[bytes | str]
     fields: Sequence[bytes | str | None] | None
     granted: Sequence[bytes | str] = ()
+    since: bytes | str = "0"
+
+    @property
+    def remembers_since(self) -> datetime:
+        """Since when this Redis has kept its data."""
+        return datetime.fromtimestamp(float(self.since), tz=UTC)
 
     @property
     def claims(self) -> tuple[str, ...]:
@@ -87,7 +92,7 @@ class LockReply:
     def marker(self) -> Marker | None:
         if not self.fields:
             return None
-        changes, sid, sent, in_doubt, unanswered = self.fields
+        changes, sid, sent, in_doubt, unanswered, looked_at = self.fields
         return Marker(
             as_text(self.stored[0]),
             changes=CHANGES.validate_json(changes, context=ALREADY_CLEAN) if changes else (),
@@ -95,6 +100,7 @@ class LockReply:
             sent=Event.model_validate_json(sent, context=ALREADY_CLEAN) if sent else None,
             is_in_doubt=as_text(in_doubt) == "1",
             unanswered_since=parse_timestamp(as_text(unanswered) or None),
+            looked_at=parse_timestamp(as_text(looked_at) or None),
         )
 
 
@@ -118,8 +124,9 @@ class MarkerLock:
     """A marker locked by this worker.
 
     `known` is what was stored of it when it was locked. `others` are names under which parts of it are still
-    stored as markers of their own; `claims` are the names that it claimed and was granted. `defer` takes what
-    saves and releases the marker at the end; without it, that is sent at once.
+    stored as markers of their own; `claims` are the names that it claimed and was granted;
+    `remembers_since` is when Redis last began without data. `defer` takes what saves and releases the marker
+    at the end; without it, that is sent at once.
     """
 
     def __init__(
@@ -128,6 +135,7 @@ class MarkerLock:
         self.known = known
         self.others = reply.names[1:]
         self.claims = reply.claims
+        self.remembers_since = reply.remembers_since
         self._redis = redis
         self._token = reply.token
         self._defer = defer
@@ -162,6 +170,7 @@ class MarkerLock:
             marker.sent.model_dump_json(by_alias=True) if marker.sent else "",
             int(marker.is_in_doubt),
             format_timestamp(marker.unanswered_since) if marker.unanswered_since else "",
+            format_timestamp(marker.looked_at) if marker.looked_at else "",
         )
         fields = [item for pair in zip(FIELDS, values, strict=True) for item in pair]
         keys = (f"{MARKER_PREFIX}{marker.key}", f"{LOCK_PREFIX}{marker.key}")
@@ -227,16 +236,14 @@ class MarkerStore:
 
         `claims` are names that the marker takes if no other marker has them.
 
-        Raises `MarkerBusy`. The lock of a dead worker expires. A lock that this owner could not release,
-        because Redis was unreachable, may be taken over by this owner: it runs one job at a time.
+        Raises `MarkerBusy`, at once: there may be other work to do. The lock of a dead worker expires. A lock
+        that this owner could not release, because Redis was unreachable, may be taken over by this owner: it
+        runs one job at a time.
         """
-        deadline = time.monotonic() + LOCK_PATIENCE
         reply = self._lock(names, claims, resolved=resolved)
-        while (marker := reply.marker()) is None:
-            if time.monotonic() >= deadline:
-                raise MarkerBusy(reply.names[0])
-            time.sleep(LOCK_POLL)
-            reply = self._lock(names, claims, resolved=resolved)
+        marker = reply.marker()
+        if marker is None:
+            raise MarkerBusy(reply.names[0])
         lock = MarkerLock(self._redis, reply, marker, self._defer)
         try:
             yield lock
@@ -252,7 +259,8 @@ class MarkerStore:
         if prefetched is not None:
             return prefetched
         token = new_token(self._owner)
-        args: list[str | int] = [token, int(not resolved), names_as_json(names, claims)]
+        moment = now().timestamp()
+        args: list[str | float] = [token, int(not resolved), names_as_json(names, claims), moment]
         return LockReply(token, *LOCK_MARKER.run(self._redis, args=args))
 
     def _defer_release(self, save: MarkerSave) -> None:

@@ -18,8 +18,8 @@ class Marker:
 
     `sid` and `sent` are what the API has, as far as is known. `is_in_doubt` says that an attempt to create or
     update the event has begun and its result is not known: the API may have carried it out.
-    `unanswered_since` is when a request began that got no answer at all: the API may still be carrying it
-    out.
+    `unanswered_since` is when a request began, or was answered, that the API may still carry out: there was
+    no answer, or one that proves nothing. `looked_at` is when the event was last looked for in vain since.
     """
 
     key: str
@@ -28,6 +28,15 @@ class Marker:
     sent: Event | None = None
     is_in_doubt: bool = False
     unanswered_since: datetime | None = None
+    looked_at: datetime | None = None
+
+    def settled(self) -> Self:
+        """The same, with nothing left that the API may still do."""
+        return replace(self, is_in_doubt=False, unanswered_since=None, looked_at=None)
+
+    def in_doubt(self, since: datetime | None) -> Self:
+        """The same after a request whose result is not known, and which may be carried out after `since`."""
+        return replace(self, is_in_doubt=True, unanswered_since=since, looked_at=None)
 
     def with_change(self, *added: Change) -> Self:
         changes = in_order((*self.changes, *added))

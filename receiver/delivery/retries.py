@@ -31,6 +31,10 @@ SAID_ABOUT_THE_REQUEST: Final = frozenset(
 """Statuses that refuse a request even if the answer has no code of the API."""
 
 
+class EventRefused(Rejected):
+    """The API refuses this event (403) although it accepts the token: a firewall may dislike its words."""
+
+
 def pause_after(error: EventsApiError, *, attempts: int, waiting_for: timedelta) -> float | None:
     """Seconds until the next attempt, or `None` if there is to be none.
 
@@ -64,7 +68,12 @@ def is_refusal(error: EventsApiError) -> bool:
     """
     if not isinstance(error, Rejected) or needs_operator(error):
         return False
-    return error.code is not None or error.status is None or error.status in SAID_ABOUT_THE_REQUEST
+    return (
+        isinstance(error, EventRefused)
+        or error.code is not None
+        or error.status is None
+        or error.status in SAID_ABOUT_THE_REQUEST
+    )
 
 
 def is_outage(error: EventsApiError) -> bool:

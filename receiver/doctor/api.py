@@ -1,4 +1,4 @@
-"""Checks of the Events API: connection, token, account, scopes, budget, clock, names in routes."""
+"""Checks of the Events API: connection, token, account, scopes, filters, budget, clock, names in routes."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -16,6 +16,7 @@ from apitraffic_events.errors import (
     Unreachable,
 )
 from apitraffic_events.event import EVERYWHERE
+from apitraffic_events.filters import EventFilter
 from apitraffic_events.records import EventUpdate, Record
 from apitraffic_events.timestamps import format_timestamp, now
 from receiver.doctor.findings import Finding, FindingState, failure, ok, warning
@@ -29,6 +30,8 @@ LARGEST_SKEW: Final = timedelta(minutes=5)
 """From here on, the receiver refuses signatures of Standard Webhooks, which contain a time."""
 LOW_BUDGET: Final = 10
 """Per cent. Below it, requests are kept for urgent changes (`receiver.delivery.budget`)."""
+A_MINUTE: Final = timedelta(minutes=1)
+A_DAY: Final = timedelta(days=1)
 MOST_NAMES: Final = 20
 OR_WAIT: Final = "or wait: deliveries wait too, and none is lost"
 
@@ -40,6 +43,7 @@ def api(client: EventsClient, raw_token: str, routes: Sequence[Route]) -> Iterat
     if reading.state is FindingState.OK:
         yield from route_names(client, routes)
         yield writes(client)
+        yield filters(client)
     if client.rate_limit is not None:
         yield budget(client.rate_limit)
     if client.date is not None:
@@ -123,6 +127,37 @@ def writes(client: EventsClient) -> Finding:
     return warning(
         "api_write", f"the API changed {NO_SUCH_EVENT}, which should not exist", "delete that event"
     )
+
+
+def filters(client: EventsClient) -> Finding:
+    """Which spelling of the period the list of events honours, by the answers to at most seven requests."""
+    try:
+        newest = next(iter(client.list_page(EventFilter(), limit=1).records), None)
+        if newest is None or newest.started_at is None:
+            return ok("api_filters", "cannot be told before the account has an event")
+        began_at = newest.started_at
+        later = EventFilter(started_from=began_at + A_DAY, started_to=began_at + 2 * A_DAY)
+        while client.list_page(later, limit=1).is_worth_repeating:
+            pass
+        spelling = client.filters.in_use("start")
+        around = EventFilter(started_from=began_at - A_MINUTE, started_to=began_at + A_MINUTE)
+        is_listed = any(event.sid == newest.sid for event in client.list_page(around).records)
+    except EventsApiError as error:
+        return warning("api_filters", f"could not be checked; {error}", "run this again")
+    if spelling is None:
+        return warning(
+            "api_filters",
+            "the list of events ignores every known spelling of its period",
+            "look-ups check what comes back and take more requests; ask ApiTraffic how the list is filtered",
+        )
+    if not is_listed:
+        return warning(
+            "api_filters",
+            f"the list of events knows {' and '.join(spelling)}, but not as the period of events' starts: "
+            f"it left out {newest.sid}",
+            "ask ApiTraffic how the list is filtered; until then, look-ups may miss events",
+        )
+    return ok("api_filters", f"the list of events filters by {' and '.join(spelling)}")
 
 
 def budget(limit: RateLimit) -> Finding:

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any, Final, Generic, Literal, TypeVar, cast
 
@@ -21,6 +21,7 @@ from apitraffic_events.text import METADATA_TEXT_LIMIT, one_line
 from apitraffic_events.timestamps import parse_timestamp
 from receiver.events import Change, Delivery, Effect, marker_key
 from receiver.sources.signatures import Verification
+from receiver.timestamps import EARLIEST
 
 Headers = Mapping[str, str]
 """Request headers with lower-case names."""
@@ -29,8 +30,6 @@ Secrets = Mapping[str, tuple[bytes, ...]]
 """Name of the configuration variable -> all secrets in it (several while one is being rotated)."""
 
 MIB: Final = 1024 * 1024
-EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
-"""An earlier time of a delivery stands for none: `0001-01-01T00:00:00Z` is what Go writes for "not set"."""
 VALUE_LIMIT: Final = 500
 """Characters kept of one text; enough for any URL or commit subject."""
 LONGEST_DELIVERY_ID: Final = 200

@@ -16,8 +16,9 @@ from pydantic_core import ErrorDetails
 from apitraffic_events.event import Event, EventType, Instant, Model, within_limits
 from apitraffic_events.text import CleanLine, one_line
 from apitraffic_events.timestamps import parse_timestamp
-from receiver.events import Change, Delivery, Effect, Key, marker_key
-from receiver.sources.base import EARLIEST, Invalid, ItemError, Translation, marker_metadata, read_json
+from receiver.events import Change, Delivery, Effect, Key, marker_key, stand_in_name
+from receiver.sources.base import Invalid, ItemError, Translation, marker_metadata, read_json
+from receiver.timestamps import EARLIEST
 
 SOURCE_NAME: Final = "manual"
 EVENT: Final = "event"
@@ -174,7 +175,7 @@ def _claims(key: str) -> tuple[str, ...]:
 
 def _stand_in(given: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """Required fields that some effects do not need; shown if a marker is closed that was never opened."""
-    return {"type": EventType.CUSTOM.value, "name": f"{given.get('key')} (its start was not heard of)"}
+    return {"type": EventType.CUSTOM.value, "name": stand_in_name(str(given.get("key")))}
 
 
 def _effect_of(given: Mapping[str, JsonValue]) -> Effect:

@@ -3,7 +3,8 @@
 RQ takes some fifty commands in eight round trips for this, which is most of what a worker does, and from
 several queues it takes with a command that loses the job if the worker dies at that moment. Here a job goes
 straight from its queue into work, as this worker's, together with a check of the pause and the budget: urgent
-jobs first, none while delivery is paused or the budget is exhausted. What is written is what RQ writes
+jobs first, none whose marker another worker has locked, none while delivery is paused or the budget is
+exhausted. What is written is what RQ writes
 (`rq.executions`, `Worker.prepare_job_execution`, `Job.delete`), so that its registries, its tools and its own
 handling of failures and retries find what they expect.
 """
@@ -35,6 +36,8 @@ LONGEST_WAIT: Final = 1.0
 """Seconds between checks of the queues if the bell does not ring, as for retries and jobs put back."""
 EXECUTION_LIFETIME: Final = JOB_TIMEOUT + 60
 """Seconds after which RQ takes a started job for abandoned; as `SimpleWorker.get_heartbeat_ttl`."""
+MOST_PASSED_OVER: Final = 1_000
+"""Jobs at the front of a queue that are passed over while another worker is busy with their markers."""
 
 DEQUEUE: Final = Script(
     "dequeue",
@@ -42,6 +45,7 @@ DEQUEUE: Final = Script(
         **MARKER_CONSTANTS,
         **PERMIT_CONSTANTS,
         "JOB_STARTED": JobStatus.STARTED.value,
+        "MOST_PASSED_OVER": MOST_PASSED_OVER,
         "WORKER_BUSY": WorkerStatus.BUSY.value,
         "WORKER_IDLE": WorkerStatus.IDLE.value,
     },

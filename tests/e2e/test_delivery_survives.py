@@ -71,6 +71,49 @@ def test_what_was_accepted_without_a_worker_is_delivered_later(stack: Stack) -> 
     assert_listed_once(stack, keys)
 
 
+def test_a_marker_with_many_changes_holds_up_no_other(stack: Stack) -> None:
+    """Forty updates of one incident and twenty others, two workers, and an API that takes its time."""
+    stack.environment |= {"EVENTS_WEBHOOK_SECRET": "a-secret-of-the-tests-0123456789"}
+    stack.receiver.start()
+    start = {"startedAt": "2026-01-10T10:00:00Z", "effect": "open"}
+    busy = [{"key": "busy", "type": "incident", "name": "Busy"} | start]
+    busy += [
+        {
+            "key": "busy",
+            "effect": "update",
+            "name": f"Busy {number}",
+            "occurredAt": f"2026-01-10T10:00:{number}Z",
+        }
+        for number in range(10, 50)
+    ]
+    for event in busy:
+        assert send(stack, event) == requests.codes.accepted
+    others = [{"key": f"other-{number}", "type": "incident", "name": "Other"} for number in range(20)]
+    assert send(stack, others) == requests.codes.accepted
+    stack.api.set_faults(["latency=0.1"])
+    second = stack.program("worker", ready=r"worker started")
+    stack.worker.start()
+    second.start()
+    try:
+        wait_until(
+            lambda: len(stack.events()) == 1 + len(others), "the others to be listed beside the busy one"
+        )
+        assert not stack.is_idle()
+        wait_until(stack.is_idle, "the busy one to be done", timeout=30)
+    finally:
+        second.stop()
+    (event,) = [each for each in stack.events() if each["metadata"]["marker_key"] == "busy"]
+    assert event["name"] == "Busy 49"
+
+
+def send(stack: Stack, content: object) -> int:
+    """The status of a native delivery."""
+    headers = {"Authorization": f"Bearer {stack.environment['EVENTS_WEBHOOK_SECRET']}"}
+    return requests.post(
+        f"{stack.url}/webhooks/events", json=content, headers=headers, timeout=10
+    ).status_code
+
+
 def test_a_worker_killed_while_the_api_has_the_request_leaves_one_event(stack: Stack) -> None:
     """The API has committed, its answer never arrives: the next worker must look before it creates again."""
     stack.receiver.start()

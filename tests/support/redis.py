@@ -8,6 +8,7 @@ from pathlib import Path
 
 from redis import Redis
 
+from receiver.datastore.keys import REMEMBERS_SINCE
 from receiver.local.redis_server import RedisServer, find_redis_server
 from tests.support.waiting import wait_until
 
@@ -83,3 +84,8 @@ def redis_process(folder: Path, program: Path | None = None) -> Iterator[RedisPr
 def limit_memory(redis: Redis, more: int) -> None:
     """Let Redis have so many bytes more than it has now."""
     redis.config_set("maxmemory", int(redis.info("memory")["used_memory"]) + more)
+
+
+def long_in_use(redis: Redis) -> None:
+    """As if this Redis had kept its data for years: what was delivered before cannot be unknown to it."""
+    redis.set(REMEMBERS_SINCE, 0)

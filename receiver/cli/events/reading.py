@@ -1,7 +1,7 @@
 """`apitraffic-events events list|get`"""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -10,8 +10,9 @@ import click
 from rich.console import Console
 
 from apitraffic_events.client import LARGEST_PAGE
-from apitraffic_events.paging import iter_pages
-from apitraffic_events.records import StoredEvent
+from apitraffic_events.filters import EventFilter
+from apitraffic_events.paging import iter_matching
+from apitraffic_events.records import EventPage, StoredEvent
 from receiver.cli import consoles
 from receiver.cli.events.account import AccountSession, account_session, json_option, timeout_option
 from receiver.cli.events.fields import TYPES
@@ -76,12 +77,9 @@ def list_(
     with account_session(timeout) as account:
         listing = Listing(
             account,
-            {
-                "type": filters["type"],
-                "started_from": filters["since"],
-                "started_to": filters["until"],
-                **_places(account, bucket, environment),
-            },
+            EventFilter(
+                filters["type"], filters["since"], filters["until"], **_places(account, bucket, environment)
+            ),
             None if everything else limit,
         )
         if watch:
@@ -103,22 +101,21 @@ def _places(account: AccountSession, bucket: str | None, environment: str | None
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The events that match `filters`: the latest `most`, or all."""
+    """The events that match: the latest `most`, or all. What the API returns is checked here."""
 
     account: AccountSession
-    filters: Mapping[str, Any]
+    wanted: EventFilter
     most: int | None
 
     def events(self) -> Iterator[StoredEvent]:
         size = LARGEST_PAGE if self.most is None else min(LARGEST_PAGE, self.most)
-        return islice(iter_pages(lambda page: self._page(page, size)), self.most)
+        return islice(iter_matching(lambda page: self._page(page, size), self.wanted), self.most)
 
-    def _page(self, number: int, size: int) -> tuple[tuple[StoredEvent, ...], bool]:
+    def _page(self, number: int, size: int) -> EventPage:
         with api_problems():
-            page = self.account.ask(
-                lambda: self.account.client.list_events(**self.filters, limit=size, page=number)
+            return self.account.ask(
+                lambda: self.account.client.list_page(self.wanted, limit=size, page=number)
             )
-        return page.records, page.has_more
 
     def with_progress(self) -> list[StoredEvent]:
         """All events. Shows their number so far on standard error, if that is a terminal."""

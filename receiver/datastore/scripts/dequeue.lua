@@ -1,5 +1,5 @@
--- Ack the job before, if there is one, and take the next one: urgent before routine, and none while delivery
--- is paused or the budget is exhausted. What is written of a job is what RQ writes, see
+-- Ack the job before, if there is one, and take the next one: urgent before routine, none whose marker another
+-- worker has locked, and none while delivery is paused or the budget is exhausted. What is written of a job is what RQ writes, see
 -- receiver/worker/job_queue.py.
 -- KEYS: pause, budget, worker, its executions, the urgent queue, its jobs in work, the routine queue, its
 -- jobs in work; then the keys of `ack`, if any
@@ -34,23 +34,59 @@ local function start(id, job, in_work)
     redis.call('EXPIRE', KEYS[4], lifetime)
 end
 
--- The first job of a queue. A job without data is what is left of one that two workers ran at once; RQ would
--- quit.
-local function first(queue)
-    local id = redis.call('LINDEX', queue, 0)
-    while id and redis.call('HEXISTS', job_prefix .. id, 'data') == 0 do
-        redis.call('DEL', job_prefix .. id)
-        redis.call('LPOP', queue)
-        id = redis.call('LINDEX', queue, 0)
+local own_tokens = string.match(ARGV[9], '^.* ')
+
+-- Whether another worker has locked the marker of these names, or one that it may turn out to be.
+local function is_busy(json)
+    local is_read, names, claims = pcall(read_names, json)
+    if not is_read then
+        return false
     end
-    return id
+    for _, list in ipairs({names, claims or {}}) do
+        for _, name in ipairs(list) do
+            local holder = redis.call('GET', LOCK_PREFIX .. (stored_name(name) or name))
+            if holder and string.sub(holder, 1, #own_tokens) ~= own_tokens then
+                return true
+            end
+        end
+    end
+    return false
+end
+
+-- The first job of a queue whose marker is free. The others stay where they are, so that a marker's changes
+-- keep their order. A job without data is what is left of one that two workers ran at once; RQ would quit.
+local function first(queue)
+    local busy, start = {}, 0
+    while start < MOST_PASSED_OVER do
+        local ids = redis.call('LRANGE', queue, start, start == 0 and 0 or start + 99)
+        if #ids == 0 then
+            return nil
+        end
+        for _, id in ipairs(ids) do
+            local job = job_prefix .. id
+            if redis.call('HEXISTS', job, 'data') == 0 then
+                redis.call('DEL', job)
+                redis.call('LREM', queue, 1, id)
+                start = start - 1
+            else
+                local names = redis.call('HGET', job, 'names') or ''
+                if busy[names] == nil then
+                    busy[names] = is_busy(names)
+                end
+                if not busy[names] then
+                    return id
+                end
+            end
+        end
+        start = start + #ids
+    end
 end
 
 -- The marker of a job, locked. If that fails the job is dequeued all the same: the worker finds out why.
 local function locked(job)
     local is_locked, reply = pcall(function()
         local stored, granted = resolve(read_names(redis.call('HGET', job, 'names')))
-        return lock(stored, granted, ARGV[9])
+        return lock(stored, granted, ARGV[9], ARGV[1])
     end)
     return is_locked and reply
 end
@@ -64,7 +100,7 @@ local function dequeue(queue, in_work, is_urgent)
     if permitted[1] ~= '0' then
         return false
     end
-    redis.call('LPOP', queue)
+    redis.call('LREM', queue, 1, id)
     local job = job_prefix .. id
     start(id, job, in_work)
     return {queue, id, redis.call('HGETALL', job), permitted, locked(job)}

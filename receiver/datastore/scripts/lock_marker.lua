@@ -1,4 +1,4 @@
--- ARGV: token, '1' if the names are to be resolved, the names as `read_names` takes them
+-- ARGV: token, '1' if the names are to be resolved, the names as `read_names` takes them, now
 -- Returns what `lock` returns.
 -- include functions/run_when_full
 -- include functions/resolve
@@ -8,4 +8,4 @@ local granted = {}
 if ARGV[2] == '1' then
     names, granted = resolve(names, claims)
 end
-return lock(names, granted, ARGV[1])
+return lock(names, granted, ARGV[1], ARGV[4])

@@ -1,11 +1,12 @@
-"""Injects faults into requests: delays, failures, and connections that end without an answer."""
+"""Injects faults into requests: delays, failures, answers that mislead, connections that end without one."""
 
 import errno
+import io
 import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,16 @@ INJECTED_STATUS: Final = "apitraffic.injected_status"
 """The key of the environ whose value is the status that a fault has the application answer with."""
 INJECTED_RETRY_AFTER: Final = "1"
 """Seconds; an injected 429 or 503 should not slow a chaos run down."""
+LIST_CONDITIONS: Final = "apitraffic.list_conditions"
+"""The key of the environ whose value says under which conditions lists are answered (`faults.CONDITIONS`)."""
+DISLIKED: Final = b"DROP TABLE"
+"""The words that the firewall of the fault `waf` refuses."""
+HTML: Final = b"<!DOCTYPE html><title>Oops</title><p>Something is in the way.</p>"
+
+
+def list_conditions(environ: "WSGIEnvironment") -> Mapping[Kind, float]:
+    conditions: Mapping[Kind, float] = environ.get(LIST_CONDITIONS, {})
+    return conditions
 
 
 def raise_injected_failure(environ: "WSGIEnvironment") -> None:
@@ -66,15 +77,24 @@ class FaultInjector:
         effect = self._faults.effect_on(method)
         if effect.delay:
             time.sleep(effect.delay)
+        environ[LIST_CONDITIONS] = effect.conditions
+        if Kind.WAF in effect.conditions and DISLIKED in _body_of(environ):
+            self._counts.add(method, Kind.WAF)
+            return _page(start_response, HTTPStatus.FORBIDDEN)
         fault = effect.fault
+        if fault is not None and fault.kind is Kind.STATUS:
+            environ[INJECTED_STATUS] = HTTPStatus(int(fault.value))
+            fault = None
         if fault is None:
             return self._app(environ, self._counting(method, start_response))
-        if fault.kind is Kind.STATUS:
-            environ[INJECTED_STATUS] = HTTPStatus(int(fault.value))
-            return self._app(environ, self._counting(method, start_response))
         self._counts.add(method, fault.kind)
+        if fault.kind is Kind.LATE:
+            self._handle_later(environ, fault.value)
+            return _page(start_response, HTTPStatus.INTERNAL_SERVER_ERROR)
         if fault.kind is not Kind.REFUSE:
             self._handle_without_answering(environ)
+        if fault.kind is Kind.COMMIT:
+            return _page(start_response, HTTPStatus(int(fault.value)))
         return self._disconnect(environ, fault)
 
     def _counting(self, method: str, start_response: "StartResponse") -> "StartResponse":
@@ -85,6 +105,12 @@ class FaultInjector:
             return start_response(status, headers, exc_info)
 
         return counted
+
+    def _handle_later(self, environ: "WSGIEnvironment", seconds: float) -> None:
+        _body_of(environ)
+        later = threading.Timer(seconds, self._handle_without_answering, [environ.copy()])
+        later.daemon = True
+        later.start()
 
     def _handle_without_answering(self, environ: "WSGIEnvironment") -> None:
         def discard(
@@ -113,6 +139,21 @@ class FaultInjector:
                     raise
         # gunicorn takes this exception as "the client has left": no answer, no traceback.
         raise ConnectionResetError(errno.ECONNRESET, f"connection ended by the fault {fault}")
+
+
+def _body_of(environ: "WSGIEnvironment") -> bytes:
+    """The whole body, which the application can read again afterwards, even if the connection has ended."""
+    size = environ.get("CONTENT_LENGTH") or "0"
+    body: bytes = environ["wsgi.input"].read(int(size))
+    environ["wsgi.input"] = io.BytesIO(body)
+    return body
+
+
+def _page(start_response: "StartResponse", status: HTTPStatus) -> Iterable[bytes]:
+    """An answer that is not the application's own."""
+    headers = [("Content-Type", "text/html"), ("Content-Length", str(len(HTML)))]
+    start_response(f"{status.value} {status.phrase}", headers)
+    return [HTML]
 
 
 def _wait_until_client_leaves(connection: socket.socket, seconds: float) -> None:

@@ -9,13 +9,19 @@ refusex1            close the connection of the next request without handling it
 drop@0.1            handle a tenth of the requests, but close the connection without an answer
 POST:dropx1         the same for the next POST only
 hang=5x1            handle the next request, but wait 5 s (60 s by default) and close without an answer
+POST:commit=500x1   handle the next POST, but answer 500; commit=200 answers a page of HTML
+POST:late=3x1       answer the next POST with 500, and handle it 3 s later
+lag=3               lists do not show what was created less than 3 s ago
+renamed             lists know their filters by other names only: start_date, end_date, event_type, …
+unfiltered          lists know no filter
+waf                 answer 403 and HTML if a body holds `DROP TABLE`, as a firewall does
 """
 
 import random
 import re
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Final
@@ -37,6 +43,17 @@ class Kind(StrEnum):
     REFUSE = "refuse"
     DROP = "drop"
     HANG = "hang"
+    COMMIT = "commit"
+    LATE = "late"
+    LAG = "lag"
+    RENAMED = "renamed"
+    UNFILTERED = "unfiltered"
+    WAF = "waf"
+
+
+WITHOUT_VALUE: Final = frozenset({Kind.DROP, Kind.REFUSE, Kind.RENAMED, Kind.UNFILTERED, Kind.WAF})
+CONDITIONS: Final = frozenset({Kind.LAG, Kind.RENAMED, Kind.UNFILTERED, Kind.WAF})
+"""Kinds under which a request is handled; all that affect it hold at once."""
 
 
 class FaultSyntaxError(ValueError):
@@ -50,9 +67,9 @@ class FaultSyntaxError(ValueError):
 class Fault:
     """One fault.
 
-    `value` is in seconds for latency and hang, the HTTP status for status, and 0 for the others. `share` is
-    the fraction of matching requests that are affected, `times` how many at most (None: no limit), `method`
-    the only HTTP method that matches (None: all).
+    `value` is in seconds for latency, hang, late and lag, the HTTP status for status and commit, and 0 for
+    the others. `share` is the fraction of matching requests that are affected, `times` how many at most
+    (None: no limit), `method` the only HTTP method that matches (None: all).
     """
 
     kind: Kind
@@ -71,10 +88,14 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What happens to one request: a delay in seconds, then at most one fault in place of its answer."""
+    """What happens to one request: a delay in seconds, then at most one fault in place of its answer.
+
+    `conditions` are those under which it is handled, with their values.
+    """
 
     delay: float = 0.0
     fault: Fault | None = None
+    conditions: Mapping[Kind, float] = field(default_factory=dict)
 
 
 def parse(text: str) -> Fault:
@@ -97,7 +118,7 @@ def parse(text: str) -> Fault:
 
 
 def _value(text: str, kind: Kind, given: str | None) -> float:
-    if kind in {Kind.DROP, Kind.REFUSE}:
+    if kind in WITHOUT_VALUE:
         if given is not None:
             raise FaultSyntaxError(text, f"{kind} takes no value")
         return 0.0
@@ -108,6 +129,8 @@ def _value(text: str, kind: Kind, given: str | None) -> float:
     value = _number(text, "value", given)
     if kind is Kind.STATUS and value not in ERROR_STATUSES:
         raise FaultSyntaxError(text, "the status must be one that HTTP knows, from 400 to 511")
+    if kind is Kind.COMMIT and value not in ERROR_STATUSES | {HTTPStatus.OK}:
+        raise FaultSyntaxError(text, "the status must be 200 or one from 400 to 511")
     if value == 0:
         raise FaultSyntaxError(text, f"{kind} is in seconds and must be above 0")
     return value
@@ -148,6 +171,8 @@ class Faults:
                     continue
                 if fault.kind is Kind.LATENCY:
                     effect = replace(effect, delay=effect.delay + fault.value)
+                elif fault.kind in CONDITIONS:
+                    effect = replace(effect, conditions={**effect.conditions, fault.kind: fault.value})
                 elif effect.fault is None:
                     effect = replace(effect, fault=fault)
                 else:

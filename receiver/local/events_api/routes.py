@@ -1,7 +1,8 @@
 """The calls below `/v1/accounts/{accountSid}`."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
@@ -11,10 +12,15 @@ from werkzeug.wrappers import Request, Response
 
 from receiver.local.events_api import catalogue
 from receiver.local.events_api.errors import ApiError
+from receiver.local.events_api.fault_injection import list_conditions
+from receiver.local.events_api.faults import Kind
 from receiver.local.events_api.options import Options
 from receiver.local.events_api.store import Record, Store
-from receiver.local.events_api.timestamps import now
+from receiver.local.events_api.timestamps import before, now
 from receiver.local.events_api.validation import (
+    OTHER_PARAMETERS,
+    PARAMETERS,
+    Parameters,
     read_changes,
     read_filter,
     read_new_event,
@@ -55,7 +61,11 @@ class Account:
         )
 
     def list_events(self, request: Request) -> Response:
-        records, has_more = self._store.find(read_filter(request.args), read_page(request.args))
+        conditions = list_conditions(request.environ)
+        wanted = read_filter(request.args, _parameters(conditions))
+        if Kind.LAG in conditions:
+            wanted = replace(wanted, created_until=before(conditions[Kind.LAG]))
+        records, has_more = self._store.find(wanted, read_page(request.args))
         return self._list(records, has_more=has_more)
 
     def create_event(self, request: Request) -> Response:
@@ -112,6 +122,12 @@ class Account:
         if account_sid != self._options.account_sid:
             raise ApiError(HTTPStatus.NOT_FOUND, f"There is no account {account_sid} for this token.")
         return view(request, **arguments)
+
+
+def _parameters(conditions: Mapping[Kind, float]) -> Parameters | None:
+    if Kind.UNFILTERED in conditions:
+        return None
+    return OTHER_PARAMETERS if Kind.RENAMED in conditions else PARAMETERS
 
 
 def _no_event(sid: str) -> ApiError:

@@ -43,6 +43,7 @@ LIST: Final = """
 SELECT record FROM events
 WHERE (:type IS NULL OR type = :type)
   AND started_at >= coalesce(:started_from, '') AND started_at <= coalesce(:started_to, '~')
+  AND (:created_until IS NULL OR json_extract(record, '$.createdAt') <= :created_until)
   AND (:bucket_sid IS NULL
        OR EXISTS (SELECT 1 FROM json_each(buckets) WHERE value IN (:bucket_sid, :everything)))
   AND (:environment_sid IS NULL
@@ -61,6 +62,7 @@ class EventFilter:
     started_to: str | None = None
     bucket_sid: str | None = None
     environment_sid: str | None = None
+    created_until: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,7 @@ class Store:
             "started_to": wanted.started_to,
             "bucket_sid": wanted.bucket_sid,
             "environment_sid": wanted.environment_sid,
+            "created_until": wanted.created_until,
             "everything": EVERYTHING,
             "count": page.limit + 1,
             "skip": page.skipped,

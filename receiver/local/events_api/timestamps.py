@@ -5,7 +5,7 @@ not used here, because a stand-in that shared code with the client would share i
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -14,6 +14,11 @@ RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Z
 def now() -> str:
     """Return the current time in the API's form."""
     return format_timestamp(datetime.now(UTC))
+
+
+def before(seconds: float) -> str:
+    """Return the time so many seconds ago in the API's form."""
+    return format_timestamp(datetime.now(UTC) - timedelta(seconds=seconds))
 
 
 def format_timestamp(moment: datetime) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal, TypeVar, cast, get_args
 
@@ -23,6 +24,21 @@ DEFAULT_PAGE_SIZE: Final = 25
 LARGEST_PAGE_SIZE: Final = 100
 LAST_PAGE: Final = 1_000_000
 SET_BY_SERVER: Final = frozenset({"sid", "accountSid", "createdAt", "updatedAt"})
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The names of the filters of the event list."""
+
+    type: str
+    started_from: str
+    started_to: str
+    bucket: str
+    environment: str
+
+
+PARAMETERS: Final = Parameters("type", "startDate", "endDate", "bucketSid", "environmentSid")
+OTHER_PARAMETERS: Final = Parameters("event_type", "start_date", "end_date", "bucket_sid", "environment_sid")
 
 EventType = Literal["deployment", "incident", "config_change", "scale", "custom"]
 EVENT_TYPES: Final[tuple[str, ...]] = get_args(EventType)
@@ -134,17 +150,19 @@ def _problem(error: Mapping[str, Any]) -> FieldProblem:
     return {"field": field, "message": str(error["msg"]).removeprefix("Value error, ")}
 
 
-def read_filter(query: Mapping[str, str]) -> EventFilter:
-    """Read the filters of the event list; raises ApiError with 422.
+def read_filter(query: Mapping[str, str], parameters: Parameters | None = PARAMETERS) -> EventFilter:
+    """Read the filters of the event list; `None` stands for a list without any. Raises ApiError with 422.
 
     Unknown parameters are ignored, as by most APIs. The vendor does not document the names of the filters,
     and a client that tries another name must not be refused here if the vendor would accept it.
     """
+    if parameters is None:
+        return EventFilter()
     problems: list[FieldProblem] = []
-    event_type = query.get("type")
+    event_type = query.get(parameters.type)
     if event_type is not None and event_type not in EVENT_TYPES:
-        problems.append({"field": "type", "message": f"must be one of {', '.join(EVENT_TYPES)}"})
-    moments: dict[str, str | None] = {"startDate": None, "endDate": None}
+        problems.append({"field": parameters.type, "message": f"must be one of {', '.join(EVENT_TYPES)}"})
+    moments: dict[str, str | None] = {parameters.started_from: None, parameters.started_to: None}
     for field in moments:
         if field in query:
             try:
@@ -155,10 +173,10 @@ def read_filter(query: Mapping[str, str]) -> EventFilter:
         raise invalid(problems)
     return EventFilter(
         type=event_type,
-        started_from=moments["startDate"],
-        started_to=moments["endDate"],
-        bucket_sid=query.get("bucketSid"),
-        environment_sid=query.get("environmentSid"),
+        started_from=moments[parameters.started_from],
+        started_to=moments[parameters.started_to],
+        bucket_sid=query.get(parameters.bucket),
+        environment_sid=query.get(parameters.environment),
     )
 
 

@@ -189,6 +189,33 @@ class TestApi:
         assert findings["api_write"]["state"] == "failure"
         assert "the right to write events" in findings["api_write"]["advice"]
 
+    @pytest.mark.parametrize(
+        ("faults", "state", "words"),
+        [
+            ([], "ok", "filters by startDate and endDate"),
+            (["renamed"], "ok", "filters by start_date and end_date"),
+            (["unfiltered"], "warning", "ignores every known spelling"),
+        ],
+    )
+    def test_how_the_list_is_filtered(
+        self, doctor: Doctor, api: LocalApi, faults: list[str], state: str, words: str
+    ) -> None:
+        event = {"type": "custom", "name": "x", "startedAt": "2026-01-10T10:00:00Z"}
+        sid = api.call("POST", "/events", json=event).json()["sid"]
+        api.set_faults(faults)
+        found = doctor(**account(api))["api_filters"]
+        api.set_faults([])
+        api.call("DELETE", f"/events/{sid}")
+        assert found["state"] == state
+        assert words in found["found"]
+
+    def test_without_events_it_cannot_tell_how_the_list_is_filtered(
+        self, doctor: Doctor, api: LocalApi
+    ) -> None:
+        found = doctor(**account(api))["api_filters"]
+        assert found["state"] == "ok"
+        assert "before the account has an event" in found["found"]
+
     def test_nobody_there(self, doctor: Doctor, api: LocalApi) -> None:
         with socket.create_server(("127.0.0.1", 0)) as unused:
             url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"

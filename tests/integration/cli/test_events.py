@@ -420,6 +420,17 @@ class TestList:
         assert "staging" in names("--environment", "env456")
         assert names("--limit", "1") == ["staging"]
 
+    @pytest.mark.parametrize("fault", ["renamed", "unfiltered"])
+    def test_filters_that_the_api_does_not_know_hold_here(
+        self, api: LocalApi, names: Callable[..., list[str]], fault: str
+    ) -> None:
+        api.set_faults([fault])
+        assert names("--type", "scale") == ["old"]
+        assert names("--since", "2h") == ["staging", "checkout"]
+        assert names("--since", "6h", "--until", "90m") == ["closed"]
+        assert names("--since", "6h", "--bucket", "Payments API") == ["staging", "closed"]
+        assert names("--type", "scale", "--limit", "1") == ["old"]
+
     def test_json_lines_are_what_is_documented(self, api: LocalApi, history: None, events: Events) -> None:
         first = json.loads(events("list", "--json").stdout.splitlines()[0])
         assert list(first) == FIELDS

@@ -12,6 +12,7 @@ from rq.serializers import JSONSerializer
 from receiver.datastore.address import connect
 from receiver.datastore.replies import as_text
 from receiver.delivery.budget import Permit
+from receiver.delivery.marker_store import MarkerStore
 from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import delivery_queues
 from receiver.queue.throughput import delivered_in_last_hour
@@ -216,3 +217,48 @@ def test_it_is_acked_also_if_the_queues_are_empty(redis: Redis) -> None:
     assert in_work(redis) == []
     job_queue.flush_acks()
     assert delivered_in_last_hour(redis) == 1
+
+
+class TestAMarkerThatAnotherWorkerHasLocked:
+    @pytest.fixture
+    def queued(self, redis: Redis) -> list[str]:
+        """Three changes of a busy marker, and two of others among them, one of these an alias of it."""
+        redis.flushdb()
+        enqueuer = Enqueuer(redis)
+        for number, key in enumerate(("busy", "busy", "free:1", "busy", "free:2")):
+            assert enqueuer.enqueue([change("point", delivery=f"d{number}", key=key)])
+        return [str(job_id) for job_id in routine_of(redis).job_ids]
+
+    def test_holds_up_no_other(self, redis: Redis, queued: list[str]) -> None:
+        job_queue = job_queue_of(redis)
+        with MarkerStore(redis, "another worker").locked(("busy",)):
+            taken = [dequeued(job_queue).job.id, dequeued(job_queue).job.id]
+            assert taken == [queued[2], queued[4]]
+            assert job_queue.dequeue() is None
+            assert routine_of(redis).job_ids == [queued[0], queued[1], queued[3]]
+
+    def test_goes_on_in_order_once_it_is_free(self, redis: Redis, queued: list[str]) -> None:
+        job_queue = job_queue_of(redis)
+        with MarkerStore(redis, "another worker").locked(("busy",)):
+            dequeued(job_queue)
+        assert dequeued(job_queue).job.id == queued[0]
+
+    def test_is_known_by_all_its_names(self, redis: Redis) -> None:
+        redis.flushdb()
+        enqueuer = Enqueuer(redis)
+        made = change("point", delivery="a", key="job:7")
+        for name, field in (("a", "aliases"), ("c", "claims")):
+            other = change("point", delivery=name, key=f"deployment:{name}")
+            assert enqueuer.enqueue([other.model_copy(update={field: (made.key,)})])
+        with MarkerStore(redis, "another worker").locked(made.names):
+            assert job_queue_of(redis).dequeue() is None
+
+    def test_a_lock_of_its_own_is_not_in_a_workers_way(self, redis: Redis, queued: list[str]) -> None:
+        with MarkerStore(redis, WORKER).locked(("busy",)):
+            assert dequeued(job_queue_of(redis)).job.id == queued[0]
+
+    def test_what_is_left_of_a_job_is_removed_behind_it_too(self, redis: Redis, queued: list[str]) -> None:
+        redis.delete(Job.key_for(queued[1]), Job.key_for(queued[2]))
+        with MarkerStore(redis, "another worker").locked(("busy",)):
+            assert dequeued(job_queue_of(redis)).job.id == queued[4]
+        assert routine_of(redis).job_ids == [queued[0], queued[3]]

@@ -66,13 +66,13 @@ class CountedClient(EventsClient):
 
     count: Count
 
-    def create_event(self, event: Event) -> StoredEvent:
+    def create_event(self, event: Event, **options: Any) -> StoredEvent:
         self.count.stop()
-        return super().create_event(event)
+        return super().create_event(event, **options)
 
-    def update_event(self, sid: str, update: EventUpdate) -> StoredEvent:
+    def update_event(self, sid: str, update: EventUpdate, **options: Any) -> StoredEvent:
         self.count.stop()
-        return super().update_event(sid, update)
+        return super().update_event(sid, update, **options)
 
 
 @pytest.fixture

@@ -10,11 +10,12 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from apitraffic_events.client import EventsClient
-from apitraffic_events.errors import ServerFailed, Unreachable
+from apitraffic_events.errors import RateLimited, ServerFailed, Unreachable
 from apitraffic_events.event import Event, EventType
+from apitraffic_events.timestamps import now
 from receiver.datastore.address import connect
 from receiver.datastore.keys import ALIAS_PREFIX, MARKER_LIFETIME
-from receiver.delivery.budget import RequestBudget
+from receiver.delivery.budget import BUDGET, RequestBudget
 from receiver.delivery.deliverer import Delivered, Deliverer
 from receiver.delivery.marker_store import MarkerBusy, MarkerStore
 from receiver.events import Change
@@ -121,12 +122,13 @@ def test_the_end_that_the_plugin_told_the_api_itself_is_left(
 
 
 def test_an_event_made_under_another_name_before_its_answer_was_lost_is_found(
-    deliverer: Deliverer, client: EventsClient, api: LocalApi
+    deliverer: Deliverer, client: EventsClient, api: LocalApi, redis: Redis
 ) -> None:
     webhook = reported("webhook", (DEPLOYMENT, RUN), minute=4)
-    api.set_faults(["POST:status=500x1"])
-    with pytest.raises(ServerFailed):
+    api.set_faults(["POST:status=429x1"])
+    with pytest.raises(RateLimited):
         deliverer.deliver(PLUGIN)
+    redis.delete(BUDGET)
     api.set_faults(["POST:dropx1"])
     with pytest.raises(Unreachable):
         deliverer.deliver(webhook)
@@ -253,13 +255,24 @@ def _die(*_: object, **__: object) -> None:
 
 
 def test_a_merge_that_was_saved_and_not_ended_keeps_the_event(
-    deliverer: Deliverer, client: EventsClient, api: LocalApi, monkeypatch: pytest.MonkeyPatch
+    deliverer: Deliverer,
+    client: EventsClient,
+    api: LocalApi,
+    redis: Redis,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     deliverer.deliver(PLUGIN)
     (created,) = client.iter_events()
     api.set_faults(["POST:status=500x1"])
     with pytest.raises(ServerFailed):
         deliverer.deliver(THIRD_PARTY)
+    deliverer = Deliverer(
+        client,
+        MarkerStore(redis, "worker"),
+        RequestBudget(redis),
+        settle=timedelta(seconds=30),
+        clock=lambda: now() + timedelta(minutes=1),
+    )
     with monkeypatch.context() as patched:
         patched.setattr(MarkerStore, "forget", _die)
         with pytest.raises(RedisConnectionError):

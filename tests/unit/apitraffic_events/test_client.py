@@ -161,7 +161,9 @@ class TestRequests:
             "limit": "25",
             "page": "3",
         }
-        http.get(EVENTS, json=page("evt_1", has_more=True), match=[matchers.query_param_matcher(query)])
+        listed = STORED | {"type": "incident", "buckets": ["bkt_1"]}
+        answer = {"records": [listed], "hasMore": True}
+        http.get(EVENTS, json=answer, match=[matchers.query_param_matcher(query)])
         found = client.list_events(
             type="incident",
             started_from=datetime(2026, 1, 10, 10, tzinfo=UTC),
@@ -331,6 +333,39 @@ class TestAnswers:
         assert second.sid == "evt_1"
 
     @pytest.mark.parametrize(
+        ("odd", "read"),
+        [
+            ({"startedAt": "soon"}, ("started_at", None)),
+            ({"endedAt": {"at": 7}}, ("ended_at", None)),
+            ({"createdAt": []}, ("created_at", None)),
+            ({"metadata": [7]}, ("metadata", {})),
+            ({"buckets": "all"}, ("buckets", ("*",))),
+            ({"environments": [None, 7]}, ("environments", ("*",))),
+            ({"type": 7}, ("type", "")),
+            ({"name": ["a"]}, ("name", "")),
+            ({"description": 7}, ("description", None)),
+        ],
+    )
+    def test_a_field_of_another_type_makes_no_event_unreadable(
+        self,
+        http: responses.RequestsMock,
+        client: EventsClient,
+        odd: dict[str, Any],
+        read: tuple[str, object],
+    ) -> None:
+        http.get(EVENTS, json={"records": [STORED | odd, STORED | {"sid": "evt_2"}]})
+        first, second = client.list_events().records
+        assert getattr(first, read[0]) == read[1]
+        assert first.as_event().name
+        assert second.sid == "evt_2"
+
+    def test_an_item_without_a_sid_does_not_hide_the_others(
+        self, http: responses.RequestsMock, client: EventsClient
+    ) -> None:
+        http.get(EVENTS, json={"records": [7, {"name": "x"}, STORED]})
+        assert [event.sid for event in client.list_events().records] == ["evt_1"]
+
+    @pytest.mark.parametrize(
         "answer",
         [
             [],
@@ -340,7 +375,6 @@ class TestAnswers:
             {"success": True, "data": None},
             {"success": True},
             STORED | {"sid": None},
-            STORED | {"startedAt": "soon"},
         ],
     )
     def test_an_answer_that_is_no_event_is_a_failure_of_the_server(
@@ -737,7 +771,8 @@ class TestPaging:
     def test_every_page_has_the_same_filter(self, http: responses.RequestsMock, client: EventsClient) -> None:
         for number in ("1", "2"):
             query = {"type": "incident", "bucketSid": "bkt_1", "limit": "100", "page": number}
-            http.get(EVENTS, json=page(number, has_more=True), match=[matchers.query_param_matcher(query)])
+            answer = {"records": [STORED | {"sid": number, "type": "incident"}], "hasMore": True}
+            http.get(EVENTS, json=answer, match=[matchers.query_param_matcher(query)])
         found = client.iter_events(type="incident", bucket="bkt_1")
         assert [next(found).sid, next(found).sid] == ["1", "2"]
 
