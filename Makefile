@@ -44,7 +44,7 @@ bench: $(VENV)/.dev ## Measure this receiver beside an empty route and a naive o
 	@$(BIN)/python -m benchmarks.action
 
 chaos: $(VENV)/.dev ## Kill, stop and cut everything at random under load, then count: 0 missing, 0 double, 0 wrong
-	@$(BIN)/python -m tests.chaos
+	@$(BIN)/python -m tests.chaos --seeds 3
 
 fuzz: $(VENV)/.dev ## Send a receiver hostile bytes for a minute (FUZZ="--seconds 600 --seed 7")
 	@$(BIN)/python -m tests.fuzz $(FUZZ)

@@ -12,7 +12,14 @@ from pydantic import JsonValue
 from structlog import get_logger
 
 from apitraffic_events.client import EventsClient
-from apitraffic_events.errors import EventsApiError, NotFound, RateLimited, Rejected, ServerFailed
+from apitraffic_events.errors import (
+    EventsApiError,
+    NotFound,
+    RateLimited,
+    Rejected,
+    ServerFailed,
+    Unauthorised,
+)
 from apitraffic_events.event import Event
 from apitraffic_events.records import EventUpdate, StoredEvent
 from apitraffic_events.timestamps import now
@@ -275,7 +282,10 @@ class Deliverer:
         self._can_change_types = False
 
     def _raise_if_only_the_event_is_refused(self, error: EventsApiError) -> None:
-        """Raises `EventRefused` for a 403 that says nothing of the token or the account."""
+        """Raises `EventRefused` for a 403 that says nothing of the token or the account.
+
+        Raises another `EventsApiError` if the API does not say which it is: the next attempt asks again.
+        """
         if error.status == HTTPStatus.FORBIDDEN and self._is_accepted():
             raise EventRefused(
                 f"{error} (the API accepts the token, so it is something in this event)",
@@ -284,16 +294,19 @@ class Deliverer:
             ) from error
 
     def _is_accepted(self) -> bool:
-        """Whether the token may list and change events, asked without words that anybody could dislike."""
+        """Whether the token may list and change events, asked without words that anybody could dislike.
+
+        Raises `EventsApiError` if the API does not say.
+        """
         try:
             self._client.list_events(limit=1)
-        except EventsApiError:
+        except (Unauthorised, Rejected):
             return False
         try:
             self._client.update_event(NO_SUCH_EVENT, EventUpdate(name="apitraffic-events"))
         except Rejected:
             return True
-        except EventsApiError:
+        except Unauthorised:
             return False
         return True
 

@@ -16,12 +16,12 @@ from types import FrameType
 from typing import Final
 
 from tests.chaos import budget
-from tests.chaos.disturbances import Disturbances
-from tests.chaos.full_storage import FullStorage
+from tests.chaos.regimes import FULL_STORAGE, REGIMES, USUAL
 from tests.chaos.run import Plan, run
 from tests.support.disks import CannotMount, small_disk
 
 DELIVERIES: Final = 5_000
+DELIVERIES_OF_A_REGIME: Final = 1_500
 QUICK_DELIVERIES: Final = 400
 SECONDS_LIMIT: Final = 900.0
 MEBIBYTES: Final = 8
@@ -33,11 +33,12 @@ STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--deliveries", type=int, help=f"how many ({DELIVERIES})")
+    parser.add_argument("--deliveries", type=int, help=f"in each run ({DELIVERIES})")
     parser.add_argument("--seconds-limit", type=float, default=SECONDS_LIMIT, help="give up after these")
     parser.add_argument("--seed", type=int, help="what is sent and broken, and in which order")
     parser.add_argument("--quick", action="store_true", help="under a minute")
-    parser.add_argument("--full-storage", action="store_true", help="fill Redis and the spool's disk")
+    parser.add_argument("--regime", choices=REGIMES, action="append", help="only these; all by default")
+    parser.add_argument("--seeds", type=int, default=1, help="how many runs of each regime")
     parser.add_argument("--budget", action="store_true", help="the proof of the budget instead")
     parser.add_argument("--keep", action="store_true", help="keep the logs in any case")
     arguments = parser.parse_args()
@@ -60,23 +61,42 @@ def main() -> None:
 
 
 def _break(arguments: argparse.Namespace, folder: Path) -> bool:
-    deliveries = arguments.deliveries or (QUICK_DELIVERIES if arguments.quick else DELIVERIES)
-    seed = SystemRandom().randrange(10**6) if arguments.seed is None else arguments.seed
-    plan = Plan(
+    """All regimes, each with so many seeds; the table comes last."""
+    regimes = arguments.regime or list(REGIMES)
+    first = SystemRandom().randrange(10**6) if arguments.seed is None else arguments.seed
+    rows = []
+    for regime in regimes:
+        for seed in range(first, first + arguments.seeds):
+            plan = _plan(arguments, regime, seed)
+            _say(f"chaos: {regime}, {plan.deliveries} deliveries in {plan.seconds:.0f} s, seed {seed}")
+            of_run = folder / f"{regime.replace(' ', '-')}-{seed}"
+            with _spool_disk(of_run, is_small=regime == FULL_STORAGE):
+                verdict = run(plan, of_run)
+            for line in verdict.lines():
+                _say(line)
+            _say("")
+            rows.append((regime, seed, verdict))
+    _say("| regime | seed | taken (2xx) | listed | missing | double | wrong | other troubles |")
+    _say("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for regime, seed, verdict in rows:
+        taken, listed = (verdict.figures[name] for name in ("deliveries taken (2xx)", "events listed"))
+        found = (len(each) for each in (verdict.missing, verdict.double, verdict.wrong, verdict.troubles))
+        _say(f"| {regime} | {seed} | {taken:,} | {listed:,} | {' | '.join(map(str, found))} |")
+    return all(verdict.is_good for _, _, verdict in rows)
+
+
+def _plan(arguments: argparse.Namespace, regime: str, seed: int) -> Plan:
+    usual = DELIVERIES if regime == USUAL else DELIVERIES_OF_A_REGIME
+    deliveries = arguments.deliveries or (QUICK_DELIVERIES if arguments.quick else usual)
+    return Plan(
         deliveries=deliveries,
         seconds=max(15.0, deliveries / PER_SECOND),
         limit=arguments.seconds_limit,
         seed=seed,
         away=3.0 if arguments.quick else 20.0,
         is_hasty=arguments.quick,
-        disturbances=FullStorage if arguments.full_storage else Disturbances,
+        regime=regime,
     )
-    _say(f"chaos: {deliveries} deliveries in {plan.seconds:.0f} s, seed {seed}")
-    with _spool_disk(folder, is_small=arguments.full_storage):
-        verdict = run(plan, folder)
-    for line in verdict.lines():
-        _say(line)
-    return verdict.is_good
 
 
 @contextmanager

@@ -14,21 +14,11 @@ from contextlib import suppress
 from random import Random
 from typing import Final
 
+from tests.chaos.regimes import Regime
 from tests.chaos.rig import Rig
 from tests.chaos.seeds import seeded
 
-API_FAULTS: Final = (
-    ["POST:status=500@0.4", "PUT:status=503@0.2", "PATCH:status=500@0.2"],
-    ["status=429x2"],
-    ["POST:drop@0.3", "PATCH:drop@0.3", "PUT:drop@0.3"],
-    ["POST:hang=3x2", "PATCH:hang=3x1"],
-    ["refuse@0.3"],
-    ["GET:status=502@0.5", "POST:dropx3"],
-    ["latency=0.05", "GET:dropx2", "POST:dropx3"],
-    ["POST:latency=2@0.3", "PATCH:latency=1@0.3"],
-    ["POST:status=504@0.2", "PATCH:status=502@0.2"],
-)
-REFUSAL: Final = ["status=401"]
+REFUSAL: Final = ("status=401",)
 """Once in a run: it stops the line, which looks only every minute whether it is let in again."""
 
 
@@ -36,13 +26,21 @@ class Disturbances:
     """Runs until stopped; then everything that was taken down is up again."""
 
     def __init__(
-        self, rig: Rig, random: Random, *, away: float, pause: tuple[float, float], api_phase: float
+        self,
+        rig: Rig,
+        random: Random,
+        regime: Regime,
+        *,
+        away: float,
+        pause: tuple[float, float],
+        api_phase: float,
     ) -> None:
         """`away` is how long Redis is stopped for at a time, `pause` the time between two troubles of a kind.
 
         The API's faults hold for `api_phase` seconds each, with less than that between them.
         """
         self._rig = rig
+        self._regime = regime
         self._away = away
         self._api_phase = api_phase
         self._stopped = threading.Event()
@@ -58,6 +56,7 @@ class Disturbances:
         ]
 
     def start(self) -> None:
+        self._rig.api.set_faults(list(self._regime.always))
         for thread in self._threads:
             thread.start()
 
@@ -106,7 +105,7 @@ class Disturbances:
         return [self._kill_redis, self._kill_redis, self._freeze_redis, self._stop_redis]
 
     def _api_troubles(self) -> list[Callable[[Random], str]]:
-        return [self._order(faults) for faults in API_FAULTS]
+        return [self._order(faults) for faults in self._regime.at_times]
 
     def _kill_worker(self, random: Random) -> str:
         worker = random.choice(self._rig.workers)
@@ -153,11 +152,11 @@ class Disturbances:
         self._rig.redis_process.start()
         return f"Redis stopped for {self._away:g} s"
 
-    def _order(self, faults: list[str]) -> Callable[[Random], str]:
+    def _order(self, faults: Sequence[str]) -> Callable[[Random], str]:
         def order(_random: Random) -> str:
-            self._rig.api.set_faults(faults)
+            self._rig.api.set_faults([*self._regime.always, *faults])
             self._stopped.wait(self._api_phase)
-            self._rig.api.set_faults([])
+            self._rig.api.set_faults(list(self._regime.always))
             return f"API {faults[-1].partition(':')[2] or faults[-1]}"
 
         return order

@@ -34,6 +34,14 @@ settle = {settle}
 
 [jenkins]
 deployments = "point"
+
+[[route]]
+match = {{ source = "gitlab" }}
+buckets = ["Payments API"]
+
+[[route]]
+match = {{ source = "pagerduty" }}
+environments = ["env456"]
 """
 RECEIVER_PROCESSES: Final = 2
 

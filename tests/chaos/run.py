@@ -10,7 +10,9 @@ import requests
 from redis.exceptions import RedisError
 
 from tests.chaos.disturbances import Disturbances
+from tests.chaos.full_storage import FullStorage
 from tests.chaos.load import Load
+from tests.chaos.regimes import FULL_STORAGE, REGIMES, USUAL
 from tests.chaos.rig import Rig, running_rig
 from tests.chaos.seeds import seeded
 from tests.chaos.senders import Storyteller
@@ -18,7 +20,7 @@ from tests.chaos.verdict import Verdict, judge, sending_figures
 
 POLL: Final = 0.1
 SETTLE: Final = 30
-HASTY_SETTLE: Final = 4
+HASTY_SETTLE: Final = 6
 """Seconds; the API's requests take less than this here, as they take less than the other where it is real."""
 
 
@@ -34,22 +36,23 @@ class Plan:
     pause: tuple[float, float] = (0.5, 4.0)
     api_phase: float = 3.0
     is_hasty: bool = False
-    disturbances: type[Disturbances] = Disturbances
+    regime: str = USUAL
 
 
 def run(plan: Plan, folder: Path) -> Verdict:
     """Send, break, wait until all is quiet, compare; the logs are in the folder."""
     began = time.monotonic()
     random = seeded(plan.seed)
-    stories = list(Storyteller(random, datetime.now(UTC)).stories(plan.deliveries))
+    regime = REGIMES[plan.regime]
+    storyteller = Storyteller(random, datetime.now(UTC), has_disliked=regime.has_disliked)
+    stories = list(storyteller.stories(plan.deliveries))
     parcels = [parcel for story in stories for parcel in story.parcels]
     verdict = Verdict()
     with running_rig(folder, settle=HASTY_SETTLE if plan.is_hasty else SETTLE) as rig:
         rig.start()
         load = Load(parcels, random, plan.seconds, lambda: rig.url)
-        disturbances = plan.disturbances(
-            rig, random, away=plan.away, pause=plan.pause, api_phase=plan.api_phase
-        )
+        kind = FullStorage if plan.regime == FULL_STORAGE else Disturbances
+        disturbances = kind(rig, random, regime, away=plan.away, pause=plan.pause, api_phase=plan.api_phase)
         load_began = time.monotonic()
         try:
             load.start()
@@ -57,7 +60,7 @@ def run(plan: Plan, folder: Path) -> Verdict:
             while time.monotonic() - load_began < plan.seconds and not load.is_done():
                 time.sleep(POLL)
             disturbances.stop()
-            rig.api.set_faults([])
+            rig.api.set_faults(list(regime.always))
             disturbances.power_failure()
             quiet_from = time.monotonic()
             verdict.troubles += _wait_until_quiet(rig, load, began + plan.limit, is_hasty=plan.is_hasty)
@@ -65,17 +68,18 @@ def run(plan: Plan, folder: Path) -> Verdict:
             disturbances.stop()
             load.stop()
         verdict.troubles += [f"a disturbance failed: {failure!r}" for failure in disturbances.failures]
-        verdict.troubles += [f"dead letter: {letter}" for letter in rig.dead_letters()]
-        events = rig.events()
-        judge(verdict, [marker for story in stories for marker in story.markers], load.ledger, events)
+        rig.api.set_faults([])
+        markers = [marker for story in stories for marker in story.markers]
+        judge(verdict, markers, load.ledger, rig.events(), rig.dead_letters())
         verdict.broken = disturbances.done
         verdict.figures = sending_figures(load.planned, load.ledger) | {
             "spooled": rig.ever_spooled(),
+            "dead letters": len(rig.dead_letters()),
             "tries put off": rig.logged("not delivered yet"),
             "reconciled by look-up": rig.logged(" found "),
             "taken over from the dead": rig.logged("took over from a dead worker"),
             "unforeseen failures": rig.logged("delivery failed"),
-            "events listed": len(events),
+            "events listed": len(rig.events()),
             "seconds until quiet": time.monotonic() - quiet_from,
             "seconds in all": time.monotonic() - began,
         }

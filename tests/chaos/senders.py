@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from tests.chaos.markers import Beat, Marker, Said
+from tests.chaos.markers import ANYWHERE, Beat, Marker, Said
 from tests.support.github import SAMPLE
 
 FIXTURES: Final = Path(__file__).parents[1] / "fixtures"
@@ -51,7 +51,7 @@ class Story:
 class Storyteller:
     """Makes up stories; the same seed gives the same ones, apart from the time they are told at."""
 
-    def __init__(self, random: Random, now: datetime) -> None:
+    def __init__(self, random: Random, now: datetime, *, has_disliked: bool = False) -> None:
         self._random = random
         self._now = now.replace(microsecond=0)
         self._numbers = count(random.randrange(10**9, 10**10), 7)
@@ -63,6 +63,8 @@ class Storyteller:
             self._jenkins: 3,
             self._native: 3,
         }
+        if has_disliked:
+            self._tellers[self._disliked] = 1
 
     def stories(self, deliveries: int) -> Iterator[Story]:
         """Stories of so many deliveries, or up to four more."""
@@ -119,7 +121,9 @@ class Storyteller:
             is_retried = self._random.random() >= SHARE_NEVER_RETRIED
             parcels.append(self._parcel("github", "deployment_status", payload, is_retried=is_retried))
             beat = GITHUB_BEATS[state]
-            told.append(Said(parcels[-1].id, beat, at, began_at, DEPLOY_WORDS.get(beat, "")))
+            shows = _deploy_shows(beat, "acme/checkout v2.3.1", "github_actions")
+            facts = _github_facts(deployment, run) | {"status": state}
+            told.append(Said(parcels[-1].id, beat, at, began_at, DEPLOY_WORDS.get(beat, ""), shows, facts))
         marker = Marker(
             f"github:deployment:{deployment}",
             tuple(told),
@@ -148,8 +152,22 @@ class Storyteller:
         webhook = replace(self._parcel("github", "deployment_status", payload), moment=moment)
         plugin = replace(self._parcel("events", "", event), moment=moment)
         told = (
-            Said(webhook.id, Beat.ENDS_WELL, ended_at, began_at, DEPLOY_WORDS[Beat.ENDS_WELL]),
-            Said(plugin.id, Beat.ENDS_WELL, told_at, began_at),
+            Said(
+                webhook.id,
+                Beat.ENDS_WELL,
+                ended_at,
+                began_at,
+                DEPLOY_WORDS[Beat.ENDS_WELL],
+                _deploy_shows(Beat.ENDS_WELL, "acme/checkout v2.3.1", "github_actions"),
+                _github_facts(deployment, run) | {"status": "success"},
+            ),
+            Said(
+                plugin.id,
+                Beat.ENDS_WELL,
+                told_at,
+                began_at,
+                shows={"type": "deployment", "name": "Deploy, as the pipeline tells"},
+            ),
         )
         key = f"github:deployment:{deployment}"
         return Story((webhook, plugin), (Marker(key, told, other_keys=(run_key,)),))
@@ -180,7 +198,22 @@ class Storyteller:
             parcels.append(self._parcel("pagerduty", event["event_type"], payload))
             beat = PAGERDUTY_BEATS[word]
             outcome = "Resolved by Ada Example after " if beat is Beat.ENDS_WELL else ""
-            told.append(Said(parcels[-1].id, beat, at, began_at, outcome))
+            severity, priority = ("high", "") if word == "triggered" else ("P1", " (P1)")
+            shows = {
+                "type": "incident",
+                "name": f"#{number % 10_000} Checkout latency above 2 s{priority}",
+                "source": "pagerduty",
+                "buckets": ANYWHERE,
+                "environments": ("env456",),
+            }
+            facts = {
+                "incident_id": incident,
+                "incident_number": str(number % 10_000),
+                "service": "checkout",
+                "severity": severity,
+                "status": "triggered" if word == "reopened" else word,
+            }
+            told.append(Said(parcels[-1].id, beat, at, began_at, outcome, shows, facts))
         return _story(parcels, f"pagerduty:{incident}", told)
 
     def _gitlab(self) -> Story:
@@ -205,7 +238,11 @@ class Storyteller:
             }
             parcels.append(self._parcel("gitlab", "Deployment Hook", payload))
             beat = GITLAB_BEATS[word]
-            told.append(Said(parcels[-1].id, beat, at, words=DEPLOY_WORDS.get(beat, "")))
+            shows = _deploy_shows(beat, "acme/shop main@279484c", "gitlab_ci") | {"buckets": PAYMENTS}
+            facts = {"environment": "production", "deployment_id": str(deployment), "status": word}
+            told.append(
+                Said(parcels[-1].id, beat, at, words=DEPLOY_WORDS.get(beat, ""), shows=shows, facts=facts)
+            )
         return _story(parcels, f"gitlab:{GITLAB_INSTANCE}:deployment:{deployment}", told)
 
     def _jenkins(self) -> Story:
@@ -230,7 +267,9 @@ class Storyteller:
             }
             parcels.append(self._parcel("jenkins", phase, payload))
             beat = Beat.FAILED_POINT if result == "FAILURE" else Beat.POINT
-            told.append(Said(parcels[-1].id, beat, at))
+            shows = _deploy_shows(beat, f"deploy-shop #{number}", "jenkins")
+            facts = {"environment": "production", "run_number": str(number), "status": result.lower()}
+            told.append(Said(parcels[-1].id, beat, at, shows=shows, facts=facts))
         return _story(parcels, f"jenkins:{page}", told)
 
     def _native(self) -> Story:
@@ -249,6 +288,10 @@ class Storyteller:
                         "name": f"Incident {name}",
                         "effect": "open",
                         "startedAt": _zulu(opening),
+                        "buckets": list(PAYMENTS),
+                        "environments": ["env123"],
+                        "source": "watchdog",
+                        "metadata": {"team": "checkout"},
                     }
                     for name in names
                 ),
@@ -265,11 +308,50 @@ class Storyteller:
         )
         second = self._parcel("events", "", [{"key": name, "endedAt": _zulu(closing)} for name in names])
         spans = [
-            Marker(name, (Said(first.id, Beat.BEGINS, opening), Said(second.id, Beat.ENDS_WELL, closing)))
+            Marker(
+                name,
+                (
+                    Said(
+                        first.id,
+                        Beat.BEGINS,
+                        opening,
+                        shows={
+                            "type": "incident",
+                            "name": f"Incident {name}",
+                            "source": "watchdog",
+                            "buckets": PAYMENTS,
+                            "environments": ("env123",),
+                        },
+                        facts={"team": "checkout"},
+                    ),
+                    Said(second.id, Beat.ENDS_WELL, closing),
+                ),
+            )
             for name in names
         ]
-        alone = [Marker(name, (Said(first.id, Beat.POINT, opening),)) for name in points]
+        alone = [
+            Marker(
+                name,
+                (
+                    Said(
+                        first.id,
+                        Beat.POINT,
+                        opening,
+                        shows={"type": "config_change", "name": f"Change {name}", "source": "manual"},
+                    ),
+                ),
+            )
+            for name in points
+        ]
         return Story((first, second), (*spans, *alone))
+
+    def _disliked(self) -> Story:
+        """An event whose words a firewall refuses."""
+        (at,) = self._times(1)
+        key = f"disliked-{next(self._numbers)}"
+        event = {"key": key, "type": "incident", "name": f"{key}: DROP TABLE", "startedAt": _zulu(at)}
+        parcel = self._parcel("events", "", event)
+        return Story((parcel,), (Marker(key, (Said(parcel.id, Beat.BEGINS, at),), is_disliked=True),))
 
     def _parcel(self, source: str, event: str, payload: Any, *, is_retried: bool = True) -> Parcel:
         return Parcel(source, event, self._id(), json.dumps(payload).encode(), is_retried)
@@ -297,6 +379,29 @@ PAGERDUTY_CASES: Final = {
     "resolved": "incident.resolved__by_ada",
     "reopened": "incident.reopened__by_ada",
 }
+
+
+PAYMENTS: Final = ("bkt_payments0000000000000000000",)
+
+
+def _deploy_shows(beat: Beat, what: str, source: str) -> dict[str, Any]:
+    verb = "Failed deploy" if beat in {Beat.ENDS_BADLY, Beat.FAILED_POINT} else "Deploy"
+    return {
+        "type": "deployment",
+        "name": f"{verb} {what} to production",
+        "source": source,
+        "buckets": ANYWHERE,
+        "environments": ANYWHERE,
+    }
+
+
+def _github_facts(deployment: int, run: int) -> dict[str, Any]:
+    return {
+        "repository": REPOSITORY,
+        "environment": "production",
+        "deployment_id": str(deployment),
+        "run_id": str(run),
+    }
 
 
 def _story(parcels: list[Parcel], key: str, told: list[Said]) -> Story:

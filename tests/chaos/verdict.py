@@ -9,6 +9,10 @@ from tests.chaos.load import Ledger
 from tests.chaos.markers import Marker
 
 MOST_SHOWN: Final = 20
+SHOWN: Final = (
+    *("type", "name", "description", "startedAt", "endedAt"),
+    *("buckets", "environments", "source", "metadata"),
+)
 
 
 @dataclass
@@ -31,7 +35,7 @@ class Verdict:
             **self.figures,
             "missing": len(self.missing),
             "double": len(self.double),
-            "wrong final state": len(self.wrong),
+            "wrong": len(self.wrong),
         }
         width = max(map(len, rows))
         yield "; ".join(f"{what} {times}x" for what, times in sorted(self.broken.items()))
@@ -47,9 +51,14 @@ class Verdict:
 
 
 def judge(
-    verdict: Verdict, markers: Iterable[Marker], ledger: Ledger, events: Sequence[Mapping[str, Any]]
+    verdict: Verdict,
+    markers: Iterable[Marker],
+    ledger: Ledger,
+    events: Sequence[Mapping[str, Any]],
+    dead_letters: Sequence[str],
 ) -> None:
     """Compare, and note in the verdict what does not fit."""
+    dead = {letter.partition(":")[0].rpartition(" ")[2]: letter for letter in dead_letters}
     by_key: dict[str, list[Mapping[str, Any]]] = {}
     for event in events:
         by_key.setdefault(str(event["metadata"].get("marker_key")), []).append(event)
@@ -60,6 +69,13 @@ def judge(
             f"{said.beat.name} {said.at:%H:%M:%S} {_what_became_of(said.delivery, ledger)}"
             for said in marker.told
         )
+        letter = dead.pop(marker.key, None)
+        if marker.is_disliked:
+            if letter is None and any(said.delivery in ledger.taken for said in marker.told):
+                verdict.missing.append(f"the dead letter of {marker.key}: {story}")
+            right, letter = {None}, None
+        if letter is not None:
+            verdict.troubles.append(f"dead letter: {letter}")
         if not listed and None not in right:
             verdict.missing.append(f"{marker.key}: {story}")
         if len(listed) > 1:
@@ -69,6 +85,7 @@ def judge(
             for event in listed
             if not any(state.fits(event) for state in right if state)
         ]
+    verdict.troubles += [f"dead letter: {letter}" for letter in dead.values()]
     verdict.wrong += [f"{key}: nobody sent it" for key in by_key]
     verdict.troubles += [f"answered {answer}" for answer in ledger.unexpected]
 
@@ -90,7 +107,7 @@ def sending_figures(planned: int, ledger: Ledger) -> dict[str, int | float]:
 
 
 def _shown(event: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {event[name]!r}" for name in ("name", "description", "startedAt", "endedAt"))
+    return ", ".join(f"{name} {event[name]!r}" for name in SHOWN)
 
 
 def _what_became_of(delivery: str, ledger: Ledger) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.full_storage import FullStorage
+from tests.chaos.regimes import FULL_STORAGE
 from tests.chaos.run import run
 from tests.e2e.test_chaos_core import PLAN
 from tests.support.disks import CannotMount, small_disk
@@ -18,7 +18,7 @@ def test_what_was_accepted_while_storage_was_full_is_listed_once_and_as_it_ended
         # Without the right to mount a disk, only Redis is filled.
         with suppress(CannotMount):
             mounted.enter_context(small_disk(tmp_path / "spool", mebibytes=4))
-        verdict = run(replace(PLAN, disturbances=FullStorage), tmp_path)
+        verdict = run(replace(PLAN, regime=FULL_STORAGE), tmp_path)
     table = "\n".join(verdict.lines())
     assert verdict.is_good, f"{table}\nthe logs are in {tmp_path}"
     assert verdict.figures["spooled"] > 0

@@ -262,11 +262,9 @@ class TestARefusal:
         [
             ["status=403"],
             ["POST:status=403", "PATCH:status=403", "PUT:status=403"],
-            ["POST:status=403", "GET:status=500"],
-            ["POST:status=403", "PATCH:status=500"],
             ["POST:status=401"],
         ],
-        ids=["everything", "writing", "unclear", "unclear too", "the token"],
+        ids=["everything", "writing", "the token"],
     )
     def test_of_the_account_pauses_all(
         self, deliverer: Deliverer, redis: Redis, api: LocalApi, faults: list[str]
@@ -275,6 +273,15 @@ class TestARefusal:
         with pytest.raises(Unauthorised):
             deliverer.deliver(opened())
         assert redis.exists(PAUSE)
+
+    @pytest.mark.parametrize("fault", ["GET:status=500", "PATCH:status=500"])
+    def test_that_is_not_clear_is_asked_about_again(
+        self, deliverer: Deliverer, redis: Redis, api: LocalApi, fault: str
+    ) -> None:
+        api.set_faults(["POST:status=403", fault])
+        with pytest.raises(ServerFailed):
+            deliverer.deliver(opened())
+        assert not redis.exists(PAUSE)
 
 
 class TestAfterRedisLostItsData:
