@@ -163,7 +163,7 @@ def translate(source: Source[Any], delivery: Delivery, options: SourceOptions) -
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise Untranslatable(f"the event made of it does not hold: {where}: {first['msg']}") from error
+        raise Untranslatable(f"the event made of it is not valid: {where}: {first['msg']}") from error
     return translation if isinstance(translation, Translation) else Translation(translation)
 
 
