@@ -12,7 +12,7 @@ RUN python3 -m venv /opt/build \
     && /opt/build/bin/python -m pip install --no-cache-dir --require-hashes -r requirements.lock
 COPY apitraffic_events ./apitraffic_events
 COPY receiver ./receiver
-# The environment that ships is made without pip, has nothing of what builds, and nothing in it is editable.
+# The environment that ships is created without pip, contains no build tools, and nothing in it is editable.
 RUN /opt/build/bin/python -m pip wheel --no-cache-dir --no-build-isolation --no-deps --wheel-dir /opt/wheel . \
     && python3 -m venv --without-pip /opt/apitraffic \
     && /opt/build/bin/python -m pip --python /opt/apitraffic/bin/python install --no-cache-dir --require-hashes \
@@ -29,7 +29,7 @@ LABEL org.opencontainers.image.title="apitraffic-events" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /opt/apitraffic /opt/apitraffic
-# The spool is the only thing that is written: a volume, so that the root file system may be read-only.
+# Only the spool is written. It is a volume, so that the root file system can be read-only.
 RUN rm -rf /usr/local/lib/python3*/site-packages/pip* /usr/local/lib/python3*/ensurepip /usr/local/bin/pip* \
     && groupadd --gid 10001 apitraffic \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin apitraffic \
@@ -42,7 +42,7 @@ WORKDIR /var/lib/apitraffic
 VOLUME /var/lib/apitraffic
 USER 10001:10001
 EXPOSE 8080
-# Of the receiver; compose.yaml switches it off for workers.
+# For the receiver; compose.yaml switches it off for workers.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
     CMD ["python3", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/healthz', timeout=2)"]
 ENTRYPOINT ["apitraffic-events"]

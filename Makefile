@@ -50,13 +50,13 @@ fuzz: $(VENV)/.dev ## Send a receiver hostile bytes for a minute (FUZZ="--second
 	@$(BIN)/python -m tests.fuzz $(FUZZ)
 
 container: $(VENV)/.dev ## Build the image with podman and try it (Linux, root or sudo; no Docker is needed)
-	@$(BIN)/pytest --capture=no --durations=3 tests/container
+	@$(BIN)/pytest --capture=no --durations=3 --timeout=1800 -o faulthandler_timeout=0 tests/container
 
 docs: $(VENV)/.runtime ## Write the table of what becomes a marker, and the help of all commands
 	@$(BIN)/python -m receiver.sources.matrix > docs/events.md
 	@$(BIN)/python -m receiver.cli.reference > docs/commands.md
 
-gitlab: ## Put gitlab/apitraffic.sh into the templates
+gitlab: ## Embed gitlab/apitraffic.sh in the templates
 	@$(PYTHON) gitlab/embed.py
 
 lock: ## Take current versions of all dependencies into the lock files
@@ -89,11 +89,7 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: actions tools
-actions: ## Copy what both GitHub Actions share into the second
-	@rm -rf actions/deployment/lib
-	@cp -R actions/event/lib actions/deployment/lib
-
+.PHONY: tools
 tools: $(VENV)/.tools ## Install what tests of the CI plugins need besides: act, check-jsonschema, hadolint, node
 
 $(VENV)/.tools: $(VENV)/.dev Makefile

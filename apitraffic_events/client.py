@@ -1,7 +1,7 @@
-"""The Events API over HTTP: typed in, typed out, one connection kept open, every failure told apart."""
+"""The client of the Events API: typed models in and out, one open connection, typed errors."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from importlib.metadata import version
@@ -18,22 +18,27 @@ from apitraffic_events.errors import (
     ConfigurationError,
     EventsApiError,
     RateLimit,
+    Rejected,
     ServerFailed,
     Unreachable,
 )
 from apitraffic_events.event import Event
+from apitraffic_events.filters import EventFilter, FilterSpellings
+from apitraffic_events.paging import iter_matching, iter_pages
 from apitraffic_events.records import Bucket, Environment, EventPage, EventUpdate, StoredEvent
 from apitraffic_events.responses import (
     RecordT,
+    cause_of,
     content_of,
     date_of,
     failure_of,
     rate_limit_of,
     read_record,
+    read_records,
+    reason_of,
     records_in,
     unwrap,
 )
-from apitraffic_events.timestamps import format_timestamp
 
 DEFAULT_API_URL: Final = "https://api.apitraffic.io/v1"
 CONNECT_TIMEOUT: Final = 5.0
@@ -43,23 +48,24 @@ LARGEST_PAGE: Final = 100
 WRONG_METHOD: Final = frozenset(
     {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
 )
+REFUSED_PARAMETERS: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
 
 
 class Pacer(Protocol):
-    """Who says whether a request may be made now, and is told what its answer says of the budget."""
+    """Decides whether a request may be sent now, and learns the rate limit from each response."""
 
     def before_request(self) -> None:
-        """Count one request; raises `RateLimited` where there is to be none now."""
+        """Count one request; raises `RateLimited` if none may be sent now."""
 
     def after_answer(self, rate_limit: RateLimit | None) -> None: ...
 
 
 class EventsClient:
-    """All calls of the Events API for one account. Not for use by several threads at once.
+    """Calls the Events API for one account. Not thread-safe: use one client per thread.
 
     `api_url` ends in the version (`https://api.apitraffic.io/v1`). Every method raises a subclass of
-    `EventsApiError`; none tries again by itself. `rate_limit` is the budget as of the last answer, `date` the
-    API's clock as of then.
+    `EventsApiError` if it fails; none retries by itself. `rate_limit` and `date` are what the last response
+    said: the request budget and the API's clock. `filters` is what has been learnt of the list's filters.
     """
 
     def __init__(
@@ -85,10 +91,11 @@ class EventsClient:
             "Accept": "application/json",
             "User-Agent": f"apitraffic-events/{version('apitraffic-events')}",
         }
-        # As `auth`, because a plain header gives way to what a URL has before its host.
+        # As `auth`: requests replaces a plain header by credentials that the URL holds.
         self._authorise = _bearer(token)
         self.rate_limit: RateLimit | None = None
         self.date: datetime | None = None
+        self.filters = FilterSpellings()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -113,9 +120,9 @@ class EventsClient:
             raise ConfigurationError(f"APITRAFFIC_API_TOKEN: {error}; copy it again") from None
 
     def _read_environment_once(self) -> None:
-        """Proxies and certificates as requests takes them from the environment, which it reads each time.
+        """Take proxies and certificates from the environment now; requests would read it for every request.
 
-        A password for the API's host in a .netrc file is not wanted in place of the token.
+        This also keeps requests from replacing the token by a password from a .netrc file.
         """
         found = self._session.merge_environment_settings(self.account_url, {}, None, None, None)
         self._session.proxies, self._session.verify = found["proxies"], found["verify"]
@@ -133,31 +140,35 @@ class EventsClient:
         self._session.close()
 
     def wait_at_most(self, seconds: float) -> None:
-        """From now on wait no longer than this for a connection or an answer."""
+        """From now on, wait at most this long for a connection and for a response."""
         self._timeout = (min(CONNECT_TIMEOUT, seconds), min(READ_TIMEOUT, seconds))
 
-    def create_event(self, event: Event) -> StoredEvent:
-        return read_record(StoredEvent, self._call("POST", "/events", body=event.to_api())[0])
+    def create_event(self, event: Event, *, before_sending: Callable[[], None] | None = None) -> StoredEvent:
+        """Create it. `before_sending` is called when all is ready, just before the request leaves."""
+        data, _ = self._call("POST", "/events", body=event.to_api(), before_sending=before_sending)
+        return read_record(StoredEvent, data)
 
     def get_event(self, sid: str) -> StoredEvent:
         return read_record(StoredEvent, self._call("GET", _event_path(sid))[0])
 
-    def update_event(self, sid: str, update: EventUpdate) -> StoredEvent:
-        """Change the fields that are set; the others stay.
+    def update_event(
+        self, sid: str, update: EventUpdate, *, before_sending: Callable[[], None] | None = None
+    ) -> StoredEvent:
+        """Change the fields that are set and keep the others; `before_sending` is as in `create_event`.
 
-        The reference leaves open whether this is PATCH or PUT: where one is answered as if there were no
-        such route, the other is tried, and the one that worked is used from then on.
+        The API reference does not say whether this is PATCH or PUT. If one is answered as if the route did
+        not exist, the other is tried, and the one that works is used from then on.
         """
         preferred, other = self._update_methods
         try:
-            return self._update(preferred, sid, update)
+            return self._update(preferred, sid, update, before_sending)
         except EventsApiError as error:
             if error.status not in WRONG_METHOD:
                 raise
             try:
-                updated = self._update(other, sid, update)
+                updated = self._update(other, sid, update, before_sending)
             except EventsApiError as second:
-                raise _telling(error, second) from None
+                raise _more_informative(error, second) from None
         self._update_methods = [other, preferred]
         return updated
 
@@ -175,18 +186,34 @@ class EventsClient:
         limit: int = LARGEST_PAGE,
         page: int = 1,
     ) -> EventPage:
-        """One page of at most 100 events: of a type, started in a period, of a bucket or environment."""
-        query = {
-            "type": type,
-            "startDate": format_timestamp(started_from) if started_from else None,
-            "endDate": format_timestamp(started_to) if started_to else None,
-            "bucketSid": bucket,
-            "environmentSid": environment,
-            "limit": str(limit),
-            "page": str(page),
-        }
-        items, has_more = records_in(*self._call("GET", "/events", query=query))
-        return EventPage(records=tuple(read_record(StoredEvent, item) for item in items), has_more=has_more)
+        """One page of at most 100 events, filtered by type, start, bucket and environment.
+
+        Events that the API returns although they do not match are left out, so a page may have fewer.
+        """
+        wanted = EventFilter(type, started_from, started_to, bucket, environment)
+        found = self.list_page(wanted, limit=limit, page=page)
+        while page == 1 and found.is_worth_repeating:
+            found = self.list_page(wanted, limit=limit, page=page)
+        records = tuple(event for event in found.records if wanted.includes(event))
+        return EventPage(records=records, has_more=found.has_more)
+
+    def list_page(self, wanted: EventFilter, *, limit: int = LARGEST_PAGE, page: int = 1) -> EventPage:
+        """One page as the API returns it, which may ignore the filters.
+
+        The first page shows whether it does: it is then `is_worth_repeating`, until a spelling of the filters
+        works or there is none left (`apitraffic_events.filters`).
+        """
+        while True:
+            query = self.filters.query(wanted) | {"limit": str(limit), "page": str(page)}
+            try:
+                items, has_more = records_in(*self._call("GET", "/events", query=query))
+                break
+            except Rejected as error:
+                if error.status not in REFUSED_PARAMETERS or not self.filters.was_refused(wanted):
+                    raise
+        records = read_records(StoredEvent, items)
+        is_worth_repeating = page == 1 and self.filters.learn(wanted, records)
+        return EventPage(records=records, has_more=has_more, is_worth_repeating=is_worth_repeating)
 
     def iter_events(
         self,
@@ -197,25 +224,9 @@ class EventsClient:
         bucket: str | None = None,
         environment: str | None = None,
     ) -> Iterator[StoredEvent]:
-        """All events that match, page by page, each once even where new ones push others to the next page."""
-        seen: set[str] = set()
-        page, has_more = 0, True
-        while has_more:
-            page += 1
-            found = self.list_events(
-                type=type,
-                started_from=started_from,
-                started_to=started_to,
-                bucket=bucket,
-                environment=environment,
-                page=page,
-            )
-            fresh = [event for event in found.records if event.sid not in seen]
-            yield from fresh
-            seen.update(event.sid for event in fresh)
-            # A page with nothing new: the paging parameter's name is not documented, and an API that
-            # ignores it would answer the same page for ever.
-            has_more = found.has_more and bool(fresh)
+        """All events that match, page by page, each once even if new ones push others to the next page."""
+        wanted = EventFilter(type, started_from, started_to, bucket, environment)
+        return iter_matching(lambda page: self.list_page(wanted, page=page), wanted)
 
     def list_buckets(self) -> tuple[Bucket, ...]:
         return self._list_all(Bucket, "/buckets")
@@ -224,19 +235,18 @@ class EventsClient:
         return self._list_all(Environment, "/environments")
 
     def _list_all(self, model: type[RecordT], path: str) -> tuple[RecordT, ...]:
-        found: dict[str, RecordT] = {}
-        page, has_more = 0, True
-        while has_more:
-            page += 1
+        def fetch(page: int) -> tuple[Sequence[RecordT], bool]:
             query = {"limit": str(LARGEST_PAGE), "page": str(page)}
             items, has_more = records_in(*self._call("GET", path, query=query))
-            known = len(found)
-            found.update({record.sid: record for record in (read_record(model, item) for item in items)})
-            has_more = has_more and len(found) > known
-        return tuple(found.values())
+            return read_records(model, items), has_more
 
-    def _update(self, method: str, sid: str, update: EventUpdate) -> StoredEvent:
-        return read_record(StoredEvent, self._call(method, _event_path(sid), body=update.to_api())[0])
+        return tuple(iter_pages(fetch))
+
+    def _update(
+        self, method: str, sid: str, update: EventUpdate, before_sending: Callable[[], None] | None
+    ) -> StoredEvent:
+        data, _ = self._call(method, _event_path(sid), body=update.to_api(), before_sending=before_sending)
+        return read_record(StoredEvent, data)
 
     def _call(
         self,
@@ -245,20 +255,25 @@ class EventsClient:
         *,
         query: Mapping[str, str | None] | None = None,
         body: dict[str, Any] | None = None,
+        before_sending: Callable[[], None] | None = None,
     ) -> tuple[Any, Mapping[str, Any]]:
-        """The answer's data and what came around it; raises `EventsApiError`."""
+        """The data of the response and the envelope around it; raises `EventsApiError`."""
         if self._pacer is not None:
             self._pacer.before_request()
         try:
-            response = self._send(method, path, query, body)
+            request = self._prepared(method, path, query, body)
+            if before_sending is not None:
+                before_sending()
+            response = self._session.send(
+                request, timeout=self._timeout, allow_redirects=False, proxies=self._session.proxies
+            )
         except requests.ConnectTimeout as error:
             raise Unreachable(f"no connection to {self.account_url} in time", was_sent=False) from error
         except requests.Timeout as error:
             raise Unreachable(f"no answer within {self._timeout[1]:g} s", was_sent=True) from error
         except requests.RequestException as error:
-            cause = _cause(error)
-            was_sent = not isinstance(cause, NewConnectionError)
-            raise Unreachable(f"no answer: {_words(cause)}", was_sent=was_sent) from error
+            was_sent = not isinstance(cause_of(error), NewConnectionError)
+            raise Unreachable(f"no answer: {reason_of(error)}", was_sent=was_sent) from error
         rate_limit = rate_limit_of(response.headers)
         self.rate_limit = rate_limit or self.rate_limit
         self.date = date_of(response.headers) or self.date
@@ -273,20 +288,24 @@ class EventsClient:
             raise ServerFailed("the answer is not JSON", status=response.status_code)
         return unwrap(content)
 
-    def _send(
+    def _prepared(
         self, method: str, path: str, query: Mapping[str, str | None] | None, body: dict[str, Any] | None
-    ) -> requests.Response:
-        # Not by way of `Session.request`, which takes as long for merging settings as the rest does.
+    ) -> requests.PreparedRequest:
+        # Without `Session.request`, which spends as long on merging settings as the rest takes.
         request = requests.PreparedRequest()
         url = self.account_url + path
         request.prepare(method, url, self._headers, params=query, json=body, auth=self._authorise)
-        proxies = self._session.proxies
-        return self._session.send(request, timeout=self._timeout, allow_redirects=False, proxies=proxies)
+        return request
+
+
+def is_token(text: str) -> bool:
+    """Whether it can be sent as a bearer token: printable ASCII without spaces."""
+    return text.isascii() and text.isprintable() and " " not in text
 
 
 def _bearer(token: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
-    if not token.isascii() or not token.isprintable() or " " in token:
-        # requests would say so too, but show it.
+    if not is_token(token):
+        # requests would refuse it too, but its message would show the token.
         raise ValueError("the API token holds characters that no token has")
 
     def authorise(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -296,8 +315,8 @@ def _bearer(token: str) -> Callable[[requests.PreparedRequest], requests.Prepare
     return authorise
 
 
-def _telling(first: EventsApiError, second: EventsApiError) -> EventsApiError:
-    """Of two failed updates the one that says why: the other may only mean that there is no such route."""
+def _more_informative(first: EventsApiError, second: EventsApiError) -> EventsApiError:
+    """The error that says why neither update worked; the other may only mean that the route is missing."""
     if second.status not in WRONG_METHOD:
         return second
     return min(first, second, key=lambda error: (error.status != HTTPStatus.NOT_FOUND, error.code is None))
@@ -305,14 +324,3 @@ def _telling(first: EventsApiError, second: EventsApiError) -> EventsApiError:
 
 def _event_path(sid: str) -> str:
     return f"/events/{quote(sid, safe='')}"
-
-
-def _cause(error: requests.RequestException) -> object:
-    """What urllib3 says went wrong; requests wraps it, urllib3 wraps it again where it would have retried."""
-    inner = error.args[0] if error.args else error
-    return getattr(inner, "reason", inner)
-
-
-def _words(cause: object) -> str:
-    """The system's own words, without the object addresses that urllib3 puts before them."""
-    return str(cause).rpartition(": ")[2] or type(cause).__name__

@@ -1,4 +1,4 @@
-"""Environment variables, each of which may name a file instead: `NAME_FILE`, as for Docker's secrets."""
+"""Environment variables, or the files that they name instead (`NAME_FILE`, as for Docker's secrets)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,9 +11,9 @@ LARGEST_FILE: Final = 1024 * 1024
 
 
 def read_variable(name: str, environ: Mapping[str, str]) -> str | None:
-    """The value of a variable or of the file that `NAME_FILE` names; `None` where neither is set or is empty.
+    """The value of `name`, or the content of the file that `NAME_FILE` names; `None` if unset or empty.
 
-    Raises `ConfigurationError` where both are set or the file cannot be read.
+    Raises `ConfigurationError` if both are set or the file cannot be read.
     """
     value, path = environ.get(name, ""), environ.get(f"{name}_FILE", "")
     if value.strip() and path:
@@ -24,9 +24,9 @@ def read_variable(name: str, environ: Mapping[str, str]) -> str | None:
 
 
 def read_file(variable: str, path: Path) -> str:
-    """The text of a file that a variable names; raises `ConfigurationError` if it cannot be read."""
+    """The text of the file that `variable` names; raises `ConfigurationError` if it cannot be read."""
     try:
-        # -sig: editors on Windows begin a file with a byte order mark, which is no part of a secret.
+        # -sig: some editors on Windows write a byte order mark, which does not belong to the secret.
         with path.open(encoding="utf-8-sig") as file:
             return file.read(LARGEST_FILE)
     except (OSError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""What can go wrong with a call to the Events API, told apart by what to do next."""
+"""Errors of calls to the Events API: one class for each thing that a caller can do next."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ LONGEST_MESSAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """Our budget as of the last answer: requests in a window, those left, and when the next one begins."""
+    """The request budget: requests allowed in a window, requests left, and when the next window begins."""
 
     limit: int
     remaining: int
@@ -18,10 +18,11 @@ class RateLimit:
 
 
 class EventsApiError(Exception):
-    """A call that did not do what it should. `message` is the API's own or says what happened.
+    """A call failed. `message` is the API's message, or says what happened.
 
-    `code` is the API's (`VALIDATION_ERROR`), `status` the HTTP status; both `None` where there was no answer.
-    `rate_limit` is the budget as of this answer, `retry_after` the seconds to wait where the API says so.
+    `code` is the API's error code (`VALIDATION_ERROR`) and `status` the HTTP status; both are `None` if there
+    was no response. `rate_limit` is the budget that the response states, `retry_after` the seconds that it
+    asks to wait.
     """
 
     def __init__(
@@ -42,9 +43,9 @@ class EventsApiError(Exception):
 
 
 class Unreachable(EventsApiError):
-    """No answer: refused, cut off or timed out. Try again; the request may have been carried out.
+    """There was no response: the connection was refused, cut off or timed out. Retry.
 
-    `was_sent` is false where no connection was made, so that nothing can have happened.
+    The request may have been carried out, unless `was_sent` is false: then there was no connection.
     """
 
     def __init__(self, message: str, *, was_sent: bool) -> None:
@@ -53,24 +54,24 @@ class Unreachable(EventsApiError):
 
 
 class ServerFailed(EventsApiError):
-    """The API failed (5xx, 408, 425), or its answer could not be read. Try again; it may have been done."""
+    """The API failed (5xx, 408, 425), or its response is unreadable. Retry; it may have been carried out."""
 
 
 class RateLimited(EventsApiError):
-    """The budget is used up (429). Try again when `retry_after` or `rate_limit` says."""
+    """The request budget is used up (429). Retry when `retry_after` or `rate_limit` says."""
 
 
 class Unauthorised(EventsApiError):
-    """The token is missing, wrong, expired, switched off or lacks a scope (401, 403). A person must act."""
+    """The token is missing, wrong, expired, disabled or lacks a scope (401, 403). Retrying does not help."""
 
 
 class Rejected(EventsApiError):
-    """The API refuses this request whoever sends it and however often (other 4xx)."""
+    """The API refuses this request, and would refuse it again (other 4xx)."""
 
 
 class NotFound(Rejected):
-    """There is no such event, bucket or account (404, 410)."""
+    """The event, bucket or account does not exist (404, 410)."""
 
 
 class ConfigurationError(Exception):
-    """What is wrong with the configuration and what to put there instead, a line for each thing."""
+    """The configuration is wrong. The message says what to change, one line per mistake."""

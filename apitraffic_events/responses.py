@@ -1,6 +1,7 @@
-"""Reading what the Events API answers: records in either documented shape, failures, the rate limit."""
+"""Reading responses of the Events API: records in either documented shape, errors, the rate limit."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -35,6 +36,21 @@ def read_record(model: type[RecordT], item: object) -> RecordT:
         raise ServerFailed(f"the answer is not one {model.__name__.lower()}") from error
 
 
+def read_records(model: type[RecordT], items: Iterable[object]) -> tuple[RecordT, ...]:
+    """Those items that are records: one that is none must not make the whole list unreadable.
+
+    Raises `ServerFailed` if there are items and none is a record.
+    """
+    asked = list(items)
+    found = []
+    for item in asked:
+        with suppress(ServerFailed):
+            found.append(read_record(model, item))
+    if asked and not found:
+        raise ServerFailed(f"the answer is a list of something else than {model.__name__.lower()}s")
+    return tuple(found)
+
+
 def content_of(response: requests.Response) -> Any:
     try:
         return response.json()
@@ -43,7 +59,7 @@ def content_of(response: requests.Response) -> Any:
 
 
 def unwrap(content: Any) -> tuple[Any, Mapping[str, Any]]:
-    """The reference shows resources bare and, elsewhere, in `{"success", "data", "meta"}`: take both."""
+    """The data and the metadata: the reference shows resources bare and in `{"success", "data", "meta"}`."""
     if isinstance(content, dict) and "success" in content and "data" in content:
         meta = content.get("meta")
         return content["data"], meta if isinstance(meta, dict) else {}
@@ -68,7 +84,7 @@ def failure_of(response: requests.Response, content: Any, rate_limit: RateLimit 
         message = f"{message}: {details}"
     if response.is_redirect:
         message = "the API redirects elsewhere; check APITRAFFIC_API_URL"
-    retry_after = _retry_after(response.headers.get("Retry-After"))
+    retry_after = retry_after_of(response.headers)
     return _failure_class(status)(
         message, code=code, status=status, rate_limit=rate_limit, retry_after=retry_after
     )
@@ -84,6 +100,18 @@ def _failure_class(status: int) -> type[Rejected | Unauthorised | ServerFailed |
     return NotFound if status in GONE else Rejected
 
 
+def cause_of(error: requests.RequestException) -> object:
+    """What went wrong according to urllib3, whose error requests wraps, sometimes twice."""
+    inner = error.args[0] if error.args else error
+    return getattr(inner, "reason", inner)
+
+
+def reason_of(error: requests.RequestException) -> str:
+    """The message of the cause, without the object addresses that urllib3 puts before it."""
+    cause = cause_of(error)
+    return str(cause).rpartition(": ")[2] or type(cause).__name__
+
+
 def rate_limit_of(headers: Mapping[str, str]) -> RateLimit | None:
     names = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
     try:
@@ -94,15 +122,16 @@ def rate_limit_of(headers: Mapping[str, str]) -> RateLimit | None:
 
 
 def date_of(headers: Mapping[str, str]) -> datetime | None:
-    """When the API sent the answer, by its own clock and in whole seconds; RFC 9110 section 6.6.1."""
+    """When the API sent the response, by its own clock, in whole seconds (RFC 9110 section 6.6.1)."""
     try:
         return parse_timestamp(parsedate_to_datetime(headers["Date"]))
     except (KeyError, ValueError):
         return None
 
 
-def _retry_after(value: str | None) -> float | None:
-    """Seconds, from the two forms of RFC 9110 section 10.2.3: a number or an HTTP date."""
+def retry_after_of(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, from a number or an HTTP date (RFC 9110 section 10.2.3), or `None`."""
+    value = headers.get("Retry-After")
     if value is None:
         return None
     if value.strip().isdecimal():

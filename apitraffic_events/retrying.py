@@ -1,11 +1,9 @@
-"""Asking the API again while there is time: for a person or a job that waits (docs/ci-plugins.md).
-
-What the worker does, which has days, is in `receiver.delivery.retries`.
-"""
+"""When to call an API again, and calling it until it answers or the time is up (docs/ci-plugins.md)."""
 
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from apitraffic_events.client import EventsClient
@@ -14,19 +12,54 @@ from apitraffic_events.timestamps import now
 
 SHORTEST_REQUEST: Final = 0.1
 LONGEST_REQUEST: Final = 10.0
-SHORTEST_CEILING: Final = 0.5
-LONGEST_CEILING: Final = 8.0
-"""Seconds."""
+"""Seconds; how long one request of a `Retrier` may take."""
+LARGEST_EXPONENT: Final = 20
 
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Pauses after failures in a row: the limit doubles from `first` to `longest`. All are seconds.
+
+    https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
+    """
+
+    first: float
+    longest: float
+    shortest: float = 0.0
+
+    def limit(self, failures: int) -> float:
+        """The longest pause after this many failures, 1 or more."""
+        return min(self.longest, self.first * 2.0 ** min(failures - 1, LARGEST_EXPONENT))
+
+    def pause(self, failures: int) -> float:
+        """A random pause up to the limit (full jitter), so that clients do not come back all at once."""
+        return random.uniform(self.shortest, self.limit(failures))  # noqa: S311 - spreads load, keeps no secret
+
+
+def requested_pause(error: EventsApiError) -> float | None:
+    """Seconds that the API asks to wait, by `Retry-After` or the end of its rate limit's window.
+
+    `None` if it does not say. Not bounded: an API may ask for any time.
+    """
+    if error.retry_after is not None:
+        return max(0.0, error.retry_after)
+    if isinstance(error, RateLimited) and error.rate_limit is not None:
+        return max(0.0, (error.rate_limit.reset_at - now()).total_seconds())
+    return None
+
+
+BACKOFF: Final = Backoff(first=0.5, longest=8.0)
+"""For a person or a CI job that waits for the answer."""
+
+
 class OutOfTime(Exception):
-    """No answer, or only ones that mean "later", while there was time; the message has the last of them."""
+    """The time is up and no attempt succeeded. The message holds the last error."""
 
 
-class Tries:
-    """Calls of one client, each made within so many seconds."""
+class Retrier:
+    """Makes calls of one client, each for at most `seconds` including its retries."""
 
     def __init__(
         self,
@@ -41,37 +74,29 @@ class Tries:
         self._clock = clock
         self._sleep = sleep
 
-    def call(self, ask: Callable[[], T]) -> T:
-        """What `ask` gives, which is called again after a failure that may pass.
+    def call(self, request: Callable[[], T]) -> T:
+        """The result of `request`, which is called again after a temporary failure.
 
-        Raises `OutOfTime`, or the `EventsApiError` of a refusal.
+        Raises `OutOfTime`, or the `EventsApiError` of a failure that another attempt cannot change.
         """
-        began, tries = self._clock(), 0
+        began, attempts = self._clock(), 0
         while True:
             left = self._seconds - (self._clock() - began)
             self._client.wait_at_most(max(SHORTEST_REQUEST, min(LONGEST_REQUEST, left)))
             try:
-                return ask()
+                return request()
             except (RateLimited, ServerFailed, Unreachable) as error:
-                tries += 1
-                pause = _pause_after(error, tries)
+                attempts += 1
+                # A pause of 0, or a moment that has passed, asks for nothing: not for a request at once.
+                pause = requested_pause(error) or BACKOFF.pause(attempts)
                 taken = self._clock() - began
                 if taken + pause >= self._seconds:
-                    raise OutOfTime(_summary(error, tries, taken)) from error
+                    raise OutOfTime(_summary(error, attempts, taken)) from error
             self._sleep(pause)
 
 
-def _pause_after(error: EventsApiError, tries: int) -> float:
-    if error.retry_after is not None:
-        return error.retry_after
-    if isinstance(error, RateLimited) and error.rate_limit is not None:
-        return max(0.0, (error.rate_limit.reset_at - now()).total_seconds())
-    ceiling = min(LONGEST_CEILING, SHORTEST_CEILING * 2.0 ** (tries - 1))
-    return random.uniform(0, ceiling)  # noqa: S311 - spreads load, keeps no secret
-
-
-def _summary(error: EventsApiError, tries: int, taken: float) -> str:
-    words = str(error)
-    status = f"{error.status} " if error.status and str(error.status) not in words else ""
-    times = "once" if tries == 1 else f"{tries} times"
-    return f"{status}{words}; tried {times} in {taken:.1f} s"
+def _summary(error: EventsApiError, attempts: int, taken: float) -> str:
+    message = str(error)
+    status = f"{error.status} " if error.status and str(error.status) not in message else ""
+    times = "once" if attempts == 1 else f"{attempts} times"
+    return f"{status}{message}; tried {times} in {taken:.1f} s"

@@ -17,7 +17,7 @@ MILLISECONDS_FROM: Final = 100_000_000_000
 
 
 def parse_timestamp(value: object) -> datetime | None:
-    """Read a payload's timestamp; `None` where it is none (missing, empty, another type, out of range)."""
+    """Read a payload's timestamp; `None` if it is not one (missing, empty, another type, out of range)."""
     try:
         if isinstance(value, str):
             return _parse_text(value.strip())

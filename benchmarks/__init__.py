@@ -1,3 +1,3 @@
 """What the README's figures are measured with: `make bench`."""
 
-import receiver  # noqa: F401 - sets the prefix of RQ's keys, which must happen before RQ is imported
+import receiver.queue  # noqa: F401 - before rq, which reads the prefix of its keys when it is imported

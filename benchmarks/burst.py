@@ -15,7 +15,7 @@ from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
 from receiver.cli.child import stop_with_parent
-from receiver.delivery.budget import Pacing
+from receiver.delivery.budget import RequestBudget
 from receiver.queue.queues import delivery_queue
 from receiver.worker.worker import DeliveryWorker
 
@@ -44,7 +44,9 @@ def _rq(kind: type[BaseWorker]) -> Callable[[Redis], tuple[BaseWorker, Queue]]:
 
 
 def _ours(redis: Redis) -> tuple[BaseWorker, Queue]:
-    return DeliveryWorker(redis, Pacing(redis)), delivery_queue(redis)
+    worker = DeliveryWorker(redis, RequestBudget(redis))
+    worker.run_job = lambda _: None
+    return worker, delivery_queue(redis)
 
 
 WORKERS: Final[dict[str, Callable[[Redis], tuple[BaseWorker, Queue]]]] = {

@@ -1,12 +1,28 @@
 # shellcheck shell=sh
-# Tells ApiTraffic of one event: `event`, or `open` and `close` around a deploy. POSIX sh, awk, and curl or GNU wget.
-# What the plugins have in common: docs/ci-plugins.md. Both templates hold a copy; `make gitlab` refreshes them.
-{ set +x; } 2>/dev/null
+# Sends one event to ApiTraffic: `event`, or `open` and `close` around a deploy. POSIX sh, awk, and curl or GNU wget.
+# What the plugins have in common: docs/ci-plugins.md. Both templates hold a copy; `make gitlab` updates them.
+# A job that exports SHELLOPTS passes its options on: `-e` would end this script, and with it the deploy, at the first request that fails.
+{ set +aCefuvx; } 2>/dev/null
+# shellcheck disable=SC3040  # a shell that does not know it fails in the subshell
+if (set +o pipefail) 2>/dev/null; then set +o pipefail; fi
 umask 077
 export LC_ALL=C
 
-# Texts come by ENVIRON, which awk leaves as they are; bytes are counted as characters of UTF-8 by hand, because awks differ.
-# shellcheck disable=SC2016  # it is awk that expands
+# shellcheck disable=SC2016  # awk expands it, not the shell
+EXPANSION='
+function expanded(text,  name, out) {
+  while (match(text, /\$(\$|[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\})/)) {
+    name = substr(text, RSTART + 1, RLENGTH - 1); out = out substr(text, 1, RSTART - 1); text = substr(text, RSTART + RLENGTH)
+    gsub(/[{}]/, "", name)
+    out = out (name == "$" ? "$" : ENVIRON[name])
+  }
+  return out text
+}
+'
+
+# Texts are passed in ENVIRON, which awk does not interpret. Implementations of awk disagree on characters, so the bytes of UTF-8 are
+# decoded here.
+# shellcheck disable=SC2016  # awk expands it, not the shell
 LIBRARY='
 function prepare(  i) { for (i = 1; i < 256; i++) ORD[sprintf("%c", i)] = i; SEP = "\034" }
 # Splits into characters CH[1..n]; what is not UTF-8 becomes U+FFFD.
@@ -37,7 +53,7 @@ function is_blank(p) {
     (p >= 8232 && p <= 8239) || p == 8287 || p == 8288 || (p >= 8294 && p <= 8297) || p == 12288 || p == 65279
 }
 function joined(from, to,  i, text) { for (i = from; i <= to; i++) text = text CH[i]; return text }
-# receiver.events.one_line: one line without invisible characters, cut at a word.
+# apitraffic_events.text.one_line: one line without invisible characters, cut at a word.
 function one_line(text, limit,  i, n, m, space, at) {
   n = characters(text, limit * 4)
   for (i = 1; i <= n; i++) {
@@ -53,13 +69,28 @@ function one_line(text, limit,  i, n, m, space, at) {
   while (m > 0 && index(" ,;:-(", CH[m])) m--
   return joined(1, m) "\342\200\246"
 }
-function paragraphs(text,  i, n, lines, all, line, size) {
-  gsub(/\r\n?/, "\n", text)
-  n = split(text, lines, "\n")
-  for (i = 1; i <= n; i++) { line = one_line(lines[i], 2000); all = all (i > 1 ? "\n" : "") line }
-  gsub(/^\n+|\n+$/, "", all)
-  size = characters(all, 2001)
-  return size <= 2000 ? all : joined(1, 1999) "\342\200\246"
+function is_line_break(p) { return (p >= 10 && p <= 13) || (p >= 28 && p <= 30) || p == 133 || p == 8232 || p == 8233 }
+# apitraffic_events.text.paragraphs: lines without invisible characters; at most 2,000 characters.
+function paragraphs(text,  i, n, m, gap) {
+  n = characters(text, 8000)
+  for (i = 1; i <= n; i++) {
+    if (is_line_break(CP[i])) {
+      if (CP[i] == 13 && i < n && CP[i + 1] == 10) i++
+      gap = gap "\n"
+    }
+    else if (is_blank(CP[i])) { if (gap !~ / $/) gap = gap " " }
+    else {
+      # Of what is between two words, spaces around a line break are dropped.
+      if (index(gap, "\n")) gsub(/ /, "", gap)
+      if (m) for (; gap != ""; gap = substr(gap, 2)) LINE[++m] = substr(gap, 1, 1)
+      gap = ""; LINE[++m] = CH[i]
+    }
+  }
+  split("", CH)
+  for (i = 1; i <= m; i++) CH[i] = LINE[i]
+  if (m <= 2000) return joined(1, m)
+  for (m = 1999; CH[m] ~ /[ \n]/; ) m--
+  return joined(1, m) "\342\200\246"
 }
 function quoted(text,  i, n, c, out) {
   n = length(text)
@@ -82,7 +113,7 @@ function hex4(text,  i, v, d) {
   for (i = 1; i <= 4; i++) { d = index("0123456789abcdef", tolower(substr(text, i, 1))); if (!d) return -1; v = v * 16 + d - 1 }
   return v
 }
-# What a JSON string stands for; sets BROKEN where it is none. Halves of surrogate pairs and NUL become a space.
+# Decodes a JSON string; sets BROKEN if it is not one. Halves of surrogate pairs and NUL become a space.
 function unescaped(text,  at, out, c, p, low) {
   while ((at = index(text, "\\"))) {
     out = out substr(text, 1, at - 1); c = substr(text, at + 1, 1); text = substr(text, at + 2)
@@ -104,7 +135,7 @@ function unescaped(text,  at, out, c, p, low) {
   }
   return out text
 }
-# JSON, read with RS = "\"": records are by turns what is outside and what is inside of strings. A value at PATH is
+# Parses JSON with RS = "\"": records are alternately outside and inside of strings. The value at PATH is
 # KIND[PATH] and VALUE[PATH]; the children of an object or array are CHILD[PATH, 1..SIZE[PATH]].
 function json_record() {
   if (INSIDE) {
@@ -125,6 +156,7 @@ function json_outside(text,  i, n, c, word) {
   for (i = 1; i <= n + 1; i++) {
     c = i > n ? " " : substr(text, i, 1)
     if (!index(" \t\r\n{}[]:,", c)) { word = word c; continue }
+    if (HAS_VARIABLES && (c == "{" && word == "$" || c == "}" && word ~ /^\$\{[A-Za-z0-9_]+$/)) { word = word c; continue }
     if (word != "") { json_word(word); word = "" }
     if (c == "{" || c == "[") {
       json_value(c, "")
@@ -139,9 +171,12 @@ function json_outside(text,  i, n, c, word) {
     if (BROKEN) return
   }
 }
+function is_number(word) { return word ~ /^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$/ }
+# With HAS_VARIABLES, a value may be the name of a variable, not in quotes.
 function json_word(word) {
   if (word == "true" || word == "false" || word == "null") json_value(word, word)
-  else if (word ~ /^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$/) json_value("number", word)
+  else if (is_number(word)) json_value("number", word)
+  else if (HAS_VARIABLES && word ~ /^\$([A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\})$/) json_value("variable", word)
   else BROKEN = 1
 }
 function json_value(kind, value,  up, key) {
@@ -156,21 +191,11 @@ function json_value(kind, value,  up, key) {
   EXPECT = DEPTH ? "comma" : "nothing"
 }
 function json_is_whole() { return !BROKEN && EXPECT == "nothing" && INSIDE == 1 }
-function tidy(path, depth,  i, key, out) {
-  if (KIND[path] == "string") return quoted(one_line(VALUE[path], 1000))
-  if (KIND[path] != "{" && KIND[path] != "[") return VALUE[path]
-  if (depth > 4) { TOO_DEEP = 1; return "null" }
-  for (i = 1; i <= SIZE[path]; i++) {
-    key = CHILD[path, i]
-    out = out (i > 1 ? "," : "") (KIND[path] == "{" ? quoted(one_line(key, 1000)) ":" : "") tidy(path SEP key, depth + 1)
-  }
-  return KIND[path] == "{" ? "{" out "}" : "[" out "]"
-}
 function days(y, m, d) {
   if (m <= 2) { y--; m += 12 }
   return 365 * y + int(y / 4) - int(y / 100) + int(y / 400) + int((153 * (m - 3) + 2) / 5) + d - 719469
 }
-# Seconds since 1970 of an ISO 8601 time, "" where it is none; milliseconds in MS.
+# Seconds since 1970 of an ISO 8601 time, "" if it is not one; milliseconds in MS.
 function epoch(text,  date, t, zone, sign, p, q, s) {
   if (text !~ /^[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]([T ][0-9][0-9]:[0-9][0-9](:[0-9][0-9]([.][0-9]+)?)? ?(Z|[+-][0-9][0-9]:?[0-9][0-9])?)?$/) return ""
   split(substr(text, 1, 10), p, "-"); t = substr(text, 12); sign = 0; zone = ""
@@ -184,6 +209,13 @@ function epoch(text,  date, t, zone, sign, p, q, s) {
   gsub(/:/, "", zone)
   return s * 86400 + q[1] * 3600 + q[2] * 60 + int(q[3]) - sign * (substr(zone, 1, 2) * 3600 + substr(zone, 3, 2) * 60)
 }
+# Seconds since 1970 of an HTTP date, "Wed, 21 Oct 2026 07:28:00 GMT"; "" if it is not one. RFC 9110, 5.6.7.
+function http_date(text,  p, month) {
+  if (text !~ /^[A-Z][a-z][a-z], [0-9][0-9] [A-Z][a-z][a-z] [0-9][0-9][0-9][0-9] [0-9][0-9]:[0-9][0-9]:[0-9][0-9] GMT$/) return ""
+  split(text, p, " "); month = index("JanFebMarAprMayJunJulAugSepOctNovDec", p[3])
+  if (month % 3 != 1) return ""
+  return epoch(sprintf("%s-%02d-%sT%sZ", p[4], (month + 2) / 3, p[2], p[5]))
+}
 function iso(seconds, ms,  day, left, y, m) {
   day = int(seconds / 86400); if (day * 86400 > seconds) day--
   left = seconds - day * 86400; y = 1970 + int(day / 365.2425)
@@ -191,6 +223,27 @@ function iso(seconds, ms,  day, left, y, m) {
   while (days(y + 1, 1, 1) <= day) y++
   for (m = 12; days(y, m, 1) > day; ) m--
   return sprintf("%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", y, m, day - days(y, m, 1) + 1, left / 3600, left % 3600 / 60, left % 60, ms)
+}
+# What is deployed, from what GitLab knows: a tag, else `branch@0123abc`, else the commit.
+function version_of(tag, branch, commit,  short) {
+  short = substr(commit, 1, 7)
+  if (tag != "") return tag
+  if (branch ~ /^[0-9a-f]+$/ && length(branch) >= 7 && length(branch) <= 64) {
+    if (index(commit == "" ? branch : commit, substr(branch, 1, 7)) == 1) return substr(branch, 1, 7)
+  }
+  return branch (branch != "" && short != "" ? "@" : "") short
+}
+function deployment_name(status, repository, version, environment,  name) {
+  name = status == "failure" ? "Failed deploy" : status == "cancelled" ? "Cancelled deploy" : "Deploy"
+  if (repository != "") name = name " " repository
+  if (version != "") name = name " " version
+  if (environment != "") name = name " to " environment
+  return one_line(name, 200)
+}
+# `Succeeded after 2 min 3 s by alice.`
+function outcome_of(status, seconds, actor) {
+  return (status == "failure" ? "Failed" : status == "cancelled" ? "Cancelled" : "Succeeded") \
+    " after " took(seconds) (actor == "" ? "" : " by " actor) "."
 }
 function took(s) {
   if (s < 0) s = 0
@@ -206,19 +259,78 @@ line() { # TEXT LIMIT: on one line, safe to print
   TEXT=$1 LIMIT=$2 awk "$LIBRARY"'BEGIN { print one_line(ENVIRON["TEXT"], ENVIRON["LIMIT"]) }' </dev/null
 }
 
-# An input may name variables, as elsewhere in GitLab: $NAME, ${NAME}, and $$ for a dollar sign. They are put in once, and what
-# is in them stays text, which GitLab's own expansion does not promise for a commit title or a branch.
+# receiver.events.marker_key: on one line; a key of more than 300 characters ends in a digest of all of it, so that no two become
+# the same.
+marker_key() { # TEXT
+  whole=$(line "$1" 1000000)
+  start=$(TEXT=$whole awk "$LIBRARY"'BEGIN { n = characters(ENVIRON["TEXT"], 301); if (n > 300) print joined(1, 267) }' </dev/null)
+  if [ -n "$start" ]; then
+    echo "$start~$(printf '%s' "$whole" | sha256sum | cut -c 1-32)"
+  else
+    printf '%s\n' "$whole"
+  fi
+}
+
+# An input may contain variables, as elsewhere in GitLab: $NAME, ${NAME}, and $$ for a dollar sign. They are expanded once, and their
+# values are not expanded again, which GitLab's own expansion does not guarantee for a commit title or a branch.
 input() { # NAME: the value of APITRAFFIC_INPUT_<NAME>
-  # shellcheck disable=SC2016  # it is awk that expands
-  INPUT=$1 awk 'BEGIN {
-    text = ENVIRON["APITRAFFIC_INPUT_" ENVIRON["INPUT"]]
-    while (match(text, /\$(\$|[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\})/)) {
-      name = substr(text, RSTART + 1, RLENGTH - 1); out = out substr(text, 1, RSTART - 1); text = substr(text, RSTART + RLENGTH)
-      gsub(/[{}]/, "", name)
-      out = out (name == "$" ? "$" : ENVIRON[name])
+  APITRAFFIC_NAME=$1 awk "$EXPANSION"'BEGIN { printf "%s", expanded(ENVIRON["APITRAFFIC_INPUT_" ENVIRON["APITRAFFIC_NAME"]]) }' </dev/null
+}
+
+# The input metadata is parsed before its variables are replaced: a commit's message stays the value that it is, whatever is in it. An input
+# that is nothing but one variable is what that variable holds, in which nothing is replaced.
+own_metadata() { # prints a line for each entry: its name, a tab, its value as JSON; writes what is wrong to `bad`
+  APITRAFFIC_TEXT=$(printf '%s' "${APITRAFFIC_INPUT_METADATA:-}") APITRAFFIC_ONLY=''
+  case $APITRAFFIC_TEXT in
+    \$*)
+      APITRAFFIC_ONLY=${APITRAFFIC_TEXT#\$}
+      case $APITRAFFIC_ONLY in '{'*'}') APITRAFFIC_ONLY=${APITRAFFIC_ONLY#?} APITRAFFIC_ONLY=${APITRAFFIC_ONLY%?} ;; esac
+      case $APITRAFFIC_ONLY in
+        [0-9]* | *[!A-Za-z0-9_]*) APITRAFFIC_ONLY='' ;;
+        ?*) APITRAFFIC_TEXT=$(input METADATA) ;;
+      esac ;;
+  esac
+  export APITRAFFIC_TEXT APITRAFFIC_ONLY
+  printf '%s\n' "$APITRAFFIC_TEXT" | APITRAFFIC_BAD=$work/bad awk "$LIBRARY$EXPANSION"'
+    function replaced(text) { return ENVIRON["APITRAFFIC_ONLY"] == "" ? expanded(text) : text }
+    function as_text(text) { return quoted(one_line(replaced(text), 1000)) }
+    # Not in quotes, a variable may hold a number, true, false or null; everything else is text.
+    function as_word(word,  value) {
+      value = expanded(word)
+      return value ~ /^(true|false|null)$/ || is_number(value) ? value : as_text(word)
     }
-    printf "%s", out text
-  }' </dev/null
+    function tidy(path, depth,  i, key, out) {
+      if (KIND[path] == "string") return as_text(VALUE[path])
+      if (KIND[path] == "variable") return as_word(VALUE[path])
+      if (KIND[path] != "{" && KIND[path] != "[") return VALUE[path]
+      if (depth > 4) { TOO_DEEP = 1; return "null" }
+      for (i = 1; i <= SIZE[path]; i++) {
+        key = CHILD[path, i]
+        out = out (i > 1 ? "," : "") (KIND[path] == "{" ? as_text(key) ":" : "") tidy(path SEP key, depth + 1)
+      }
+      return KIND[path] == "{" ? "{" out "}" : "[" out "]"
+    }
+    function entry(name, json) { rows = rows one_line(replaced(name), 1000) "\t" json "\n" }
+    BEGIN { RS = "\""; text = ENVIRON["APITRAFFIC_TEXT"]; is_json = text ~ /^[ \t\r\n]*[{[]/; HAS_VARIABLES = ENVIRON["APITRAFFIC_ONLY"] == "" }
+    is_json { json_record() }
+    END {
+      if (is_json) {
+        if (!json_is_whole() || KIND[""] != "{") bad = "is not a JSON object"
+        for (i = 1; !bad && i <= SIZE[""]; i++) entry(CHILD["", i], tidy(SEP CHILD["", i], 1))
+        if (TOO_DEEP) bad = "is nested deeper than 4 levels"
+        if (bad) rows = ""
+      } else {
+        n = split(text, lines, "\n")
+        for (i = 1; i <= n; i++) {
+          if (lines[i] ~ /^[ \t\r]*(#.*)?$/) continue
+          at = index(lines[i], ":")
+          if (at < 2) { bad = "has a line without a colon"; continue }
+          entry(substr(lines[i], 1, at - 1), as_text(substr(lines[i], at + 1)))
+        }
+      }
+      printf "%s", rows
+      if (bad) printf "%s", bad >(ENVIRON["APITRAFFIC_BAD"])
+    }'
 }
 
 say() { # TEXT [COLOUR]: one line of the log
@@ -228,7 +340,7 @@ say() { # TEXT [COLOUR]: one line of the log
   esac
 }
 
-end() { # STATUS [PROBLEM]: says the problem, as on-error wants it, writes the results and ends
+end() { # STATUS [PROBLEM]: reports the problem according to on-error, writes the results and exits
   if [ -n "${2:-}" ]; then
     case $on_error in
       fail) say "$2" 31 ;;
@@ -244,7 +356,7 @@ end() { # STATUS [PROBLEM]: says the problem, as on-error wants it, writes the r
       printf 'APITRAFFIC_PIPELINE_KEY=%s\nAPITRAFFIC_PIPELINE_SID=%s\nAPITRAFFIC_PIPELINE_STARTED_AT=%s\n' \
         "${key:-}" "$(line "${sid:-}" 200)" "${started_at:-}"
     fi
-  } >"$folder/apitraffic.env" || say "apitraffic.env could not be written, so later jobs do not know the event."
+  } >"$folder/apitraffic.env" || say "ApiTraffic: the results could not be written to $folder/apitraffic.env, so later jobs do not get them. Is the disk full, or the folder read-only?"
   if [ "$command" = open ]; then
     printf '%s\n' "${key:-}" "${sid:-}" "${started_at:-}" >"$note"
   elif [ "$command" = close ]; then
@@ -254,28 +366,51 @@ end() { # STATUS [PROBLEM]: says the problem, as on-error wants it, writes the r
   exit 0
 }
 
+end_without_programs() { # reports it with nothing but the shell
+  problem="ApiTraffic is not configured: the image lacks $lacking. Install what is missing or use another image. Nothing was sent."
+  case ${APITRAFFIC_INPUT_ON_ERROR:-} in
+    fail) printf '\033[0;31m%s\033[0m\n' "$problem" ;;
+    ignore) printf '%s\n' "$problem" ;;
+    *) printf '\033[0;33m%s\033[0m\n' "$problem" ;;
+  esac
+  printf 'APITRAFFIC_STATUS=skipped\nAPITRAFFIC_EVENT_SID=\nAPITRAFFIC_MARKER_KEY=\n' >"$folder/apitraffic.env"
+  [ "${APITRAFFIC_INPUT_ON_ERROR:-}" != fail ] || exit 1
+  exit 0
+}
+
 wrong() { end failed "ApiTraffic: the input $1 $2"; }
 
-time_of() { # INPUT-NAME TEXT: sets `time`, normalised
+time_of() { # INPUT-NAME TEXT: sets `time`, as ISO 8601 in UTC
   time=$(TEXT=$2 awk "$LIBRARY"'BEGIN { s = epoch(ENVIRON["TEXT"]); if (s != "") print iso(s, MS) }' </dev/null)
-  [ -n "$time" ] || wrong "$1" "is not a time: $2; write it as ISO 8601, for example 2026-01-10T10:05:00.000Z"
+  [ -n "$time" ] || wrong "$1" "is not a time: $2. Write it as ISO 8601, for example 2026-01-10T10:05:00Z"
 }
 
 random() { od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'; }
 
 credential() { # NAME-OF-VARIABLE INPUT-NAME: sets `secret`
   case $1 in
-    '' | [0-9]* | *[!A-Za-z0-9_]*) wrong "$2" "is not the name of a variable; the secret itself does not belong there" ;;
+    '' | [0-9]* | *[!A-Za-z0-9_]*) wrong "$2" "is not the name of a variable. Give the name of the variable that holds the secret, not the secret itself" ;;
   esac
   eval "secret=\${$1-}"
   secret=$(printf '%s' "$secret" | tr -d '\r\n')
   case $secret in
     *[!\!-~]* | *[\"\\]*)
-      end skipped "ApiTraffic is not configured: the variable $1 holds characters that no token has, such as spaces or quotes" ;;
+      end skipped "ApiTraffic is not configured: the variable $1 contains characters that no token has, such as spaces or quotes. Copy the token into it again." ;;
   esac
 }
 
-usual_causes="Set it under Settings > CI/CD > Variables. Set there already? A protected variable is empty on branches and tags that are not protected, one for an environment in jobs without that environment, and pipelines of forks have none"
+usual_causes="Set it under Settings > CI/CD > Variables. If it is set there, note that a protected variable is empty on branches and tags that are not protected, that a variable of an environment is empty in jobs without that environment, and that pipelines of forks get no variables"
+
+called() { # NAME-OF-VARIABLE: without the name if it may be a secret that was given in place of one
+  case $1 in
+    *[!A-Z0-9_]*)
+      if eval "[ -z \"\${$1+set}\" ]"; then
+        echo "the variable that $([ -n "$receiver_url" ] && echo receiver-secret-variable || echo token-variable) names (the name, not the secret itself)"
+        return
+      fi ;;
+  esac
+  echo "the variable $1"
+}
 
 configured() {
   token=''
@@ -292,10 +427,10 @@ configured() {
   token=$secret
   case $url in
     http://* | https://*) ;;
-    *) wrong "$([ -n "$receiver_url" ] && echo receiver-url || echo api-url)" "is not an http or https address" ;;
+    *) wrong "$([ -n "$receiver_url" ] && echo receiver-url || echo api-url)" "is not a URL that begins with https:// or http://" ;;
   esac
-  case $url in *[!\!-~]* | *[\"\\]*) wrong "api-url, account-sid or receiver-url" "holds spaces, quotes or backslashes" ;; esac
-  [ -n "$token" ] || end skipped "ApiTraffic is not configured: the variable $empty is empty. $usual_causes."
+  case $url in *[!\!-~]* | *[\"\\]*) wrong "api-url, account-sid or receiver-url" "contains spaces, quotes or backslashes; remove them" ;; esac
+  [ -n "$token" ] || end skipped "ApiTraffic is not configured: $(called "$empty") is empty. $usual_causes."
   [ -n "$receiver_url$account_sid" ] ||
     end skipped "ApiTraffic is not configured: account-sid is empty, and so is the variable APITRAFFIC_ACCOUNT_SID. $usual_causes."
   if command -v curl >/dev/null 2>&1; then
@@ -303,14 +438,14 @@ configured() {
   else
     case $(wget --version 2>/dev/null) in
       'GNU Wget 1.'*) client=with_wget ;;
-      *) end skipped "ApiTraffic is not configured: the image has neither curl nor GNU wget 1. Install one of them or choose another image; any other wget takes the token only as an argument, which everybody on the runner can read." ;;
+      *) end skipped "ApiTraffic is not configured: the image has neither curl nor GNU wget 1. Install one of them or use another image. Any other wget takes the token only as an argument, which everybody on the runner can read." ;;
     esac
   fi
 }
 
 left() { echo $((deadline - $(date +%s))); }
 
-# One request within the budget; sets `code` (000 without an answer) and `why`. The token is in no argument.
+# Makes one request within the time left; sets `code` (000 without an answer) and `why`. The token is in no argument.
 request() { # METHOD URL [BODY-FILE]
   wait=$(left)
   [ "$wait" -le 10 ] || wait=10
@@ -323,13 +458,13 @@ request() { # METHOD URL [BODY-FILE]
   code=$(awk '/^HTTP\// { code = $2 } END { print code ~ /^[1-5][0-9][0-9]$/ ? code : "000" }' "$work/head")
   case $failed$code in
     0*) ;;
-    *2??) code=000 ;; # an answer that broke off is none
+    *2??) code=000 ;; # a broken-off answer counts as no answer
   esac
   why=$(tail -n 1 "$work/why" | sed 's/^curl: ([0-9]*) //')
   [ "$code" = 000 ] || why="the answer $code"
 }
 
-with_curl() { # METHOD URL [BODY-FILE]: the token comes through a pipe
+with_curl() { # METHOD URL [BODY-FILE]: curl reads the token from a pipe
   printf 'header = "Authorization: Bearer %s"\n' "$token" |
     curl --config - --silent --show-error --max-time "$wait" --request "$1" --output "$work/answer" --dump-header "$work/head" \
       --header 'Content-Type: application/json' --header 'Accept: application/json' --header 'Expect:' \
@@ -337,7 +472,7 @@ with_curl() { # METHOD URL [BODY-FILE]: the token comes through a pipe
       ${3:+--data-binary "@$3"} "$2" 2>"$work/why"
 }
 
-with_wget() { # METHOD URL [BODY-FILE]: wget reads no pipe, so the token is in a file for as long, which only this user may read
+with_wget() { # METHOD URL [BODY-FILE]: wget cannot read a pipe, so the token is in a private file for the time of the request
   printf 'header = Authorization: Bearer %s\n' "$token" >"$work/wgetrc"
   limit=''
   ! timeout 5 true 2>/dev/null || limit="timeout $wait"
@@ -353,20 +488,35 @@ with_wget() { # METHOD URL [BODY-FILE]: wget reads no pipe, so the token is in a
   return "$ended"
 }
 
-again_at() { # sets `pause` in seconds before the next try, or gives up
-  most=$(awk -v n="$tries" 'BEGIN { s = 0.5 * 2 ^ n; print (s > 8 ? 8 : s) }' </dev/null)
-  pause=$(awk -v most="$most" -v lot="$((0x$(random 2)))" 'BEGIN { printf "%.3f", most * lot / 65536 }' </dev/null)
-  asked=$(awk -v code="$code" -v now="$(date +%s)" 'tolower($1) == "retry-after:" { asked = $2 }
-    code == 429 && tolower($1) == "x-ratelimit-reset:" { reset = $2 - now }
-    END { s = asked == "" ? reset : asked; print (s > 0 ? int(s) : 0) }' "$work/head")
-  pause=$(awk -v a="$pause" -v b="$asked" 'BEGIN { print (a > b ? a : b) }' </dev/null)
+longest_pause() { # FAILURES: seconds, before a random part of it is taken; BusyBox may be built without the operator ^
+  awk -v n="$1" 'BEGIN { for (s = 0.5; --n > 0 && s < 8; ) s *= 2; print s }' </dev/null
+}
+
+asked_pause() { # STATUS NOW HEAD-FILE: seconds that the answer asks to wait; empty if it asks for none
+  CODE=$1 NOW=$2 awk "$LIBRARY"'
+    { name = tolower($1); value = $0; sub(/^[^:]*:[ \t]*/, "", value); sub(/[ \t\r]+$/, "", value) }
+    name == "retry-after:" { asked = value }
+    name == "x-ratelimit-reset:" { reset = value }
+    END {
+      if (asked ~ /^[0-9]+$/) pause = asked + 0
+      else if ((at = http_date(asked)) != "") pause = at - ENVIRON["NOW"]
+      else if (ENVIRON["CODE"] == 429 && reset ~ /^[0-9]+$/) pause = reset - ENVIRON["NOW"]
+      if (pause > 0) print pause
+    }' "$3"
+}
+
+again_at() { # sets `pause` in seconds before the next attempt, or gives up
+  pause=$(asked_pause "$code" "$(date +%s)" "$work/head")
+  [ -n "$pause" ] ||
+    pause=$(awk -v most="$(longest_pause "$tries")" -v lot="$((0x$(random 2)))" 'BEGIN { printf "%.3f", most * lot / 65536 }' </dev/null)
   if awk -v pause="$pause" -v left="$(left)" 'BEGIN { exit pause < left }' </dev/null; then
     give_up
   fi
 }
 
 give_up() {
-  end failed "ApiTraffic could not be reached: ${why:-no answer}; tried $tries times in $(($(date +%s) - began)) s."
+  case $tries in 1) often=once ;; *) often="$tries times" ;; esac
+  end failed "ApiTraffic could not be reached: ${why:-no answer}; tried $often in $(($(date +%s) - began)) s. If this persists, check the address and the network of this runner."
 }
 
 refused() {
@@ -377,16 +527,16 @@ refused() {
     print one_line(text, 500)
   }')
   case $code in
-    401) check="is $empty right, and still valid?" ;;
-    403) check="may the token of $empty write events?" ;;
-    404) check="$([ -n "$receiver_url" ] && echo 'is the address right, and EVENTS_WEBHOOK_SECRET set there?' || echo "are the account's SID and the address right?")" ;;
-    3*) check="the address redirects; give the one it leads to." ;;
-    *) check="what the event holds." ;;
+    401) check="Check that the variable $empty holds a token that is correct and still valid." ;;
+    403) check="Check that the token in the variable $empty may write events." ;;
+    404) check="Check $([ -n "$receiver_url" ] && echo 'receiver-url, and that the receiver has an EVENTS_WEBHOOK_SECRET.' || echo 'account-sid, event-sid and api-url.')" ;;
+    3*) check="The address redirects. Give the address that it redirects to." ;;
+    *) check="Check the inputs that the answer names." ;;
   esac
-  end failed "ApiTraffic refused the event: $code${words:+ $words}. Check: $check"
+  end failed "ApiTraffic refused the event: $code${words:+ $words}. $check"
 }
 
-# Sets `sid` where the API lists the event with this marker key, or the same deployment by another one who told of it.
+# Sets `sid` if the API lists an event with this marker key, or the same deployment as another sender reported it.
 find_event() {
   page=1
   while :; do
@@ -430,14 +580,14 @@ sid_of_answer() {
 deliver() {
   began=$(date +%s) tries=0 lost='' method=PATCH
   deadline=$((began + timeout))
-  if [ -n "$receiver_url" ]; then step=tell
+  if [ -n "$receiver_url" ]; then step=post
   elif [ -n "$sid" ]; then step=update
   elif [ "$is_known" = yes ]; then step='find'
   else step=create; fi
   while :; do
     tries=$((tries + 1))
     case $step in
-      tell) request POST "$url" "$work/body" ;;
+      post) request POST "$url" "$work/body" ;;
       find) find_event ;;
       create) request POST "$url" "$work/body" ;;
       update) request "$method" "$url/$sid" "$work/changes" ;;
@@ -445,7 +595,7 @@ deliver() {
     case $code in
       2*)
         case $step in
-          tell) told ;;
+          post) accepted ;;
           create)
             sid=$(sid_of_answer)
             end_well created ;;
@@ -473,10 +623,10 @@ deliver() {
   done
 }
 
-told() {
+accepted() { # by the receiver
   case $({ cat "$work/answer"; echo; } | awk "$LIBRARY"'BEGIN { RS = "\"" } { json_record() } END { print VALUE[SEP "status"] }') in
     ignored)
-      say "The receiver ignores this event: a route of it says so."
+      say "ApiTraffic: the receiver left this event out, because a route in its configuration says so."
       end skipped ;;
   esac
   case $effect in open | point) end_well created ;; *) end_well updated ;; esac
@@ -487,9 +637,9 @@ end_well() {
   end "$1"
 }
 
-# The event's fields in JSON: all of them in `body`, in `changes` those that an update sets.
+# Writes the event's fields as JSON: all of them to `body`, those that an update sets to `changes`.
 compose() {
-  { printf '%s\n' "$metadata"; } | awk "$LIBRARY"'
+  awk "$LIBRARY"'
     function env(name) { return ENVIRON[name] }
     function put(name, json, if_new) { FIELDS = FIELDS (FIELDS == "" ? "" : ",") quoted(name) ":" json; if (!if_new) CHANGES = CHANGES (CHANGES == "" ? "" : ",") quoted(name) ":" json }
     function about(name, json) { if (json == "\"\"" || json == "null" || json == "{}" || json == "[]") return; if (!(name in META)) NAMES[++COUNT] = name; META[name] = json }
@@ -499,26 +649,18 @@ compose() {
       for (i = 1; i <= n; i++) { one = one_line(parts[i], 1000); if (one != "") out = out (out == "" ? "" : ",") quoted(one) }
       return "[" out "]"
     }
-    BEGIN { RS = "\""; is_json = env("metadata") ~ /^[ \t\r\n]*[{[]/ }
-    is_json { json_record() }
-    END {
+    BEGIN {
       status = env("outcome"); actor = env("GITLAB_USER_LOGIN"); is_update = env("is_update") == "yes"
       commit = env("CI_COMMIT_SHA"); short = substr(commit, 1, 7); version = env("version")
-      if (version == "") version = env("CI_COMMIT_TAG")
-      if (version == "") version = env("CI_COMMIT_REF_NAME") (env("CI_COMMIT_REF_NAME") != "" && short != "" ? "@" : "") short
+      if (version == "") version = version_of(env("CI_COMMIT_TAG"), env("CI_COMMIT_REF_NAME"), commit)
       name = one_line(env("name"), 200)
       if (name == "" && env("type") == "deployment" && !(is_update && status == "")) {
-        name = status == "failure" ? "Failed deploy" : status == "cancelled" ? "Cancelled deploy" : "Deploy"
-        if (env("CI_PROJECT_PATH") != "") name = name " " env("CI_PROJECT_PATH")
-        if (version != "") name = name " " version
-        if (env("environment") != "") name = name " to " env("environment")
-        name = one_line(name, 200)
+        name = deployment_name(status, env("CI_PROJECT_PATH"), version, env("environment"))
       }
       description = env("description")
       if (env("command") == "close") {
-        word = status == "success" ? "Succeeded" : status == "failure" ? "Failed" : "Cancelled"
-        s = word " after " took(epoch(env("ended_at")) - epoch(env("started_at"))) (actor == "" ? "" : " by " actor) "."
-        description = s (description == "" ? "" : "\n" description)
+        description = outcome_of(status, epoch(env("ended_at")) - epoch(env("started_at")), actor) \
+          (description == "" ? "" : "\n" description)
       }
       fact("repository", env("CI_PROJECT_PATH")); fact("repository_url", env("CI_PROJECT_URL"))
       fact("environment", env("environment")); fact("environment_tier", env("CI_ENVIRONMENT_TIER"))
@@ -531,20 +673,8 @@ compose() {
       fact("run_id", env("CI_PIPELINE_ID")); fact("run_number", env("CI_PIPELINE_IID")); fact("run_url", env("CI_PIPELINE_URL"))
       fact("pull_request", env("CI_MERGE_REQUEST_IID")); fact("status", status)
       before = COUNT
-      if (is_json) {
-        if (!json_is_whole() || KIND[""] != "{") bad = "is not a JSON object"
-        for (i = 1; !bad && i <= SIZE[""]; i++) OWN[i] = tidy(SEP CHILD["", i], 1)
-        if (TOO_DEEP) bad = "is nested deeper than 4 levels"
-        if (!bad) for (i = 1; i <= SIZE[""]; i++) about(one_line(CHILD["", i], 1000), OWN[i])
-      } else {
-        n = split(env("metadata"), rows, "\n")
-        for (i = 1; i <= n; i++) {
-          if (rows[i] ~ /^[ \t\r]*(#.*)?$/) continue
-          at = index(rows[i], ":")
-          if (at < 2) { bad = "has a line without a colon"; continue }
-          fact(one_line(substr(rows[i], 1, at - 1), 1000), substr(rows[i], at + 1))
-        }
-      }
+      n = split(env("metadata"), rows, "\n")
+      for (i = 1; i <= n; i++) if ((at = index(rows[i], "\t"))) about(substr(rows[i], 1, at - 1), substr(rows[i], at + 1))
       has_own = COUNT > before
       about("marker_key", quoted(env("key")))
       for (i = 1; i <= COUNT; i++) all = all (i > 1 ? "," : "") quoted(NAMES[i]) ":" META[NAMES[i]]
@@ -566,26 +696,33 @@ compose() {
       print "{" FIELDS "}" >(env("work") "/body")
       print "{" CHANGES "}" >(env("work") "/changes")
       print (name == "" ? env("key") : name) >(env("work") "/name")
-      printf "%s", bad >(env("work") "/bad")
-    }'
+      if (bad) printf "%s", bad >(env("work") "/bad")
+    }' </dev/null
 }
 
 command=${1:-} scope=${2:-}
 folder=${CI_PROJECT_DIR:-.}
 [ -w "$folder" ] || folder=.
 note=$folder/.apitraffic-${CI_JOB_ID:-job}
+lacking=''
+for program in awk cat date mktemp od rm sed sleep tail tr; do
+  command -v "$program" >/dev/null 2>&1 || lacking="$lacking${lacking:+, }$program"
+done
+[ -z "$lacking" ] || end_without_programs
+
 on_error=$(input ON_ERROR)
 started_at='' key='' sid=''
 case $on_error in
   '' | warn | fail | ignore) ;;
   *) on_error=warn; wrong on-error "is not warn, fail or ignore" ;;
 esac
-work=$(mktemp -d "${TMPDIR:-/tmp}/apitraffic.XXXXXX") || end failed "ApiTraffic: no temporary folder could be made in ${TMPDIR:-/tmp}; is the disk full?"
+work=$(mktemp -d "${TMPDIR:-/tmp}/apitraffic.XXXXXX") || end failed "ApiTraffic: could not create a temporary folder in ${TMPDIR:-/tmp}. Is the disk full?"
 trap 'rm -rf "$work"' EXIT
 trap 'exit 143' HUP INT TERM
 
+metadata=$(own_metadata)
 type=$(input TYPE) name=$(input NAME) description=$(input DESCRIPTION) version=$(input VERSION)
-environment=$(input ENVIRONMENT) buckets=$(input BUCKETS) environments=$(input ENVIRONMENTS) metadata=$(input METADATA)
+environment=$(input ENVIRONMENT) buckets=$(input BUCKETS) environments=$(input ENVIRONMENTS)
 api_url=$(input API_URL) account_sid=$(input ACCOUNT_SID) receiver_url=$(input RECEIVER_URL)
 token_variable=$(input TOKEN_VARIABLE) receiver_secret_variable=$(input RECEIVER_SECRET_VARIABLE)
 timeout=$(input TIMEOUT_SECONDS)
@@ -599,13 +736,18 @@ esac
 [ -n "$environment" ] || environment=${CI_ENVIRONMENT_NAME:-}
 now=$(TEXT=$(date +%s) awk "$LIBRARY"'BEGIN { print iso(ENVIRON["TEXT"]) }' </dev/null)
 outcome='' ended_at='' is_update='' is_known=no same_job='' effect=point
-base="gitlab:${CI_SERVER_HOST:-localhost}"
+# With the port, unless it is the usual one, as webhooks have it. GitLab before 16.10 has no FQDN.
+case ${CI_SERVER_PORT:-} in
+  '' | 80 | 443) server=${CI_SERVER_HOST:-localhost} ;;
+  *) server=${CI_SERVER_HOST:-localhost}:$CI_SERVER_PORT ;;
+esac
+base="gitlab:${CI_SERVER_FQDN:-$server}"
 marker_key=$(input MARKER_KEY)
 
 case $command in
   event)
     sid=$(input EVENT_SID)
-    case $sid in *[!A-Za-z0-9_-]*) wrong event-sid "is not the SID of an event" ;; esac
+    case $sid in *[!A-Za-z0-9_-]*) wrong event-sid "is not a SID; a SID has letters, digits, - and _ only" ;; esac
     if [ -n "$(input STARTED_AT)" ]; then time_of started-at "$(input STARTED_AT)"; started_at=$time; fi
     if [ -n "$(input ENDED_AT)" ]; then time_of ended-at "$(input ENDED_AT)"; ended_at=$time effect=close; fi
     [ -z "$sid" ] || is_update=yes
@@ -616,7 +758,7 @@ case $command in
     [ "$effect$type" != pointincident ] || effect=open
     [ -n "$is_update" ] || : "${started_at:=$now}"
     if [ -n "$receiver_url" ] && [ -n "$sid" ] && [ -z "$marker_key" ]; then
-      wrong event-sid "says nothing to a receiver, which knows events by their marker-key; give that"
+      wrong event-sid "cannot be used with a receiver, which identifies events by marker-key. Give marker-key instead"
     fi ;;
   open | close)
     type=deployment started_at=$now
@@ -630,15 +772,15 @@ case $command in
         *) outcome=failure ;;
       esac
     fi ;;
-  *) wrong command "is one of event, open, close" ;;
+  *) wrong command "is none of event, open, close" ;;
 esac
 case $type in
   deployment | incident | config_change | scale | custom) ;;
   '') [ -n "$is_update" ] || wrong type "is empty; it is one of deployment, incident, config_change, scale, custom" ;;
-  *) wrong type "is none of deployment, incident, config_change, scale, custom: $type" ;;
+  *) wrong type "is $type; it is one of deployment, incident, config_change, scale, custom" ;;
 esac
 if [ -z "$is_update" ] && [ "$type" != deployment ] && [ -z "$(line "$name" 200)" ]; then
-  wrong name "is empty; say what happened, like 'Feature flag new-cart turned on'"
+  wrong name "is empty; say what happened, for example: Feature flag new-cart turned on"
 fi
 
 if [ -n "$marker_key" ]; then
@@ -650,11 +792,7 @@ elif [ "$type" = deployment ] && [ -n "$environment" ]; then
 else
   key="$base:job:${CI_JOB_ID:-0}:event:$(random 8)"
 fi
-key=$(line "$key" 4000)
-if [ "$(KEY_=$key awk "$LIBRARY"'BEGIN { print characters(ENVIRON["KEY_"], 400) }' </dev/null)" -gt 300 ]; then
-  digest=$(printf '%s' "$key" | sha256sum | cut -c 1-32)
-  key=$(KEY_=$key awk "$LIBRARY"'BEGIN { characters(ENVIRON["KEY_"], 400); print joined(1, 267) }' </dev/null)~$digest
-fi
+key=$(marker_key "$key")
 
 if [ "$command" = close ]; then
   kept_key='' kept_sid='' kept_time=''
@@ -677,13 +815,13 @@ fi
 
 export type name description version environment buckets environments metadata key outcome is_update command scope effect \
   started_at ended_at same_job work receiver_url
-compose || end failed "ApiTraffic: the event could not be put together; is the disk full?"
-[ ! -s "$work/bad" ] || say "ApiTraffic: the input metadata $(cat "$work/bad"); the event is sent without what could not be read." 33
+compose || end failed "ApiTraffic: could not write the event to $work. Is the disk full?"
+[ ! -s "$work/bad" ] || say "ApiTraffic: the input metadata $(cat "$work/bad"); the event is sent without the part that could not be read." 33
 message_id="msg_$(random 12)"
 
 case $(input DRY_RUN) in *true) is_dry=yes ;; *) is_dry='' ;; esac
 if [ -n "$is_dry" ]; then
-  say "ApiTraffic: a dry run, nothing is sent. The event:"
+  say "ApiTraffic: dry run, nothing was sent. The event:"
   if [ -n "$sid" ]; then cat "$work/changes"; else cat "$work/body"; fi
   end skipped
 fi

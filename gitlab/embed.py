@@ -1,4 +1,4 @@
-"""Put apitraffic.sh into the templates, which have to be whole by themselves: `make gitlab`."""
+"""Embed apitraffic.sh in the templates, which have to be complete by themselves: `make gitlab`."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ SLOT: Final = re.compile(
 
 
 def embedded(template: str, script: str) -> str:
-    """The template with this script in it, indented as YAML's block needs it."""
+    """The template with this script in it, indented for the YAML block."""
     lines = (f"      {line}" if line.strip() else "\n" for line in script.splitlines(keepends=True))
     text = "".join(lines)
     return SLOT.sub(lambda _: text, template)

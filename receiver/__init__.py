@@ -3,13 +3,8 @@
 The Python library is `apitraffic_events`; its names are still found here, with a `DeprecationWarning`.
 """
 
-import os
 import warnings
 from typing import TYPE_CHECKING
-
-# RQ reads the prefix of its Redis keys once, when it is first imported. With ours, a Redis that is shared
-# with other RQ applications keeps their keys and ours apart.
-os.environ.setdefault("RQ_KEY_PREFIX", "apitraffic:rq")
 
 _MOVED = ("Event", "EventType", "EventUpdate", "EventsApiError", "EventsClient", "StoredEvent")
 

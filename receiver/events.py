@@ -2,17 +2,20 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final
 
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, ValidationInfo
 
 from apitraffic_events.event import Event, EventType, Instant, Model, is_clean, line_of
-from apitraffic_events.text import CleanLine, whole_line
+from apitraffic_events.text import NAME_LIMIT, CleanLine, one_line, whole_line
 
 REMARK_LIMIT: Final = 300
 """Characters."""
 KEY_LIMIT: Final = 300
+NO_START: Final = " (its start was not heard of)"
+"""How the names of markers end that somebody has ended and nobody has named."""
 
 
 class Effect(StrEnum):
@@ -39,11 +42,27 @@ def marker_key(text: str) -> CleanLine:
     return CleanLine(f"{line[: KEY_LIMIT - len(digest) - 1]}~{digest}")
 
 
+def stand_in_name(key: str) -> CleanLine:
+    """The name of a marker that is only known by its key."""
+    return CleanLine(one_line(key, NAME_LIMIT - len(NO_START)) + NO_START)
+
+
+def is_stand_in_name(name: str) -> bool:
+    return name.endswith(NO_START)
+
+
 def _as_key(value: object, info: ValidationInfo) -> object:
     return marker_key(value) if isinstance(value, str) and not is_clean(info) else value
 
 
 Key = Annotated[str, BeforeValidator(_as_key), Field(min_length=1)]
+
+
+def _is_unused(value: object) -> bool:
+    """Of a field that version 0.1 does not know: its workers read a job that does without."""
+    return not value
+
+
 Remark = Annotated[str, BeforeValidator(line_of(REMARK_LIMIT))]
 
 
@@ -93,17 +112,41 @@ class Change(Model):
 
     key: Key
     aliases: tuple[Key, ...] = ()
+    claims: tuple[Key, ...] = Field(default=(), exclude_if=_is_unused)
+    """Names by which others may speak of this marker, and of its neighbours too: two deployments of one run
+    have the same. The first marker that claims one keeps it, so that such a name never joins two."""
+    former_keys: tuple[Key, ...] = Field(default=(), exclude_if=_is_unused)
+    """The keys that earlier versions gave this marker; claimed in the same way."""
     effect: Effect
     occurred_at: Instant
+    sequence: int = Field(default=0, exclude_if=_is_unused)
+    """The sender's own running number: the order of what happened at the same moment."""
     event: Event
     sets: tuple[str, ...] | None = None
     remark: Remark | None = None
+    lasted: timedelta | None = Field(default=None, exclude_if=_is_unused)
+    """How long it took, as its description says; a marker that knows its start better says that instead."""
+    is_authoritative: bool = Field(default=False, exclude_if=_is_unused)
+    """Whether its sender gave the marker its id: nobody else's outcome goes over the one that it reports."""
+    is_final: bool = Field(default=False, exclude_if=_is_unused)
+    """Whether the outcome stays although the same sender reports another one later.
+
+    An update that is final calls the marker off if nothing of it was to be shown by then: nothing ever is.
+    """
+    is_indirect: bool = Field(default=False, exclude_if=_is_unused)
+    """Whether it reports something that its marker is only a part of, such as the build that deployed. If
+    another sender reports the marker itself, this adds metadata and no more."""
     delivery: DeliveryReference
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All keys of the marker, `key` first."""
+        """The keys that only its marker has, `key` first."""
         return tuple(dict.fromkeys((self.key, *self.aliases)))
+
+    @property
+    def claimed_names(self) -> tuple[str, ...]:
+        """The names that it may share with others, the most exact first."""
+        return tuple(dict.fromkeys((*self.claims, *self.former_keys)))
 
 
 def is_urgent(change: Change) -> bool:

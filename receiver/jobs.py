@@ -1,4 +1,4 @@
-"""The name under which queued jobs find their function; jobs queued by older versions hold it, too."""
+"""The name that stored jobs have for their function, also those that older versions queued."""
 
 from receiver.worker.jobs import deliver
 

@@ -54,6 +54,7 @@ class Match(BaseModel):
     environment: Patterns | None = None
     ref: Patterns | None = None
     severity: Patterns | None = None
+    trigger: Patterns | None = None
 
     def accepts(self, change: Change) -> bool:
         return all(matches for _, _, _, matches in self.comparisons(change))

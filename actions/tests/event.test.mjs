@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { readContext } from '../event/lib/context.mjs'
-import { defaultName, keyOf, wholeEvent } from '../event/lib/event.mjs'
-import { askedPause } from '../event/lib/http.mjs'
-import { readInputs } from '../event/lib/inputs.mjs'
-import { signed } from '../event/lib/receiver.mjs'
-import { wayFor } from '../event/lib/sending.mjs'
-import { summaryOf } from '../event/lib/summary.mjs'
+import { readContext } from '../lib/context.mjs'
+import { defaultName, keyOf, wholeEvent } from '../lib/event.mjs'
+import { readInputs } from '../lib/inputs.mjs'
+import { signed } from '../lib/receiver.mjs'
+import { wayFor } from '../lib/sending.mjs'
+import { summaryOf } from '../lib/summary.mjs'
 
 const ENV = {
   GITHUB_REPOSITORY: 'acme/shop', GITHUB_SERVER_URL: 'https://github.com', GITHUB_REF: 'refs/heads/main',
@@ -48,9 +47,9 @@ test('metadata: the user\'s own wins, but not over the marker key', () => {
 
 test('the marker key is the receiver\'s for a known environment, else one of its own', async () => {
   const key = async (given) => (await keyOf(inputs(given), context(), 'random')).key
-  assert.equal(await key({ environment: 'production' }), 'github:acme/shop:run:42:2:production')
-  assert.equal(await key({}), 'github:acme/shop:run:42:2:event:random')
-  assert.equal(await key({ type: 'custom', environment: 'production' }), 'github:acme/shop:run:42:2:event:random')
+  assert.equal(await key({ environment: 'production' }), 'github:run:42:2:production')
+  assert.equal(await key({}), 'github:run:42:2:event:random')
+  assert.equal(await key({ type: 'custom', environment: 'production' }), 'github:run:42:2:event:random')
   assert.equal(await key({ 'marker-key': 'mine' }), 'mine')
 })
 
@@ -72,15 +71,6 @@ for (const [name, given, fork, pattern] of [
   ['no receiver secret', { 'receiver-url': 'https://r' }, false, /the input receiver-secret is empty/u],
   ['a fork', {}, true, /fork, and forks get no secrets/u],
 ]) test(`not configured: ${name}`, () => assert.throws(() => wayFor(inputs(given), { isFork: fork }, () => {}), pattern))
-
-test('the pause that an answer asks for', () => {
-  const asked = (statusCode, headers) => askedPause({ statusCode, headers }, 1_000_000)
-  assert.equal(asked(503, { 'retry-after': '7' }), 7000)
-  assert.equal(asked(503, { 'retry-after': new Date(1_005_000).toUTCString() }), 5000)
-  assert.equal(asked(429, { 'x-ratelimit-reset': '1030' }), 30_000)
-  assert.equal(asked(503, { 'x-ratelimit-reset': '1030' }), undefined)
-  assert.equal(asked(500, {}), undefined)
-})
 
 // https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md, its libraries' test
 test('signed as Standard Webhooks has it', () => {

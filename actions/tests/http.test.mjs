@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import http from 'node:http'
 import { test } from 'node:test'
 
-import { EventsApi } from '../event/lib/events_api.mjs'
-import { Requests } from '../event/lib/http.mjs'
-import { Refused, Unreachable } from '../event/lib/problems.mjs'
+import { EventsApi } from '../lib/events_api.mjs'
+import { Requests } from '../lib/http.mjs'
+import { Refused, Unreachable } from '../lib/problems.mjs'
 
 const EVENT = { startedAt: '2026-01-10T10:00:00.000Z', metadata: { marker_key: 'k' } }
 

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Build step "Execute shell" of a freestyle job, with the binding of a secret text as APITRAFFIC_SECRET: the receiver's
-# EVENTS_WEBHOOK_SECRET. In the PostBuildScript plugin it also reports failures. Never fails the build.
+# For the build step "Execute shell" of a freestyle job. Bind a secret text with the receiver's EVENTS_WEBHOOK_SECRET to
+# APITRAFFIC_SECRET. In the PostBuildScript plugin, the script also reports failures. It never fails the build.
 set +x
 RECEIVER_URL=${APITRAFFIC_RECEIVER_URL:-}
-[ -n "$RECEIVER_URL" ] || { echo 'ApiTraffic is not configured: set APITRAFFIC_RECEIVER_URL for all jobs'; exit 0; }
+[ -n "$RECEIVER_URL" ] || { echo 'ApiTraffic is not configured: APITRAFFIC_RECEIVER_URL is empty; set it for all jobs'; exit 0; }
 ENVIRONMENT=${ENVIRONMENT:-production}
 
 json() { printf '"%s"' "$(printf '%s' "$1" | tr -d '\000-\037' | sed 's/[\\"]/\\&/g')"; }
@@ -23,5 +23,5 @@ END
 printf 'header = "Authorization: Bearer %s"\n' "$APITRAFFIC_SECRET" |
   curl --config - --fail --silent --show-error --max-time 10 --retry 2 --header 'Content-Type: application/json' \
     --header "webhook-id: jenkins-${BUILD_TAG:-$BUILD_URL}-$status" --data-binary "@$WORKSPACE/.apitraffic.json" \
-    --output /dev/null "${RECEIVER_URL%/}/webhooks/events" || echo 'ApiTraffic: the event was not sent'
+    --output /dev/null "${RECEIVER_URL%/}/webhooks/events" || echo 'ApiTraffic: the event was not sent; see the message of curl above'
 rm -f "$WORKSPACE/.apitraffic.json"

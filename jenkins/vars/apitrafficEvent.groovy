@@ -1,6 +1,6 @@
 import io.apitraffic.jenkins.Report
 
-/** Tells ApiTraffic of one event. Gives a map with `status` and `sid`; see the help beside this file. */
+/** Sends one event to ApiTraffic. Gives a map with `status`, `sid` and `markerKey`; see apitrafficEvent.txt. */
 Map call(Map inputs = [:]) {
     return new Report(this, inputs).send()
 }

@@ -1,10 +1,10 @@
 import io.apitraffic.jenkins.Report
 import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException
 
-/** A deployment that begins and ends with its body, whatever comes of it. Gives what the body gives. */
+/** A deployment that begins and ends with the body, whatever its outcome. Returns the result of the body. */
 Object call(Map inputs = [:], Closure body) {
     Map given = inputs + [type: 'deployment']
-    Map event = new Report(this, given).send([status: 'in_progress', endedAt: null])
+    Map event = new Report(this, given).send([status: 'in_progress', endedAt: null], [isNew: true])
     if (!(event.status in ['created', 'updated', 'failed'])) {
         return within(event, body)
     }
@@ -30,7 +30,7 @@ private Object within(Map event, Closure body) {
     return value
 }
 
-/** What went wrong with the deploy must not be hidden by what goes wrong with its marker. */
+/** Never throws because of a problem, which would hide the error of the deploy. */
 private void closeQuietly(Map given, Map event, String status) {
     String policy = given.onError == 'ignore' ? 'ignore' : 'warn'
     new Report(this, given).send([status: status, onError: policy], event)

@@ -1,4 +1,4 @@
-"""The command `apitraffic-events`: one module per command, imported only when that command is called."""
+"""The command `apitraffic-events`: one module per command, imported only when the command is used."""
 
 from importlib import import_module
 from importlib.metadata import version
@@ -24,11 +24,11 @@ COMMANDS: Final = {
     "config": "config",
     "completion": "completion",
 }
-"""Command name -> module in this package that defines it as `command`. The order is that of the help text."""
+"""Command name -> module in this package that defines it as `command`, in the order of the help text."""
 
 
 class LazyGroup(click.Group):
-    """Loads a command when it is asked for, so that `--help` does not wait for Flask and RQ.
+    """Imports a command when it is used, so that `--help` does not wait for Flask and RQ.
 
     After https://click.palletsprojects.com/en/stable/complex/#lazily-loading-subcommands
     """

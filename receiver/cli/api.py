@@ -46,41 +46,49 @@ def account_sid(_ctx: click.Context, _param: click.Parameter, value: str) -> str
     type=click.IntRange(0, 65535),
     default=8800,
     show_default=True,
-    help="Port to listen on; 0 takes a free one.",
+    help="Port to listen on; 0 picks a free one.",
 )
 @click.option(
     "--data",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="SQLite file to keep events in; without it they are gone when this ends.",
+    help="SQLite file for the events. Default: a temporary file, removed when this stops.",
 )
-@click.option("--account-sid", default=LOCAL_ACCOUNT_SID, show_default=True, callback=account_sid)
+@click.option(
+    "--account-sid",
+    default=LOCAL_ACCOUNT_SID,
+    show_default=True,
+    callback=account_sid,
+    help="SID of the one account that it has.",
+)
 @click.option(
     "--quota",
     type=click.IntRange(min=1),
     default=1_000_000,
     show_default=True,
-    help="Requests allowed in each window.",
+    help="Requests allowed per window.",
 )
 @click.option(
     "--window",
     type=click.FloatRange(min=SHORTEST_WINDOW),
     default=3600.0,
     show_default=True,
-    help="Length of the quota's window in seconds.",
+    help="Length of a window in seconds.",
 )
 @click.option(
     "--update-method",
     type=click.Choice(["put", "patch", "both"]),
     default="both",
     show_default=True,
-    help="Method that events are changed with.",
+    help="Method that updates an event.",
 )
-@click.option("--envelope", is_flag=True, help='Answer in {"success": true, "data": …, "meta": …}.')
+@click.option("--envelope", is_flag=True, help='Wrap responses in {"success": true, "data": …, "meta": …}.')
 @click.option(
-    "--fault", "faults", type=FaultType(), multiple=True, help=f"Fail on purpose, {EXAMPLES}. Repeatable."
+    "--fault", "faults", type=FaultType(), multiple=True, help=f"Fail on purpose, {EXAMPLES}; repeatable."
 )
 @click.option(
-    "--fault-control", is_flag=True, help="Serve /_faults and /_requests to change and count at run time."
+    "--fault-control",
+    is_flag=True,
+    help="Serve /_faults and /_requests, to change faults and count requests at run time.",
 )
 def command(
     *,
@@ -131,7 +139,7 @@ def command(
         clean_up()
         raise click.ClickException(str(error)) from error
     url = f"{base_url(listener)}/v1"
-    # Not `with` or `finally`: the worker is forked in there, and would clean up too when it ends.
+    # Not `with` or `finally`: the forked worker would clean up too when it ends.
     Server(
         options,
         listener,
@@ -141,11 +149,11 @@ def command(
 
 
 def require_usable(data: Path) -> None:
-    """Find out here rather than in the worker, which could only die of it."""
+    """Fail here, with a message, and not in the worker process."""
     try:
         with closing(Store(data)):
             pass
     except sqlite3.Error as error:
         raise click.ClickException(
-            f"cannot keep events in {data} ({error}); name a file with --data that can be written"
+            f"cannot keep events in {data} ({error}); use --data with a file that can be written"
         ) from error

@@ -1,7 +1,7 @@
-"""`python -m receiver.cli.child …` is `apitraffic-events …` as long as the process that started it lives.
+"""`python -m receiver.cli.child …` runs `apitraffic-events …` and stops when its parent process ends.
 
-The supervisor starts its children this way so that they do not stay behind, holding their ports, when it is
-killed with a signal that it cannot pass on. Outside Linux this is simply `apitraffic-events`.
+The supervisor starts its children this way. If it is killed by a signal that it cannot pass on, they do not
+stay behind and hold their ports. Outside Linux this is simply `apitraffic-events`.
 """
 
 import ctypes

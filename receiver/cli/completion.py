@@ -10,13 +10,13 @@ SHELLS = ("bash", "zsh", "fish")
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def command(context: click.Context, shell: str) -> None:
-    """Print what makes a shell complete commands and options.
+    """Print a script that lets the shell complete commands and options.
 
-    Put it where the shell looks for it; docs/cli.md says where that is.
+    docs/cli.md says where to put it.
     """
     root = context.find_root()
     completion = get_completion_class(shell)
     if completion is None:
-        raise click.UsageError(f"{shell} is not known here; known are {', '.join(SHELLS)}.")
+        raise click.UsageError(f"{shell} is not supported; supported are {', '.join(SHELLS)}.")
     name = "apitraffic-events"
     click.echo(completion(root.command, {}, name, "_APITRAFFIC_EVENTS_COMPLETE").source())

@@ -19,14 +19,14 @@ NOT_SET = "(not set)"
 
 @click.command("config")
 def command() -> None:
-    """Print the configuration in force, with secrets masked, or what is wrong with it."""
+    """Print the configuration in force, with secrets masked, or the mistakes in it."""
     with configuration_errors_in_words():
         settings = load_settings()
         file = config_file(os.environ)
     click.echo("# Environment")
     for line in _variables(settings):
         click.echo(line)
-    click.echo(f"\n# {file or 'apitraffic.toml: not there, so all of this is default'}")
+    click.echo(f"\n# {file or 'no apitraffic.toml; these are the defaults'}")
     for line in _sections(settings):
         click.echo(line)
     for warning in settings.warnings():
@@ -44,7 +44,7 @@ def _variables(settings: Settings) -> Iterator[str]:
 
 
 def _masked(value: str | Path | SecretStr | tuple[Network, ...] | None) -> str:
-    """What can be shown: of a secret only its length, of a URL not its password."""
+    """The value as it can be shown: only the length of a secret, and a URL without its password."""
     if value is None or value == ():
         return NOT_SET
     if isinstance(value, tuple):

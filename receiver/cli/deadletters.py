@@ -10,41 +10,51 @@ import click
 from apitraffic_events.event import EventType
 from apitraffic_events.text import one_line
 from apitraffic_events.timestamps import format_timestamp, now
-from receiver.cli.failures import configuration_errors_in_words
-from receiver.cli.moments import Moment
+from receiver.cli.storage import connected_redis
 from receiver.cli.tables import age, columns
-from receiver.config.settings import load_settings
-from receiver.datastore.address import connect
-from receiver.errors import StorageUnavailable
-from receiver.queue.dead_letters import Cause, DeadLetters, Undelivered, Wanted
+from receiver.cli.times import TimeType
+from receiver.queue.dead_letters import Cause, DeadLetter, DeadLetterFilter, DeadLetters
 from receiver.queue.queues import delivery_queues
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 HEADINGS: Final = ("NAME", "DIED", "AGE", "TRIES", "EFFECT", "ERROR", "KEY", "EVENT", "REASON")
 WIDEST_EVENT: Final = 50
-GONE: Final = "is no dead letter any more; somebody else replayed or discarded it"
+GONE: Final = "is no longer a dead letter; somebody else replayed or discarded it"
 
 
 @click.group("deadletters")
 def command() -> None:
-    """Changes that were given up: refused by the API, or out of time.
+    """List, replay or discard changes that could not be delivered.
 
-    Each keeps the API's code and words, for a year. An expired token or a used-up budget never makes one; an
-    API that fails does after 72 hours.
+    A change becomes a dead letter if the API refuses it, or if the API fails for more than 72 hours. An
+    expired token or a used-up request budget never makes one. Dead letters are kept for a year, with the
+    API's error.
     """
 
 
 def _filters(function: CommandT) -> CommandT:
-    """The options that become a `Wanted`."""
+    """The options that become a `DeadLetterFilter`."""
     options = (
-        click.option("--source", metavar="NAME", help="Of this sender, such as github."),
-        click.option("--key", metavar="PATTERN", help="Whose marker key matches this shell pattern."),
-        click.option("--code", metavar="CODE", help="With this code of the API, or this HTTP status."),
-        click.option("--type", type=click.Choice([kind.value for kind in EventType]), help="Of this type."),
-        click.option("--cause", type=click.Choice([cause.value for cause in Cause]), help="Why they died."),
-        click.option("--since", type=Moment(), help="Which died then or later: ISO 8601 (UTC), 2h or 3d."),
-        click.option("--until", type=Moment(), help="Which died then or earlier."),
+        click.option("--source", metavar="NAME", help="Only from this sender, such as github."),
+        click.option(
+            "--key", metavar="PATTERN", help="Only with a marker key that matches this shell pattern."
+        ),
+        click.option(
+            "--code", metavar="CODE", help="Only with this error code of the API, or this HTTP status."
+        ),
+        click.option(
+            "--type", type=click.Choice([kind.value for kind in EventType]), help="Only of this type."
+        ),
+        click.option(
+            "--cause", type=click.Choice([cause.value for cause in Cause]), help="Only with this cause."
+        ),
+        click.option(
+            "--since",
+            type=TimeType(),
+            help="Only given up then or later: ISO 8601 (UTC), 2h, 3d or yesterday.",
+        ),
+        click.option("--until", type=TimeType(), help="Only given up then or earlier."),
     )
     for option in reversed(options):
         function = option(function)
@@ -52,17 +62,17 @@ def _filters(function: CommandT) -> CommandT:
 
 
 def _chosen(function: CommandT) -> CommandT:
-    """NAME…, filters or --all."""
+    """The arguments that choose dead letters: NAME…, filters or --all."""
     function = click.option("--all", "everything", is_flag=True, help="All dead letters.")(_filters(function))
     return click.argument("names", metavar="[NAME]...", nargs=-1)(function)
 
 
 @command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, one object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 @_filters
 def list_(*, as_json: bool, **filters: Any) -> None:
-    """What was given up, the oldest first."""
-    wanted = Wanted(**filters)
+    """List dead letters, oldest first."""
+    wanted = DeadLetterFilter(**filters)
     with _opened() as dead_letters:
         letters = (letter for letter in dead_letters if wanted.includes(letter))
         if as_json:
@@ -80,7 +90,10 @@ def list_(*, as_json: bool, **filters: Any) -> None:
 @command.command()
 @click.argument("name")
 def show(name: str) -> None:
-    """Print one, the whole change and the error, as JSON. NAME is as `list` prints it."""
+    """Print one dead letter as JSON, with the whole change and the error.
+
+    NAME is what `list` prints.
+    """
     with _opened() as dead_letters:
         letter = _find(dead_letters, name)
     whole: dict[str, object] = {**letter.as_json(), "change": letter.change}
@@ -92,44 +105,39 @@ def show(name: str) -> None:
 @command.command()
 @_chosen
 def replay(names: tuple[str, ...], *, everything: bool, **filters: Any) -> None:
-    """Try again, as if they had just been accepted.
+    """Put dead letters back into the queue.
 
-    Give NAMEs as `list` prints them, or filters, or --all. What the API has already is not made twice. What
-    it refuses again comes back here.
+    Choose them by NAME as `list` prints it, by filters, or with --all. They are delivered as if they had just
+    been accepted: an event that the API already has is not created again, and a change that the API refuses
+    again becomes a dead letter again.
     """
     with _opened() as dead_letters:
-        for letter in _select(dead_letters, names, Wanted(**filters), everything=everything):
+        for letter in _select(dead_letters, names, DeadLetterFilter(**filters), everything=everything):
             click.echo(f"{letter.name}  {'replayed' if dead_letters.replay(letter) else GONE}")
 
 
 @command.command()
 @_chosen
 def discard(names: tuple[str, ...], *, everything: bool, **filters: Any) -> None:
-    """Throw them away; there is no way back.
+    """Delete dead letters. This cannot be undone.
 
-    Give NAMEs as `list` prints them, or filters, or --all.
+    Choose them by NAME as `list` prints it, by filters, or with --all.
     """
     with _opened() as dead_letters:
-        for letter in _select(dead_letters, names, Wanted(**filters), everything=everything):
+        for letter in _select(dead_letters, names, DeadLetterFilter(**filters), everything=everything):
             click.echo(f"{letter.name}  {'discarded' if dead_letters.discard(letter) else GONE}")
 
 
 @contextmanager
 def _opened() -> Iterator[DeadLetters]:
-    with configuration_errors_in_words():
-        redis = connect(load_settings().redis_url)
-    try:
+    with connected_redis() as (_, redis):
         yield DeadLetters(delivery_queues(redis))
-    except StorageUnavailable as error:
-        raise click.ClickException(f"{error}. Is REDIS_URL right, and does that Redis run?") from error
-    finally:
-        redis.close()
 
 
 def _select(
-    dead_letters: DeadLetters, names: Sequence[str], wanted: Wanted, *, everything: bool
-) -> Iterable[Undelivered]:
-    """All are looked up before the first is touched, so that a mistyped name changes nothing."""
+    dead_letters: DeadLetters, names: Sequence[str], wanted: DeadLetterFilter, *, everything: bool
+) -> Iterable[DeadLetter]:
+    """The chosen dead letters. All names are looked up before anything is changed."""
     if [bool(names), not wanted.is_everything, everything].count(True) != 1:
         raise click.UsageError("Give the NAMEs that `deadletters list` prints, or filters, or --all.")
     if names:
@@ -140,21 +148,21 @@ def _select(
     return chosen
 
 
-def _find(dead_letters: DeadLetters, name: str) -> Undelivered:
+def _find(dead_letters: DeadLetters, name: str) -> DeadLetter:
     letter = dead_letters.find(name)
     if letter is None:
-        raise click.ClickException(f"{name} is no dead letter; `deadletters list` shows what is.")
+        raise click.ClickException(f"{name} is not a dead letter; `deadletters list` shows all of them.")
     return letter
 
 
-def _row(letter: Undelivered) -> tuple[str, ...]:
+def _row(letter: DeadLetter) -> tuple[str, ...]:
     death = letter.death
     answered = " ".join(str(part) for part in (death.status, death.code) if part is not None)
     return (
         letter.name,
         format_timestamp(death.at).partition(".")[0] + "Z",
         age(now() - death.at),
-        str(death.tries),
+        str(death.attempts),
         letter.text("effect"),
         answered or death.kind,
         letter.key,

@@ -1,4 +1,4 @@
-"""What `translate` and `send` share: a delivery out of a file and options."""
+"""What `translate` and `send` share: a delivery from a file and options."""
 
 import re
 from collections.abc import Callable
@@ -23,21 +23,21 @@ def header_option(function: CommandT) -> CommandT:
         "--header",
         multiple=True,
         metavar="'NAME: VALUE'",
-        help="A header that the sender would send besides; repeatable.",
+        help="A further header that the sender would send; repeatable.",
     )(function)
 
 
 def delivery_from_file(
     source_name: str, body: bytes, event: str | None, headers: tuple[str, ...]
 ) -> Delivery:
-    """What the source would make of this body; raises `click.UsageError`."""
+    """The delivery as the source would receive it; raises `click.UsageError`."""
     own = SENDERS[source_name].headers("", event or "", body, "")
     given = {name.lower(): value for name, value in own.items()} | parse_headers(headers)
     return SOURCES[source_name].receive(given, body, now())
 
 
 def parse_headers(headers: tuple[str, ...]) -> dict[str, str]:
-    """Names in lower case; raises `click.UsageError` for what is not a header."""
+    """Headers with names in lower case; raises `click.UsageError` if one is malformed."""
     parsed = {}
     for header in headers:
         match = HEADER.fullmatch(header)

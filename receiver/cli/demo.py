@@ -1,9 +1,10 @@
-"""`apitraffic-events demo`: the way of a delivery from webhook to chart, in a few seconds."""
+"""`apitraffic-events demo`: deliveries on their way from webhook to chart, in a few seconds."""
 
 import os
 import re
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +12,7 @@ import click
 
 from receiver.local.command import data_dir_option, errors_in_words, host_option
 from receiver.local.data_folder import DataFolder
-from receiver.local.demonstration import send_samples, wait_until_listed
+from receiver.local.demonstration import ListedEvent, send_samples, wait_until_listed
 from receiver.local.errors import LocalModeError
 from receiver.local.log import Log
 from receiver.local.redis_server import RedisServer, find_redis_server
@@ -20,6 +21,7 @@ from receiver.local.supervisor import ChildFailedError, StopRequested, Superviso
 from receiver.sources.signing import SENDERS
 
 DEMO: Final = "demo"
+WIDTH_WHEN_PIPED: Final = 100
 OWN_VARIABLES: Final = re.compile(
     r"APITRAFFIC_.*|REDIS_URL(_FILE)?|.*_(WEBHOOK_SECRET|WEBHOOK_TOKEN|SIGNING_TOKEN)(_FILE)?"
 )
@@ -27,7 +29,12 @@ OWN_VARIABLES: Final = re.compile(
 
 @click.command("demo")
 @host_option
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Its port.  [default: a free one]")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Port on which the receiver listens.  [default: a free one]",
+)
 @click.option(
     "--api-port",
     type=click.IntRange(0, 65535),
@@ -38,12 +45,12 @@ OWN_VARIABLES: Final = re.compile(
 @click.option("--stay", is_flag=True, help="Keep everything running until Ctrl-C.")
 @click.option("--verbose", is_flag=True, help="Show what the processes log.")
 def command(host: str, port: int, api_port: int, data_dir: Path, *, stay: bool, verbose: bool) -> None:
-    """Start everything, send signed deliveries, show the markers they become.
+    """Start everything, send signed deliveries, show the resulting markers.
 
-    Nothing of this reaches ApiTraffic or a Redis of yours: whatever is configured is left aside.
+    The demo ignores your configuration, so nothing reaches ApiTraffic or your own Redis.
     """
     DataFolder(data_dir).make()
-    # Absolute, because the parts run in it: there they find no apitraffic.toml that would change the outcome.
+    # Absolute, because it becomes the working directory: no apitraffic.toml there can change the outcome.
     folder = DataFolder((data_dir / DEMO).absolute())
     with errors_in_words(), folder.locked():
         stack = LocalStack(
@@ -75,15 +82,13 @@ def _run(stack: LocalStack, *, stay: bool, verbose: bool) -> None:
             events = wait_until_listed(stack, deliveries, supervisor.check)
             listed = time.monotonic() - begin
 
-            from receiver.local.event_table import print_events  # noqa: PLC0415 - not while the clock runs
-
             click.echo(
                 f"Sent {len(deliveries)} signed webhooks to {stack.receiver_url}; the Events API lists:\n"
             )
-            print_events(events)
+            _print_table(events)
             click.echo(
-                f"\nFrom the first process' start: ready after {ready:.1f} s,"
-                f" all accepted after {accepted:.1f} s, all listed after {listed:.1f} s."
+                f"\nReady after {ready:.1f} s, all accepted after {accepted:.1f} s,"
+                f" all listed after {listed:.1f} s."
             )
             if stay:
                 click.echo(f"Receiver {stack.receiver_url}, Events API {stack.api_url}. Ctrl-C stops.")
@@ -98,6 +103,15 @@ def _run(stack: LocalStack, *, stay: bool, verbose: bool) -> None:
             raise LocalModeError(str(error)) from error
 
 
+def _print_table(events: Iterable[ListedEvent]) -> None:
+    from apitraffic_events.records import StoredEvent  # noqa: PLC0415 - not while the clock runs
+    from receiver.cli import consoles  # noqa: PLC0415
+    from receiver.cli.events.tables import demo_table  # noqa: PLC0415
+
+    table = demo_table(StoredEvent.model_validate(event) for event in events)
+    consoles.output(width_when_piped=WIDTH_WHEN_PIPED).print(table)
+
+
 def _port(host: str, wanted: int, option: str) -> int:
     if wanted == 0:
         return free_port(host)
@@ -106,5 +120,5 @@ def _port(host: str, wanted: int, option: str) -> int:
 
 
 def _environment() -> dict[str, str]:
-    """Without the user's own configuration: a demonstration must not put made-up deploys on real charts."""
+    """The environment without the configuration, so that no sample deploy reaches a real chart."""
     return {name: value for name, value in os.environ.items() if not OWN_VARIABLES.fullmatch(name)}

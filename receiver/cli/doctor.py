@@ -8,24 +8,24 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from receiver.cli import consoles
 from receiver.doctor.examination import examine
-from receiver.doctor.findings import Finding, State
+from receiver.doctor.findings import Finding, FindingState
 
 MARKS: Final = {
-    State.OK: ("✓", "green"),
-    State.WARNING: ("!", "bold yellow"),
-    State.FAILURE: ("✗", "bold red"),
+    FindingState.OK: ("✓", "green"),
+    FindingState.WARNING: ("!", "bold yellow"),
+    FindingState.FAILURE: ("✗", "bold red"),
 }
 WIDTH_WHEN_PIPED: Final = 120
 EXAMPLE: Final = "Write an http or https URL, such as https://hooks.example.com."
 
 
 class ReceiverUrl(click.ParamType[str]):
-    """The receiver's base URL; the address that a sender has, with /webhooks/…, will do too."""
+    """The receiver's base URL, or a sender's URL with /webhooks/… at the end."""
 
     name = "url"
 
@@ -35,7 +35,7 @@ class ReceiverUrl(click.ParamType[str]):
         except ValueError:
             self.fail(EXAMPLE)
         if parts.username or parts.password:
-            self.fail("It holds a user name or password; senders have none.")
+            self.fail("It holds a user name or password; leave them out.")
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             self.fail(EXAMPLE)
         base, _, _ = parts.path.partition("/webhooks/")
@@ -46,17 +46,17 @@ class ReceiverUrl(click.ParamType[str]):
 @click.option(
     "--url",
     type=ReceiverUrl(),
-    help="The receiver's address as senders see it; it is sent a signed ping for each source.",
+    help="The receiver's URL as senders reach it. It is sent a signed ping for each source.",
 )
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, url: str | None, as_json: bool) -> None:
-    """Look for what goes wrong in practice, and say what to do.
+    """Find common problems and say what to do.
 
-    Checks the configuration, the sources' secrets, Redis, the spool, what waits, and the Events API with its
-    token, account, scopes, budget and clock. Changes nothing. Exits with 1 where anything is marked ✗.
+    Checks the configuration, the sources' secrets, Redis, the spool, the queues, and the Events API with its
+    token, account, scopes, request budget and clock. Changes nothing. Exits with 1 if anything is marked ✗.
     """
     findings = list(examine(os.environ, url))
-    is_well = all(finding.state is not State.FAILURE for finding in findings)
+    is_well = all(finding.state is not FindingState.FAILURE for finding in findings)
     if as_json:
         report = {"ok": is_well, "checks": [finding.as_json() for finding in findings]}
         click.echo(json.dumps(report, indent=2, ensure_ascii=False))
@@ -66,9 +66,7 @@ def command(*, url: str | None, as_json: bool) -> None:
 
 
 def _print(findings: Sequence[Finding]) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console.width = WIDTH_WHEN_PIPED
+    console = consoles.output(width_when_piped=WIDTH_WHEN_PIPED)
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
@@ -87,7 +85,8 @@ def _print(findings: Sequence[Finding]) -> None:
 
 def _summary(findings: Sequence[Finding]) -> str:
     failures, warnings = (
-        sum(finding.state is state for finding in findings) for state in (State.FAILURE, State.WARNING)
+        sum(finding.state is state for finding in findings)
+        for state in (FindingState.FAILURE, FindingState.WARNING)
     )
     if not failures and not warnings:
         return "All is well."

@@ -1,7 +1,7 @@
-"""How commands that look after events and the queue end: 2 for usage, 3 where something is not configured,
-4 where the API refuses, 5 where it, or Redis, cannot be reached (docs/cli.md).
+"""Exit codes of the commands for events and the queue: 2 wrong usage, 3 not configured, 4 refused by the API,
+5 API or Redis not reachable (docs/cli.md).
 
-What they say begins with the words that the CI plugins use (docs/ci-plugins.md).
+The messages begin as those of the CI plugins do (docs/ci-plugins.md).
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ ADVICE: Final[dict[int | None, str]] = {
 
 
 class Problem(click.ClickException):
-    """What went wrong, on one line that says so itself."""
+    """An error that is shown as one line, without a prefix."""
 
     def __init__(self, message: str) -> None:
         super().__init__(one_line(message, LONGEST_PROBLEM))
@@ -35,7 +35,7 @@ class Problem(click.ClickException):
 
 
 class WrongPlace(Problem):
-    """A bucket or environment that the account does not have, or not any more."""
+    """A bucket or environment that does not exist in the account."""
 
     exit_code = click.UsageError.exit_code
 
@@ -48,13 +48,13 @@ class Refused(Problem):
     exit_code = 4
 
 
-class Unreachable(Problem):
+class NotReachable(Problem):
     exit_code = 5
 
 
 @contextmanager
 def api_problems(what: str = "request") -> Iterator[None]:
-    """Raises a `Problem` where the API cannot be asked or says no to `what` was sent to it."""
+    """Raises a `Problem` if the API is not configured, cannot be reached or refuses `what` was sent."""
     try:
         yield
     except ConfigurationError as error:
@@ -64,7 +64,7 @@ def api_problems(what: str = "request") -> Iterator[None]:
     except (Rejected, Unauthorised) as error:
         raise Refused(f"ApiTraffic refused the {what}: {_words(error)}") from error
     except (OutOfTime, EventsApiError) as error:
-        raise Unreachable(f"ApiTraffic could not be reached: {error}") from error
+        raise NotReachable(f"ApiTraffic could not be reached: {error}") from error
 
 
 def _words(error: EventsApiError) -> str:

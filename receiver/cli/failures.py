@@ -1,4 +1,4 @@
-"""A user's mistake ends in a sentence and exit code 1, never in a traceback."""
+"""A mistake in the configuration ends in a message and exit code 1, not in a traceback."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

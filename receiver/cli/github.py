@@ -7,38 +7,45 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from time import sleep
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import click
 
+from apitraffic_events.client import is_token
 from apitraffic_events.environment import read_variable
 from apitraffic_events.errors import ConfigurationError
 from apitraffic_events.text import one_line
-from apitraffic_events.timestamps import format_timestamp, now, parse_timestamp
+from apitraffic_events.timestamps import format_timestamp, now
 from receiver.cli.failures import configuration_errors_in_words
+from receiver.cli.times import TimeType
 from receiver.senders_api import github as github_api
-from receiver.senders_api.github import GitHubApi, GitHubError, Hook, Owner, Rejected, Unavailable
+from receiver.senders_api.github import (
+    GitHubApi,
+    GitHubError,
+    GitHubRejected,
+    GitHubUnavailable,
+    Owner,
+    Webhook,
+)
 from receiver.senders_api.redelivery import Decision, Plan, choose
 
 GITHUB_COM: Final = "https://api.github.com"
 OUR_PATH: Final = "/webhooks/github"
 FAILURES_IN_A_ROW: Final = 3
-"""After so many redeliveries that GitHub does not answer, the others are left for the next run."""
+"""After this many failed requests in a row, the rest is left to the next run."""
 REPOSITORY: Final = re.compile(r"[A-Za-z0-9_-]+/(?!\.{1,2}$)[A-Za-z0-9_.-]+")
 ORGANISATION: Final = re.compile(r"[A-Za-z0-9_-]+")
-PERIOD: Final = re.compile(r"(?P<number>\d{1,6})(?P<unit>[smhdw])")
-UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 LONGEST_FIELD: Final = 200
 
 
 @click.group("github")
 def command() -> None:
-    """Ask GitHub again for deliveries that failed.
+    """Redeliver webhook deliveries that failed.
 
-    GitHub delivers each event once and never tries again by itself.
+    GitHub attempts each delivery once and never retries by itself.
     """
 
 
@@ -47,30 +54,41 @@ def command() -> None:
 @click.option("--organization", "--organisation", metavar="ORG", help="A webhook of this organisation.")
 @click.option("--app", is_flag=True, help="The webhook of a GitHub App.")
 @click.option("--hook", type=click.IntRange(min=1), metavar="ID", help="The webhook's number.")
-@click.option("--url", help=f"Find the webhook by its URL or the beginning of it; else by {OUR_PATH}.")
+@click.option(
+    "--url",
+    help=f"The webhook's URL, or the beginning of it.  [default: the webhook whose URL ends in {OUR_PATH}]",
+)
 @click.option(
     "--since",
-    metavar="TIME",
-    help="Events from then on: 2h, 3d or an ISO 8601 time (UTC unless it says otherwise). "
-    "Default: as long as GitHub keeps them, 3d, on a GitHub Enterprise Server 7d.",
+    type=TimeType(),
+    help="Only events from then on: ISO 8601 (UTC), 2h, 3d or yesterday. "
+    "Default: 3d; 7d on GitHub Enterprise Server. That is as long as GitHub keeps deliveries.",
 )
-@click.option("--event", "patterns", multiple=True, metavar="PATTERN", help="Only such events; repeatable.")
-@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most so many.")
+@click.option(
+    "--event",
+    "patterns",
+    multiple=True,
+    metavar="PATTERN",
+    help="Only these events, such as deployment* or issues.closed; repeatable.",
+)
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Redeliver at most this many."
+)
 @click.option(
     "--api-url",
     default=GITHUB_COM,
     show_default=True,
     envvar="GITHUB_API_URL",
-    help="For a GitHub Enterprise Server https://HOST/api/v3.",
+    help="For GitHub Enterprise Server, https://HOST/api/v3.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be redelivered.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, one object a line.")
+@click.option("--dry-run", is_flag=True, help="Print what would be redelivered; request nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 def redeliver(
     repository: str | None,
     organization: str | None,
     hook: int | None,
     url: str | None,
-    since: str | None,
+    since: datetime | None,
     patterns: tuple[str, ...],
     limit: int,
     api_url: str,
@@ -79,13 +97,15 @@ def redeliver(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Ask GitHub to deliver again what failed.
+    """Ask GitHub to redeliver failed deliveries.
 
-    Safe to run every few minutes: events that arrived are left alone, those that were redelivered a moment
-    ago rest, and the receiver knows a delivery that it has. The token comes from GITHUB_TOKEN; for an App
-    from GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY, or GITHUB_APP_JWT. Each may be NAME_FILE.
+    It is safe to run this every few minutes: events that have arrived are left alone, recently redelivered
+    ones wait some minutes, and the receiver ignores a delivery that it already has.
 
-    Prints a line for each failed event. Exits with 1 where any could not be asked for.
+    Set GITHUB_TOKEN; for an App, set GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY, or GITHUB_APP_JWT. Each
+    variable can be read from a file instead: NAME_FILE.
+
+    Prints a line for each failed event. Exits with 1 if a redelivery could not be requested.
     """
     owner = _owner(repository, organization, app=app)
     if (hook or url) and app:
@@ -114,7 +134,7 @@ def redeliver(
 def _carry_out(
     github: GitHubApi, hook: int | None, plan: Plan, *, dry_run: bool
 ) -> Iterator[tuple[Decision, str, str]]:
-    """Each decision with its outcome and the reason of it; raises `GitHubError` where the run is to end."""
+    """Each decision with its outcome and the reason; raises a `GitHubError` if the run must end."""
     unanswered = 0
     for decision in plan.decisions:
         if decision.left is not None:
@@ -125,10 +145,10 @@ def _carry_out(
             continue
         try:
             github.redeliver(hook, decision.newest.id)
-        except Rejected as error:
+        except GitHubRejected as error:
             unanswered = 0
             yield decision, "failed", str(error)
-        except Unavailable as error:
+        except GitHubUnavailable as error:
             yield decision, "failed", str(error)
             unanswered += 1
             if unanswered == FAILURES_IN_A_ROW:
@@ -161,26 +181,15 @@ def _check_api_url(api_url: str) -> None:
     if not is_address or parts.query or parts.fragment or "@" in parts.netloc:
         raise click.UsageError("--api-url is not an address such as https://github.example.com/api/v3.")
     if parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "::1", "localhost"}:
-        raise click.UsageError("--api-url begins http://, which would show the token to the network.")
+        raise click.UsageError("--api-url begins with http://, which would show the token to the network.")
 
 
-def _start(since: str | None, moment: datetime, api_url: str) -> datetime:
+def _start(since: datetime | None, moment: datetime, api_url: str) -> datetime:
     if since is None:
         return moment - github_api.kept_for(api_url)
-    period = PERIOD.fullmatch(since.strip())
-    try:
-        start = (
-            moment - timedelta(**{UNITS[period["unit"]]: int(period["number"])})
-            if period
-            else parse_timestamp(since)
-        )
-    except OverflowError:
-        start = None
-    if start is None or start > moment:
-        raise click.UsageError(
-            f"--since {since!r} is not a time in the past; for example 2h, 3d or 2026-01-05T10:00Z."
-        )
-    return start
+    if since > moment:
+        raise click.UsageError(f"--since {format_timestamp(since)} is not a time in the past.")
+    return since
 
 
 @contextmanager
@@ -198,13 +207,13 @@ def _opened(api_url: str, owner: Owner) -> Iterator[GitHubApi]:
 
 
 def _credential(owner: Owner) -> Callable[[], str]:
-    """What gives a token; raises `ConfigurationError` where there is none, before anything is asked."""
+    """A function that returns the token; raises `ConfigurationError` if none is configured."""
     if owner is not github_api.APP:
         token = _token("GITHUB_TOKEN")
         if token is None:
             raise ConfigurationError(
                 f"GITHUB_TOKEN (or GITHUB_TOKEN_FILE) is not set; {owner.permission}. "
-                "The token that GitHub Actions brings may not see webhooks"
+                "The token that GitHub Actions provides cannot access webhooks"
             )
         return lambda: token
     ready_made = _token("GITHUB_APP_JWT")
@@ -215,8 +224,8 @@ def _credential(owner: Owner) -> Callable[[], str]:
     if app_id is None or private_key is None:
         missing = "GITHUB_APP_ID" if app_id is None else "GITHUB_APP_PRIVATE_KEY (or …_FILE)"
         raise ConfigurationError(
-            f"{missing} is not set; the App's settings page shows its ID (or client ID) and makes private "
-            "keys. Or set GITHUB_APP_JWT to a JWT made elsewhere"
+            f"{missing} is not set; the App's settings page shows its ID (or client ID) and creates "
+            "private keys. Or set GITHUB_APP_JWT to a JWT made elsewhere"
         )
     github_api.app_jwt(app_id, private_key, now())
     return lambda: github_api.app_jwt(app_id, private_key, now())
@@ -224,13 +233,15 @@ def _credential(owner: Owner) -> Callable[[], str]:
 
 def _token(name: str) -> str | None:
     token = read_variable(name, os.environ)
-    if token is not None and (not token.isascii() or not token.isprintable() or " " in token):
-        raise ConfigurationError(f"{name} holds characters that no token has (a space, a line break?)")
+    if token is not None and not is_token(token):
+        raise ConfigurationError(
+            f"{name} holds characters that no token has, such as a space or a line break; copy it again"
+        )
     return token
 
 
-def _find_hook(hooks: list[Hook], url: str | None) -> int:
-    """The one that is meant; raises `click.UsageError` with those that there are."""
+def _find_hook(hooks: list[Webhook], url: str | None) -> int:
+    """The number of the webhook that is meant; raises `click.UsageError` with a list if that is not clear."""
     if url is None:
         found = [hook for hook in hooks if hook.address.rstrip("/").endswith(OUR_PATH)]
     else:
@@ -239,9 +250,9 @@ def _find_hook(hooks: list[Hook], url: str | None) -> int:
     if len(found) == 1:
         return found[0].id
     if not hooks:
-        raise click.UsageError("There are no webhooks here; is this the right owner of the webhook?")
-    wanted = f"points at a path that ends in {OUR_PATH}" if url is None else "has a URL that begins so"
-    how_many = f"{len(found)} webhooks, where one" if found else "None of the webhooks"
+        raise click.UsageError("There are no webhooks here; check --repository or --organization.")
+    wanted = f"a URL whose path ends in {OUR_PATH}" if url is None else "a URL that begins with --url"
+    how_many = f"{len(found)} webhooks have" if found else "No webhook has"
     known = "\n".join(
         f"  --hook {hook.id}  {hook.address}{'' if hook.active else '  (switched off)'}"
         for hook in found or hooks
@@ -281,7 +292,9 @@ def _as_json(decision: Decision, outcome: str, reason: str) -> str:
 
 
 def _summary(plan: Plan, outcomes: Counter[str], start: datetime) -> str:
-    done = ", ".join(f"{outcomes[outcome]} {words}" for outcome, words in WORDS.items() if outcomes[outcome])
+    done = ", ".join(
+        f"{outcomes[outcome]} {phrase}" for outcome, phrase in OUTCOMES.items() if outcomes[outcome]
+    )
     failed = len(plan.decisions)
     not_reached = failed - outcomes.total()
     rest = f", {not_reached} not reached" if not_reached else ""
@@ -292,7 +305,7 @@ def _summary(plan: Plan, outcomes: Counter[str], start: datetime) -> str:
     ).replace("(, ", "(")
 
 
-WORDS: Final = {
+OUTCOMES: Final = {
     "asked": "asked for again",
     "would ask": "would be asked for",
     "left": "left alone",

@@ -11,7 +11,8 @@ from apitraffic_events.environment import read_variable
 from apitraffic_events.errors import ConfigurationError
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.config.account import events_client
-from receiver.config.settings import SHORTEST_STRONG_SECRET, load_settings
+from receiver.config.secrets import SHORTEST_STRONG_SECRET
+from receiver.config.settings import load_settings
 from receiver.observability.logs import configure_logging
 from receiver.serving.sockets import CannotListen, listen
 
@@ -27,23 +28,23 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
     type=click.IntRange(0, 65535),
     default=8090,
     show_default=True,
-    help="Port to listen on; 0 takes a free one.",
+    help="Port to listen on; 0 picks a free one.",
 )
 @click.option(
     "--allowed-host",
     "allowed_hosts",
     multiple=True,
     metavar="NAME",
-    help="Name by which clients reach it, besides localhost; repeatable.",
+    help="Host name, besides localhost, by which clients reach the server; repeatable.",
 )
-@click.option("--allow-delete", is_flag=True, help="Offer delete_event too.")
+@click.option("--allow-delete", is_flag=True, help="Offer the tool delete_event too.")
 def command(
     *, over_http: bool, host: str, port: int, allowed_hosts: tuple[str, ...], allow_delete: bool
 ) -> None:
-    """Give assistants the Events API as tools (Model Context Protocol).
+    """Offer the Events API to AI assistants as tools (Model Context Protocol).
 
-    Over standard input and output, for an assistant that starts this itself, or over streamable HTTP with
-    --http. Uses the API token and account of this configuration.
+    Talks over standard input and output, for an assistant that starts it, or over streamable HTTP if --http
+    is given. Uses the configured API token and account.
     """
     try:
         from receiver.mcp_server.server import make_server, serve_stdio  # noqa: PLC0415 - an extra
@@ -60,14 +61,14 @@ def command(
     if not over_http:
         import anyio  # noqa: PLC0415 - comes with the extra
 
-        # Python's own way would wait for the thread that waits for standard input.
+        # Python's own handler would wait for the thread that reads standard input.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         anyio.run(serve_stdio, server)
         return
     if host not in LOOPBACK and not allowed_hosts:
         raise click.UsageError(
-            f"--host {host} lets others reach this server; say with --allowed-host by which name, "
-            "so that no web page can use another one."
+            f"--host {host} lets other machines reach this server; name the host that they use with "
+            "--allowed-host, so that no web page can use another name."
         )
     from receiver.mcp_server.http import http_app, serve_http  # noqa: PLC0415 - an extra
 
@@ -79,7 +80,7 @@ def command(
 
 
 def _tokens() -> tuple[str, ...]:
-    """Raises `ConfigurationError` where there is none, or one that can be guessed."""
+    """Raises `ConfigurationError` if no token is set, or one that could be guessed."""
     value = read_variable(TOKEN_VARIABLE, os.environ)
     if value is None:
         raise ConfigurationError(

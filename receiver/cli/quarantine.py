@@ -9,10 +9,8 @@ from typing import Any, TypeVar
 import click
 
 from apitraffic_events.timestamps import format_timestamp
-from receiver.cli.failures import configuration_errors_in_words
-from receiver.config.settings import Settings, load_settings
-from receiver.datastore.address import connect
-from receiver.errors import StorageUnavailable
+from receiver.cli.storage import connected_redis
+from receiver.config.settings import Settings
 from receiver.queue.enqueueing import Enqueuer
 from receiver.reception.delivery_store import DeliveryStore
 from receiver.reception.ingestion import Ingestor
@@ -25,22 +23,24 @@ CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 @click.group("quarantine")
 def command() -> None:
-    """Deliveries that were authentic but could not be translated.
+    """List, replay or discard deliveries that could not be translated.
 
-    They are kept as they came for 14 days, without the headers that carried credentials.
+    They were authentic, and are kept as they arrived for 14 days, without headers that held credentials.
     """
 
 
 def _chosen(function: CommandT) -> CommandT:
-    """NAME… or --all."""
-    function = click.option("--all", "everything", is_flag=True, help="All that are in quarantine.")(function)
+    """The arguments that choose deliveries: NAME… or --all."""
+    function = click.option("--all", "everything", is_flag=True, help="All deliveries in quarantine.")(
+        function
+    )
     return click.argument("names", metavar="[NAME]...", nargs=-1)(function)
 
 
 @command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, one object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 def list_(*, as_json: bool) -> None:
-    """What is in quarantine, the oldest first."""
+    """List deliveries in quarantine, oldest first."""
     with _opened() as (_, _, quarantine):
         for item in quarantine:
             if as_json:
@@ -53,7 +53,10 @@ def list_(*, as_json: bool) -> None:
 @command.command()
 @click.argument("name")
 def show(name: str) -> None:
-    """Print one delivery, whole, as JSON. NAME is as `list` prints it."""
+    """Print a whole delivery as JSON.
+
+    NAME is what `list` prints.
+    """
     with _opened() as (_, _, quarantine):
         item = _find(quarantine, name)
     try:
@@ -67,10 +70,10 @@ def show(name: str) -> None:
 @command.command()
 @_chosen
 def replay(names: tuple[str, ...], *, everything: bool) -> None:
-    """Take deliveries in again, as if they had just arrived; after an upgrade, say.
+    """Accept deliveries again, for example after an upgrade.
 
-    What can be translated now is queued and leaves the quarantine; what still cannot stays. Exits with 1
-    where any stays.
+    Choose them by NAME as `list` prints it, or with --all. A delivery that can be translated now is queued
+    and leaves the quarantine. Exits with 1 if any stays there.
     """
     remaining = 0
     with _opened() as (settings, store, quarantine):
@@ -92,7 +95,10 @@ def replay(names: tuple[str, ...], *, everything: bool) -> None:
 @command.command()
 @_chosen
 def discard(names: tuple[str, ...], *, everything: bool) -> None:
-    """Throw deliveries away."""
+    """Delete deliveries from quarantine. This cannot be undone.
+
+    Choose them by NAME as `list` prints it, or with --all.
+    """
     with _opened() as (_, _, quarantine):
         for item in _select(quarantine, names, everything=everything):
             quarantine.discard(item.name)
@@ -101,16 +107,9 @@ def discard(names: tuple[str, ...], *, everything: bool) -> None:
 
 @contextmanager
 def _opened() -> Iterator[tuple[Settings, DeliveryStore, Quarantine]]:
-    with configuration_errors_in_words():
-        settings = load_settings()
-        redis = connect(settings.redis_url)
-    try:
+    with connected_redis() as (settings, redis):
         quarantine = Quarantine(redis)
         yield settings, DeliveryStore(Enqueuer(redis), quarantine, spool=None), quarantine
-    except StorageUnavailable as error:
-        raise click.ClickException(f"{error}. Is REDIS_URL right, and does that Redis run?") from error
-    finally:
-        redis.close()
 
 
 def _select(quarantine: Quarantine, names: tuple[str, ...], *, everything: bool) -> list[Quarantined]:

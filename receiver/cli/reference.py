@@ -1,4 +1,4 @@
-"""The help texts of all commands, for the documentation: `make docs` writes them, a test compares them."""
+"""The help texts of all commands as a page of documentation: `make docs` writes it, a test compares it."""
 
 from collections.abc import Iterator
 
@@ -10,13 +10,13 @@ WIDTH = 100
 HEAD = """\
 # Commands
 
-Made by `make docs` from the commands' own `--help`; the tests keep it true. [cli.md](cli.md) explains
-`events`, `status` and `completion`.
+`make docs` generates this page from each command's `--help`. [cli.md](cli.md) explains `events`, `status` and
+`completion`.
 """
 
 
 def document() -> str:
-    """docs/commands.md, whole."""
+    """The content of docs/commands.md."""
     return "\n".join([HEAD, *_sections(main, "apitraffic-events", None)])
 
 

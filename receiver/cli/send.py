@@ -14,22 +14,22 @@ from receiver.local.data_folder import DEFAULT_DATA_FOLDER, DataFolder
 from receiver.sources.signing import SENDERS, Sender
 
 ANSWER_TIMEOUT = 10.0
-"""Seconds; what GitHub and GitLab allow."""
+"""Seconds; as long as GitHub and GitLab wait."""
 
 
 @click.command("send")
 @click.argument("source_name", metavar="SOURCE", type=SOURCE)
 @click.argument("file", type=click.File("rb"))
-@click.option("--event", default="", help="The sender's name of the event, for example deployment_status.")
+@click.option("--event", default="", help="The event's name at the sender, such as deployment_status.")
 @click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="The receiver's address.")
-@click.option("--delivery", help="The delivery id; without it a new one. The same one again is a redelivery.")
+@click.option("--delivery", help="The delivery's ID; use one again to redeliver. Default: a new one.")
 @header_option
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
     default=DEFAULT_DATA_FOLDER,
     show_default=True,
-    help="Where `up` keeps its secret, used where none is configured.",
+    help="Where `up` keeps its secrets, which are used if none is configured.",
 )
 def command(
     source_name: str,
@@ -42,7 +42,8 @@ def command(
 ) -> None:
     """Sign a payload as the sender would and post it to a receiver.
 
-    FILE holds the body; - reads standard input. Prints the answer; exits with 1 where it is not a success.
+    FILE holds the request body; - reads standard input. Prints the response, and exits with 1 if it is an
+    error.
     """
     import requests  # noqa: PLC0415 - `--help` need not wait for it
 
@@ -65,7 +66,7 @@ def command(
 
 
 def _secret(sender: Sender, data_dir: Path) -> str:
-    """The first of the configured secrets, else the one that `up` made."""
+    """The first configured secret, or else the one that `up` generated."""
     with configuration_errors_in_words():
         configured = load_settings().webhook_secrets.get(sender.secret_name)
     secret = configured[0].get_secret_value() if configured else None
@@ -73,6 +74,6 @@ def _secret(sender: Sender, data_dir: Path) -> str:
     if secret is None:
         raise click.ClickException(
             f"{sender.secret_name} is not set and {data_dir} holds none; set it to the receiver's secret, "
-            "or run this where `apitraffic-events up` runs"
+            "or run this in the folder in which `apitraffic-events up` runs"
         )
     return secret

@@ -26,36 +26,39 @@ from receiver.serving.sockets import CannotListen, listen
     type=click.IntRange(0, 65535),
     default=8080,
     show_default=True,
-    help="Port to listen on; 0 takes a free one.",
+    help="Port to listen on; 0 picks a free one.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(1, 64),
     default=lambda: os.cpu_count() or 1,
-    show_default="one for each core",
-    help="Processes.",
+    show_default="one per core",
+    help="Number of processes.",
 )
-@click.option("--threads", type=click.IntRange(1, 256), default=4, show_default=True, help="Threads of each.")
+@click.option(
+    "--threads", type=click.IntRange(1, 256), default=4, show_default=True, help="Threads per process."
+)
 @click.option(
     "--tls-cert",
     type=click.Path(path_type=Path),
     envvar="APITRAFFIC_TLS_CERT",
     show_envvar=True,
-    help="File of the certificate and those above it, PEM, for HTTPS without a proxy.",
+    help="PEM file with the certificate and its chain, to serve HTTPS without a proxy.",
 )
 @click.option(
     "--tls-key",
     type=click.Path(path_type=Path),
     envvar="APITRAFFIC_TLS_KEY",
     show_envvar=True,
-    help="File of its key, PEM, without a password.",
+    help="PEM file with the certificate's key, without a password.",
 )
 def command(
     host: str, port: int, workers: int, threads: int, tls_cert: Path | None, tls_key: Path | None
 ) -> None:
     """Receive webhooks over HTTP (gunicorn).
 
-    Configured by environment and apitraffic.toml; `apitraffic-events config` shows what is in force.
+    It is configured by environment variables and apitraffic.toml; `apitraffic-events config` shows the
+    configuration in force.
     """
     configure_logging()
     if (tls_cert is None) != (tls_key is None):
@@ -64,7 +67,7 @@ def command(
         settings = load_settings()
         with suppress(RedisError), connect(settings.redis_url) as redis:
             require_suitable_server(redis)
-            _say_what_is_missing(redis)
+            _warn_of_missing_rights(redis)
     try:
         listener = listen(host, port)
     except CannotListen as error:
@@ -77,8 +80,8 @@ def command(
     server.run()
 
 
-def _say_what_is_missing(redis: Redis) -> None:
-    """And start all the same: the spool takes what Redis does not."""
+def _warn_of_missing_rights(redis: Redis) -> None:
+    """The receiver starts nevertheless: the spool keeps what Redis refuses."""
     try:
         require_rights(redis)
     except RightsMissing as error:

@@ -9,38 +9,40 @@ from typing import Any, Final
 
 import click
 from redis import Redis
-from rich.console import Console
 from rich.text import Text
 
 from apitraffic_events.errors import ConfigurationError
 from apitraffic_events.timestamps import format_timestamp, now
-from receiver.cli.exits import NotConfigured, Unreachable
-from receiver.cli.watching import console, every_option, redraw, repeat
+from receiver.cli import consoles
+from receiver.cli.exits import NotConfigured, NotReachable
+from receiver.cli.watching import every_option, redraw, repeat
 from receiver.config.settings import Settings, load_settings
 from receiver.datastore.address import connect
 from receiver.errors import StorageUnavailable
-from receiver.monitoring.status import BudgetState, QueueStatus, WorkerState, read_status
+from receiver.monitoring.status import BudgetState, QueueStatus, read_status
+from receiver.queue.inspection import WorkerState
 from receiver.reception.spool import Spool
 from receiver.wording import duration
 
 WIDEST_LABEL: Final = len("Dead letters")
 WAITED_LONG: Final = timedelta(minutes=5)
-"""After which a change that waits is something to look at."""
+"""A change that waits longer is highlighted."""
 LATE_SIGN_OF_LIFE: Final = timedelta(seconds=45)
-"""A worker gives one every 15 s or so when it is idle."""
+"""An idle worker gives one about every 15 s."""
 
 
 @click.command("status")
-@click.option("--watch", is_flag=True, help="Go on until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Refresh until Ctrl-C.")
 @every_option
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object; with --watch one a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object; with --watch, one per line.")
 def command(*, watch: bool, every: float, as_json: bool) -> None:
-    """What waits to be delivered, since when, and who works on it.
+    """Show what waits to be delivered, since when, and the workers.
 
-    Reads Redis and this host's spool; asks nothing of the API. Exit codes: 0, 3 not configured, 5 Redis
-    could not be reached; the spool is shown all the same.
+    Reads Redis and this host's spool, and sends nothing to the API.
+
+    Exit codes: 0; 3 not configured; 5 Redis could not be reached. The spool is shown nevertheless.
     """
-    out = console()
+    out = consoles.output()
     with _opened() as (settings, redis):
 
         def show() -> None:
@@ -56,7 +58,7 @@ def command(*, watch: bool, every: float, as_json: bool) -> None:
         elif out.is_terminal and not as_json:
             redraw(out, every, lambda: Snapshot.take(settings, redis).as_text())
         else:
-            repeat(every, show, Console(stderr=True, highlight=False))
+            repeat(every, show, consoles.errors())
 
 
 @contextmanager
@@ -74,7 +76,7 @@ def _opened() -> Iterator[tuple[Settings, Redis]]:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What was found at one moment; `problem` says why Redis told nothing, or the spool."""
+    """The state at one moment. A `…_problem` says why Redis or the spool could not be read."""
 
     taken_at: datetime
     queue: QueueStatus | None
@@ -100,12 +102,12 @@ class Snapshot:
 
     def require_redis(self) -> None:
         if self.redis_problem is not None:
-            raise Unreachable(
-                f"Redis could not be reached: {self.redis_problem}; is REDIS_URL right, and does it run?"
+            raise NotReachable(
+                f"Redis could not be reached: {self.redis_problem}; is REDIS_URL right, and is Redis running?"
             )
 
     def as_json(self) -> dict[str, Any]:
-        """The object that docs/cli.md documents."""
+        """The object that docs/cli.md describes."""
         queue = self.queue
         return {
             "at": format_timestamp(self.taken_at),
@@ -121,7 +123,7 @@ class Snapshot:
     def as_text(self) -> Text:
         lines = [*(_queue_lines(self.queue, self.taken_at) if self.queue else ()), self._spool_line()]
         if self.redis_problem:
-            lines.insert(0, _line("Redis", "away: of the queues nothing is known", "red"))
+            lines.insert(0, _line("Redis", "not reachable, so nothing is known of the queues", "red"))
         return Text("\n").join(lines)
 
     def _spool_line(self) -> Text:
@@ -180,7 +182,7 @@ def _queue_as_json(status: QueueStatus, at: datetime) -> dict[str, Any]:
 
 def _queue_lines(status: QueueStatus, at: datetime) -> Iterator[Text]:
     for number, queue in enumerate(status.queues):
-        counts = f"{queue.waiting} waiting, {queue.in_work} in work, {queue.to_retry} to be tried again"
+        counts = f"{queue.waiting} waiting, {queue.in_work} in work, {queue.to_retry} to retry"
         yield _line("" if number else "Queues", f"{queue.name:<10}  {counts}")
     oldest = status.oldest_at
     waits = at - oldest if oldest else timedelta()
@@ -200,7 +202,7 @@ def _queue_lines(status: QueueStatus, at: datetime) -> Iterator[Text]:
 
 def _budget_words(budget: BudgetState | None, at: datetime) -> tuple[str, str]:
     if budget is None:
-        return "not known before the first answer of the API", ""
+        return "not known before the first response of the API", ""
     if budget.blocked_until:
         return f"used up until {_when(budget.blocked_until, at)}", "red"
     if budget.limit is None or budget.remaining is None or budget.reset_at is None:

@@ -1,11 +1,11 @@
-"""Tables that are read by people and split by scripts."""
+"""Tables that people read and scripts split."""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 
 def columns(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Columns two spaces apart; `-` stands for nothing, so that a script can split them."""
+    """Lines with columns two spaces apart. An empty cell is `-`, so that scripts can split the lines."""
     filled = [headings, *([cell or "-" for cell in row] for row in rows)]
     widths = [max(len(cell) for cell in column) for column in zip(*filled, strict=True)]
     for row in filled:
@@ -13,7 +13,7 @@ def columns(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[
 
 
 def age(taken: timedelta) -> str:
-    """`0m`, `119m`, `2h`, `47h`, `2d`: in the smallest unit that tells two of them apart."""
+    """An age as `0m`, `119m`, `2h`, `47h` or `2d`."""
     minutes = max(0, int(taken.total_seconds() // 60))
     if minutes < 2 * 60:
         return f"{minutes}m"

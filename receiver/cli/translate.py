@@ -19,15 +19,15 @@ from receiver.translation import translate_and_route
 @click.command("translate")
 @click.argument("source_name", metavar="SOURCE", type=SOURCE)
 @click.argument("file", type=click.File("rb"))
-@click.option("--event", help="The sender's name of the event, where its headers have it.")
+@click.option("--event", help="The event's name, for senders that put it into a header.")
 @header_option
 def command(source_name: str, file: BinaryIO, event: str | None, header: tuple[str, ...]) -> None:
     """Print what a payload would become, as a JSON list of changes.
 
-    FILE holds the body as the sender posts it; - reads standard input. Nothing is sent, no Redis and no
-    secret is needed. Standard error says which routes match and why. A delivery that is ignored prints an
-    empty list and says why on standard error; one that would be quarantined, or refused, says why and exits
-    with 1.
+    FILE holds the request body as the sender posts it; - reads standard input. Nothing is sent, and neither
+    Redis nor a secret is needed. Standard error says which routes match and why. If the delivery would be
+    ignored, the list is empty and standard error says why. If it would be quarantined or refused, standard
+    error says why and the exit code is 1.
     """
     with configuration_errors_in_words():
         settings = load_settings()

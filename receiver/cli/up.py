@@ -1,4 +1,4 @@
-"""`apitraffic-events up`: everything on this machine."""
+"""`apitraffic-events up`: receiver, worker, Redis and Events API on this machine."""
 
 import os
 import shlex
@@ -22,25 +22,31 @@ if TYPE_CHECKING:
 
 UP: Final = "up"
 DEFAULT_RECEIVER_URL: Final = "http://127.0.0.1:8080"
-"""Where `send` looks for a receiver."""
+"""The default of `send --url`."""
 
 
 @click.command("up")
 @host_option
-@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Its port.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=8080,
+    show_default=True,
+    help="Port on which the receiver listens.",
+)
 @click.option(
     "--api-port",
     type=click.IntRange(1, 65535),
     default=8800,
     show_default=True,
-    help="Port of the local Events API, which only this machine reaches.",
+    help="Port of the local Events API. Only this machine can reach it.",
 )
 @data_dir_option
 def command(host: str, port: int, api_port: int, data_dir: Path) -> None:
     """Run receiver, worker, Redis and Events API on this machine.
 
-    REDIS_URL, where set, is used instead of an own Redis, and with APITRAFFIC_API_TOKEN the markers go to
-    ApiTraffic instead of a local Events API.
+    If REDIS_URL is set, that Redis is used and none is started. If APITRAFFIC_API_TOKEN is set, markers go to
+    ApiTraffic and no local Events API is started.
     """
     settings = _load_settings()
     folder = DataFolder(data_dir)
@@ -74,7 +80,7 @@ def _run(stack: LocalStack, notes: list[str], welcome: str) -> None:
             supervisor.run()
         except StopRequested:
             pass
-        log.write(UP, "stopping; what was accepted is kept")
+        log.write(UP, "stopping; accepted deliveries are kept")
 
 
 def _load_settings() -> "Settings":
@@ -86,7 +92,7 @@ def _load_settings() -> "Settings":
 
 
 def _generated_secrets(settings: "Settings", folder: DataFolder) -> dict[str, str]:
-    """Where no source has a secret, all would be off and nothing could be tried out."""
+    """Secrets for all sources if none is configured; otherwise all sources would be off."""
     if settings.webhook_secrets:
         return {}
     return {sender.secret_name: folder.secret(sender.secret_name) for sender in SENDERS.values()}
@@ -98,19 +104,19 @@ def _welcome(stack: LocalStack, settings: "Settings") -> Iterator[str]:
     if stack.api_url is None:
         yield f"  Events API   {settings.api_url}"
     else:
-        yield f"  Events API   {stack.api_url}   local, as APITRAFFIC_API_TOKEN is not set"
+        yield f"  Events API   {stack.api_url}   local, because APITRAFFIC_API_TOKEN is not set"
         yield f"               its token is in {folder.secret_path(API_TOKEN)}"
     if isinstance(stack.redis, RedisServer):
-        yield f"  Redis        its own, data in {stack.redis.folder}"
+        yield f"  Redis        started by this command, data in {stack.redis.folder}"
     else:
         yield "  Redis        the one in REDIS_URL"
     yield from _sources(settings, folder)
     yield f"  Try it       {_try_out(stack)}"
-    yield "  Ctrl-C stops everything; what was accepted is kept."
+    yield "  Ctrl-C stops everything. Accepted deliveries are kept."
 
 
 def _try_out(stack: LocalStack) -> str:
-    """What to type, with the options that `send` needs to find this receiver and its secret."""
+    """A command to try, with the options that `send` needs to find this receiver and its secret."""
     words = ["apitraffic-events", "send", "github", "FILE", "--event", "deployment_status"]
     if stack.receiver_url != DEFAULT_RECEIVER_URL:
         words += ["--url", stack.receiver_url]
@@ -138,4 +144,4 @@ def _sources(settings: "Settings", folder: DataFolder) -> Iterator[str]:
         yield f"  {label:<12} {name} {state}"
         label = ""
     if off:
-        yield f"  {label:<12} off, for want of a secret: {', '.join(off)}"
+        yield f"  {label:<12} off, no secret is set: {', '.join(off)}"

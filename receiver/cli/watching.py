@@ -1,4 +1,4 @@
-"""`--watch`: the same again until Ctrl-C."""
+"""`--watch`: repeat until Ctrl-C."""
 
 import time
 from collections.abc import Callable
@@ -9,11 +9,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from apitraffic_events.timestamps import format_timestamp, now
-from receiver.cli.exits import Unreachable
-
-WIDTH_WHEN_PIPED = 1_000
-"""Lines that no terminal shows are not broken; `grep` and `cut` want them whole."""
-
+from receiver.cli.exits import NotReachable
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -25,32 +21,24 @@ def every_option(function: CommandT) -> CommandT:
         default=10.0,
         show_default=True,
         metavar="SECONDS",
-        help="How often --watch looks.",
+        help="How often --watch refreshes.",
     )(function)
 
 
-def console() -> Console:
-    """Standard output: colours and the terminal's width on a terminal, neither in a pipe."""
-    out = Console(highlight=False)
-    if not out.is_terminal:
-        out.width = WIDTH_WHEN_PIPED
-    return out
-
-
 def redraw(out: Console, every: float, render: Callable[[], RenderableType]) -> None:
-    """Show what `render` gives and, in its place, what it gives after each so many seconds."""
+    """Show what `render` returns, and replace it every `every` seconds."""
     with Live(console=out, auto_refresh=False, vertical_overflow="crop") as live:
         repeat(every, lambda: live.update(render(), refresh=True), live.console)
 
 
-def repeat(every: float, act: Callable[[], None], errors: Console) -> None:
-    """Act, and again after each so many seconds; what cannot be reached may come back."""
+def repeat(every: float, act: Callable[[], None], problems: Console) -> None:
+    """Call `act` every `every` seconds. If something cannot be reached, print that and go on."""
     try:
         while True:
             try:
                 act()
-            except Unreachable as problem:
-                errors.print(f"{format_timestamp(now())}  {problem.message}", markup=False)
+            except NotReachable as problem:
+                problems.print(f"{format_timestamp(now())}  {problem.message}", markup=False)
             time.sleep(every)
     except KeyboardInterrupt:
         return

@@ -15,30 +15,30 @@ from receiver.worker.worker import run_worker
 @click.option(
     "--metrics-port",
     type=click.IntRange(0, 65535),
-    help="Show metrics for Prometheus on this port; 0 takes a free one. Default: nowhere.",
+    help="Serve Prometheus metrics on this port; 0 picks a free one. Default: not at all.",
 )
 @click.option("--metrics-host", default="127.0.0.1", show_default=True, help="Address for --metrics-port.")
 def command(metrics_port: int | None, metrics_host: str) -> None:
-    """Deliver what the receiver has accepted to the Events API.
+    """Deliver accepted changes to the Events API.
 
-    Start as many as needed, on as many hosts. SIGTERM lets the job in hand finish.
+    Start as many workers as needed, on as many hosts. On SIGTERM a worker finishes its current job and stops.
     """
     configure_logging()
     with configuration_errors_in_words():
         settings = load_settings()
     metrics = DeliveryMetrics()
     if metrics_port is not None:
-        _show(metrics, metrics_host, metrics_port)
+        _serve_metrics(metrics, metrics_host, metrics_port)
     with configuration_errors_in_words(), traced_deliveries():
         run_worker(settings, metrics)
 
 
-def _show(metrics: DeliveryMetrics, host: str, port: int) -> None:
+def _serve_metrics(metrics: DeliveryMetrics, host: str, port: int) -> None:
     try:
         listening = metrics.serve(host, port)
     except OSError as error:
         raise click.ClickException(
-            f"cannot show metrics on {host} port {port} ({error.strerror or error}); "
+            f"cannot serve metrics on {host} port {port} ({error.strerror or error}); "
             "choose others with --metrics-host and --metrics-port"
         ) from error
     get_logger("receiver.worker").info("metrics are shown", host=host, port=listening)

@@ -1,1 +1,1 @@
-"""Redis itself: its address, our keys, what it has to allow, and what to do where it does not."""
+"""Redis itself: its address, our keys and scripts, the rights that we need, and what its errors mean."""

@@ -1,19 +1,20 @@
-"""What an ACL user of Redis has to be allowed, and what one lacks: asked at start, not found out later.
+"""The rights that an ACL user of Redis needs. They are checked at start, so that none is missed later.
 
-docs/deployment.md has the same as a rule to copy.
+docs/deployment.md has the same list as a rule to copy.
 """
 
 from typing import Final
 
 from redis import Redis
 from redis.exceptions import NoPermissionError, ResponseError
-from rq.utils import as_text
 
 from apitraffic_events.errors import ConfigurationError
 from receiver.datastore.failures import WHOLE_RULE
+from receiver.datastore.replies import as_text
+from receiver.datastore.scripts.runner import Script
 
 KEY: Final = "apitraffic:rights"
-"""Stands for all our keys; nothing is ever there."""
+"""Stands for all our keys; nothing is ever stored there."""
 CHANNEL: Final = "apitraffic:rq:pubsub:rights"
 
 NEEDED: Final = (
@@ -50,8 +51,6 @@ NEEDED: Final = (
     "ping",
     "rpush KEY value",
     "sadd KEY value",
-    "script exists sha",
-    "script load text",
     "set KEY value",
     "smembers KEY",
     "srem KEY value",
@@ -71,36 +70,21 @@ NEEDED: Final = (
     "zremrangebyscore KEY 0 1",
     "zscore KEY value",
 )
-"""Commands that receivers, workers and the command line send, each with arguments that it might have."""
-SUBCOMMANDS_OF: Final = frozenset({"client", "script"})
+"""Commands that receivers, workers and the command line send, each with typical arguments."""
+SUBCOMMANDS_OF: Final = frozenset({"client"})
 
-RIGHTS_SCRIPT: Final = """
--- ARGV: commands, their words apart by spaces. Those that this user may not run; nothing is run.
-local refused = {}
-for _, command in ipairs(ARGV) do
-    local words = {}
-    for word in string.gmatch(command, '%S+') do
-        words[#words + 1] = word
-    end
-    local known, allowed = pcall(redis.acl_check_cmd, unpack(words))
-    if known and not allowed then
-        refused[#refused + 1] = command
-    end
-end
-return refused
-"""
-"""Redis 7 and later has that function; before, every command counts as allowed here."""
+MISSING_RIGHTS: Final = Script("missing_rights")
 
 
 class RightsMissing(ConfigurationError):
-    """The user in REDIS_URL may not do all that is needed."""
+    """The user in REDIS_URL may not do everything that is needed."""
 
 
 def missing_rights(redis: Redis) -> tuple[str, ...]:
-    """As an ACL rule names them: `+lpop`, `~apitraffic:*`; raises `RedisError` where it cannot be asked."""
+    """As an ACL rule names them: `+lpop`, `~apitraffic:*`; raises `RedisError` if Redis cannot be asked."""
     commands = [_command(each) for each in NEEDED]
     try:
-        refused = {as_text(each) for each in redis.eval(RIGHTS_SCRIPT, 0, *commands)}
+        refused = {as_text(each) for each in redis.eval(MISSING_RIGHTS.text, 0, *commands)}
     except NoPermissionError:
         return ("+eval",)
     except ResponseError:
@@ -112,7 +96,7 @@ def missing_rights(redis: Redis) -> tuple[str, ...]:
 
 
 def require_rights(redis: Redis) -> None:
-    """Raises `RightsMissing` with what is missing."""
+    """Raises `RightsMissing`, which names the missing rights."""
     if missing := missing_rights(redis):
         raise RightsMissing(
             f"REDIS_URL: its user lacks {' '.join(missing)}; give it these with ACL SETUSER, {WHOLE_RULE}"
@@ -129,6 +113,6 @@ def _names(commands: set[str]) -> tuple[str, ...]:
 
 
 def name_of(command: str) -> str:
-    """As a rule names it: `script|load`."""
+    """As a rule names it: `client|setname`."""
     first, *rest = command.split()
     return f"{first}|{rest[0]}" if first in SUBCOMMANDS_OF else first

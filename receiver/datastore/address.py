@@ -18,6 +18,9 @@ SENTINEL_SCHEMES: Final = ("redis+sentinel://", "rediss+sentinel://")
 SENTINEL_PORT: Final = 26_379
 DEFAULT_SERVICE: Final = "mymaster"
 OLDEST_REDIS: Final = (6, 2)
+CONNECT_TIMEOUT: Final = 1.0
+COMMAND_TIMEOUT: Final = 3.0
+"""Seconds; a sender waits 5 to 10 s for its answer, so Redis has to answer well before that."""
 SENTINEL_OPTIONS: Final = ("sentinel_username", "sentinel_password")
 
 
@@ -72,7 +75,7 @@ def _address(host: str) -> tuple[str, int]:
 
 
 def require_suitable_server(redis: Redis) -> None:
-    """Raises `ConfigurationError` where this server cannot do what is asked of it.
+    """Raises `ConfigurationError` if this server cannot do what is needed.
 
     Older servers cannot move a job from one list to another, so a worker that dies would take it along. A
     cluster keeps the keys that one atomic step needs on several servers: RQ's own, and those of our scripts.
@@ -92,18 +95,11 @@ def require_suitable_server(redis: Redis) -> None:
         )
 
 
-CONNECT_TIMEOUT: Final = 1.0
-
-
-COMMAND_TIMEOUT: Final = 3.0
-"""Seconds; a sender waits 5 to 10 s for its answer, so Redis has to answer well before."""
-
-
 def connect(url: str | None, *, command_timeout: float = COMMAND_TIMEOUT) -> Redis:
     """A client for the Redis at this URL; it connects when first used.
 
     A command is tried once more on a fresh connection, since an idle one may have been closed; all that is
-    sent this way may be sent twice. Raises `ConfigurationError` where no URL is configured.
+    sent this way may be sent twice. Raises `ConfigurationError` if no URL is configured.
     """
     if url is None:
         raise ConfigurationError(

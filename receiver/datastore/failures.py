@@ -1,4 +1,4 @@
-"""What to do about a Redis that cannot be reached or refuses us: its own words, and what mends it."""
+"""What the errors of Redis mean: its own words, and what to do."""
 
 import re
 from typing import Final
@@ -7,8 +7,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-AWAY: Final = (RedisConnectionError, RedisTimeoutError)
-"""What is over when Redis is back. An answer of Redis, such as that a key is of another type, may stay."""
+UNREACHABLE: Final = (RedisConnectionError, RedisTimeoutError)
+"""Errors that end when Redis is reachable again. An error reply, such as a key of the wrong type, may not."""
 WHOLE_RULE: Final = "docs/deployment.md has the whole rule"
 
 OUR_CERTIFICATE: Final = "?ssl_certfile=/path/client.pem&ssl_keyfile=/path/client.key"
@@ -29,7 +29,7 @@ ADVICE: Final = (
     ),
     (
         r"EOF occurred in violation of protocol|CERTIFICATE_REQUIRED|ALERT_",
-        f"where it wants a certificate of ours: {OUR_CERTIFICATE}",
+        f"if the server wants a client certificate, name it: {OUR_CERTIFICATE}",
     ),
     (
         r"connecting to (?:unix:)?/\S+ No such file",
@@ -41,7 +41,7 @@ ADVICE: Final = (
     ),
     (
         r"reset by peer|closed by server",
-        f"where the server takes only TLS, begin REDIS_URL with rediss://; a certificate: {OUR_CERTIFICATE}",
+        f"if the server takes only TLS, begin REDIS_URL with rediss://; a certificate: {OUR_CERTIFICATE}",
     ),
     (
         r"no permissions|can't run this command|can't access at least one",
@@ -52,7 +52,7 @@ ADVICE: Final = (
         "correct the user name and password in REDIS_URL",
     ),
 )
-"""What the words of redis-py, OpenSSL and Redis look like, and what helps; the first that fits."""
+"""Patterns of messages of redis-py, OpenSSL and Redis, and what to do; the first match counts."""
 
 
 def advice_on(error: RedisError) -> str | None:
@@ -60,6 +60,6 @@ def advice_on(error: RedisError) -> str | None:
     return next((advice for pattern, advice in ADVICE if re.search(pattern, words)), None)
 
 
-def in_words(error: RedisError) -> str:
+def explain(error: RedisError) -> str:
     advice = advice_on(error)
     return f"{error}; {advice}" if advice else str(error)

@@ -1,1 +1,1 @@
-"""Making the API show what is known of a marker, once."""
+"""Delivering changes: the API shows what is known of each marker, once."""

@@ -1,114 +1,56 @@
-"""The request budget and the state of the line, shared by all workers through Redis.
+"""The request budget and the pause of all deliveries, shared by all workers through Redis.
 
-A job comes with a permit for its first request (`receiver.worker.bookkeeping`). The worker asks for another
-before each further one, and each answer says what is left. A tenth of the budget is kept for what is urgent:
-incidents, and whatever ends something. A refused token stops the line for all workers.
+A job is dequeued with a permit for its first request (`receiver.worker.job_queue`). The worker asks for
+another one before each further request, and each answer of the API says what remains. A tenth of the budget
+is reserved for urgent changes: incidents, and whatever ends something. If the API refuses the token, all
+workers pause.
 
 Redis keys: `apitraffic:budget`, until a day after its window; `apitraffic:line`, while delivery is paused.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Self
 
 from redis import Redis
 from redis.exceptions import RedisError
-from rq.utils import as_text
 
 from apitraffic_events.errors import RateLimit, RateLimited
 from apitraffic_events.timestamps import now
+from receiver.datastore.replies import as_text
+from receiver.datastore.scripts.runner import Constant, Script
 
 BUDGET: Final = "apitraffic:budget"
-LINE: Final = "apitraffic:line"
+PAUSE: Final = "apitraffic:line"
 RESERVED_SHARE: Final = 10
-"""One part in so many is kept for what is urgent."""
+"""One part in this many is reserved for urgent changes."""
 MARGIN: Final = 0.3
-"""Seconds after a window's end before it counts as over: our clock and the API's are not the same."""
+"""Seconds after a window's end before it counts as over: our clock and the API's may differ."""
 PROVISIONAL_WINDOW: Final = 10.0
-"""Seconds for which a new window is assumed to hold the old limit until an answer says more."""
+"""Seconds for which a new window is assumed to have the old limit, until an answer says more."""
 LIFETIME: Final = 86_400
 LONGEST_PAUSE: Final = 3_600
 
-PERMIT: Final = f"""
--- Seconds to wait as text, '0' where one request is permitted and counted; then, where the API has named a
--- limit, the end of the window it was counted in and, if an answer has said them of this window, the limit
--- and what is left of it.
-local function permit(budget, moment, is_urgent)
-    local limit, remaining, reset, blocked, provisional =
-        unpack(redis.call('HMGET', budget, 'limit', 'remaining', 'reset', 'blocked', 'provisional'))
-    if blocked and moment < tonumber(blocked) then
-        return {{tostring(blocked - moment)}}
-    end
-    if not limit then
-        return {{'0'}}
-    end
-    if moment >= reset + {MARGIN} then
-        local provisional_reset = tostring(moment + {PROVISIONAL_WINDOW})
-        redis.call('HSET', budget, 'remaining', limit - 1, 'reset', provisional_reset, 'provisional', '1')
-        redis.call('EXPIRE', budget, {LIFETIME})
-        return {{'0', provisional_reset}}
-    end
-    local kept = 0
-    if not is_urgent then
-        kept = math.ceil(limit / {RESERVED_SHARE})
-    end
-    if tonumber(remaining) <= kept then
-        return {{tostring(reset + {MARGIN} - moment)}}
-    end
-    redis.call('HINCRBY', budget, 'remaining', -1)
-    if provisional == '1' then
-        return {{'0', reset}}
-    end
-    return {{'0', reset, limit, tostring(remaining - 1)}}
-end
-"""
+PERMIT_CONSTANTS: Final[Mapping[str, Constant]] = MappingProxyType(
+    {
+        "BUDGET_LIFETIME": LIFETIME,
+        "PROVISIONAL_WINDOW": PROVISIONAL_WINDOW,
+        "RESERVED_SHARE": RESERVED_SHARE,
+        "WINDOW_MARGIN": MARGIN,
+    }
+)
+"""What scripts need that include `permit.lua`."""
 
-PERMIT_SCRIPT: Final = f"""
--- KEYS: budget. ARGV: now, whether urgent
-{PERMIT}
-return permit(KEYS[1], tonumber(ARGV[1]), ARGV[2] == '1')
-"""
-
-RETURN_SCRIPT: Final = """
--- KEYS: budget. ARGV: end of the window
-if redis.call('HGET', KEYS[1], 'reset') == ARGV[1] then
-    redis.call('HINCRBY', KEYS[1], 'remaining', 1)
-end
-"""
-
-OBSERVE_SCRIPT: Final = """
--- KEYS: budget. ARGV: limit, remaining, reset, lifetime
-local known, left, provisional = unpack(redis.call('HMGET', KEYS[1], 'reset', 'remaining', 'provisional'))
-local reset, remaining = tonumber(ARGV[3]), tonumber(ARGV[2])
-if known and provisional ~= '1' and reset < tonumber(known) - 1 then
-    return 0
-end
-if known and (provisional == '1' or math.abs(reset - tonumber(known)) <= 1) then
-    remaining = math.min(remaining, tonumber(left))
-end
-redis.call('HSET', KEYS[1], 'limit', ARGV[1], 'remaining', remaining, 'reset', ARGV[3], 'provisional', '0')
-redis.call('EXPIREAT', KEYS[1], math.ceil(reset) + ARGV[4])
-return 1
-"""
-"""An answer knows nothing of the requests that others have under way, so within a window the lower count
-holds; an answer from a window that is over says nothing any more."""
+REQUEST_PERMIT: Final = Script("request_permit", PERMIT_CONSTANTS)
+RETURN_PERMIT: Final = Script("return_permit")
+OBSERVE_BUDGET: Final = Script("observe_budget")
+PAUSE_DELIVERY: Final = Script("pause_delivery")
 
 
-PAUSE_SCRIPT: Final = """
--- KEYS: line. ARGV: now, seconds, reason, longest pause
-local paused_until = redis.call('HGET', KEYS[1], 'until')
-redis.call('HSET', KEYS[1], 'until', ARGV[1] + ARGV[2], 'reason', ARGV[3])
-redis.call('EXPIRE', KEYS[1], ARGV[4])
-if paused_until and tonumber(paused_until) >= ARGV[1] - ARGV[2] then
-    return 0
-end
-return 1
-"""
-
-
-class Paced(RateLimited):
-    """Not sent: the budget is used up, or what is left of it is kept for what is urgent."""
+class BudgetExhausted(RateLimited):
+    """The request was not sent: no budget is left, or what is left is reserved for urgent changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,28 +62,28 @@ class Counted:
     reset: float
 
     def covers(self, announced: RateLimit) -> bool:
-        """Whether the API says nothing new: nobody but those who count here used any of it."""
+        """Whether the API's answer adds nothing: all requests in this window were counted here."""
         is_same_window = abs(announced.reset_at.timestamp() - self.reset) <= 1
         return is_same_window and announced.limit == self.limit and announced.remaining >= self.remaining
 
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """For one request, counted already.
+    """One request, already counted.
 
-    `window` is the end of the one it was counted in, as text, `counted` what an answer had said of it; `None`
-    where the API has said nothing.
+    `window` is the end of the window in which it was counted, as text, and `counted` what an answer has said
+    of that window; both are `None` if the API has said nothing.
     """
 
     window: str | None = None
     counted: Counted | None = None
 
     @classmethod
-    def read(cls, answer: Sequence[bytes | str]) -> Self:
-        """From what `PERMIT` returns; raises `Paced` where there is to be no request now."""
-        wait, *budget = map(as_text, answer)
+    def read(cls, reply: Sequence[bytes | str]) -> Self:
+        """From the reply of `permit.lua`; raises `BudgetExhausted` if no request may be made now."""
+        wait, *budget = map(as_text, reply)
         if float(wait) > 0:
-            raise Paced(f"the budget is used up for {float(wait):.0f} s", retry_after=float(wait))
+            raise BudgetExhausted(f"the budget is used up for {float(wait):.0f} s", retry_after=float(wait))
         if not budget:
             return cls()
         if len(budget) == 1:
@@ -150,66 +92,67 @@ class Permit:
         return cls(window, Counted(float(limit), float(remaining), float(window)))
 
 
-class Pacing:
-    """Permits for requests, and the pause of the whole line."""
+class RequestBudget:
+    """Permits for requests, and the pause of all deliveries."""
 
     def __init__(self, redis: Redis, clock: Callable[[], float] = lambda: now().timestamp()) -> None:
         self._redis = redis
         self._clock = clock
         self._is_urgent = True
-        self._in_hand: Permit | None = None
+        self._prefetched: Permit | None = None
         self._counted: Counted | None = None
-        self._ask = redis.register_script(PERMIT_SCRIPT)
-        self._observe = redis.register_script(OBSERVE_SCRIPT)
-        self._pause = redis.register_script(PAUSE_SCRIPT)
 
-    def come_with(self, permit: Permit) -> None:
-        """What is delivered next came with a permit for its first request."""
-        self._in_hand = permit
+    def use_prefetched(self, permit: Permit) -> None:
+        """Use this permit for the next request."""
+        self._prefetched = permit
 
     @contextmanager
     def delivering(self, *, is_urgent: bool) -> Iterator[None]:
-        """Requests made inside are for something that may, or may not, use what is kept.
+        """Make requests for a change; only an urgent one may use the reserve.
 
-        A permit that it came with and did not need is given back.
+        A prefetched permit that was not used is given back.
         """
         before, self._is_urgent = self._is_urgent, is_urgent
         try:
             yield
         finally:
             self._is_urgent = before
-            unused, self._in_hand = self._in_hand, None
+            unused, self._prefetched = self._prefetched, None
             if unused is not None and unused.window is not None:
-                # One that is lost is lost until its window ends, and nothing else.
+                # A permit that cannot be given back is lost until its window ends, which does no other harm.
                 with suppress(RedisError):
-                    self._redis.eval(RETURN_SCRIPT, 1, BUDGET, unused.window)
+                    RETURN_PERMIT.run(self._redis, [BUDGET], [unused.window])
 
     def before_request(self) -> None:
-        """Count one request; raises `Paced` where there is to be none now."""
-        permit, self._in_hand = self._in_hand, None
+        """Count one request; raises `BudgetExhausted` if none may be made now."""
+        permit, self._prefetched = self._prefetched, None
         if permit is None:
-            permit = Permit.read(self._ask(keys=[BUDGET], args=[self._clock(), int(self._is_urgent)]))
+            arguments = [self._clock(), int(self._is_urgent)]
+            permit = Permit.read(REQUEST_PERMIT.run(self._redis, [BUDGET], arguments))
         self._counted = permit.counted
 
     def after_answer(self, rate_limit: RateLimit | None) -> None:
-        """Note what an answer says of the budget, where it says more than has been counted."""
+        """Note the budget that an answer announces, if it differs from what has been counted here."""
         if rate_limit is not None and not (self._counted and self._counted.covers(rate_limit)):
             reset = rate_limit.reset_at.timestamp()
             arguments: list[float] = [rate_limit.limit, rate_limit.remaining, reset, LIFETIME]
-            self._observe(keys=[BUDGET], args=arguments)
+            OBSERVE_BUDGET.run(self._redis, [BUDGET], arguments)
 
     def use_up(self, seconds: float) -> None:
-        """The API refused a request for want of budget: none for so many seconds, whatever was counted."""
+        """The API refused a request because the budget is exhausted: make none for this long."""
         with self._redis.pipeline() as pipeline:
             pipeline.hset(BUDGET, "blocked", str(self._clock() + seconds))
             pipeline.expire(BUDGET, LIFETIME)
             pipeline.execute()
 
     def pause(self, reason: str, seconds: float) -> bool:
-        """Stop the line for so long; whether it was running until now, and did not merely look if it may."""
+        """Pause all workers for this long. Returns whether they were delivering until now.
+
+        A worker that checks after a pause whether it may go on, and may not, does not count as delivering.
+        """
         arguments: list[str | float] = [self._clock(), seconds, reason, LONGEST_PAUSE]
-        return bool(self._pause(keys=[LINE], args=arguments))
+        return bool(PAUSE_DELIVERY.run(self._redis, [PAUSE], arguments))
 
     def resume(self) -> bool:
-        """A request succeeded: let the line run; whether it was paused until now."""
-        return bool(self._redis.delete(LINE))
+        """A request succeeded: end the pause. Returns whether there was one."""
+        return bool(self._redis.delete(PAUSE))

@@ -5,101 +5,112 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum
+from http import HTTPStatus
 from typing import Final
 
+from pydantic import JsonValue
 from structlog import get_logger
 
 from apitraffic_events.client import EventsClient
-from apitraffic_events.errors import EventsApiError, NotFound, RateLimited
+from apitraffic_events.errors import EventsApiError, NotFound, RateLimited, Rejected, ServerFailed
 from apitraffic_events.event import Event
-from apitraffic_events.records import EventUpdate
+from apitraffic_events.records import EventUpdate, StoredEvent
 from apitraffic_events.timestamps import now
-from receiver.delivery.budget import Paced, Pacing
-from receiver.delivery.folding import LISTED, difference, fold
-from receiver.delivery.lookup import find_event, is_marker, is_over, was_surely_not_done
-from receiver.delivery.markers import Marker, MarkerBusy, MarkerStore, OpenedMarker
-from receiver.delivery.retries import PAUSE_WHEN_REFUSED, pause_after, waits_for_a_person
+from receiver.delivery.budget import BudgetExhausted, RequestBudget
+from receiver.delivery.doubt import Doubts, Request, Unsettled
+from receiver.delivery.folding import LISTED, difference, fold, is_called_off
+from receiver.delivery.lookup import (
+    anywhere,
+    events_of,
+    find_event,
+    is_marker,
+    is_plugins_own,
+    searches_for,
+    was_surely_not_done,
+)
+from receiver.delivery.marker_store import MarkerBusy, MarkerLock, MarkerStore
+from receiver.delivery.markers import Marker
+from receiver.delivery.retries import (
+    PAUSE_WHEN_REFUSED,
+    WHAT_TO_CHECK,
+    EventRefused,
+    needs_operator,
+    pause_after,
+)
 from receiver.delivery.scopes import Scopes
 from receiver.events import Change, DeliveryReference, Effect, is_urgent
 
-WHAT_TO_CHECK: Final = (
-    "check APITRAFFIC_API_TOKEN, APITRAFFIC_ACCOUNT_SID and APITRAFFIC_API_URL; what is accepted is kept, "
-    "and delivery goes on by itself"
-)
+__all__ = ["Delivered", "Deliverer", "Unsettled"]
+
+NO_SUCH_EVENT: Final = "evt_none"
+"""An event that does not exist. Asked to update it, the API says so, or that the token may not."""
+INVALID: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
 
 
 class Delivered(Enum):
-    """What a change came to."""
+    """The result of delivering a change."""
 
     CREATED = "created"
     UPDATED = "updated"
     FOUND = "found"
-    """An earlier attempt, or another receiver, had created it."""
+    """An earlier attempt, or another receiver, had created the event."""
     UNCHANGED = "unchanged"
     AWAITING_OPENING = "waits for its opening"
+    CALLED_OFF = "was called off before it began, not shown"
+    WITHDRAWN = "was called off before it began, deleted"
+    """The event had been created before that was known."""
     DELETED = "was deleted in ApiTraffic, left so"
 
 
-class Unsettled(Exception):
-    """A request about this marker had no answer, and the API may still be at it; `wait` is in seconds."""
-
-    def __init__(self, wait: float) -> None:
-        self.wait = wait
-        super().__init__(f"a request without an answer may still be carried out within {wait:.0f} s")
-
-
 class Deliverer:
-    """Applies changes, one at a time.
-
-    `settle` is how long after its start a request without an answer may still be carried out: until then a
-    look-up that finds nothing proves nothing.
-    """
+    """Applies changes, one at a time; `settle` is as in `receiver.delivery.doubt`."""
 
     def __init__(
         self,
         client: EventsClient,
         markers: MarkerStore,
-        pacing: Pacing,
+        budget: RequestBudget,
         *,
         settle: timedelta,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._client = client
         self._markers = markers
-        self._pacing = pacing
-        self._settle = settle
+        self._budget = budget
         self._clock = clock
+        self._doubts = Doubts(settle, clock)
         self._scopes = Scopes(client)
         self._has_paused = False
+        self._can_change_types = True
 
     def deliver(self, change: Change) -> Delivered:
         """Make the API show what is known of this change's marker.
 
-        Raises `EventsApiError`, `MarkerBusy` or `Unsettled`; doing it again with the same change is right
-        after each, and after a crash. A refusal of the token or the account pauses the line for all workers.
+        Raises `EventsApiError`, `MarkerBusy` or `Unsettled`; after each of them, and after a crash, it is
+        safe to deliver the same change again. If the API refuses the token or the account, all workers pause.
         """
         try:
             with (
-                self._pacing.delivering(is_urgent=is_urgent(change)),
-                self._markers.opened(change.names) as opened,
+                self._budget.delivering(is_urgent=is_urgent(change)),
+                self._markers.locked(change.names, change.claimed_names) as lock,
             ):
-                marker, outcome = self._deliver(change, opened)
+                marker, outcome = self._deliver(change, lock)
                 self._go_on()
-                opened.save_and_close(marker)
-        except Paced:
+                lock.save_and_release(marker)
+        except BudgetExhausted:
             raise
         except RateLimited as error:
-            self._pacing.use_up(pause_after(error, tries=0, waiting_for=timedelta()) or 0)
+            self._budget.use_up(pause_after(error, attempts=0, waiting_for=timedelta()) or 0)
             raise
         except EventsApiError as error:
-            if waits_for_a_person(error):
+            if needs_operator(error):
                 self._pause(error)
             raise
         return outcome
 
     def _pause(self, error: EventsApiError) -> None:
         self._has_paused = True
-        if self._pacing.pause(str(error), PAUSE_WHEN_REFUSED):
+        if self._budget.pause(str(error), PAUSE_WHEN_REFUSED):
             get_logger("receiver.delivery").critical(
                 "delivery is paused: the API refuses us", reason=str(error), advice=WHAT_TO_CHECK
             )
@@ -107,132 +118,229 @@ class Deliverer:
     def _go_on(self) -> None:
         if self._has_paused:
             self._has_paused = False
-            if self._pacing.resume():
+            if self._budget.resume():
                 get_logger("receiver.delivery").info("delivery goes on: the API accepts us again")
 
-    def _deliver(self, change: Change, opened: OpenedMarker) -> tuple[Marker, Delivered]:
-        """What is to be kept of the marker, and what it came to."""
-        known = opened.known
-        for other in opened.others:
-            known = self._merged(known, other, opened)
-        marker = known.with_change(change)
+    def _deliver(self, change: Change, lock: MarkerLock) -> tuple[Marker, Delivered]:
+        """The marker as it is to be saved, and the result."""
+        known = lock.known
+        for other in lock.others:
+            known = self._merged(known, other, lock)
         outcome = None
-        if marker.sid is None and _may_exist_already(marker, change):
-            known, outcome = self._look_up(known, marker.changes)
-            marker = known.with_change(change)
+        if known.sid is None:
+            known, outcome = self._look_up(known, lock, change)
+        marker = known.with_change(change)
         desired = fold(marker.changes)
+        if desired is None and is_called_off(marker.changes):
+            return self._withdraw(marker)
         if desired is None:
             return marker, Delivered.AWAITING_OPENING
         desired = self._scopes.resolve(desired)
         if marker.sid is None:
-            self._require_settled(marker)
-            return self._create(marker, desired, known, opened), Delivered.CREATED
-        if update := difference(None if marker.is_in_doubt else marker.sent, desired):
-            self._require_settled(marker)
-            marker, updated = self._update(marker, desired, update, known, opened)
+            return self._create(marker, desired, known, lock), Delivered.CREATED
+        update = difference(None if marker.is_in_doubt else marker.sent, desired)
+        if update and change.is_indirect:
+            marker, desired = self._with_direct_reports(marker, desired)
+            update = difference(None if marker.is_in_doubt else marker.sent, desired)
+        if update:
+            self._doubts.require_settled(marker)
+            marker, updated = self._update(marker, desired, update, known, lock)
             outcome = outcome or updated
         return marker, outcome or Delivered.UNCHANGED
 
-    def _merged(self, marker: Marker, other_key: str, opened: OpenedMarker) -> Marker:
-        """Two markers turn out to be one: take over what the other knows, and its event if we have none."""
-        with self._markers.opened((other_key,), resolved=True) as opened_other:
+    def _withdraw(self, marker: Marker) -> tuple[Marker, Delivered]:
+        """Show nothing of a marker that was called off: delete the event that it may have."""
+        outcome = Delivered.CALLED_OFF
+        if marker.sid is not None:
+            outcome = Delivered.WITHDRAWN
+            try:
+                self._client.delete_event(marker.sid)
+            except NotFound:
+                self._require_account()
+        return replace(marker.settled(), sid=None, sent=None), outcome
+
+    def _merged(self, marker: Marker, other_key: str, lock: MarkerLock) -> Marker:
+        """Two markers turn out to be one: take over what is known of the other, and its event if we have
+        none.
+        """
+        with self._markers.locked((other_key,), resolved=True) as other_lock:
             if self._markers.resolve((other_key,)) != (other_key,):
-                # Another worker has merged it into a third one meanwhile: the next try finds that.
+                # Another worker has merged it into a third one meanwhile. The next attempt finds that one.
                 raise MarkerBusy(other_key)
-            other = opened_other.known
+            other = other_lock.known
             if marker.sid is None and marker.is_in_doubt:
-                marker, _ = self._look_up(marker, marker.changes)
+                marker, _ = self._look_up(marker, lock)
             if other.sid is None and other.is_in_doubt:
-                other, _ = self._look_up(other, other.changes)
-            self._require_settled(marker)
-            self._require_settled(other)
+                other, _ = self._look_up(other, other_lock)
+            self._doubts.require_settled(marker)
+            self._doubts.require_settled(other)
             merged = marker.with_change(*other.changes)
             if marker.sid is None:
                 in_doubt = marker.is_in_doubt or other.is_in_doubt
                 merged = replace(merged, sid=other.sid, sent=other.sent, is_in_doubt=in_doubt)
             elif other.sid == marker.sid:
-                # An earlier merge was saved and not ended; the other may have sent something since.
+                # An earlier merge was saved but not finished; the other may have sent something since.
                 merged = replace(merged, is_in_doubt=True)
             elif other.sid is not None:
                 with suppress(NotFound):
                     self._client.delete_event(other.sid)
-            opened.save(merged)
+            lock.save(merged)
             self._markers.forget(other_key, in_favour_of=marker.key)
         return merged
 
-    def _look_up(self, marker: Marker, changes: Sequence[Change]) -> tuple[Marker, Delivered | None]:
-        """Find the marker's event in the API by the key in its metadata.
+    def _look_up(self, known: Marker, lock: MarkerLock, *added: Change) -> tuple[Marker, Delivered | None]:
+        """Find the event of a marker without a SID, if the API may have one.
 
-        These changes say when it was, and under which names: any of them may have made the event.
+        The changes say when it was, and under which names: any of them may have created the event. So may
+        another sender that knows it by one of the granted claims, and a plugin that knows only its run. If it
+        is not found, the marker is not in doubt afterwards; raises `Unsettled` if that cannot be said yet.
         """
-        names = {marker.key, *(name for change in changes for name in change.names)}
-        moments = {change.occurred_at for change in changes}
-        moments |= {change.event.started_at for change in changes if change.event.started_at}
-        stored = find_event(self._client, moments, lambda event: is_marker(event, names))
-        if stored is None:
-            return marker, None
-        event = stored.as_event()
-        told = Change(
-            key=marker.key,
-            effect=Effect.CLOSE if event.ended_at else Effect.OPEN,
-            occurred_at=event.ended_at or event.started_at or min(moments),
-            event=event,
-            delivery=DeliveryReference(source=LISTED, id=stored.sid, event="look-up"),
+        marker = known.with_change(*added)
+        searches = searches_for(marker, known, lock.remembers_since)
+        if not searches:
+            return known, None
+        self._doubts.require_news(known)
+        asked_at = self._clock()
+        if self._doubts.is_last_look(known, asked_at):
+            searches += (anywhere(),)
+        claims = lock.claims if lock.known.key == known.key else ()
+        names = {marker.key, *claims, *(name for change in marker.changes for name in change.names)}
+        runs = claims if any(change.is_authoritative for change in marker.changes) else ()
+        stored = find_event(
+            events_of(self._client, *searches),
+            lambda event: is_marker(event, names),
+            lambda event: is_plugins_own(event, runs),
         )
-        known = replace(marker.with_change(told), sid=stored.sid, sent=event)
-        return replace(known, is_in_doubt=False, unanswered_since=None), Delivered.FOUND
+        if stored is not None:
+            listed = _listed(stored, marker.key, marker.changes)
+            if not _is_indirect_report(listed.event, marker.changes):
+                known = known.with_change(listed)
+            return replace(known.settled(), sid=stored.sid, sent=listed.event), Delivered.FOUND
+        if known.unanswered_since is not None:
+            lock.save(replace(known, looked_at=asked_at))
+            self._doubts.require_absent(known, asked_at)
+        return known.settled(), None
 
-    def _create(self, marker: Marker, desired: Event, known: Marker, opened: OpenedMarker) -> Marker:
-        """Create the event; `known` is what is kept where it is refused, without the refused change."""
-        opened.save(replace(marker, is_in_doubt=True, unanswered_since=self._clock()))
+    def _create(self, marker: Marker, desired: Event, known: Marker, lock: MarkerLock) -> Marker:
+        """Create the event. If that is refused, `known` is saved: the marker without the refused change."""
+        request = Request(marker, lock, self._clock)
         try:
-            created = self._client.create_event(desired)
+            created = self._client.create_event(desired, before_sending=request.before_sending)
         except EventsApiError as error:
             if was_surely_not_done(error):
-                opened.save(replace(known, is_in_doubt=False, unanswered_since=None))
-            elif is_over(error):
-                opened.save(replace(marker, is_in_doubt=True, unanswered_since=None))
+                lock.save(known.settled())
+            elif isinstance(error, ServerFailed):
+                lock.save(marker.in_doubt(self._clock()))
+            self._raise_if_only_the_event_is_refused(error)
             raise
-        return replace(marker, sid=created.sid, sent=desired, is_in_doubt=False, unanswered_since=None)
-
-    def _require_settled(self, marker: Marker) -> None:
-        """Raises `Unsettled` while a request that got no answer may still be carried out.
-
-        A second create would make a second event, and an update that comes late would undo a newer one.
-        """
-        if marker.unanswered_since is None:
-            return
-        wait = marker.unanswered_since + self._settle - self._clock()
-        if wait > timedelta(0):
-            raise Unsettled(wait.total_seconds())
+        return replace(marker.settled(), sid=created.sid, sent=desired)
 
     def _update(
-        self, marker: Marker, desired: Event, update: EventUpdate, known: Marker, opened: OpenedMarker
+        self, marker: Marker, desired: Event, update: EventUpdate, known: Marker, lock: MarkerLock
     ) -> tuple[Marker, Delivered]:
-        """Update the event; `known` as in `_create`."""
+        """Update the event; `known` is as in `_create`."""
         if marker.sid is None:
             raise ValueError("only a marker with a SID can be updated")
-        # Until its answer is here nobody knows what the API shows: the next attempt sends everything.
-        in_doubt = replace(known, sid=marker.sid, sent=marker.sent, is_in_doubt=True)
-        opened.save(replace(in_doubt, unanswered_since=self._clock()))
+        # Until the answer has arrived, it is not known what the API shows: the next attempt sends everything.
+        before = replace(known, sid=marker.sid, sent=marker.sent)
+        request = Request(before, lock, self._clock)
         outcome = Delivered.UPDATED
         try:
-            self._client.update_event(marker.sid, update)
+            self._send_update(marker.sid, update, request)
         except NotFound:
-            # The API has one code for an event and for an account it does not find; raises for the latter.
-            self._client.list_events(limit=1)
+            self._require_account()
             outcome = Delivered.DELETED
         except EventsApiError as error:
-            if was_surely_not_done(error) or is_over(error):
-                opened.save(replace(in_doubt, unanswered_since=None))
+            if was_surely_not_done(error):
+                lock.save(before.in_doubt(None))
+            elif isinstance(error, ServerFailed):
+                lock.save(before.in_doubt(self._clock()))
+            self._raise_if_only_the_event_is_refused(error)
             raise
-        return replace(marker, sent=desired, is_in_doubt=False, unanswered_since=None), outcome
+        return replace(marker.settled(), sent=desired), outcome
+
+    def _send_update(self, sid: str, update: EventUpdate, request: Request) -> None:
+        """Send the update, without the type if the API does not let that be changed: it is not documented."""
+        is_about_type = "type" in update.model_fields_set
+        if self._can_change_types or not is_about_type:
+            try:
+                self._client.update_event(sid, update, before_sending=request.before_sending)
+                return
+            except Rejected as error:
+                if not is_about_type or error.status not in INVALID:
+                    raise
+        without_type = EventUpdate.model_validate(update.model_dump(exclude={"type"}, exclude_unset=True))
+        if without_type.model_fields_set:
+            self._client.update_event(sid, without_type, before_sending=request.before_sending)
+        self._can_change_types = False
+
+    def _raise_if_only_the_event_is_refused(self, error: EventsApiError) -> None:
+        """Raises `EventRefused` for a 403 that says nothing of the token or the account."""
+        if error.status == HTTPStatus.FORBIDDEN and self._is_accepted():
+            raise EventRefused(
+                f"{error} (the API accepts the token, so it is something in this event)",
+                code=error.code,
+                status=error.status,
+            ) from error
+
+    def _is_accepted(self) -> bool:
+        """Whether the token may list and change events, asked without words that anybody could dislike."""
+        try:
+            self._client.list_events(limit=1)
+        except EventsApiError:
+            return False
+        try:
+            self._client.update_event(NO_SUCH_EVENT, EventUpdate(name="apitraffic-events"))
+        except Rejected:
+            return True
+        except EventsApiError:
+            return False
+        return True
+
+    def _require_account(self) -> None:
+        """Raises if it is the account that is unknown: the API has one code for that and an unknown event."""
+        self._client.list_events(limit=1)
+
+    def _with_direct_reports(self, marker: Marker, desired: Event) -> tuple[Marker, Event]:
+        """The same with what others have written into the event directly: a plugin, or a person.
+
+        The receiver is not told of that, and an indirect report must not overwrite it.
+        """
+        if marker.sid is None or marker.sent is None:
+            return marker, desired
+        try:
+            stored = self._client.get_event(marker.sid)
+        except NotFound:
+            return marker, desired
+        listed = _listed(stored, marker.key, marker.changes)
+        if _summary(listed.event) == _summary(marker.sent) or _is_indirect_report(
+            listed.event, marker.changes
+        ):
+            return marker, desired
+        marker = replace(marker.with_change(listed), sent=listed.event)
+        return marker, self._scopes.resolve(fold(marker.changes) or desired)
 
 
-def _may_exist_already(marker: Marker, change: Change) -> bool:
-    """After an attempt with no answer; where the first thing heard of a marker is not its beginning; and
-    where the pipeline that made a deployment may have told the API itself.
-    """
-    is_first_heard = len(marker.changes) == 1
-    is_beginning = change.effect in {Effect.OPEN, Effect.POINT}
-    return marker.is_in_doubt or (is_first_heard and (bool(change.aliases) or not is_beginning))
+def _listed(stored: StoredEvent, key: str, changes: Sequence[Change]) -> Change:
+    """What the API shows of a marker, as a change."""
+    event = stored.as_event()
+    return Change(
+        key=key,
+        effect=Effect.CLOSE if event.ended_at else Effect.OPEN,
+        occurred_at=event.ended_at or event.started_at or min(change.occurred_at for change in changes),
+        event=event,
+        is_authoritative=any(
+            change.is_authoritative and is_marker(stored, {change.key, *change.former_keys})
+            for change in changes
+        ),
+        delivery=DeliveryReference(source=LISTED, id=stored.sid, event="look-up"),
+    )
+
+
+def _is_indirect_report(event: Event, changes: Sequence[Change]) -> bool:
+    """Whether the event shows what one of these changes says indirectly, and so nothing else is known."""
+    return any(change.is_indirect and _summary(change.event) == _summary(event) for change in changes)
+
+
+def _summary(event: Event) -> tuple[str, JsonValue]:
+    return event.name, event.metadata.get("status")

@@ -1,28 +1,44 @@
 """What a marker shows once several changes of it are known: a pure function of the set, not of its order."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
-from itertools import pairwise
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import filterfalse, pairwise
 
-from apitraffic_events.event import Event
+from apitraffic_events.event import ALREADY_CLEAN, Event
 from apitraffic_events.records import EventUpdate
-from apitraffic_events.text import paragraphs
-from receiver.events import Change, Effect
+from apitraffic_events.updates import append_lines
+from receiver.events import Change, Effect, is_stand_in_name
+from receiver.wording import duration
 
 RANK = {Effect.OPEN: 0, Effect.UPDATE: 1, Effect.REOPEN: 2, Effect.CLOSE: 3, Effect.POINT: 3}
-"""Which of two changes of the same moment comes later."""
+"""Which of two changes at the same moment counts as the later one."""
+
+ENDS = (Effect.CLOSE, Effect.POINT)
 
 LONGEST_TRAIL = 5
-"""Remarks shown; the latest count."""
+"""How many remarks are shown; the latest ones."""
 
 LISTED = "api"
-"""Source of what was not told by a sender but found in the API, where an open end may also mean a point."""
+"""The source of what was found in the API and not sent to us; its missing end may also mean a point."""
 
-UPDATABLE = ("name", "description", "source", "metadata", "buckets", "environments", "started_at", "ended_at")
+SAME_OUTCOME = {"failed": "failure", "canceled": "cancelled"}
+"""GitLab's words -> those of the CI plugins, which report the same deploy."""
+
+FACTS = frozenset({"type", "source", "buckets", "environments"})
+"""Fields that do not depend on how something ends."""
+TEXTS = frozenset({"name", "description"})
+UPDATABLE = (
+    *("type", "name", "description", "source", "metadata"),
+    *("buckets", "environments", "started_at", "ended_at"),
+)
+
+ONE_MOMENT = timedelta(milliseconds=2)
+"""The API keeps times in milliseconds, so two that differ by less may be the same."""
 
 
 def in_order(changes: Iterable[Change]) -> tuple[Change, ...]:
-    """As they happened by the sender's clock, whatever order they arrived in; each delivery's once."""
+    """Sorted by the sender's clock, whatever order they arrived in; each change of a delivery once."""
     once = {(change.delivery.source, change.delivery.id, change.effect): change for change in changes}
     return tuple(
         sorted(
@@ -30,6 +46,7 @@ def in_order(changes: Iterable[Change]) -> tuple[Change, ...]:
             key=lambda change: (
                 change.occurred_at,
                 RANK[change.effect],
+                change.sequence,
                 change.delivery.id,
                 change.delivery.source,
                 change.effect,
@@ -39,14 +56,16 @@ def in_order(changes: Iterable[Change]) -> tuple[Change, ...]:
 
 
 def condensed(changes: tuple[Change, ...]) -> tuple[Change, ...]:
-    """One change fewer, with the same meaning where that is possible: two updates in a row become one.
+    """One change fewer, with the same meaning if possible: two updates in a row become one.
 
-    `changes` are in order. Where no two updates follow each other, the second change goes: a marker that was
-    closed and reopened that often keeps its opening and its latest history. No name of the marker is lost:
-    its event may be listed under any of them.
+    `changes` are in order. If no two updates follow each other, the second change is dropped: a marker that
+    was closed and reopened that often keeps its opening and its latest history. No name of the marker is
+    lost, because its event may be listed under any of them.
     """
     for index, (older, newer) in enumerate(pairwise(changes)):
-        if older.effect is newer.effect is Effect.UPDATE and older.sets == newer.sets:
+        is_mergeable = older.effect is newer.effect is Effect.UPDATE and older.sets == newer.sets
+        # What calls a marker off counts at its own moment.
+        if is_mergeable and not (older.is_final or newer.is_final):
             event = newer.event.model_copy(
                 update={
                     "metadata": older.event.metadata | newer.event.metadata,
@@ -61,55 +80,172 @@ def condensed(changes: tuple[Change, ...]) -> tuple[Change, ...]:
 
 
 def fold(changes: Iterable[Change]) -> Event | None:
-    """The event that these changes of one marker add up to; `None` where only parts of it are known so far.
+    """The event that these changes of one marker add up to.
 
-    The opening decides when it started; without one the closing's own start counts. The first terminal
-    change decides the end and what the marker says, and later ones do not move it, unless it was reopened.
-    An update that knows the whole event stands for an opening that was never heard of; one that knows only
-    some fields waits for it. One who draws a deploy as a point tells of its end to one who draws its span.
-    Remarks make a trail below the description, whenever they were made.
+    The opening decides the start; without one, the first start that a change names. A closing that does not
+    know its start names none. The latest outcome by the sender's clock decides the end and the text
+    (`_moves`); one that is repeated changes neither. An update that knows the whole event stands in for a
+    missing opening; one that knows only some fields waits for it. A point is the end of a span if another
+    sender reports the same deploy as a span. What is reported indirectly (`Change.is_indirect`) gives way to
+    what others report, what only stands in for a field that a change does not know to what anyone says of it,
+    and what a look-up has found to what was accepted. Remarks become a trail below the description, whenever
+    they were made.
     """
-    event: Event | None = None
-    waiting: list[Event] = []
-    is_terminal = False
-    ordered = _points_as_ends(in_order(changes))
+    known = _with_listed_as_base(in_order(changes))
+    deciding, beside = _without_indirect(known)
+    ordered = _points_as_ends(deciding)
+    folding = _Folding()
     for change in ordered:
-        if event is None and change.sets is not None and change.effect is Effect.UPDATE:
-            waiting.append(change.event)
-            continue
-        match change.effect:
-            case Effect.UPDATE if not is_terminal:
-                event = _over(event, change)
-                if change.event.ended_at is not None and _knows(change, "ended_at"):
-                    event, is_terminal = _ended(event, change), True
-            case Effect.OPEN | Effect.REOPEN if not is_terminal or change.effect is Effect.REOPEN:
-                event = _over(event, change).model_copy(update={"ended_at": None})
-                is_terminal = False
-            case Effect.CLOSE | Effect.POINT if not is_terminal:
-                event, is_terminal = _ended(_over(event, change), change), True
-            case _:
-                event = _beside(event or change.event, change.event)
+        folding.take(change)
+    event = folding.event
     if event is None:
         return None
-    for part in waiting:
-        event = _beside(event, part)
+    for part in (*folding.waiting, *beside):
+        folding.add(part)
+    event = folding.event or event
     if event.started_at is None:
-        event = event.model_copy(update={"started_at": ordered[0].occurred_at})
-    return _with_trail(event, ordered)
+        event = event.model_copy(update={"started_at": _known_start(ordered, event.ended_at)})
+    return _with_trail(_with_its_length(event, folding.shown), known)
+
+
+def is_called_off(changes: Iterable[Change]) -> bool:
+    """Whether one of them calls the marker off, unless something of it was to be shown by then."""
+    return any(_calls_off(change) for change in changes)
+
+
+def _calls_off(change: Change) -> bool:
+    return change.effect is Effect.UPDATE and change.is_final and change.sets is not None
+
+
+@dataclass(slots=True)
+class _Folding:
+    """What the changes up to here add up to; those after it are taken in order."""
+
+    event: Event | None = None
+    unsaid: frozenset[str] = FACTS | TEXTS
+    """Fields of the event of which nobody has said anything: what they hold only stands in for it."""
+    waiting: list[Change] = field(default_factory=list)
+    """Parts of an event that nobody has reported yet."""
+    shown: Change | None = None
+    """The end that the marker shows; `None` while it has none."""
+    decided: Change | None = None
+    """The end that the next one is measured by: it may have reported the same outcome as the one shown."""
+
+    def take(self, change: Change) -> None:
+        if self.event is None and change.sets is not None and change.effect is Effect.UPDATE:
+            self.waiting.append(change)
+            if _calls_off(change):
+                self.decided = change
+            return
+        match change.effect:
+            case Effect.UPDATE if self.decided is None:
+                self.event = self._write(change)
+                if change.event.ended_at is not None and _knows(change, "ended_at"):
+                    self._end(change)
+            case Effect.OPEN | Effect.REOPEN if self.decided is None or change.effect is Effect.REOPEN:
+                self.event = self._write(change).model_copy(update={"ended_at": None})
+                self.shown = self.decided = None
+            case Effect.CLOSE | Effect.POINT if self.decided is None or _moves(self.decided, change):
+                self.event = self._write(change)
+                if self.decided is not None and change.effect is Effect.POINT:
+                    self.event = self.event.model_copy(update={"started_at": change.event.started_at})
+                self._end(change)
+            case _ if self.event is None:
+                self.waiting.append(change)
+            case _:
+                self.add(change)
+                if self.decided is not None and change.is_authoritative and change.effect in ENDS:
+                    self.decided = change
+
+    def add(self, change: Change) -> None:
+        """Add the metadata that only this change has, and what it says of fields that nobody spoke of."""
+        if self.event is not None:
+            said = {name: getattr(change.event, name) for name in self.unsaid if _knows(change, name)}
+            metadata = change.event.metadata | self.event.metadata
+            self.event = self.event.model_copy(update={**said, "metadata": metadata})
+            self.unsaid -= said.keys()
+
+    def _write(self, change: Change) -> Event:
+        """The event with what this change knows of it."""
+        self.unsaid = frozenset(name for name in self.unsaid if not _knows(change, name))
+        return _over(self.event, change)
+
+    def _end(self, change: Change) -> None:
+        """End what this change has written."""
+        if self.event is not None:
+            self.event = _ended(self.event, change)
+        self.shown = self.decided = change
 
 
 def difference(sent: Event | None, desired: Event) -> EventUpdate | None:
-    """What to change so that what was sent becomes what is desired; `None` where it is so already."""
+    """What to change so that the sent event becomes the desired one; `None` if nothing is to change."""
     changed = {
         name: getattr(desired, name)
         for name in UPDATABLE
         if sent is None or getattr(sent, name) != getattr(desired, name)
     }
-    return EventUpdate(**changed) if changed else None
+    return EventUpdate.model_validate(changed, context=ALREADY_CLEAN) if changed else None
+
+
+def _with_listed_as_base(ordered: tuple[Change, ...]) -> tuple[Change, ...]:
+    """The changes with what look-ups have found in its place: before the opening, or as an end of its own.
+
+    It shows what was sent before, or what somebody else has sent, and never goes over what was accepted.
+    """
+    accepted = [change for change in ordered if change.delivery.source != LISTED]
+    if len(accepted) == len(ordered):
+        return ordered
+    direct = [change for change in accepted if not change.is_indirect]
+    listed = [_as_base(change, direct) for change in ordered if change.delivery.source == LISTED]
+    # Of the same moment, what was found comes first.
+    return tuple(sorted((*listed, *accepted), key=lambda change: change.occurred_at))
+
+
+def _as_base(listed: Change, accepted: Sequence[Change]) -> Change:
+    """What was found, without the fields that the accepted changes know better."""
+    event, effect, at = listed.event, listed.effect, listed.occurred_at
+    unknown = {name for name in FACTS if any(_knows(change, name) for change in accepted)}
+    if is_stand_in_name(event.name):
+        unknown |= FACTS | {"name"}
+        unknown |= {"description"} if event.description is None else set()
+    if any(change.effect is Effect.CLOSE and _is_same_end(change, listed) for change in accepted):
+        # That is the end that was found.
+        event, effect, at = event.model_copy(update={"ended_at": None}), Effect.OPEN, event.started_at or at
+    openings = [change.occurred_at for change in accepted if change.effect is Effect.OPEN]
+    if effect is Effect.OPEN and openings:
+        event, at = event.model_copy(update={"started_at": None}), min(at, *openings)
+    is_part = effect in {Effect.OPEN, Effect.CLOSE} and bool(unknown)
+    sets = tuple(name for name in UPDATABLE if name not in unknown) if is_part else listed.sets
+    return listed.model_copy(update={"event": event, "effect": effect, "occurred_at": at, "sets": sets})
+
+
+def _is_same_end(closing: Change, listed: Change) -> bool:
+    ended_at = closing.event.ended_at or closing.occurred_at
+    return listed.event.ended_at is not None and abs(ended_at - listed.event.ended_at) < ONE_MOMENT
+
+
+def _without_indirect(ordered: tuple[Change, ...]) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
+    """The changes that decide what is shown, and those that only add metadata to it.
+
+    Where a marker is reported directly, an indirect end counts only as long as no direct one is known: what
+    was part of something has ended with it.
+    """
+    direct = [change for change in ordered if not change.is_indirect and _knows(change, "name")]
+    if not direct:
+        return ordered, ()
+    is_ended = any(
+        change.effect in ENDS or (change.effect is Effect.UPDATE and change.event.ended_at is not None)
+        for change in direct
+    )
+
+    def decides(change: Change) -> bool:
+        return not change.is_indirect or (change.effect in ENDS and not is_ended)
+
+    return tuple(filter(decides, ordered)), tuple(filterfalse(decides, ordered))
 
 
 def _points_as_ends(ordered: tuple[Change, ...]) -> tuple[Change, ...]:
-    """The same changes; a point among those of a span is a closing."""
+    """The same changes; a point among the changes of a span becomes its closing."""
     spans = [
         change
         for change in ordered
@@ -118,7 +254,7 @@ def _points_as_ends(ordered: tuple[Change, ...]) -> tuple[Change, ...]:
     ]
     if not spans:
         return ordered
-    began_at = spans[0].event.started_at
+    began_at = next((change.event.started_at for change in spans if change.event.started_at), None)
     return tuple(
         _as_closing(change, began_at) if change.effect is Effect.POINT else change for change in ordered
     )
@@ -126,8 +262,54 @@ def _points_as_ends(ordered: tuple[Change, ...]) -> tuple[Change, ...]:
 
 def _as_closing(point: Change, began_at: datetime | None) -> Change:
     ended_at = point.event.ended_at or point.occurred_at
+    if began_at is None or began_at > ended_at:
+        # A name that is not exact may bring a span of another job of the run here.
+        began_at = ended_at - point.lasted if point.lasted is not None else None
     event = point.event.model_copy(update={"started_at": began_at, "ended_at": ended_at})
     return point.model_copy(update={"effect": Effect.CLOSE, "event": event})
+
+
+def _known_start(ordered: Sequence[Change], ended_at: datetime | None) -> datetime:
+    """The first start that one of the changes names, not later than the end; else when the first happened."""
+    starts = (change.event.started_at for change in ordered if _knows(change, "started_at"))
+    known = (start for start in starts if start and (ended_at is None or start <= ended_at))
+    return next(known, ordered[0].occurred_at)
+
+
+def _moves(end: Change, later: Change) -> bool:
+    """Whether what was reported later takes the place of that end.
+
+    A sender that reports another outcome of the same thing does: a deploy that succeeded has failed after
+    all. The same outcome once more does not, or an end without one, or what another reporter says of an end
+    that is known: a plugin sees its own step. The sender whose id the marker has knows best, so its word goes
+    over all others' and not the other way round. What was called off (`Effect.UPDATE`) stays so.
+    """
+    if end.is_final or end.effect is Effect.UPDATE:
+        return False
+    before, after = _outcome(end), _outcome(later)
+    if before is None or after is None or before == after:
+        return False
+    if end.is_authoritative or later.is_authoritative:
+        return later.is_authoritative
+    return end.delivery.source == later.delivery.source
+
+
+def _outcome(change: Change) -> str | None:
+    status = change.event.metadata.get("status")
+    if not isinstance(status, str):
+        return None
+    word = status.lower()
+    return SAME_OUTCOME.get(word, word)
+
+
+def _with_its_length(event: Event, end: Change | None) -> Event:
+    """The event with words on how long it took that agree with its start and end, where it has both."""
+    if end is None or end.lasted is None or event.description is None:
+        return event
+    if event.started_at is None or event.ended_at is None:
+        return event
+    said, true = (f" after {duration(length)}" for length in (end.lasted, event.ended_at - event.started_at))
+    return event.model_copy(update={"description": event.description.replace(said, true, 1)})
 
 
 def _with_names_of(change: Change, other: Change) -> Change:
@@ -147,11 +329,11 @@ def _knows(change: Change, field: str) -> bool:
 
 
 def _over(older: Event | None, change: Change) -> Event:
-    """The newer's words and scope as far as it knows them, the older's start, both one's metadata."""
+    """The newer text and scope, as far as the change knows them, with the older start and all metadata."""
     newer = change.event
     if older is None:
         return newer
-    kept = {name: getattr(older, name) for name in ("type", *UPDATABLE) if not _knows(change, name)}
+    kept = {name: getattr(older, name) for name in UPDATABLE if not _knows(change, name)}
     return newer.model_copy(
         update={
             "description": newer.description or older.description,
@@ -163,17 +345,11 @@ def _over(older: Event | None, change: Change) -> Event:
     )
 
 
-def _beside(settled: Event, other: Event) -> Event:
-    """What is settled, with what the other knows besides."""
-    return settled.model_copy(update={"metadata": other.metadata | settled.metadata})
-
-
 def _with_trail(event: Event, ordered: Sequence[Change]) -> Event:
-    """The event with its latest remarks, each once and at its time, as lines below its description."""
+    """The event with its latest remarks, each once and with its time, as lines below its description."""
     remarks = (f"{change.occurred_at:%H:%M} UTC {change.remark}" for change in ordered if change.remark)
-    trail = list(dict.fromkeys(remarks))
+    shown = (event.description or "").splitlines()
+    trail = [remark for remark in dict.fromkeys(remarks) if remark not in shown]
     if not trail:
         return event
-    lines = [event.description] if event.description else []
-    text = paragraphs("\n".join([*lines, *trail[-LONGEST_TRAIL:]]))
-    return event.model_copy(update={"description": text})
+    return event.model_copy(update={"description": append_lines(event.description, trail[-LONGEST_TRAIL:])})

@@ -1,50 +1,238 @@
-"""Whether the API has an event already: asked before one is created that may have been."""
+"""Finding an event in the API before creating one that may exist already."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from http import HTTPStatus
 from typing import Final
 
 from apitraffic_events.client import EventsClient
-from apitraffic_events.errors import (
-    EventsApiError,
-    RateLimited,
-    Rejected,
-    ServerFailed,
-    Unauthorised,
-    Unreachable,
-)
-from apitraffic_events.records import StoredEvent
+from apitraffic_events.errors import EventsApiError, RateLimited, Rejected, Unauthorised, Unreachable
+from apitraffic_events.filters import EventFilter, Position
+from apitraffic_events.records import EventPage, StoredEvent
+from receiver.delivery.folding import fold
+from receiver.delivery.markers import Marker
+from receiver.events import Change, Effect, marker_key
+from receiver.timestamps import EARLIEST
 
-LOOK_AROUND: Final = timedelta(hours=1)
-"""How far from its start an event is looked for; wide enough for an API that rounds or shifts it."""
-GAVE_UP_WAITING: Final = frozenset(
-    {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT}
-)
-"""Answers of something before the API, which may still be at it."""
+ROUNDING: Final = timedelta(minutes=1)
+"""How far from the start that we sent an event is searched for: an API may round it."""
+AROUND_A_JOB: Final = timedelta(minutes=10)
+"""How far outside the time of a deploy another party's event of it is searched for."""
+LOOK_BACK: Final = timedelta(hours=1)
+"""How far back, if no change says when it began."""
+FRESH_FOR: Final = timedelta(hours=1)
+"""How long after Redis has lost its data a change may be one that was delivered before."""
+LOOK_FAR_BACK: Final = timedelta(days=30)
+"""How far back, if no change says when it began and Redis has lost its data since."""
+MOST_REQUESTS: Final = 2
+"""For a search that is only a precaution."""
+MOST_TO_REMEMBER: Final = 10
+"""For a search far back, which only Redis' loss of its data makes necessary."""
+MOST_FOR_PROOF: Final = 20
+"""For a search after which an event is created again; in steps that double it passes by many thousands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """One search. It costs no more than so many requests, whatever the account holds."""
+
+    wanted: EventFilter
+    most_requests: int
 
 
 def find_event(
-    client: EventsClient, moments: Iterable[datetime], is_it: Callable[[StoredEvent], bool]
+    events: Iterable[StoredEvent],
+    is_it: Callable[[StoredEvent], bool],
+    may_be_it: Callable[[StoredEvent], bool] = lambda _: False,
 ) -> StoredEvent | None:
-    """The event that started around these moments; raises `EventsApiError` where the API cannot be asked."""
-    times = tuple(moments)
-    listed = client.iter_events(started_from=min(times) - LOOK_AROUND, started_to=max(times) + LOOK_AROUND)
-    return next((event for event in listed if is_it(event)), None)
+    """The first of these that is it; if there is none, the first that may be it."""
+    possible = None
+    for event in events:
+        if is_it(event):
+            return event
+        if possible is None and may_be_it(event):
+            possible = event
+    return possible
+
+
+def events_of(client: EventsClient, *searches: Search) -> Iterator[StoredEvent]:
+    """What the searches come to, one after the other; raises `EventsApiError` if the API cannot be asked.
+
+    If the list ignores its filters and begins with the newest start, pages that are too new are skipped in
+    steps that double, and the first page that is not is found by halving. Reading ends behind the period.
+    """
+    for search in searches:
+        pages = _Pages(client, search.wanted)
+        for _ in range(search.most_requests):
+            number = pages.next_to_read()
+            if number is None:
+                break
+            yield from pages.read(number).records
+
+
+class _Pages:
+    """Which page of a list to read next."""
+
+    def __init__(self, client: EventsClient, wanted: EventFilter) -> None:
+        self._client = client
+        self._wanted = wanted
+        self._seen: set[str] = set()
+        self._is_last: dict[int, bool] = {}
+        """Of each page that was read, whether nothing is to be found behind it."""
+        self._too_new = 0
+        """The last page that is known to be too new."""
+        self._not_too_new: int | None = None
+        """The first page that is known not to be."""
+        self._next: int | None = 1
+
+    def next_to_read(self) -> int | None:
+        return self._next
+
+    def read(self, number: int) -> EventPage:
+        page = self._client.list_page(self._wanted, page=number)
+        if page.is_worth_repeating:
+            return page
+        sids = {record.sid for record in page.records}
+        # An API that does not know the parameter `page` returns the same one for ever.
+        is_repeated, self._seen = bool(sids) and sids <= self._seen, self._seen | sids
+        position = self._wanted.position_of(page.records)
+        self._is_last[number] = not page.has_more or is_repeated or position is Position.PAST
+        if position is not Position.NEWER:
+            self._not_too_new = min(number, self._not_too_new or number)
+        elif self._not_too_new is None or number < self._not_too_new:
+            self._too_new = max(number, self._too_new)
+        self._next = None if is_repeated else self._following()
+        return page
+
+    def _following(self) -> int | None:
+        if self._not_too_new is None:
+            return None if self._is_last[self._too_new] else self._too_new * 2
+        if self._not_too_new - self._too_new > 1:
+            return (self._too_new + self._not_too_new) // 2
+        number = self._not_too_new
+        while number in self._is_last:
+            if self._is_last[number]:
+                return None
+            number += 1
+        return number
+
+
+def searches_for(marker: Marker, sent: Marker, remembers_since: datetime) -> tuple[Search, ...]:
+    """Where the event of a marker that has no SID may be; empty if the API cannot have one.
+
+    It may have one after an attempt whose result is not known; `sent` is the marker as it was then. Before
+    the first attempt it may have one if the change is not the marker's beginning, if the pipeline that made a
+    deployment may have created it directly, and if Redis has lost its data since the change happened.
+    """
+    searches: list[Search] = []
+    was_sent = marker.is_in_doubt and bool(sent.changes)
+    if marker.is_in_doubt:
+        searches += _of_what_was_sent(sent if was_sent else marker)
+    is_fresh = any(known.occurred_at < remembers_since + FRESH_FOR for known in marker.changes)
+    if any(_others_know(known) for known in marker.changes):
+        searches.append(_of_others(marker.changes))
+    elif not was_sent and (is_fresh or not _has_begun(marker.changes)):
+        searches.append(_of_earlier(marker.changes, remembers_since, is_fresh=is_fresh))
+    return tuple(searches)
+
+
+def around(start: datetime) -> EventFilter:
+    """Events that started then. The exact start is known of an event that we sent."""
+    return EventFilter(started_from=start - ROUNDING, started_to=start + ROUNDING)
+
+
+def anywhere() -> Search:
+    """The newest events, whatever a filter means to the API."""
+    return Search(EventFilter(), 1)
 
 
 def is_marker(event: StoredEvent, names: Collection[str]) -> bool:
-    """Whether it was made for the marker of any of these names."""
-    return event.metadata.get("marker_key") in names
+    """Whether the event was created for a marker with one of these names.
+
+    Who creates it without the receiver may have stored a longer key than the receiver does.
+    """
+    key = event.metadata.get("marker_key")
+    return isinstance(key, str) and (key in names or marker_key(key) in names)
+
+
+def is_plugins_own(event: StoredEvent, runs: Collection[str]) -> bool:
+    """Whether a CI plugin created it that knows only its run, one of these, and no deployment has it yet."""
+    run, job, _ = str(event.metadata.get("marker_key", "")).rpartition(":job:")
+    return bool(job) and run in runs and "deployment_id" not in event.metadata
 
 
 def was_surely_not_done(error: EventsApiError) -> bool:
-    """Whether a create that ended like this has left nothing in the API."""
+    """Whether a request that ended with this error has certainly changed nothing, and will not.
+
+    Any other answer is no proof: a 500 may be sent after the change was made, and a 200 without the event may
+    come from a proxy.
+    """
     return isinstance(error, Rejected | Unauthorised | RateLimited) or (
         isinstance(error, Unreachable) and not error.was_sent
     )
 
 
-def is_over(error: EventsApiError) -> bool:
-    """Whether the API itself answered: it may have done it or not, and will not do it any more."""
-    return isinstance(error, ServerFailed) and error.status not in GAVE_UP_WAITING
+def _others_know(change: Change) -> bool:
+    """Whether somebody else may have created its event directly. A plugin's claims are no sign of that."""
+    return bool(change.aliases) or (bool(change.claims) and change.is_authoritative) or change.is_indirect
+
+
+def _of_what_was_sent(sent: Marker) -> Iterator[Search]:
+    event = fold(sent.changes)
+    if event is not None and event.started_at is not None:
+        yield Search(around(max(event.started_at, EARLIEST)), MOST_FOR_PROOF)
+
+
+def _of_others(changes: Iterable[Change]) -> Search:
+    """What a step of the pipeline has created: while its job ran, and of the same type."""
+    known = tuple(changes)
+    moments = _moments(known)
+    is_start_known = any(change.lasted or _knows_start(change) for change in known)
+    first = min(moments) - (AROUND_A_JOB if is_start_known else LOOK_BACK)
+    types = {change.event.type.value for change in known if change.sets is None}
+    wanted = EventFilter(
+        type=types.pop() if len(types) == 1 else None,
+        started_from=first,
+        started_to=max(moments) + AROUND_A_JOB,
+    )
+    return Search(wanted, MOST_REQUESTS)
+
+
+def _of_earlier(changes: Iterable[Change], remembers_since: datetime, *, is_fresh: bool) -> Search:
+    """What this or another receiver has created of the same marker."""
+    known = tuple(changes)
+    starts = [change.event.started_at for change in known if _says_start(change)]
+    exact = [max(start, EARLIEST) for start in starts if start is not None]
+    last = max(EARLIEST + LOOK_FAR_BACK, *(change.occurred_at for change in known)) + ROUNDING
+    if not exact:
+        first = last - (LOOK_FAR_BACK if is_fresh else LOOK_BACK)
+        return Search(EventFilter(started_from=first, started_to=last), MOST_TO_REMEMBER)
+    first = min(exact) - ROUNDING
+    if is_fresh and first >= remembers_since:
+        # It says that it happened after Redis had lost its data: of a sender that names no time, this is when
+        # it sent the same once more.
+        first = remembers_since - LOOK_BACK
+    return Search(EventFilter(started_from=first, started_to=max(exact) + ROUNDING), MOST_REQUESTS)
+
+
+def _has_begun(changes: Iterable[Change]) -> bool:
+    """Whether the marker's beginning is known: until it was, nobody else has heard of it."""
+    return all(change.effect in {Effect.OPEN, Effect.POINT} for change in changes)
+
+
+def _moments(changes: Iterable[Change]) -> set[datetime]:
+    known = tuple(changes)
+    moments = {change.occurred_at for change in known}
+    moments |= {change.event.started_at for change in known if change.event.started_at}
+    moments |= {change.occurred_at - change.lasted for change in known if change.lasted}
+    # Version 0.1 accepted times such as the year 1, from which no hour can be subtracted.
+    return {max(moment, EARLIEST) for moment in moments}
+
+
+def _says_start(change: Change) -> bool:
+    return change.sets is None or "started_at" in change.sets
+
+
+def _knows_start(change: Change) -> bool:
+    started_at = change.event.started_at
+    return started_at is not None and _says_start(change) and started_at < change.occurred_at

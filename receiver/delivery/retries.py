@@ -1,22 +1,25 @@
-"""When to try a delivery again, by what went wrong with it."""
+"""When to retry a delivery, by the error that it ended with."""
 
-import random
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Final
 
 from apitraffic_events.errors import EventsApiError, NotFound, RateLimited, Rejected, Unauthorised
-from apitraffic_events.timestamps import now
+from apitraffic_events.retrying import Backoff, requested_pause
 
 SHORTEST_PAUSE: Final = 1.0
-LONGEST_PAUSE: Final = 600.0
+BACKOFF: Final = Backoff(first=2.0, longest=600.0, shortest=SHORTEST_PAUSE)
 PAUSE_WHEN_REFUSED: Final = 60.0
-"""Seconds between looks whether somebody has mended the token, the account or the address."""
+"""Seconds between attempts while the token, the account or the address is wrong."""
+WHAT_TO_CHECK: Final = (
+    "check APITRAFFIC_API_TOKEN, APITRAFFIC_ACCOUNT_SID and APITRAFFIC_API_URL; what is accepted is kept, "
+    "and delivery goes on by itself"
+)
+"""What an operator does if `needs_operator` says so."""
 PATIENCE: Final = timedelta(hours=72)
-"""How long an API that fails may keep a delivery waiting before it goes to the dead letters."""
+"""How long a failing API may keep a delivery waiting before it becomes a dead letter."""
 LONGEST_WAIT_FOR_BUDGET: Final = 86_400.0
-"""Seconds; budgets are for an hour, so an API that names more than a day has slipped."""
-LARGEST_EXPONENT: Final = 20
+"""Seconds; budgets are for an hour, so a wait of more than a day is a mistake of the API."""
 SAID_ABOUT_THE_REQUEST: Final = frozenset(
     {
         HTTPStatus.BAD_REQUEST,
@@ -25,32 +28,32 @@ SAID_ABOUT_THE_REQUEST: Final = frozenset(
         HTTPStatus.UNPROCESSABLE_ENTITY,
     }
 )
-"""Statuses that refuse a request even where no code of the API's comes with them."""
+"""Statuses that refuse a request even if the answer has no code of the API."""
 
 
-def pause_after(error: EventsApiError, *, tries: int, waiting_for: timedelta) -> float | None:
-    """Seconds until the next try, or `None` where there is to be none.
+class EventRefused(Rejected):
+    """The API refuses this event (403) although it accepts the token: a firewall may dislike its words."""
 
-    `tries` counts those that failed before, `waiting_for` is the time for which a failing API has kept the
-    delivery waiting since it was accepted. Only the API's refusal and an outage longer than `PATIENCE` end
-    the tries: a token that expired, a wrong address and a used-up budget are waited for without end.
 
-    Exponential with full jitter, as in https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
+def pause_after(error: EventsApiError, *, attempts: int, waiting_for: timedelta) -> float | None:
+    """Seconds until the next attempt, or `None` if there is to be none.
+
+    `attempts` counts those that failed before; `waiting_for` is how long a failing API has kept the delivery
+    waiting since it was accepted. Only a refusal by the API and an outage longer than `PATIENCE` end the
+    retries. With an expired token, a wrong address or an exhausted budget they go on without end.
     """
+    requested = requested_pause(error)
     if isinstance(error, RateLimited):
-        return _until_budget(error)
-    if waits_for_a_person(error):
+        return _bounded(PAUSE_WHEN_REFUSED if requested is None else requested)
+    if needs_operator(error):
         return PAUSE_WHEN_REFUSED
     if is_refusal(error) or waiting_for > PATIENCE:
         return None
-    if error.retry_after is not None:
-        return min(LONGEST_WAIT_FOR_BUDGET, max(SHORTEST_PAUSE, error.retry_after))
-    ceiling = min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** min(tries + 1, LARGEST_EXPONENT))
-    return random.uniform(SHORTEST_PAUSE, ceiling)  # noqa: S311 - spreads load, keeps no secret
+    return BACKOFF.pause(attempts + 1) if requested is None else _bounded(requested)
 
 
-def waits_for_a_person(error: EventsApiError) -> bool:
-    """Whether the token, the account or the address is wrong: nothing is wrong with what was sent."""
+def needs_operator(error: EventsApiError) -> bool:
+    """Whether the token, the account or the address is wrong, and not what was sent."""
     if isinstance(error, Unauthorised | NotFound):
         return True
     # A redirect, which only a wrong address gets.
@@ -60,24 +63,23 @@ def waits_for_a_person(error: EventsApiError) -> bool:
 def is_refusal(error: EventsApiError) -> bool:
     """Whether the API itself refuses this request for good.
 
-    It says so with a code of its own; a 4xx without one comes from something between here and there, and is
-    as good as no answer.
+    The API says so with a code of its own. A 4xx without one comes from something in between, such as a
+    proxy, and counts as no answer.
     """
-    if not isinstance(error, Rejected) or waits_for_a_person(error):
+    if not isinstance(error, Rejected) or needs_operator(error):
         return False
-    return error.code is not None or error.status is None or error.status in SAID_ABOUT_THE_REQUEST
+    return (
+        isinstance(error, EventRefused)
+        or error.code is not None
+        or error.status is None
+        or error.status in SAID_ABOUT_THE_REQUEST
+    )
 
 
 def is_outage(error: EventsApiError) -> bool:
-    """Whether the API, or the way to it, fails: what counts towards `PATIENCE`."""
-    return not (isinstance(error, RateLimited) or waits_for_a_person(error) or is_refusal(error))
+    """Whether the API cannot be reached or fails; this counts towards `PATIENCE`."""
+    return not (isinstance(error, RateLimited) or needs_operator(error) or is_refusal(error))
 
 
-def _until_budget(error: RateLimited) -> float:
-    if error.retry_after is not None:
-        wanted = error.retry_after
-    elif error.rate_limit is not None:
-        wanted = (error.rate_limit.reset_at - now()).total_seconds()
-    else:
-        wanted = PAUSE_WHEN_REFUSED
-    return min(LONGEST_WAIT_FOR_BUDGET, max(SHORTEST_PAUSE, wanted))
+def _bounded(seconds: float) -> float:
+    return min(LONGEST_WAIT_FOR_BUDGET, max(SHORTEST_PAUSE, seconds))

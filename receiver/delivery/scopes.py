@@ -1,4 +1,4 @@
-"""Names of buckets and environments, as routes have them, to the SIDs that the Events API wants."""
+"""From the names of buckets and environments in routes to the SIDs that the Events API takes."""
 
 import re
 import time
@@ -14,11 +14,11 @@ from apitraffic_events.records import Record
 
 BUCKET_SID: Final = re.compile(r"bkt_[A-Za-z0-9]+")
 FRESH_FOR: Final = 600.0
-"""Seconds for which a list of names is trusted."""
+"""Seconds for which a fetched list of names is used."""
 
 
 class UnknownPlace(Exception):
-    """There is no bucket or environment of this name or SID; the message says which there are."""
+    """No bucket or environment has this name or SID; the message lists those that exist."""
 
 
 class Scopes:
@@ -29,10 +29,10 @@ class Scopes:
         self._environments = _Directory("environment", client.list_environments, clock)
 
     def resolve(self, event: Event) -> Event:
-        """The event with SIDs for names. A name that the account does not have is left out, and said.
+        """The event with SIDs for names. A name that the account does not have is left out and logged.
 
-        Where none is left the event is shown everywhere: a marker in too many places beats one nowhere.
-        Raises `EventsApiError` where the lists cannot be had now.
+        If none is left, the event is shown everywhere: a marker in too many places is better than none.
+        Raises `EventsApiError` if the lists cannot be fetched now.
         """
         if event.buckets == EVERYWHERE and event.environments == EVERYWHERE:
             return event
@@ -41,11 +41,11 @@ class Scopes:
         )
 
     def require_buckets(self, wanted: tuple[str, ...]) -> tuple[str, ...]:
-        """Their SIDs; raises `UnknownPlace`, or `EventsApiError` where the list cannot be had now."""
+        """Their SIDs; raises `UnknownPlace`, or `EventsApiError` if the list cannot be fetched now."""
         return self._buckets.require(wanted)
 
     def require_environments(self, wanted: tuple[str, ...]) -> tuple[str, ...]:
-        """As `require_buckets`; where the API has no list of them, what is wanted is taken as it is."""
+        """As `require_buckets`; if the API has no list of environments, what is wanted is taken as it is."""
         return self._environments.require(wanted)
 
 
@@ -82,7 +82,7 @@ class _Directory:
         return found
 
     def _split(self, wanted: tuple[str, ...]) -> tuple[tuple[str, ...], list[str]]:
-        """The SIDs of those that there are, and the names of those that there are not."""
+        """The SIDs of those that exist, and the names of those that do not."""
         if wanted == EVERYWHERE or all(self._is_sid(place) for place in wanted):
             return wanted, []
         self._refresh()
@@ -95,7 +95,7 @@ class _Directory:
         return ", ".join(sorted(self._sids or ())) or "none"
 
     def _is_sid(self, place: str) -> bool:
-        """Whether it cannot be a name; an environment's SID, six letters and digits, could."""
+        """Whether this is certainly a SID; that of an environment, six characters, could be a name."""
         return self._sid is not None and self._sid.fullmatch(place) is not None
 
     def _refresh(self) -> None:
@@ -104,7 +104,7 @@ class _Directory:
         try:
             records = tuple(self._fetch())
         except Rejected:
-            # The reference does not say how environments are listed, so the API may have no such list; what
+            # The reference does not say how environments are listed, so the API may have no such list. What
             # the route says is then taken as it is.
             self._sids = None
         else:

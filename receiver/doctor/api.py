@@ -1,4 +1,4 @@
-"""Checks of the Events API: reachable, token and account right, scopes, budget, clocks, names in routes."""
+"""Checks of the Events API: connection, token, account, scopes, filters, budget, clock, names in routes."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -16,30 +16,34 @@ from apitraffic_events.errors import (
     Unreachable,
 )
 from apitraffic_events.event import EVERYWHERE
+from apitraffic_events.filters import EventFilter
 from apitraffic_events.records import EventUpdate, Record
 from apitraffic_events.timestamps import format_timestamp, now
-from receiver.doctor.findings import Finding, State, failure, ok, warning
+from receiver.doctor.findings import Finding, FindingState, failure, ok, warning
 from receiver.doctor.secrets import odd_ends
 from receiver.routing import Route
 
 NO_SUCH_EVENT: Final = "evt_doctor"
-"""An event that there is not: asked to change it, the API says no such event, or that the token may not."""
+"""An event that does not exist. Asked to update it, the API says so, or that the token may not."""
 NOTICEABLE_SKEW: Final = timedelta(seconds=5)
 LARGEST_SKEW: Final = timedelta(minutes=5)
-"""From here on the receiver refuses Standard Webhooks' signatures, which have a time."""
+"""From here on, the receiver refuses signatures of Standard Webhooks, which contain a time."""
 LOW_BUDGET: Final = 10
-"""Per cent; what is left then is kept for what is urgent (see `receiver.delivery.budget`)."""
+"""Per cent. Below it, requests are kept for urgent changes (`receiver.delivery.budget`)."""
+A_MINUTE: Final = timedelta(minutes=1)
+A_DAY: Final = timedelta(days=1)
 MOST_NAMES: Final = 20
-MAY_COUNT: Final = "or wait: deliveries do, and none is lost"
+OR_WAIT: Final = "or wait: deliveries wait too, and none is lost"
 
 
 def api(client: EventsClient, raw_token: str, routes: Sequence[Route]) -> Iterator[Finding]:
-    """All that can be found out; what cannot be asked because of an earlier failure is left out."""
+    """All findings about the API. A check that an earlier failure makes pointless is left out."""
     reading = reads(client, raw_token)
     yield reading
-    if reading.state is State.OK:
+    if reading.state is FindingState.OK:
         yield from route_names(client, routes)
         yield writes(client)
+        yield filters(client)
     if client.rate_limit is not None:
         yield budget(client.rate_limit)
     if client.date is not None:
@@ -56,7 +60,7 @@ def reads(client: EventsClient, raw_token: str) -> Finding:
 
 
 def why_not(error: EventsApiError, url: str, raw_token: str) -> Finding:
-    """What a failed list of events means."""
+    """What it means that events could not be listed."""
     said = f"the API says {error.status}: {error}" if error.status else f"{url}: {error}"
     if isinstance(error, Unauthorised):
         return refused(said, raw_token, lacks_scope=error.status == HTTPStatus.FORBIDDEN)
@@ -64,13 +68,13 @@ def why_not(error: EventsApiError, url: str, raw_token: str) -> Finding:
     if isinstance(error, NotFound) and is_from_api:
         return failure(
             "api",
-            f"the token knows no such account; {said}",
-            "take APITRAFFIC_ACCOUNT_SID from the settings of the account that the token is of; and "
-            "APITRAFFIC_API_URL ends in the version, /v1",
+            f"the token has no access to this account; {said}",
+            "copy APITRAFFIC_ACCOUNT_SID from the settings of the account to which the token belongs; "
+            "APITRAFFIC_API_URL must end in the version, /v1",
         )
     if isinstance(error, RateLimited):
         return warning(
-            "api", f"the request budget is used up; {said}", f"ask ApiTraffic for a larger plan, {MAY_COUNT}"
+            "api", f"the request budget is used up; {said}", f"ask ApiTraffic for a larger plan, {OR_WAIT}"
         )
     if isinstance(error, Unreachable):
         return failure(
@@ -79,28 +83,28 @@ def why_not(error: EventsApiError, url: str, raw_token: str) -> Finding:
             "check APITRAFFIC_API_URL, DNS, firewall and HTTPS_PROXY on this host",
         )
     if is_from_api and not isinstance(error, Rejected):
-        return warning("api", f"the API fails; {said}", f"look at ApiTraffic's status page, {MAY_COUNT}")
+        return warning("api", f"the API fails; {said}", f"check ApiTraffic's status page, {OR_WAIT}")
     return failure(
         "api",
         f"{url} does not answer as the Events API does; {said}",
-        "correct APITRAFFIC_API_URL, which ends in the version, /v1; leave it out for ApiTraffic's own",
+        "correct APITRAFFIC_API_URL, which ends in the version, /v1; without it, ApiTraffic's own is used",
     )
 
 
 def refused(said: str, raw_token: str, *, lacks_scope: bool) -> Finding:
-    """401 is said of a token that is no good, 403 of one that may not do this."""
+    """The API answers 401 to an invalid token and 403 to one that lacks a scope."""
     if lacks_scope:
         return failure(
             "api",
             f"the token lacks a scope; {said}",
-            "in ApiTraffic's settings, API tokens, give it the right to read and write events, or take one "
+            "in ApiTraffic's settings, API tokens, give it the right to read and write events, or use one "
             "that belongs to this account",
         )
     quoted = odd_ends(raw_token)
     return failure(
         "api",
         f"the token is wrong, expired or switched off; {said}",
-        f"APITRAFFIC_API_TOKEN {quoted}; take that away"
+        f"APITRAFFIC_API_TOKEN {quoted}; remove that"
         if quoted
         else "copy a new one from ApiTraffic's settings, API tokens",
     )
@@ -119,10 +123,41 @@ def writes(client: EventsClient) -> Finding:
     except Rejected:
         return ok("api_write", "the token may write events")
     except EventsApiError as error:
-        return warning("api_write", f"could not be found out; {error}", "run this again")
+        return warning("api_write", f"could not be checked; {error}", "run this again")
     return warning(
-        "api_write", f"the API changed {NO_SUCH_EVENT}, which should not be there", "delete that event"
+        "api_write", f"the API changed {NO_SUCH_EVENT}, which should not exist", "delete that event"
     )
+
+
+def filters(client: EventsClient) -> Finding:
+    """Which spelling of the period the list of events honours, by the answers to at most seven requests."""
+    try:
+        newest = next(iter(client.list_page(EventFilter(), limit=1).records), None)
+        if newest is None or newest.started_at is None:
+            return ok("api_filters", "cannot be told before the account has an event")
+        began_at = newest.started_at
+        later = EventFilter(started_from=began_at + A_DAY, started_to=began_at + 2 * A_DAY)
+        while client.list_page(later, limit=1).is_worth_repeating:
+            pass
+        spelling = client.filters.in_use("start")
+        around = EventFilter(started_from=began_at - A_MINUTE, started_to=began_at + A_MINUTE)
+        is_listed = any(event.sid == newest.sid for event in client.list_page(around).records)
+    except EventsApiError as error:
+        return warning("api_filters", f"could not be checked; {error}", "run this again")
+    if spelling is None:
+        return warning(
+            "api_filters",
+            "the list of events ignores every known spelling of its period",
+            "look-ups check what comes back and take more requests; ask ApiTraffic how the list is filtered",
+        )
+    if not is_listed:
+        return warning(
+            "api_filters",
+            f"the list of events knows {' and '.join(spelling)}, but not as the period of events' starts: "
+            f"it left out {newest.sid}",
+            "ask ApiTraffic how the list is filtered; until then, look-ups may miss events",
+        )
+    return ok("api_filters", f"the list of events filters by {' and '.join(spelling)}")
 
 
 def budget(limit: RateLimit) -> Finding:
@@ -133,27 +168,25 @@ def budget(limit: RateLimit) -> Finding:
     return warning(
         "budget",
         found,
-        f"what is left is kept for incidents; deliver fewer events by [[route]] skip = true, {MAY_COUNT}",
+        f"the rest is kept for incidents; deliver fewer events with skip = true in a [[route]], {OR_WAIT}",
     )
 
 
 def clock(theirs: datetime, ours: datetime) -> Finding:
-    """`theirs` is the API's `Date` header, in whole seconds, `ours` was read when the answer had come."""
+    """`theirs` is the API's `Date` header, in whole seconds; `ours` is the time at which it arrived."""
     skew = ours - theirs
     side = "ahead of" if skew > timedelta() else "behind"
     found = f"this host's clock is {abs(skew).total_seconds():.0f} s {side} the API's"
-    advice = "let it follow NTP (`timedatectl set-ntp true`, chrony)"
+    advice = "synchronise it by NTP (`timedatectl set-ntp true`, chrony)"
     if abs(skew) >= LARGEST_SKEW:
         return failure("clock", f"{found}; signatures with a time are refused", advice)
     if abs(skew) > NOTICEABLE_SKEW:
-        return warning(
-            "clock", f"{found}; markers without a time of their own are drawn that far off", advice
-        )
+        return warning("clock", f"{found}; markers without a time of their own are off by that much", advice)
     return ok("clock", "agrees with the API's")
 
 
 def route_names(client: EventsClient, routes: Sequence[Route]) -> Iterator[Finding]:
-    """Names and SIDs in [[route]] that the account does not have: their markers are shown everywhere."""
+    """Names and SIDs in [[route]] that do not exist in the account: their markers are shown everywhere."""
     wanted = {
         "bucket": {name for route in routes for name in route.buckets or ()},
         "environment": {name for route in routes for name in route.environments or ()},
@@ -175,15 +208,15 @@ def places(kind: str, wanted: set[str], fetch: Callable[[], Iterable[Record]]) -
         return failure(
             check,
             f"the token may not list {kind}s, so the names in [[route]] cannot be looked up; {error}",
-            f"give the token the scope {kind}s:read, or write SIDs",
+            f"give the token the scope {kind}s:read, or use SIDs",
         )
     except EventsApiError as error:
         return warning(
-            check, f"the API does not list {kind}s, so names are sent as they are; {error}", "write SIDs"
+            check, f"the API does not list {kind}s, so names are sent as they are; {error}", "use SIDs"
         )
     missing = wanted - {text for record in known for text in (record.sid, record.name)}
     if not missing:
-        return ok(check, f"all {len(wanted)} in [[route]] are there")
+        return ok(check, f"all {len(wanted)} in [[route]] exist")
     names = ", ".join(sorted(record.name or record.sid for record in known)[:MOST_NAMES])
     return warning(
         check,

@@ -1,4 +1,4 @@
-"""Checks of what waits: queues, workers, the pause of the line, dead letters, quarantine."""
+"""Checks of the queues, the workers, a pause of delivery, dead letters and quarantine."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -6,9 +6,10 @@ from typing import Final
 
 from receiver.doctor.findings import Finding, failure, ok, warning
 from receiver.monitoring.status import QueueStatus
+from receiver.worker.recovery import has_ended_here
 
 LONG: Final = timedelta(minutes=10)
-"""A change that waits longer is not merely behind a burst."""
+"""A change that waits longer does not just wait for a burst to pass."""
 
 
 def backlog(found: QueueStatus, moment: datetime) -> Iterator[Finding]:
@@ -20,12 +21,13 @@ def backlog(found: QueueStatus, moment: datetime) -> Iterator[Finding]:
 
 
 def workers(found: QueueStatus) -> Finding:
-    if found.workers:
-        return ok("workers", f"{len(found.workers)} at work")
+    running = [worker for worker in found.workers if not has_ended_here(worker.name)]
+    if running:
+        return ok("workers", f"{len(running)} running")
     waiting = sum(queue.waiting + queue.in_work + queue.to_retry for queue in found.queues)
     advice = "start one: apitraffic-events worker"
     if waiting:
-        return failure("workers", f"none, while changes wait: {waiting}", advice)
+        return failure("workers", f"none, but changes wait: {waiting}", advice)
     return warning("workers", "none", advice)
 
 
@@ -35,7 +37,7 @@ def line(found: QueueStatus) -> Finding:
     return failure(
         "line",
         f"delivery is paused: {found.pause.reason}",
-        "mend the token, the account or the address; workers look every minute, nothing is lost",
+        "correct the token, the account or the address; workers retry every minute, and nothing is lost",
     )
 
 
@@ -45,10 +47,14 @@ def queue(found: QueueStatus, moment: datetime) -> Finding:
     waiting = sum(queue.waiting + queue.in_work for queue in found.queues)
     to_retry = sum(queue.to_retry for queue in found.queues)
     age = max(timedelta(), moment - found.oldest_at)
-    words = f"waiting: {waiting}, for another try: {to_retry}; the oldest for {_words(age)}"
+    words = f"waiting: {waiting}, to retry: {to_retry}; the oldest for {_rounded(age)}"
     if age < LONG:
         return ok("queue", words)
-    return warning("queue", words, "the workers' log says why: API failing, budget used up? else start more")
+    return warning(
+        "queue",
+        words,
+        "if the workers' log names no failing API or used-up budget, start more workers",
+    )
 
 
 def dead_letters(found: QueueStatus) -> Finding:
@@ -57,7 +63,7 @@ def dead_letters(found: QueueStatus) -> Finding:
     return warning(
         "dead_letters",
         f"changes that were given up: {found.dead_letters}",
-        "apitraffic-events deadletters list says why, deadletters replay tries them again",
+        "`apitraffic-events deadletters list` says why, `deadletters replay` retries them",
     )
 
 
@@ -66,12 +72,12 @@ def quarantine(found: QueueStatus) -> Finding:
         return ok("quarantine", "empty")
     return warning(
         "quarantine",
-        f"deliveries that were not understood: {found.quarantined}",
-        "apitraffic-events quarantine list says why; quarantine replay after an upgrade",
+        f"deliveries that could not be translated: {found.quarantined}",
+        "`apitraffic-events quarantine list` says why; run `quarantine replay` after an upgrade",
     )
 
 
-def _words(age: timedelta) -> str:
+def _rounded(age: timedelta) -> str:
     minutes, seconds = divmod(int(age.total_seconds()), 60)
     if minutes < 2:  # noqa: PLR2004 - reads as it says
         return f"{minutes * 60 + seconds} s"

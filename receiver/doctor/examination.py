@@ -1,4 +1,4 @@
-"""The whole examination, in the order in which a delivery travels."""
+"""All checks, in the order in which a delivery travels."""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,13 +12,13 @@ from receiver.config.environment import VARIABLES, config_file
 from receiver.config.settings import Settings, load_settings
 from receiver.datastore.address import connect
 from receiver.doctor import api, backlog, reachability, secrets, storage
-from receiver.doctor.findings import Finding, State, failure, ok, warning
+from receiver.doctor.findings import Finding, FindingState, failure, ok, warning
 from receiver.errors import StorageUnavailable
 from receiver.monitoring.status import read_status
 
 
 def examine(environ: Mapping[str, str], url: str | None) -> Iterator[Finding]:
-    """All findings; where one stands in the way of others, these are left out."""
+    """All findings. A check that an earlier failure makes pointless is left out."""
     try:
         settings = load_settings()
     except ConfigurationError as error:
@@ -40,9 +40,13 @@ def stored(settings: Settings) -> Iterator[Finding]:
         return
     redis = connect(settings.redis_url)
     try:
-        yield from in_redis(redis)
+        findings = list(in_redis(redis))
+        yield from findings
+        takes_writes = any(each.check == "redis_write" and each.state is FindingState.OK for each in findings)
+        if takes_writes and settings.spool is not None:
+            yield from storage.spool_drain(settings.spool)
     except RedisError as error:
-        yield failure("redis", f"went away meanwhile; {error}", "run this again")
+        yield failure("redis", f"the connection was lost during the checks; {error}", "run this again")
     finally:
         redis.close()
 
@@ -50,13 +54,17 @@ def stored(settings: Settings) -> Iterator[Finding]:
 def in_redis(redis: Redis) -> Iterator[Finding]:
     findings = list(storage.redis(redis))
     yield from findings
-    if findings[0].state is State.FAILURE:
+    if findings[0].state is FindingState.FAILURE:
         return
     try:
         status = read_status(redis)
     except StorageUnavailable as error:
-        # A Redis without memory refuses even to be read in one step.
-        yield warning("backlog", f"what waits cannot be seen; {error}", "mend Redis, then run this again")
+        # A Redis without memory refuses even the script that reads all in one step.
+        yield warning(
+            "backlog",
+            f"the queues cannot be read; {error}",
+            "correct the problem with Redis, then run this again",
+        )
         return
     yield from backlog.backlog(status, now())
 

@@ -1,4 +1,4 @@
-"""What a check found, and what to do about it."""
+"""The result of a check, and what to do about it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,35 +8,35 @@ from apitraffic_events.text import one_line
 LONGEST_TEXT = 600
 
 
-class State(StrEnum):
+class FindingState(StrEnum):
     OK = "ok"
     WARNING = "warning"
-    """It works, and somebody should look at it."""
+    """It works, but somebody should look at it."""
     FAILURE = "failure"
-    """Markers are not made, or may be lost."""
+    """Markers are not created, or may be lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`check` is a stable name, `found` what is the case, `advice` what to do where that is not good."""
+    """`check` is a stable name, `found` the result, and `advice` what to do if that is a problem."""
 
     check: str
-    state: State
+    state: FindingState
     found: str
     advice: str | None = None
 
     def as_json(self) -> dict[str, str | None]:
-        """The fields of `doctor --json`. They stay; new ones may come."""
+        """The fields of `doctor --json`. They stay as they are; new ones may be added."""
         return {"check": self.check, "state": self.state.value, "found": self.found, "advice": self.advice}
 
 
 def ok(check: str, found: str) -> Finding:
-    return Finding(check, State.OK, one_line(found, LONGEST_TEXT))
+    return Finding(check, FindingState.OK, one_line(found, LONGEST_TEXT))
 
 
 def warning(check: str, found: str, advice: str) -> Finding:
-    return Finding(check, State.WARNING, one_line(found, LONGEST_TEXT), advice)
+    return Finding(check, FindingState.WARNING, one_line(found, LONGEST_TEXT), advice)
 
 
 def failure(check: str, found: str, advice: str) -> Finding:
-    return Finding(check, State.FAILURE, one_line(found, LONGEST_TEXT), advice)
+    return Finding(check, FindingState.FAILURE, one_line(found, LONGEST_TEXT), advice)

@@ -1,6 +1,7 @@
 """Checks of the receiver from outside: a signed ping for each source that is on, as its sender would send it.
 
-A ping is answered 200 `ignored` and leaves nothing; that it is not 401 shows that both ends have one secret.
+The receiver answers a ping with 200 `ignored` and keeps nothing of it. An answer other than 401 shows that
+both sides have the same secret.
 """
 
 import json
@@ -14,21 +15,22 @@ from urllib.parse import urlsplit
 
 import requests
 
+from apitraffic_events.responses import reason_of
 from apitraffic_events.text import one_line
 from receiver.config.settings import Settings
-from receiver.doctor.findings import Finding, State, failure, ok, warning
+from receiver.doctor.findings import Finding, FindingState, failure, ok, warning
 from receiver.sources.signing import SENDERS
 
 TIMEOUT: Final = 10.0
-"""Seconds; what GitHub and GitLab allow."""
+"""Seconds; as long as GitHub and GitLab wait."""
 LONG: Final = 2.0
-"""Seconds; PagerDuty gives up after five."""
+"""Seconds; PagerDuty waits for five."""
 LONGEST_WORDS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """A delivery that an authentic receiver ignores; `expected` are its answers."""
+    """A delivery that a receiver with the same secret ignores; `expected` are the statuses of its answer."""
 
     event: str
     body: bytes
@@ -40,19 +42,19 @@ PINGS: Final = {
     "gitlab": Ping("Ping Hook", b'{"object_kind": "ping"}'),
     "jenkins": Ping("", b'{"event": "ping"}'),
     "pagerduty": Ping("", b'{"event": {"event_type": "pagey.ping", "data": {"type": "ping"}}}'),
-    # An empty list is refused, but only once the signature has been found right.
+    # An empty list is refused, but only after the signature has been verified.
     "events": Ping("", b"[]", (HTTPStatus.UNPROCESSABLE_ENTITY,)),
 }
 SIGNING_VARIABLE: Final = "GITLAB_SIGNING_TOKEN"
 
 
 def receiver(url: str, settings: Settings) -> Iterator[Finding]:
-    """`url` is the receiver's base URL, as senders outside reach it."""
+    """Findings about the receiver at `url`, its base URL as senders reach it."""
     base = url.rstrip("/")
     found = health(base)
     yield found
-    if found.state is State.FAILURE:
-        # Some pings hold the secret itself, which is nobody else's business.
+    if found.state is FindingState.FAILURE:
+        # Some pings hold the secret itself, which nobody but the receiver may see.
         return
     for name, ping in PINGS.items():
         try:
@@ -62,42 +64,46 @@ def receiver(url: str, settings: Settings) -> Iterator[Finding]:
                     name, f"{base}/webhooks/{name}", ping, signed, is_private=_is_private(url)
                 )
         except ValueError:
-            # No base64 after whsec_, or characters that no header holds; the words would quote the secret.
+            # No base64 after whsec_, or characters that no header may hold. The error would quote the secret.
             yield failure(
                 f"url_{name}",
-                "its secret cannot be used to make a delivery",
-                "was it copied whole? after whsec_ there is base64; a token is ASCII",
+                "its secret cannot be used to sign a delivery",
+                "copy it again: base64 follows whsec_, and a token is ASCII",
             )
 
 
 def health(base: str) -> Finding:
-    """Whether that is a receiver, and reached over TLS."""
+    """Whether a receiver answers there, over TLS."""
     try:
         answer = requests.get(f"{base}/healthz", timeout=TIMEOUT, allow_redirects=False)
     except requests.exceptions.SSLError as error:
         return failure(
-            "url", f"{base}: TLS fails; {_words(error)}", "senders verify certificates: install a valid one"
+            "url",
+            f"{base}: TLS fails; {reason_of(error)}",
+            "senders verify certificates: install a valid one",
         )
     except requests.RequestException as error:
         return failure(
             "url",
-            f"{base} cannot be reached; {_words(error)}",
-            "is the receiver running, and the way to it open?",
+            f"{base} cannot be reached; {reason_of(error)}",
+            "check that the receiver is running and that no firewall blocks it",
         )
     if answer.is_redirect:
         return failure(
             "url",
             f"{base} redirects to {one_line(answer.headers.get('Location', ''), LONGEST_WORDS)}",
-            "give senders the address it redirects to: they do not follow",
+            "give senders the address that it redirects to: they do not follow redirects",
         )
     if not _is_ours(answer):
         return failure(
             "url",
-            f"{base}/healthz answers {answer.status_code}, and not as a receiver does",
-            "check the proxy in front",
+            f"{base}/healthz answers {answer.status_code}, but not as a receiver does",
+            "check the proxy in front of it",
         )
     if not _is_private(base):
-        return warning("url", f"{base} is a receiver, but without TLS", "end TLS in a proxy in front of it")
+        return warning(
+            "url", f"{base} is a receiver, but without TLS", "terminate TLS in a proxy in front of it"
+        )
     return ok("url", f"{base} is a receiver")
 
 
@@ -106,7 +112,7 @@ def answer_to_ping(
 ) -> Finding:
     check = f"url_{name}"
     if not is_private and not any("signature" in header.lower() for header in headers):
-        return warning(check, "not pinged: over http its secret would be read on the way", "use https")
+        return warning(check, "not pinged: over http, others could read its secret", "use https")
     try:
         answer = requests.post(
             address,
@@ -114,11 +120,11 @@ def answer_to_ping(
             headers=headers,
             timeout=TIMEOUT,
             allow_redirects=False,
-            auth=lambda request: request,  # else what a .netrc file has for this host replaces the header
+            auth=lambda request: request,  # else credentials from a .netrc file replace the header
         )
     except requests.RequestException as error:
         return failure(
-            check, f"no answer from {address}; {_words(error)}", "see the receiver's log and the proxy's"
+            check, f"no answer from {address}; {reason_of(error)}", "see the receiver's log and the proxy's"
         )
     return meaning_of(check, answer, ping)
 
@@ -126,22 +132,28 @@ def answer_to_ping(
 def meaning_of(check: str, answer: requests.Response, ping: Ping) -> Finding:
     seconds = answer.elapsed.total_seconds()
     if answer.status_code in ping.expected:
-        found = f"took a signed ping in {seconds * 1000:.0f} ms"
+        found = f"accepted a signed ping in {seconds * 1000:.0f} ms"
         if seconds > LONG:
-            return warning(check, found, "senders wait 5 to 10 s: is Redis near, is the proxy buffering?")
+            return warning(
+                check,
+                found,
+                "senders wait 5 to 10 s; check how far away Redis is, and whether the proxy buffers",
+            )
         return ok(check, found)
     said = f"answers {answer.status_code} {one_line(_detail(answer), LONGEST_WORDS)}".rstrip()
     if answer.status_code == HTTPStatus.UNAUTHORIZED:
         return failure(
-            check, said, "that receiver has another secret, or the proxy changes the body or the headers"
+            check, said, "that receiver has another secret, or a proxy changes the body or the headers"
         )
     if answer.status_code == HTTPStatus.NOT_FOUND:
-        return failure(check, said, "give that receiver the secret too: without one the source is off there")
+        return failure(
+            check, said, "set the secret on that receiver too: without one, the source is off there"
+        )
     return failure(check, said, "see the receiver's log and the proxy's")
 
 
 def signed_headers(name: str, ping: Ping, settings: Settings) -> dict[str, str] | None:
-    """As the sender would make them with the first of the secrets; `None` where the source is off."""
+    """Headers as the sender would sign them with the first secret; `None` if the source is off."""
     sender = SENDERS[name]
     secret = _first(settings, sender.secret_name)
     identifier = f"doctor-{uuid.uuid4()}"
@@ -169,7 +181,7 @@ def _is_ours(answer: requests.Response) -> bool:
 
 
 def _detail(answer: requests.Response) -> str:
-    """What a problem says; a page of a proxy says nothing that helps."""
+    """The detail of a problem document; the page of a proxy does not help."""
     try:
         content: Any = json.loads(answer.content[:10_000])
     except ValueError:
@@ -178,7 +190,7 @@ def _detail(answer: requests.Response) -> str:
 
 
 def _is_private(url: str) -> bool:
-    """Whether nobody can read along: TLS, or this machine alone."""
+    """Whether nobody else can read the request: TLS, or this machine only."""
     parts = urlsplit(url)
     if parts.scheme == "https" or parts.hostname == "localhost":
         return True
@@ -186,9 +198,3 @@ def _is_private(url: str) -> bool:
         return ip_address(parts.hostname or "").is_loopback
     except ValueError:
         return False
-
-
-def _words(error: requests.RequestException) -> str:
-    """The system's own words, without the object addresses that urllib3 puts before them."""
-    inner: Any = error.args[0] if error.args else error
-    return str(getattr(inner, "reason", inner)).rpartition(": ")[2] or type(error).__name__

@@ -1,21 +1,22 @@
-"""Checks of what is configured, without asking anybody: the sources' secrets, the account's SID."""
+"""Checks of the configuration that need no connection: the sources' secrets, the account's SID."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from receiver.config.settings import ACCOUNT_SID_LENGTH, SHORTEST_STRONG_SECRET, Settings
+from receiver.config.secrets import SHORTEST_STRONG_SECRET
+from receiver.config.settings import ACCOUNT_SID_LENGTH, Settings
 from receiver.doctor.findings import Finding, failure, ok, warning
 from receiver.sources import SOURCES
 
 PLACEHOLDERS: Final = frozenset({"changeme", "change-me", "secret", "password", "todo", "example"})
 LINE_BREAKS: Final = ("\n", "\r")
 WRITTEN_LINE_BREAKS: Final = ("\\n", "\\r")
-RANDOM: Final = "make one with `openssl rand -hex 32` and put it there and into the sender's settings"
+RANDOM: Final = "generate one with `openssl rand -hex 32`; set it here and in the sender's settings"
 
 
 def sources(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """One finding for each secret of a source that is on, and one for the sources that are off."""
+    """A finding for each secret that is set, and one for the sources that are off."""
     off = []
     for name, source in SOURCES.items():
         variables = [
@@ -29,19 +30,19 @@ def sources(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
     if len(off) == len(SOURCES):
         yield warning(
             "sources",
-            "all off: none has a secret here",
-            "on a host that only runs workers this is right; on a receiver set a secret, such as "
+            "all are off: none has a secret here",
+            "this is right on a host that only runs workers; on a receiver, set a secret, such as "
             "GITHUB_WEBHOOK_SECRET",
         )
     else:
-        yield ok("sources", f"off, for want of a secret: {', '.join(off)}" if off else "all on")
+        yield ok("sources", f"off, because no secret is set: {', '.join(off)}" if off else "all on")
 
 
 def secret(check: str, variable: str, values: list[str], raw: str) -> Finding:
-    """`values` are the secrets in force, `raw` is what the variable or its file holds."""
+    """`values` are the secrets in force; `raw` is the content of the variable or its file."""
     shortest = min(len(value) for value in values)
     if any(value.strip("<>…").lower() in PLACEHOLDERS for value in values):
-        return failure(check, f"{variable} is a placeholder, which anybody can guess", RANDOM)
+        return failure(check, f"{variable} is a placeholder that anybody can guess", RANDOM)
     if shortest < SHORTEST_STRONG_SECRET:
         return warning(
             check,
@@ -52,16 +53,16 @@ def secret(check: str, variable: str, values: list[str], raw: str) -> Finding:
         return warning(
             check,
             f"{variable} {quoted}, which counts as part of it",
-            "take it away unless the sender's settings have it too; `docker --env-file` keeps quotes",
+            "remove that unless the sender's settings have it too; `docker --env-file` keeps quotes",
         )
-    # Several are each of its words, and the whole.
+    # A variable with several secrets counts as each of its words, and as a whole.
     held = f"holds {len(values) - 1} secrets" if len(values) > 1 else f"has {shortest} characters"
-    note = " (the line break at its end is no part of it)" if raw.endswith(LINE_BREAKS) else ""
+    note = " (the line break at its end is ignored)" if raw.endswith(LINE_BREAKS) else ""
     return ok(check, f"{variable} {held}{note}")
 
 
 def odd_ends(raw: str) -> str | None:
-    """What an env file, a shell or YAML has left around a value by mistake."""
+    """What an env file, a shell or YAML has left around a value by mistake, or `None`."""
     value = raw.strip()
     if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
         return "is in quotes"
@@ -69,10 +70,10 @@ def odd_ends(raw: str) -> str | None:
 
 
 def raw_value(variable: str, environ: Mapping[str, str]) -> str:
-    """As it is in the environment or the file, which `load_settings` has found readable."""
+    """The content of the variable or its file, unchanged. `load_settings` has already read the file once."""
     path = environ.get(f"{variable}_FILE")
     if path:
-        # newline: a line break of Windows must stay one to be seen.
+        # newline="": keeps line breaks of Windows, so that they are found.
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
             return file.read()
     return environ.get(variable, "")
@@ -83,6 +84,6 @@ def account_sid(sid: str) -> Finding:
         return warning(
             "account_sid",
             f"{sid} is not {ACCOUNT_SID_LENGTH} characters long",
-            "compare APITRAFFIC_ACCOUNT_SID with ApiTraffic's settings; was it copied whole?",
+            "compare APITRAFFIC_ACCOUNT_SID with ApiTraffic's settings; it may be incomplete",
         )
     return ok("account_sid", sid)

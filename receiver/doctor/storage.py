@@ -1,4 +1,4 @@
-"""Checks of where deliveries are kept: Redis and the spool."""
+"""Checks of Redis and the spool, which keep the deliveries."""
 
 import os
 import shutil
@@ -6,33 +6,38 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import monotonic, perf_counter, sleep
 from typing import Any, Final
 
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
-from rq.utils import as_text
 
 from receiver.datastore.acl import missing_rights
 from receiver.datastore.failures import WHOLE_RULE, advice_on
-from receiver.doctor.findings import Finding, State, failure, ok, warning
+from receiver.datastore.replies import as_text
+from receiver.doctor.findings import Finding, FindingState, failure, ok, warning
 from receiver.errors import StorageUnavailable
 from receiver.queue.enqueueing import Enqueuer
+from receiver.reception.delivery_store import DRAIN_INTERVAL
 from receiver.reception.spool import LARGEST, Spool
 
 OLDEST_VERSION: Final = (6, 2)
 PINGS: Final = 5
 SLOW: Final = 0.05
-"""Seconds; with `appendfsync always` a write takes longer than a ping."""
+"""Seconds for a ping; with `appendfsync always`, a write takes longer."""
 NEARLY_FULL: Final = 90
 """Per cent."""
+LONGEST_DRAIN: Final = 3.0
+"""Seconds in which a running receiver moves what is in the spool, or some of it."""
+MAKE_ROOM: Final = "free space on its disk: what is in the spool still drains, but it takes nothing more"
+LET_WRITE: Final = "let the receiver's user write to that file and its folder"
 
 
 def redis(client: Redis) -> Iterator[Finding]:
-    """All that can be found out; what cannot be asked because of an earlier failure is left out."""
+    """All findings about Redis. A check that an earlier failure makes pointless is left out."""
     reached = reachable(client)
     yield reached
-    if reached.state is State.FAILURE:
+    if reached.state is FindingState.FAILURE:
         return
     yield takes_writes(Enqueuer(client).check)
     if missing := missing_rights(client):
@@ -41,7 +46,7 @@ def redis(client: Redis) -> Iterator[Finding]:
         info: Mapping[str, Any] = client.info()
     except ResponseError as error:
         yield warning(
-            "redis_info", f"its settings cannot be seen; {error}", "allow this user the command INFO"
+            "redis_info", f"its settings cannot be read; {error}", "allow this user the command INFO"
         )
         return
     yield version(info)
@@ -56,7 +61,7 @@ def reachable(client: Redis) -> Finding:
         seconds = median(_seconds_of(client.ping) for _ in range(PINGS))
     except (AuthenticationError, NoPermissionError) as error:
         advice = advice_on(error) or "correct the user name and password in REDIS_URL"
-        return failure("redis", f"refuses us; {error}", advice)
+        return failure("redis", f"refuses the connection; {error}", advice)
     except RedisError as error:
         return failure(
             "redis",
@@ -65,21 +70,23 @@ def reachable(client: Redis) -> Finding:
         )
     found = f"answers in {seconds * 1000:.1f} ms"
     if seconds > SLOW:
-        return warning("redis", found, "put it nearer: each delivery waits for it before it is answered")
+        return warning(
+            "redis", found, "run it closer to the receiver: each delivery waits for it before it is answered"
+        )
     return ok("redis", found)
 
 
 def takes_writes(check: Callable[[], None]) -> Finding:
-    """A PING is also answered by a replica, or by a Redis that has no memory left."""
+    """A PING does not tell: a replica and a Redis without memory answer it too."""
     try:
         check()
     except StorageUnavailable as error:
         return failure(
             "redis_write",
-            f"takes no write; {error}",
-            "point REDIS_URL at the primary; give it memory and disk",
+            f"does not accept writes; {error}",
+            "point REDIS_URL at the primary, and check its memory and disk",
         )
-    return ok("redis_write", "takes writes")
+    return ok("redis_write", "accepts writes")
 
 
 def version(info: Mapping[str, Any]) -> Finding:
@@ -91,7 +98,7 @@ def version(info: Mapping[str, Any]) -> Finding:
 
 
 def persistence(info: Mapping[str, Any], appendfsync: str | None) -> Finding:
-    """Whether what was answered 202 outlives a restart."""
+    """Whether accepted deliveries survive a restart."""
     if not info.get("aof_enabled"):
         return failure(
             "redis_persistence",
@@ -100,34 +107,39 @@ def persistence(info: Mapping[str, Any], appendfsync: str | None) -> Finding:
         )
     if info.get("aof_last_write_status", "ok") != "ok":
         return failure(
-            "redis_persistence", "the append-only file cannot be written", "is its disk full? see Redis' log"
+            "redis_persistence", "the append-only file cannot be written", "check its disk and Redis' log"
         )
     if appendfsync == "no":
         return failure(
             "redis_persistence",
-            "appendfsync is no: the kernel decides when what was accepted reaches the disk",
+            "appendfsync is no: the kernel decides when accepted deliveries reach the disk",
             "set `appendfsync everysec`, or `always`, in redis.conf",
         )
     if appendfsync == "everysec":
         return ok(
-            "redis_persistence", "append-only file, appendfsync everysec: a power failure can take a second"
+            "redis_persistence",
+            "append-only file, appendfsync everysec: a power failure can lose the last second",
         )
     return ok("redis_persistence", f"append-only file{f', appendfsync {appendfsync}' if appendfsync else ''}")
 
 
 def memory(info: Mapping[str, Any]) -> Finding:
-    """Whether Redis may throw away what was accepted, and how much room there is."""
+    """Whether Redis may evict accepted deliveries, and how much memory is left."""
     policy = str(info.get("maxmemory_policy", "unknown"))
     most, used = int(info.get("maxmemory", 0)), int(info.get("used_memory", 0))
     if policy != "noeviction":
-        thrown = (
-            "Redis throws keys away when" if most else "Redis would throw keys away if maxmemory were set and"
-        )
+        thrown = "Redis evicts keys when" if most else "Redis would evict keys if maxmemory were set and"
         return (failure if most else warning)(
             "redis_memory",
             f"maxmemory-policy is {policy}: {thrown} memory runs out, accepted deliveries among them",
             "set `maxmemory-policy noeviction` in redis.conf; at once: redis-cli CONFIG SET maxmemory-policy "
             "noeviction",
+        )
+    if most and used >= most:
+        return failure(
+            "redis_memory",
+            "all of maxmemory is used: Redis takes no deliveries, which go to the spool",
+            "raise maxmemory; workers deliver meanwhile what is queued",
         )
     if most and used * 100 >= most * NEARLY_FULL:
         return warning(
@@ -139,37 +151,60 @@ def memory(info: Mapping[str, Any]) -> Finding:
 
 
 def spool(path: Path | None) -> Finding:
-    """Never makes the file: made by another user than the receiver's it would be of no use to that one."""
+    """Whether the spool can be written. Does not create the file: it must belong to the receiver's user."""
     if path is None:
         return warning(
             "spool",
-            "off: while Redis is away senders get 503",
+            "off: while Redis is not reachable, senders get 503",
             "set APITRAFFIC_SPOOL to a file on a disk that lasts",
         )
     if path.exists():
+        kept = Spool(path)
         try:
-            Spool(path).check()
-            waiting = Spool(path).count()
+            kept.check()
+            waiting = kept.count()
         except StorageUnavailable as error:
-            return failure("spool", str(error), "let the receiver's user write that file and its folder")
+            return failure("spool", str(error), MAKE_ROOM if "full" in str(error) else LET_WRITE)
         found = f"{path} can be written" + (f"; deliveries waiting in it: {waiting}" if waiting else "")
     else:
         folder = next(parent for parent in path.absolute().parents if parent.exists())
         if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
             return failure(
                 "spool",
-                f"{path} cannot be made: {folder} cannot be written by this user",
+                f"{path} cannot be created: this user may not write to {folder}",
                 "run this as the receiver's user, give it that folder, or set APITRAFFIC_SPOOL",
             )
-        found = f"{path} can be made"
+        found = f"{path} can be created"
     free = shutil.disk_usage(next(parent for parent in path.absolute().parents if parent.exists())).free
     if free < LARGEST:
         return warning(
             "spool",
             f"{found}, but its disk has {free // 2**20} MiB left",
-            f"free {LARGEST // 2**20} MiB, which it may grow to",
+            f"free {LARGEST // 2**20} MiB: the spool may grow to that size",
         )
     return ok("spool", found)
+
+
+def spool_drain(path: Path, longest: float = LONGEST_DRAIN) -> Iterator[Finding]:
+    """Whether what waits in the spool is moved to a Redis that takes writes; nothing if nothing waits."""
+    spool = Spool(path)
+    try:
+        waiting = spool.numbers()
+        if not waiting:
+            return
+        ends_at = monotonic() + longest
+        while waiting[0] in spool.numbers():
+            if monotonic() > ends_at:
+                yield failure(
+                    "spool_drain",
+                    f"deliveries stay in {path} although Redis accepts writes: {spool.count()}",
+                    "is a receiver running here? Its log says why: `deliveries stay in the spool`",
+                )
+                return
+            sleep(DRAIN_INTERVAL / 5)
+    except StorageUnavailable:
+        return  # The check of the spool has said so.
+    yield ok("spool_drain", "what waits in the spool is being moved to Redis")
 
 
 def _seconds_of(action: Callable[[], object]) -> float:
@@ -179,7 +214,7 @@ def _seconds_of(action: Callable[[], object]) -> float:
 
 
 def _setting(client: Redis, name: str) -> str | None:
-    """`None` where CONFIG is forbidden, as by many who run Redis for others."""
+    """`None` if CONFIG is forbidden, as it is by many hosting providers."""
     with suppress(ResponseError):
         settings: Any = client.config_get(name)
         return {as_text(key): as_text(value) for key, value in settings.items()}.get(name)

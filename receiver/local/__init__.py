@@ -1,1 +1,1 @@
-"""What makes the receiver run with nothing else installed."""
+"""Local mode: the receiver on one machine, with nothing else installed."""

@@ -1,4 +1,4 @@
-"""What the commands `up` and `demo` share."""
+"""Options and error handling that the commands `up` and `demo` share."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ def data_dir_option(function: CommandT) -> CommandT:
 
 @contextmanager
 def errors_in_words() -> Iterator[None]:
-    """Exit code 1 and a message, not a traceback, where this machine is not as it should be."""
+    """Turn LocalModeError into a message and exit code 1, without a traceback."""
     try:
         yield
     except LocalModeError as error:

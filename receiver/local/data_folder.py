@@ -1,4 +1,4 @@
-"""The folder for what outlives a local run: Redis' data, the Events API's, and this machine's secrets."""
+"""The folder that outlives a local run: the data of Redis and the Events API, and this machine's secrets."""
 
 import fcntl
 import os
@@ -18,6 +18,8 @@ PRIVATE_FILE: Final = 0o600
 
 @dataclass(frozen=True)
 class DataFolder:
+    """Methods that touch the folder raise LocalModeError if it cannot be used."""
+
     path: Path = DEFAULT_DATA_FOLDER
 
     @property
@@ -29,18 +31,18 @@ class DataFolder:
         return self.path / "events-api.sqlite"
 
     def make(self) -> None:
-        """Make the folder, for this user only; one that is there already stays as it is."""
+        """Create the folder, for this user only. An existing folder is not changed."""
         try:
             if not self.path.is_dir():
                 self.path.mkdir(mode=PRIVATE_FOLDER, parents=True)
-                # It lies in the user's project, where git must not pick up the secrets.
+                # The folder is in the user's project: git must not add the secrets.
                 (self.path / ".gitignore").write_text("*\n", encoding="ascii")
         except OSError as error:
             raise self._unusable(error) from error
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Make the folder and keep other runs out; the lock ends with this process, however that ends."""
+        """Create the folder and lock it against other runs, for as long as this process lives."""
         self.make()
         try:
             lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
@@ -56,19 +58,19 @@ class DataFolder:
         return self.path / "secrets" / name
 
     def read_secret(self, name: str) -> str | None:
-        """The secret that an earlier run has made here, if any."""
+        """Return the secret that an earlier run has generated, if any."""
         with suppress(FileNotFoundError):
             return self.secret_path(name).read_text(encoding="ascii").strip() or None
         return None
 
     def secret(self, name: str) -> str:
-        """The secret of that name, made when it is first asked for."""
+        """Return the secret of this name; it is generated on first use."""
         if known := self.read_secret(name):
             return known
         value = secrets.token_urlsafe(32)
         path = self.secret_path(name)
         path.parent.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
-        # Under its own name only when complete: a run killed half-way must not leave an empty secret.
+        # Renamed when complete: a run that is killed half-way must not leave an empty secret.
         draft = path.with_name(f".{name}.draft")
         draft.unlink(missing_ok=True)
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE), "w") as file:
@@ -89,7 +91,7 @@ class DataFolder:
             process = f"process {owner}" if owner else "another process"
             raise LocalModeError(
                 f"The data folder {self.path} is in use by {process}."
-                " Stop that one first, or choose another folder with --data-dir."
+                " Stop it first, or choose another folder with --data-dir."
             ) from None
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)

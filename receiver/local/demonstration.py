@@ -1,4 +1,4 @@
-"""The demonstration: signed deliveries in at one end, the markers that the API lists at the other."""
+"""The demonstration: sends signed deliveries and waits until the Events API lists their markers."""
 
 import json
 import time
@@ -16,13 +16,17 @@ from receiver.sources.signing import SENDERS
 ACCEPTED: Final = 202
 OK: Final = 200
 LISTED_TIMEOUT: Final = 20.0
-POLL: Final = 0.04
+POLL_INTERVAL: Final = 0.04
+"""Seconds, both."""
 
 ListedEvent = Mapping[str, Any]
 
 
 def send_samples(stack: LocalStack) -> list[str]:
-    """One signed request for each sample, as its sender would make it; the ids the receiver knows them by."""
+    """Send each sample as its sender would, signed. Returns the delivery ids that the receiver answered with.
+
+    Raises LocalModeError if a delivery is not accepted, and OSError if the receiver cannot be reached.
+    """
     accepted = []
     deliveries = sample_deliveries(datetime.now(UTC))
     for delivery in deliveries:
@@ -41,7 +45,11 @@ def send_samples(stack: LocalStack) -> list[str]:
 def wait_until_listed(
     stack: LocalStack, deliveries: Iterable[str], check: Callable[[], None]
 ) -> list[ListedEvent]:
-    """The markers that these deliveries have become; `check` may raise to end the wait."""
+    """Wait until the markers of all these deliveries are listed, and return them, newest first.
+
+    `check` is called between looks at the list, and may raise to end the wait. Raises LocalModeError after
+    `LISTED_TIMEOUT`.
+    """
     expected = set(deliveries)
     deadline = time.monotonic() + LISTED_TIMEOUT
     while True:
@@ -52,10 +60,10 @@ def wait_until_listed(
         check()
         if time.monotonic() > deadline:
             raise LocalModeError(
-                f"{len(missing)} of {len(expected)} accepted deliveries are not listed by the Events API"
-                f" after {LISTED_TIMEOUT:.0f} s. The logs above may say why."
+                f"After {LISTED_TIMEOUT:.0f} s the Events API does not list {len(missing)} of {len(expected)}"
+                " accepted deliveries. The log above may say why."
             )
-        time.sleep(POLL)
+        time.sleep(POLL_INTERVAL)
 
 
 def _listed(stack: LocalStack) -> list[ListedEvent]:

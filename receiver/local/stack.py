@@ -1,4 +1,4 @@
-"""What local mode runs, and how the parts find each other: through their environment, as anywhere else."""
+"""The processes of local mode, which are configured through their environment, as everywhere else."""
 
 import os
 import sys
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from receiver.datastore.keys import RQ_PREFIX
 from receiver.local.data_folder import DataFolder
 from receiver.local.errors import LocalModeError
 from receiver.local.events_api.options import LOCAL_ACCOUNT_SID
@@ -22,19 +23,19 @@ WORKER: Final = "worker"
 RECEIVER: Final = "receiver"
 
 LOOPBACK: Final = "127.0.0.1"
-"""The local Events API listens here only, whatever --host says: it is a stand-in, not a service."""
+"""The local Events API listens only here, whatever --host is: it is a stand-in, not a service."""
 
 SLOW_STOP: Final = 25.0
-"""Seconds; more than requests and jobs that are under way may take after SIGTERM."""
+"""Seconds; longer than the receiver and the worker need to finish requests and jobs after SIGTERM."""
 
 API_TOKEN: Final = "APITRAFFIC_API_TOKEN"  # noqa: S105 - the variable's name
 
 
 @dataclass(frozen=True)
 class LocalStack:
-    """`redis` is a server of our own or the URL of another; `api_port` is None where the real API is used.
+    """`redis` is a server to run or the URL of another. `api_port` is None if the real API is used.
 
-    `environment` and `secrets` are what the parts get besides what is set here.
+    All processes get `environment` and `secrets`, and what is set here.
     """
 
     folder: DataFolder
@@ -51,7 +52,7 @@ class LocalStack:
 
     @property
     def receiver_url(self) -> str:
-        """Where the receiver is reached from this machine."""
+        """The URL of the receiver on this machine."""
         host = {"0.0.0.0": LOOPBACK, "::": "::1", "": LOOPBACK}.get(self.host, self.host)  # noqa: S104 - the user's choice
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
@@ -61,19 +62,22 @@ class LocalStack:
 
     @contextmanager
     def prepared(self) -> Iterator[list[str]]:
-        """Before the children start and after they have stopped; gives what is to be said about it."""
+        """Prepare for the children, and clean up after they have stopped.
+
+        Yields notes for the user. Raises LocalModeError if Redis cannot be used.
+        """
         if not isinstance(self.redis, RedisServer):
             yield []
             return
         self.redis.prepare()
         try:
             found = self.redis.shut_down_leftover()
-            yield ["shut down a Redis that an earlier run had left behind"] if found else []
+            yield ["stopped a Redis that an earlier run had left behind"] if found else []
         finally:
             self.redis.clean_up()
 
     def children(self, *, wait_for_worker: bool = True) -> list[Child]:
-        """In the order of starting; they stop in the opposite one, so that each can finish its work."""
+        """The processes in starting order. They are stopped in reverse, so that each can finish its work."""
         children = []
         after_redis: tuple[str, ...] = ()
         if isinstance(self.redis, RedisServer):
@@ -118,7 +122,7 @@ class LocalStack:
     def _environment(self) -> dict[str, str]:
         spool = str(self.folder.path.absolute() / "spool.sqlite")
         ours = {**self.secrets, "REDIS_URL": self.redis_url, "APITRAFFIC_SPOOL": spool}
-        # Local mode asks its receiver over plain HTTP whether it is up.
+        # Local mode checks its receiver over plain HTTP.
         ours |= {"APITRAFFIC_TLS_CERT": "", "APITRAFFIC_TLS_KEY": ""}
         if self.api_url is not None:
             ours |= {
@@ -126,11 +130,11 @@ class LocalStack:
                 "APITRAFFIC_ACCOUNT_SID": LOCAL_ACCOUNT_SID,
                 API_TOKEN: self.folder.secret(API_TOKEN),
             } | _without_proxy(self.environment)
-        # A variable and its _FILE twin together are refused as ambiguous.
+        # If a variable and its _FILE variant are both set, the configuration is refused.
         rest = {
             name: value for name, value in self.environment.items() if name.removesuffix("_FILE") not in ours
         }
-        # Their output goes through a pipe of ours to whoever looks at the terminal.
+        # Unbuffered, because their output goes through a pipe to the terminal.
         return {"APITRAFFIC_LOG_FORMAT": "text", **rest, **ours, "PYTHONUNBUFFERED": "1"}
 
 
@@ -139,17 +143,17 @@ def _command(*arguments: str) -> list[str]:
 
 
 def _without_proxy(environment: Mapping[str, str]) -> dict[str, str]:
-    """Many machines send all HTTP through a proxy, which could not reach this machine's own API."""
+    """Exempt this machine from the proxy that may be configured: it could not reach the local API."""
     exempt = environment.get("no_proxy") or environment.get("NO_PROXY")
     value = f"{exempt},{LOOPBACK}" if exempt else LOOPBACK
     return {"no_proxy": value, "NO_PROXY": value}
 
 
 def worker_is_registered(redis_url: str, pid: int) -> bool:
-    """Whether a worker of that process takes jobs; entries that killed workers have left do not count."""
-    from redis import Redis, RedisError  # noqa: PLC0415 - slow to import, and `demo` is in a hurry
+    """Whether the worker in process `pid` takes jobs. Entries that killed workers have left do not count."""
+    from redis import Redis, RedisError  # noqa: PLC0415 - slow to import; `demo` does without
 
-    workers = f"{os.environ['RQ_KEY_PREFIX']}:workers"  # set by the receiver package itself
+    workers = f"{os.environ.get('RQ_KEY_PREFIX', RQ_PREFIX)}:workers"
     try:
         with Redis.from_url(redis_url, socket_timeout=1.0, decode_responses=True) as redis:
             return any(_belongs_to(redis.hget(key, "pid"), pid) for key in redis.smembers(workers))
@@ -158,7 +162,7 @@ def worker_is_registered(redis_url: str, pid: int) -> bool:
 
 
 def _belongs_to(found: object, pid: int) -> bool:
-    """A child leads its own process group, which its children are in, too."""
+    """Whether process `found` is in the process group of child `pid`, as its own children are."""
     try:
         return os.getpgid(int(str(found))) == pid
     except (ValueError, ProcessLookupError, PermissionError):
@@ -166,13 +170,14 @@ def _belongs_to(found: object, pid: int) -> bool:
 
 
 def free_port(host: str) -> int:
+    """Return a port of `host` that is free now; raises CannotListen."""
     with listen(host, 0) as listener:
         port: int = listener.getsockname()[1]
         return port
 
 
 def require_free_port(host: str, port: int, option: str) -> None:
-    """Say now, in words, what would otherwise be a child's failure."""
+    """Raise LocalModeError if a port is in use, before a child fails because of it."""
     try:
         listen(host, port, option).close()
     except CannotListen as error:

@@ -1,7 +1,7 @@
-"""Runs processes: starts them in order, brings back those that die, stops them all.
+"""Supervises processes: starts them in order, restarts those that end, stops them all.
 
-Every child has a session of its own, so that Ctrl-C in the terminal reaches only this process, which then
-stops them in an order that loses nothing.
+Every child has its own session, so that Ctrl-C in the terminal reaches only this process, which then stops
+the children in an order in which nothing is lost.
 """
 
 import os
@@ -22,17 +22,23 @@ from receiver.local.log import Log
 
 FIRST_PAUSE: Final = 0.2
 LONGEST_PAUSE: Final = 10.0
+"""Seconds before a restart; the pause doubles each time."""
 STEADY_AFTER: Final = 10.0
-"""Seconds after which a child counts as running well, so that its next pause is a short one again."""
+"""Seconds after which a child counts as steady, so that its next pause is the first one again."""
 
 READY_POLL: Final = 0.02
-LOOK_AGAIN: Final = 5.0
+CHECK_INTERVAL: Final = 5.0
 READER_TIMEOUT: Final = 2.0
+"""Seconds, all three."""
 
 
 @dataclass(frozen=True)
 class Child:
-    """A process to run once those in `after` are ready; `ready` is asked, with its process id, until true."""
+    """A process to run, started when the children named in `after` are ready.
+
+    `ready` is called with the process id until it returns True; without it the child is ready at once. It is
+    killed if it has not ended `stop_timeout` seconds after SIGTERM.
+    """
 
     name: str
     command: Sequence[str]
@@ -47,7 +53,7 @@ class ChildFailedError(LocalModeError):
 
 
 class StopRequested(Exception):
-    """Ctrl-C or SIGTERM came while the children were starting or somebody was working with them."""
+    """Ctrl-C or SIGTERM arrived before `run`."""
 
 
 @dataclass
@@ -59,8 +65,8 @@ class _Running:
 
 
 @dataclass
-class _Due:
-    """A restart that waits for its pause to pass."""
+class _Restart:
+    """A restart to make at the time `at` of the monotonic clock."""
 
     child: Child
     at: float
@@ -68,22 +74,22 @@ class _Due:
 
 @dataclass
 class Supervisor:
-    """Use as a context: leaving it stops every child, the last of the list first."""
+    """Use it in a `with` statement: at its end all children are stopped, the last one first."""
 
     name: str
     children: Sequence[Child]
     log: Log
     folder: Path | None = None
     _running: dict[str, _Running] = field(default_factory=dict)
-    _due: list[_Due] = field(default_factory=list)
-    _deaths: dict[str, int] = field(default_factory=dict)
-    _wake_ups: queue.SimpleQueue[int] = field(default_factory=queue.SimpleQueue)
+    _restarts: list[_Restart] = field(default_factory=list)
+    _failures: dict[str, int] = field(default_factory=dict)
+    _signals: queue.SimpleQueue[int] = field(default_factory=queue.SimpleQueue)
     _stop_signals: int = 0
     _old_handlers: dict[int, Any] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
-            # Under nohup a closed terminal is to be ignored, and stays so.
+            # nohup makes a process ignore SIGHUP; that is kept.
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 self._old_handlers[number] = signal.signal(number, self._on_signal)
         return self
@@ -98,7 +104,10 @@ class Supervisor:
                 signal.signal(number, handler)
 
     def start(self, timeout: float = 30.0) -> None:
-        """Start all children, each when those it comes after are ready, and wait until all of them are."""
+        """Start all children in their order, and wait until all are ready.
+
+        Raises ChildFailedError if one ends or is not ready after `timeout` seconds, and StopRequested.
+        """
         deadline = time.monotonic() + timeout
         ready: set[str] = set()
         while len(ready) < len(self.children):
@@ -116,33 +125,33 @@ class Supervisor:
                 late = ", ".join(child.name for child in self.children if child.name not in ready)
                 for child in self.children:
                     self.log.show_tail(child.name)
-                raise ChildFailedError(f"Not ready after {timeout:.0f} s: {late}. Its log above may say why.")
+                raise ChildFailedError(f"Not ready after {timeout:.0f} s: {late}. The log above may say why.")
 
     def check(self) -> None:
-        """Raise if somebody wants to stop or a child has died; for use while nothing is restarted yet."""
+        """Before `run`: raise StopRequested after Ctrl-C or SIGTERM, ChildFailedError if a child ended."""
         if self._stop_signals:
             raise StopRequested
         for running in self._running.values():
             if running.process.poll() is not None:
-                self._clear_away(running)
+                self._clean_up(running)
                 self.log.show_tail(running.child.name)
                 how = _how_it_ended(running.process)
-                raise ChildFailedError(f"{running.child.name} {how} while starting. Its log above says why.")
+                raise ChildFailedError(f"{running.child.name} {how} while starting. The log above says why.")
 
     def run(self) -> None:
-        """Keep all children running until Ctrl-C or SIGTERM."""
+        """Keep all children running until Ctrl-C or SIGTERM; a child that ends is started again."""
         while not self._stop_signals:
             for running in list(self._running.values()):
                 if running.process.poll() is not None:
-                    self._bury(running)
+                    self._plan_restart(running)
             now = time.monotonic()
-            for due in [due for due in self._due if due.at <= now]:
-                self._due.remove(due)
-                self._start(due.child)
-            self._wait(min([LOOK_AGAIN, *(due.at - now for due in self._due)]))
+            for restart in [each for each in self._restarts if each.at <= now]:
+                self._restarts.remove(restart)
+                self._start(restart.child)
+            self._wait(min([CHECK_INTERVAL, *(each.at - now for each in self._restarts)]))
 
     def _start(self, child: Child) -> None:
-        process = subprocess.Popen(  # noqa: S603 - the command lines are ours
+        process = subprocess.Popen(  # noqa: S603 - the commands are our own
             list(child.command),
             env=None if child.environment is None else dict(child.environment),
             cwd=self.folder,
@@ -151,27 +160,27 @@ class Supervisor:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        # Daemonic, for a grandchild in yet another session could hold the pipe open for ever.
+        # Daemonic: a grandchild in another session could keep the pipe open for ever.
         reader = threading.Thread(target=self.log.copy, args=(child.name, process.stdout), daemon=True)
         self._running[child.name] = _Running(child, process, reader, time.monotonic())
         reader.start()
 
-    def _bury(self, running: _Running) -> None:
-        """Say that a child has died and plan its return."""
+    def _plan_restart(self, running: _Running) -> None:
+        """Log that a child has ended, and start it again after a pause."""
         child = running.child
-        self._clear_away(running)
+        self._clean_up(running)
         del self._running[child.name]
         now = time.monotonic()
-        deaths = 0 if now - running.started >= STEADY_AFTER else self._deaths.get(child.name, 0)
-        self._deaths[child.name] = deaths + 1
-        pause = min(FIRST_PAUSE * 2**deaths, LONGEST_PAUSE)
+        failures = 0 if now - running.started >= STEADY_AFTER else self._failures.get(child.name, 0)
+        self._failures[child.name] = failures + 1
+        pause = min(FIRST_PAUSE * 2**failures, LONGEST_PAUSE)
         self.log.show_tail(child.name)
-        self._say(f"{child.name} {_how_it_ended(running.process)}; starting it again in {pause:g} s")
-        self._due.append(_Due(child, now + pause))
+        self._write(f"{child.name} {_how_it_ended(running.process)}; starting it again in {pause:g} s")
+        self._restarts.append(_Restart(child, now + pause))
 
     def _stop(self) -> None:
-        """End the children one after another; a second Ctrl-C means: at once."""
-        self._due.clear()
+        """Stop the children one after another. After a second Ctrl-C, kill them."""
+        self._restarts.clear()
         signals_before = self._stop_signals
         for child in reversed(self.children):
             running = self._running.pop(child.name, None)
@@ -184,31 +193,31 @@ class Supervisor:
             while process.poll() is None:
                 remaining = deadline - time.monotonic()
                 if remaining <= 0 or self._stop_signals > max(signals_before, 1):
-                    self._say(f"{child.name} does not stop; killing it")
+                    self._write(f"{child.name} does not stop; killing it")
                     process.kill()
                     process.wait()
                     break
                 self._wait(min(remaining, 0.1))
-            self._clear_away(running)
+            self._clean_up(running)
 
-    def _clear_away(self, running: _Running) -> None:
-        """What a dead child has left running would keep its port and its pipe."""
+    def _clean_up(self, running: _Running) -> None:
+        """Kill what a child has left running, which would keep its port and its pipe."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(running.process.pid, signal.SIGKILL)
         running.reader.join(READER_TIMEOUT)
 
     def _wait(self, timeout: float) -> None:
-        """Until a signal comes (one of the children's deaths, too) or the time has passed."""
+        """Wait for `timeout` seconds, or until a signal arrives, SIGCHLD included."""
         with suppress(queue.Empty):
-            self._wake_ups.get(timeout=max(timeout, 0))
+            self._signals.get(timeout=max(timeout, 0))
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        # SimpleQueue is the one that may be used in a handler that has interrupted itself.
+        # SimpleQueue is reentrant: a handler may interrupt another one.
         if number != signal.SIGCHLD:
             self._stop_signals += 1
-        self._wake_ups.put(number)
+        self._signals.put(number)
 
-    def _say(self, text: str) -> None:
+    def _write(self, text: str) -> None:
         self.log.write(self.name, text)
 
 

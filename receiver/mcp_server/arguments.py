@@ -1,6 +1,6 @@
-"""What each tool takes: pydantic models, out of which come the input schemas and the words about mistakes.
+"""The arguments of each tool: pydantic models, which give the input schemas and the messages about mistakes.
 
-Field names are the Events API's own (`startedAt`), so that what a tool answers can be given to the next one.
+Field names are the Events API's (`startedAt`), so that the result of one tool can be passed to the next.
 """
 
 import json
@@ -14,51 +14,51 @@ from apitraffic_events.client import LARGEST_PAGE
 from apitraffic_events.event import Description, Event, EventType
 from apitraffic_events.records import EventUpdate
 from apitraffic_events.timestamps import parse_timestamp
-from receiver.timestamps import read_moment
+from receiver.timestamps import FORMS, read_moment
 
 LONGEST_LOOK: Final = 7 * 24 * 60
 """Minutes."""
 
-MOMENT: Final = "ISO 8601 in UTC (2026-01-10T10:05:00Z), or how long ago: 90m, 2h, 3d"
 DESCRIPTIONS: Final = {
     "type": "deployment: releases, deploys, rollbacks. incident: outages, degradations, alerts. "
     "config_change: flags, variables, DNS. scale: instances, database upgrades. custom: the rest",
     "name": "What the chart shows; name the version, branch or ticket: Deploy acme/shop v2.3.1 to production",
-    "description": "Text for people; for what has ended, how it ended",
-    "source": "Where it comes from, always the same word for the same origin",
-    "metadata": "What leads back to the cause: repository, commit, run_url; an update adds to what is there",
-    "buckets": 'Names or SIDs of the APIs that show it; ["*"] is all',
-    "environments": 'Names or SIDs of the environments that show it; ["*"] is all',
-    "startedAt": f"When it began; of a new event now, where left out. {MOMENT}",
-    "endedAt": f"When it ended; left out for what has no length, such as a deploy. {MOMENT}",
-    "startedFrom": f"Only what started then or later. {MOMENT}",
-    "startedTo": f"Only what started then or earlier. {MOMENT}",
-    "bucket": "Only what this bucket, by name or SID, shows",
-    "environment": "Only what this environment, by name or SID, shows",
-    "limit": "How many at most",
-    "page": "The first is 1; hasMore in the answer says whether there is another",
-    "sid": "The event's SID, as list_events and what_changed give it",
-    "reopen": "Take its end away, because it goes on after all",
-    "resolution": "How it was resolved, in a sentence: Rolled back to v2.3.0",
-    "around": f"When the charts jumped; now where left out. {MOMENT}",
-    "minutes": "How many minutes before and after that to look",
-    "types": "Only these types",
+    "description": "Text for people; for something that has ended, how it ended",
+    "source": "Where it comes from; always the same word for the same origin",
+    "metadata": "What leads back to the cause: repository, commit, run_url. An update adds to it; an empty "
+    "value removes a name",
+    "buckets": 'Names or SIDs of the APIs on whose charts it is shown; ["*"] means all',
+    "environments": 'Names or SIDs of the environments on whose charts it is shown; ["*"] means all',
+    "startedAt": f"When it began; a new event begins now by default. {FORMS}",
+    "endedAt": f"When it ended; leave it out for something without a duration, such as a deploy. {FORMS}",
+    "startedFrom": f"Only events that started then or later. {FORMS}",
+    "startedTo": f"Only events that started then or earlier. {FORMS}",
+    "bucket": "Only events on the charts of this bucket, by name or SID",
+    "environment": "Only events on the charts of this environment, by name or SID",
+    "limit": "How many events at most",
+    "page": "The first page is 1; hasMore in the result says whether there is another",
+    "sid": "The event's SID, from list_events or what_changed",
+    "reopen": "Remove the end, because the event goes on after all",
+    "resolution": "How it was resolved, in one sentence, such as: Rolled back to v2.3.0",
+    "around": f"When the charts jumped; now by default. {FORMS}",
+    "minutes": "How many minutes to look before and after that time",
+    "types": "Only events of these types",
 }
-"""Field name -> what an assistant is told of it; the same name means the same in every tool."""
+"""Field name -> its description for the assistant. A name means the same in every tool."""
 
 
 def _read_moment(value: object) -> datetime:
-    moment = read_moment(value.strip()) if isinstance(value, str) else parse_timestamp(value)
+    moment = read_moment(value) if isinstance(value, str) else parse_timestamp(value)
     if moment is None:
-        raise ValueError(f"is not a time; write {MOMENT}")
+        raise ValueError(f"is not a time; write {FORMS}")
     return moment
 
 
 Moment = Annotated[datetime, BeforeValidator(_read_moment), WithJsonSchema({"type": "string"})]
 
 
-def _plain(value: object) -> object:
-    """Some assistants write lists and objects as JSON in a string."""
+def _decoded(value: object) -> object:
+    """Read a list or object that an assistant has written as JSON in a string, as some do."""
     if isinstance(value, str) and value.lstrip()[:1] in {"[", "{"}:
         try:
             return json.loads(value)
@@ -68,7 +68,7 @@ def _plain(value: object) -> object:
 
 
 class Arguments(BaseModel):
-    """What a call gives. A null is as good as nothing: assistants like to fill in every field."""
+    """The arguments of a call. A null counts as left out, because many assistants fill in every field."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
@@ -81,7 +81,7 @@ class Arguments(BaseModel):
             return given
         structured = {"metadata", "buckets", "environments", "types"}
         return {
-            name: _plain(value) if name in structured else value
+            name: _decoded(value) if name in structured else value
             for name, value in given.items()
             if value is not None
         }

@@ -1,4 +1,4 @@
-"""Streamable HTTP for the MCP server: nobody without the bearer, no page of a browser by a borrowed name.
+"""Streamable HTTP for the MCP server: only with the bearer token, and safe from DNS rebinding in browsers.
 
 https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#security-warning
 """
@@ -23,13 +23,13 @@ from receiver.sources.signatures import matches_any
 PATH: Final = "/mcp"
 LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 TIME_TO_STOP: Final = 5
-"""Seconds for which calls that are under way may go on after SIGTERM."""
+"""Seconds that running calls have to finish after SIGTERM."""
 LARGEST_REQUEST: Final = 256 * 1024
-"""Bytes; an event with all its metadata has a tenth of that."""
+"""Bytes; an event with all its metadata takes a tenth of that."""
 
 
 class ConfiguredBearer:
-    """The SDK's `TokenVerifier` for tokens that are configured; several while one is being changed."""
+    """The SDK's `TokenVerifier` for the configured tokens; there are several while one is replaced."""
 
     def __init__(self, tokens: Sequence[str]) -> None:
         self._tokens = tuple(token.encode("utf-8", "surrogateescape") for token in tokens)
@@ -41,9 +41,9 @@ class ConfiguredBearer:
 
 
 def http_app(server: Server[Any], tokens: Sequence[str], allowed_hosts: Sequence[str]) -> Starlette:
-    """The ASGI application; `allowed_hosts` are the names besides localhost by which it is reached.
+    """The ASGI application; `allowed_hosts` are the host names, besides localhost, by which clients reach it.
 
-    Stateless: no call needs what one before it left, so that a restart disturbs no client.
+    It is stateless: no call depends on an earlier one, so a restart does not disturb clients.
     """
     app = server.streamable_http_app(
         streamable_http_path=PATH,
@@ -53,13 +53,13 @@ def http_app(server: Server[Any], tokens: Sequence[str], allowed_hosts: Sequence
         transport_security=_only_for(allowed_hosts),
         token_verifier=ConfiguredBearer(tokens),
     )
-    # With the SDK's own `auth` settings there would have to be an OAuth server, which there is not.
+    # The SDK's own `auth` settings would need an OAuth server.
     app.add_middleware(AuthenticationMiddleware, backend=BearerAuthBackend(ConfiguredBearer(tokens)))
     return app
 
 
 def serve_http(app: Starlette, listener: socket.socket) -> None:
-    """Until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -69,7 +69,7 @@ def serve_http(app: Starlette, listener: socket.socket) -> None:
     )
     get_logger("receiver.mcp").info("mcp server listens", url=base_url(listener) + PATH)
     for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn sends itself the signal again once it has stopped, to whatever was there before it.
+        # Once it has stopped, uvicorn raises the signal again, for the handler that was there before.
         signal.signal(number, lambda *_: None)
     uvicorn.Server(config).run(sockets=[listener])
 

@@ -1,4 +1,4 @@
-"""What changed around a moment: events ordered by how near they were. Pure."""
+"""Events ordered by their distance from a time. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from apitraffic_events.event import EventType
 from apitraffic_events.records import StoredEvent
 
 LASTING: Final = frozenset({EventType.INCIDENT.value})
-"""Types that go on for as long as they have no end; the others without one happened at one moment."""
+"""Types of which an event without an end goes on. Other events without an end happened at one moment."""
 MINUTE: Final = timedelta(minutes=1)
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
@@ -17,13 +17,13 @@ DAY: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """An event and how far its nearest point is from the moment: negative before it, zero while it lasted."""
+    """An event and its distance from the time: negative if it was before, zero if it was under way."""
 
     event: StoredEvent
     offset: timedelta
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         if not self.offset:
             lasts = self.event.type in LASTING or self.event.ended_at is not None
             return "under way" if lasts else "at that moment"
@@ -37,10 +37,10 @@ class Near:
 
 
 def nearest(events: Iterable[StoredEvent], moment: datetime, within: timedelta) -> list[Near]:
-    """Those that were within this distance, the nearest first.
+    """The events that were within this distance, nearest first.
 
-    A deploy that ended just before counts from its end, an incident that is still open reaches to now. At
-    the same distance what came before goes first: it may be a cause, what came after may not.
+    A deploy counts up to its end, and an open incident up to now. At the same distance, events before the
+    time come first, because they can be a cause.
     """
     near = [
         Near(event, offset)

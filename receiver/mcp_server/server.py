@@ -1,7 +1,7 @@
-"""The MCP server: which tools and resources there are, what a call answers, what is read of errors.
+"""The MCP server: its tools and resources, the results of calls, and the messages for errors.
 
-The SDK's low-level server and not its decorators: the input schemas are those of our own models, and what is
-wrong with a call is said in a sentence for each field. https://modelcontextprotocol.io/specification
+It uses the SDK's low-level server instead of its decorators, so that the input schemas are those of our own
+models and a wrong call is answered with one phrase per field. https://modelcontextprotocol.io/specification
 """
 
 import json
@@ -61,22 +61,24 @@ EVENT_URI: Final = "apitraffic://events/{sid}"
 JSON: Final = "application/json"
 MOST_MISTAKES: Final = 10
 LONGEST_LIST: Final = 2_000
-"""Characters of the names of places that there are."""
-ASK_A_PERSON: Final = "If it stays so, ask who runs this server to look with `apitraffic-events doctor`."
+"""Characters of a list of known buckets or environments."""
+ASK_THE_OPERATOR: Final = (
+    "If it keeps failing, ask the operator of this server to run `apitraffic-events doctor`."
+)
 ADVICE: Final = {
-    Unauthorised: "This server's API token is not accepted for that, and trying again does not help: ask who "
-    "runs this server to look with `apitraffic-events doctor`.",
-    NotFound: "Check the SID: what_changed and list_events give those that there are.",
+    Unauthorised: "The API does not accept this server's token for that, and trying again does not help: ask "
+    "the operator of this server to run `apitraffic-events doctor`.",
+    NotFound: "Check the SID: what_changed and list_events return existing ones.",
     Rejected: "Nothing was done; correct the arguments.",
 }
-"""Kind of error -> what an assistant can do about it; the first that fits."""
+"""Kind of error -> what an assistant can do about it. The first that matches is used."""
 
 OpenClient = Callable[[], EventsClient]
-"""Calls run in threads of their own and a client is for one at a time, so each call opens one."""
+"""Each call runs in its own thread and a client is not thread-safe, so each call opens one."""
 
 
 def make_server(open_client: OpenClient, *, allow_delete: bool) -> Server[Any]:
-    """The server, to be run over a transport."""
+    """The server, without a transport."""
     tools = {tool.name: tool for tool in TOOLS if allow_delete or tool.name not in DELETING}
 
     async def on_list_tools(_context: object, _params: PaginatedRequestParams | None) -> ListToolsResult:
@@ -114,7 +116,7 @@ def make_server(open_client: OpenClient, *, allow_delete: bool) -> Server[Any]:
 
 
 async def serve_stdio(server: Server[Any]) -> None:
-    """Until standard input ends, as the client that started this does when it is done."""
+    """Serve until the client that started this closes standard input."""
     async with stdio_server() as (incoming, outgoing):
         await server.run(incoming, outgoing, server.create_initialization_options())
 
@@ -148,7 +150,7 @@ def _call(
     except Exception:
         log.exception("unforeseen failure", tool=name)
         text = (
-            f"{one_line(name, 50)} failed in a way nobody foresaw; the server's log says how. {ASK_A_PERSON}"
+            f"{one_line(name, 50)} failed unexpectedly; the server's log has the details. {ASK_THE_OPERATOR}"
         )
         return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
     log.info("called", tool=name, ms=round((perf_counter() - began) * 1000, 1))
@@ -159,7 +161,7 @@ def _call(
 def _answer(
     tools: Mapping[str, Tool], open_client: OpenClient, name: str, given: dict[str, Any]
 ) -> dict[str, Any]:
-    """Raises `ToolRefused` with what the assistant can do about it."""
+    """The result of the tool; raises `ToolRefused` with what the assistant can do."""
     tool = tools.get(name)
     if tool is None:
         raise ToolRefused(_no_such_tool(name, tools))
@@ -179,10 +181,10 @@ def _answer(
 def explain(error: EventsApiError, *, may_have_happened: bool) -> str:
     """What went wrong with a call of the Events API, and what an assistant can do about it.
 
-    `may_have_happened` says that the call was to change something.
+    `may_have_happened` is true if the call was meant to change something.
     """
-    words = str(error).rstrip(".")
-    said = f"The Events API says: {words}." if error.status else f"The Events API gave {words}."
+    message = str(error).rstrip(".")
+    said = f"The Events API says: {message}." if error.status else f"The Events API gave {message}."
     return f"{said} {_advice(error, may_have_happened=may_have_happened)}"
 
 
@@ -195,28 +197,28 @@ def _advice(error: EventsApiError, *, may_have_happened: bool) -> str:
         return f"The request budget is used up and nothing was done; try again in {wait}."
     never_sent = isinstance(error, Unreachable) and not error.was_sent
     if may_have_happened and not never_sent:
-        return "It may have been done all the same: look with list_events or get_event before trying again."
-    return f"Nothing was done; try again in a minute. {ASK_A_PERSON}"
+        return "It may have been done nevertheless: check with list_events or get_event before trying again."
+    return f"Nothing was done; try again in a minute. {ASK_THE_OPERATOR}"
 
 
 def _no_such_tool(name: str, tools: Mapping[str, Tool]) -> str:
     if name in DELETING:
         return (
-            "This server does not delete events; who runs it can start it with --allow-delete. Close an "
+            "This server does not delete events unless its operator starts it with --allow-delete. Close an "
             "incident with close_incident instead, or mark a mistake with update_event."
         )
     return f"There is no tool {one_line(name, 50)!r}; there are {', '.join(tools)}."
 
 
 def _mistakes(error: ValidationError) -> str:
-    """A phrase for each field, without the values, which the assistant knows."""
+    """A phrase for each wrong field, without the values, which the assistant knows."""
     found = error.errors(include_url=False, include_input=False)
     phrases = []
     for mistake in found[:MOST_MISTAKES]:
         field = ".".join(str(part) for part in mistake["loc"])
         message = mistake["msg"].removeprefix("Value error, ")
         if mistake["type"] == "extra_forbidden":
-            message = "is no argument of this tool"
+            message = "is not an argument of this tool"
         phrases.append(f"{one_line(field, 100)}: {message}" if field else message)
     return "; ".join(phrases)
 

@@ -1,4 +1,4 @@
-"""The tools: functions from an `EventsClient` and checked arguments to what JSON can say.
+"""The tools: functions that take an `EventsClient` and validated arguments and return JSON values.
 
 Each raises `EventsApiError`, `UnknownPlace`, or `ToolRefused` with what to do instead.
 """
@@ -12,8 +12,8 @@ from typing import Any, Final
 from apitraffic_events.client import EventsClient
 from apitraffic_events.event import EventType
 from apitraffic_events.records import EventUpdate, StoredEvent
-from apitraffic_events.text import DESCRIPTION_LIMIT
 from apitraffic_events.timestamps import format_timestamp, now
+from apitraffic_events.updates import closing, merge_metadata
 from receiver.delivery.scopes import Scopes
 from receiver.mcp_server.arguments import (
     Arguments,
@@ -27,19 +27,19 @@ from receiver.mcp_server.arguments import (
 from receiver.mcp_server.nearness import nearest
 
 MOST_LOOKED_AT: Final = 500
-"""Events that `what_changed` reads at most; five requests of the budget."""
+"""Events that `what_changed` reads at most, with five requests."""
 LONGEST_INCIDENT: Final = timedelta(days=7)
-"""How long before the period an incident may have begun that is still found by `what_changed`."""
+"""How long before the period an incident may have started for `what_changed` to find it."""
 RECENT: Final = timedelta(hours=24)
 
 
 class ToolRefused(Exception):
-    """The tool does not do this; the message says what to do instead."""
+    """The tool refuses the call; the message says what to do instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """`is_additive` tools change nothing that is there; `is_repeatable` ones do no more the second time."""
+    """An `is_additive` tool only adds data; calling an `is_repeatable` one again changes nothing more."""
 
     name: str
     title: str
@@ -80,7 +80,7 @@ def what_changed(client: EventsClient, wanted: WhatChanged) -> dict[str, Any]:
         "now": format_timestamp(now()),
         "changes": [
             {
-                "when": one.words,
+                "when": one.description,
                 "offsetSeconds": round(one.offset.total_seconds()),
                 "event": as_json(one.event),
             }
@@ -94,11 +94,11 @@ def what_changed(client: EventsClient, wanted: WhatChanged) -> dict[str, Any]:
 def _candidates(
     client: EventsClient, wanted: WhatChanged, start: datetime, end: datetime
 ) -> Iterable[StoredEvent]:
-    """What started in the period, and incidents that started before it and may have reached into it."""
+    """Events that started in the period, and incidents that started before it and may have lasted into it."""
     scopes = Scopes(client)
     bucket = _place(scopes.require_buckets, wanted.bucket)
     environment = _place(scopes.require_environments, wanted.environment)
-    # One type can be asked for; of several, all are read and the others left out.
+    # The API filters by one type; if several are wanted, all events are read and filtered here.
     only = wanted.types[0] if len(wanted.types) == 1 else None
     yield from client.iter_events(
         type=only, started_from=start, started_to=end, bucket=bucket, environment=environment
@@ -126,12 +126,12 @@ def get_event(client: EventsClient, wanted: OneEvent) -> dict[str, Any]:
 
 
 def update_event(client: EventsClient, wanted: UpdateEvent) -> dict[str, Any]:
-    """Metadata is added to what is there: the receiver knows its markers again by `metadata.marker_key`."""
+    """Metadata is merged, so that `marker_key`, by which the receiver finds its markers, is kept."""
     fields = {name: getattr(wanted, name) for name in wanted.model_fields_set - {"sid", "reopen"}}
     if wanted.reopen:
         fields["ended_at"] = None
     if wanted.metadata is not None:
-        fields["metadata"] = client.get_event(wanted.sid).metadata | wanted.metadata
+        fields["metadata"] = merge_metadata(client.get_event(wanted.sid), wanted.metadata)
     if wanted.buckets is not None:
         fields["buckets"] = Scopes(client).require_buckets(wanted.buckets)
     if wanted.environments is not None:
@@ -142,7 +142,7 @@ def update_event(client: EventsClient, wanted: UpdateEvent) -> dict[str, Any]:
 def close_incident(client: EventsClient, wanted: CloseIncident) -> dict[str, Any]:
     incident = client.get_event(wanted.sid)
     if incident.type != EventType.INCIDENT:
-        raise ToolRefused(f"{wanted.sid} is no incident but of type {incident.type}; use update_event.")
+        raise ToolRefused(f"{wanted.sid} is not an incident but a {incident.type}; use update_event.")
     if incident.ended_at is not None:
         raise ToolRefused(
             f"{wanted.sid} was closed at {format_timestamp(incident.ended_at)}; "
@@ -151,32 +151,30 @@ def close_incident(client: EventsClient, wanted: CloseIncident) -> dict[str, Any
     ended_at = wanted.ended_at or now()
     if incident.started_at is not None and ended_at < incident.started_at:
         started_at = format_timestamp(incident.started_at)
-        raise ToolRefused(f"endedAt is before the incident's start, which was at {started_at}; correct it.")
-    room = DESCRIPTION_LIMIT - len(wanted.resolution) - 1
-    description = "\n".join(filter(None, ((incident.description or "")[:room], wanted.resolution)))
-    update = EventUpdate(ended_at=ended_at, description=description)
+        raise ToolRefused(f"endedAt is before the start of the incident, {started_at}; correct it.")
+    update = closing(incident, ended_at, wanted.resolution)
     return as_json(client.update_event(wanted.sid, update))
 
 
 def delete_event(client: EventsClient, wanted: OneEvent) -> dict[str, Any]:
-    """What it was is answered, so that it can be made again."""
+    """Returns the deleted event, so that it can be created again."""
     event = as_json(client.get_event(wanted.sid))
     client.delete_event(wanted.sid)
     return {"deleted": True, "event": event}
 
 
 def recent_events(client: EventsClient) -> dict[str, Any]:
-    """The resource of that name: what started within a day, at most a hundred."""
+    """The resource of that name: events that started in the last 24 hours, at most a hundred."""
     return list_events(client, ListEvents(started_from=now() - RECENT, limit=100))
 
 
 def as_json(event: StoredEvent) -> dict[str, Any]:
-    """In the Events API's own fields, without those that are empty."""
+    """The event with the Events API's field names, without empty fields."""
     return event.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def _place(sids: Callable[[tuple[str, ...]], tuple[str, ...]], wanted: str | None) -> str | None:
-    """The SID of one bucket or environment, by which to filter."""
+    """The SID of a bucket or environment to filter by, or `None`."""
     return None if wanted is None else sids((wanted,))[0]
 
 
@@ -185,7 +183,7 @@ TOOLS: Final = (
         "what_changed",
         "What changed around a time",
         "Find what may explain a jump in an API's charts: deploys, incidents, configuration changes and "
-        "scalings around a time, the nearest first, with incidents that were under way. Use this first when "
+        "scalings around a time, nearest first, including incidents that were under way. Use this first when "
         "asked why latency, errors or traffic changed.",
         WhatChanged,
         what_changed,
@@ -194,7 +192,7 @@ TOOLS: Final = (
     Tool(
         "list_events",
         "List events",
-        "List event markers by type, time of start, bucket and environment.",
+        "List event markers, filtered by type, start, bucket and environment.",
         ListEvents,
         list_events,
         reads_only=True,
@@ -202,7 +200,7 @@ TOOLS: Final = (
     Tool(
         "get_event",
         "Get an event",
-        "One event marker with all its fields.",
+        "Get one event marker with all its fields.",
         OneEvent,
         get_event,
         reads_only=True,
@@ -210,9 +208,9 @@ TOOLS: Final = (
     Tool(
         "create_event",
         "Create an event",
-        "Put an event marker on the charts, which everybody in the account sees. An incident stays open "
-        "until close_incident. Deploys that a webhook or a CI plugin reports have theirs already: look with "
-        "what_changed first.",
+        "Put an event marker on the charts, where everybody in the account sees it. An incident stays open "
+        "until close_incident. Deploys that a webhook or a CI plugin reports already have a marker: check "
+        "with what_changed first.",
         CreateEvent,
         create_event,
         is_additive=True,
@@ -220,7 +218,7 @@ TOOLS: Final = (
     Tool(
         "update_event",
         "Update an event",
-        "Change fields of an event marker; those left out stay as they are, and metadata is added to.",
+        "Change fields of an event marker. Fields that are left out stay as they are; metadata is merged.",
         UpdateEvent,
         update_event,
         is_repeatable=True,
@@ -228,7 +226,7 @@ TOOLS: Final = (
     Tool(
         "close_incident",
         "Close an incident",
-        "Say that an incident is over, when, and how it was resolved.",
+        "End an incident, and say when and how it was resolved.",
         CloseIncident,
         close_incident,
         is_additive=True,
@@ -236,11 +234,11 @@ TOOLS: Final = (
     Tool(
         "delete_event",
         "Delete an event",
-        "Delete an event marker for good. Only for one made by mistake: what is over is closed, not deleted.",
+        "Delete an event marker for good. Only for markers made by mistake: close what is over instead.",
         OneEvent,
         delete_event,
         is_repeatable=True,
     ),
 )
 DELETING: Final = frozenset({"delete_event"})
-"""Tools that are there only where they were asked for."""
+"""Tools that are offered only with `--allow-delete`."""

@@ -1,1 +1,1 @@
-"""What waits, since when, and who works on it."""
+"""What is waiting, since when, and which workers there are."""

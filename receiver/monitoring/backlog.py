@@ -1,19 +1,18 @@
-"""What waits, is paused or has been given up, as Redis (for all hosts) and the spool know it."""
+"""What is waiting, paused or given up, from Redis (for all hosts) and from this host's spool."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from redis import Redis
 from redis.exceptions import RedisError
-from rq.job import Job
-from rq.utils import as_text
 from structlog import get_logger
 
-from apitraffic_events.timestamps import now, parse_timestamp
-from receiver.datastore.failures import in_words
-from receiver.delivery.budget import BUDGET, LINE
+from apitraffic_events.timestamps import now
+from receiver.datastore.failures import explain
+from receiver.delivery.budget import BUDGET, PAUSE
 from receiver.errors import StorageUnavailable
-from receiver.queue.queues import delivery_queues
+from receiver.queue.inspection import accepted_at, count_jobs
 from receiver.reception.delivery_store import DeliveryStore
 from receiver.reception.quarantine import INDEX
 
@@ -21,19 +20,19 @@ if TYPE_CHECKING:
     from prometheus_client.core import GaugeMetricFamily
 
 STORAGE: Final = ("redis", "spool", "none")
+STUCK: Final = "1 while deliveries stay in this host's spool although Redis takes them."
 BUDGET_FIELDS: Final = ("limit", "remaining", "reset", "blocked")
 
 Figure = tuple[str, str, dict[str, float], str]
-"""A gauge's name, its help, label value -> value, and the label's name (empty where there is none)."""
+"""A gauge's name, its help, label value -> value, and the label's name (empty if it has none)."""
 
 
 class Backlog:
-    """A Prometheus collector: asked anew at each scrape. Without Redis its figures are absent, not zero."""
+    """A Prometheus collector, called at each scrape. Without Redis its figures are absent, not zero."""
 
     def __init__(self, redis: Redis, store: DeliveryStore) -> None:
         self._redis = redis
         self._store = store
-        self._queues = delivery_queues(redis)
 
     def collect(self) -> "Iterator[GaugeMetricFamily]":
         from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415 - see receiver.metrics
@@ -50,16 +49,19 @@ class Backlog:
         yield "storage_in_use", "1 for where a delivery would be stored now.", in_use, "path"
         try:
             spooled = self._store.spooled()
+            is_stuck = self._store.spool_problem() is not None
         except StorageUnavailable as failure:
             get_logger("receiver.metrics").warning("the spool cannot be read", reason=str(failure))
+            is_stuck = True
         else:
             yield _plain("spool_deliveries", "Deliveries in this host's spool.", spooled)
-        if storage != "redis":
+        yield _plain("spool_stuck", STUCK, float(is_stuck))
+        if not self._store.does_redis_answer:
             return
         try:
             yield from self._of_redis()
         except RedisError as error:
-            get_logger("receiver.metrics").warning("no figures from Redis", reason=in_words(error))
+            get_logger("receiver.metrics").warning("no figures from Redis", reason=explain(error))
 
     def _storage(self) -> str:
         try:
@@ -68,25 +70,20 @@ class Backlog:
             return "none"
 
     def _of_redis(self) -> list[Figure]:
-        """All or nothing; raises `RedisError`."""
-        # Not in a transaction: a scrape must not make anybody wait, and these figures move anyway.
+        """All of them or none; raises `RedisError`."""
+        counts = count_jobs(self._redis)
+        accepted = accepted_at(self._redis, [queue.next_job_id for queue in counts if queue.next_job_id])
+        # Not in a transaction: a scrape must not make others wait, and these figures change anyway.
         with self._redis.pipeline(transaction=False) as pipeline:
-            for queue in self._queues:
-                pipeline.llen(queue.key)
-                pipeline.zcard(queue.scheduled_job_registry.key)
-                pipeline.zcard(queue.started_job_registry.key)
-                pipeline.zcard(queue.failed_job_registry.key)
-                pipeline.lindex(queue.key, 0)
             pipeline.zcard(INDEX)
-            pipeline.hget(LINE, "until")
+            pipeline.hget(PAUSE, "until")
             pipeline.hmget(BUDGET, BUDGET_FIELDS)
-            found = pipeline.execute()
-        quarantined, paused_until, budget = found[-3:]
-        names = [queue.name for queue in self._queues]
-        waiting, retrying, working, dead, first = (
-            dict(zip(names, found[column:-3:5], strict=True)) for column in range(5)
-        )
-        ages = {name: self._age(job_id) for name, job_id in first.items()}
+            quarantined, paused_until, budget = pipeline.execute()
+        waiting = {queue.name: float(queue.waiting) for queue in counts}
+        ages = {queue.name: _age(accepted.get(queue.next_job_id or "")) for queue in counts}
+        retrying = {queue.name: float(queue.to_retry) for queue in counts}
+        working = {queue.name: float(queue.in_work) for queue in counts}
+        dead = {queue.name: float(queue.dead) for queue in counts}
         return [
             ("queue_depth", "Changes that wait for a worker.", waiting, "queue"),
             ("queue_oldest_age_seconds", "How long ago the next in the queue was accepted.", ages, "queue"),
@@ -100,17 +97,13 @@ class Backlog:
             *_budget(dict(zip(BUDGET_FIELDS, budget, strict=True))),
         ]
 
-    def _age(self, job_id: bytes | None) -> float:
-        if job_id is None:
-            return 0.0
-        created_at = parse_timestamp(
-            as_text(self._redis.hget(Job.key_for(as_text(job_id)), "created_at") or b"")
-        )
-        return max(0.0, (now() - created_at).total_seconds()) if created_at else 0.0
+
+def _age(accepted: datetime | None) -> float:
+    return max(0.0, (now() - accepted).total_seconds()) if accepted else 0.0
 
 
 def _budget(fields: dict[str, bytes | None]) -> Iterator[Figure]:
-    """Nothing before the API's first answer has said what the budget is."""
+    """Nothing before the first answer of the API has announced the budget."""
     limit, remaining, reset = fields["limit"], fields["remaining"], fields["reset"]
     if limit is None or remaining is None or reset is None:
         return

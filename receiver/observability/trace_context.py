@@ -1,13 +1,14 @@
-"""What of a trace travels along: with a job, through the spool, and from a job's try to whoever records it.
+"""How a trace is carried: with a job, through the spool, and from an attempt to its recorder.
 
-Nothing of OpenTelemetry is imported here. Where traces are off nothing is carried and nobody records.
+Nothing of OpenTelemetry is imported here. If traces are off, nothing is carried and nothing is recorded.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from functools import wraps
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol
+
+from receiver.events import Change
 
 if TYPE_CHECKING:
     from requests.adapters import HTTPAdapter
@@ -15,32 +16,33 @@ if TYPE_CHECKING:
 TRACEPARENT: Final = "traceparent"
 """In a job's meta, the span that queued it: https://www.w3.org/TR/trace-context/#traceparent-header
 
-There, because RQ keeps what it does not know there through all tries, and a worker of any version leaves it
-alone. Jobs that were queued without traces have none.
+It is in the meta because RQ keeps there what it does not know through all retries, and workers of all
+versions leave it alone. Jobs that were queued without traces have none.
 """
 
-T = TypeVar("T")
 
+class AttemptRecorder(Protocol):
+    """Records each attempt to deliver a change."""
 
-class TryRecorder(Protocol):
-    """Records each try to deliver a change."""
+    def recording(self, job_id: str, queue: str, traceparent: object) -> AbstractContextManager[None]:
+        """Record an attempt of this job; `traceparent` is the span that queued it, if one was stored."""
 
-    def recording(self, change: dict[str, Any]) -> AbstractContextManager[None]:
-        """Around a try of the change with these fields."""
+    def concerns(self, change: Change) -> None:
+        """The current attempt is to deliver this change."""
 
     def adapter(self) -> "HTTPAdapter":
-        """What is to send the requests that a try makes."""
+        """The adapter that sends the requests of attempts."""
 
     def ended(self, outcome: str, retry_because: str | None) -> None:
-        """How the try that is going on ended."""
+        """How the current attempt ended."""
 
 
 _carried: ContextVar[str | None] = ContextVar("carried", default=None)
-_recorder: ContextVar[TryRecorder | None] = ContextVar("recorder", default=None)
+_recorder: ContextVar[AttemptRecorder | None] = ContextVar("recorder", default=None)
 
 
 def carried() -> str | None:
-    """The traceparent that jobs queued here are to have."""
+    """The traceparent for jobs that are queued now."""
     return _carried.get()
 
 
@@ -54,8 +56,8 @@ def carrying(traceparent: str | None) -> Iterator[None]:
 
 
 @contextmanager
-def recording_tries(recorder: TryRecorder) -> Iterator[None]:
-    """Tries that are made inside are recorded; RQ calls a job by its name and so cannot hand it over."""
+def recording_attempts(recorder: AttemptRecorder) -> Iterator[None]:
+    """Record all attempts that are made inside."""
     token = _recorder.set(recorder)
     try:
         yield
@@ -63,27 +65,25 @@ def recording_tries(recorder: TryRecorder) -> Iterator[None]:
         _recorder.reset(token)
 
 
-def recorded_try(job: Callable[[dict[str, Any]], T]) -> Callable[[dict[str, Any]], T]:
-    """A job function whose calls are recorded where somebody records."""
+def recorded_attempt(job_id: str, queue: str, traceparent: object) -> AbstractContextManager[None]:
+    """Around an attempt of this job, which is recorded if traces are on."""
+    recorder = _recorder.get()
+    return recorder.recording(job_id, queue, traceparent) if recorder is not None else nullcontext()
 
-    @wraps(job)
-    def recorded(fields: dict[str, Any]) -> T:
-        recorder = _recorder.get()
-        if recorder is None:
-            return job(fields)
-        with recorder.recording(fields):
-            return job(fields)
 
-    return recorded
+def attempt_concerns(change: Change) -> None:
+    recorder = _recorder.get()
+    if recorder is not None:
+        recorder.concerns(change)
 
 
 def adapter_of_calls() -> "HTTPAdapter | None":
-    """What records the calls of the API; `None` where nobody does."""
+    """The adapter that records calls of the API; `None` if traces are off."""
     recorder = _recorder.get()
     return recorder.adapter() if recorder is not None else None
 
 
-def try_ended(outcome: str, retry_because: str | None = None) -> None:
+def attempt_ended(outcome: str, retry_because: str | None = None) -> None:
     recorder = _recorder.get()
     if recorder is not None:
         recorder.ended(outcome, retry_because)

@@ -1,7 +1,8 @@
-"""Dead letters: changes that are not tried again by themselves, and why.
+"""Dead letters: changes that are not retried automatically, and why.
 
-One is a job among RQ's failed ones; nothing else makes it one. Redis keys are RQ's own: the job under
-`apitraffic:rq:job:<name>` and its place in `apitraffic:rq:failed:<queue>`, both for a year after it died.
+A dead letter is a job in RQ's registry of failed jobs; nothing else makes it one. Redis keys are RQ's own:
+the job under `apitraffic:rq:job:<name>` and its entry in `apitraffic:rq:failed:<queue>`, both for a year
+after it died.
 """
 
 import heapq
@@ -12,79 +13,47 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from redis.exceptions import RedisError
 from rq import Queue
 from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.executions import ExecutionRegistry
 from rq.job import Job, JobStatus
 from rq.results import Result
-from rq.utils import as_text, utcformat
+from rq.utils import utcformat
 
 from apitraffic_events.event import Instant
 from apitraffic_events.text import INVISIBLE, one_line
 from apitraffic_events.timestamps import format_timestamp, now, parse_timestamp
-from receiver.datastore.failures import in_words
+from receiver.datastore.failures import explain
 from receiver.datastore.keys import ALIAS_PREFIX, MARKER_LIFETIME, MARKER_PREFIX
+from receiver.datastore.replies import as_text
+from receiver.datastore.scripts.runner import Script
 from receiver.errors import StorageUnavailable
 from receiver.observability.trace_context import TRACEPARENT
 from receiver.queue.queues import UNEXPECTED_RETRIES
 
 META: Final = "death"
-"""Where in a job's meta its `Death` is."""
+"""The key of the `Death` in a job's meta."""
 LONGEST_MESSAGE: Final = 600
 LONGEST_WORD: Final = 100
 LONGEST_TRACEBACK: Final = 100
-"""Lines, the last ones."""
+"""Lines; the last ones are kept."""
 BATCH: Final = 200
 
-REPLAY_SCRIPT: Final = """
--- KEYS: dead letters, job, its results, queue, set of queues, then what may be known of the marker, under
--- each of its names: the first is where it goes if nothing is
--- ARGV: job id, status, time, retries, seconds for which a marker is remembered; then, where it has a trace,
--- the meta that says so
-if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 or redis.call('EXISTS', KEYS[2]) == 0 then
-    return 0
-end
-redis.call('PERSIST', KEYS[2])
-redis.call('HDEL', KEYS[2], 'meta', 'number_of_retries', 'started_at', 'ended_at', 'exc_info')
-redis.call('HSET', KEYS[2], 'status', ARGV[2], 'enqueued_at', ARGV[3], 'retries_left', ARGV[4])
-if ARGV[6] then
-    redis.call('HSET', KEYS[2], 'meta', ARGV[6])
-end
-redis.call('DEL', KEYS[3])
-if KEYS[6] and redis.call('EXISTS', unpack(KEYS, 6)) == 0 then
-    redis.call('HSET', KEYS[6], 'in_doubt', '1')
-    redis.call('EXPIRE', KEYS[6], ARGV[5])
-end
-redis.call('SADD', KEYS[5], KEYS[4])
-redis.call('RPUSH', KEYS[4], ARGV[1])
-return 1
-"""
-"""Whoever takes it out of the dead letters puts it into the queue, all at once; whoever comes second does
-nothing. A marker that is not remembered any more is in doubt: the API is asked for its event before one is
-created, since dead letters are kept for longer than markers are.
-"""
-
-DISCARD_SCRIPT: Final = """
--- KEYS: dead letters, then all that there is of the job. ARGV: job id
-if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then
-    return 0
-end
-redis.call('DEL', unpack(KEYS, 2))
-return 1
-"""
+REPLAY_DEAD_LETTER: Final = Script("replay_dead_letter")
+DISCARD_DEAD_LETTER: Final = Script("discard_dead_letter")
 
 
 class Cause(StrEnum):
-    """Why a change is not tried any more."""
+    """Why a change is not retried any more."""
 
     REFUSED = "refused"
-    """The API refused it; the same would be refused again."""
+    """The API refused it, and would refuse the same again."""
     OUT_OF_TIME = "out_of_time"
-    """The API failed for longer than deliveries are tried."""
+    """The API failed for longer than deliveries are retried."""
     UNEXPECTED = "unexpected"
-    """Something nobody foresaw went wrong at every try."""
+    """An unexpected error occurred at every attempt."""
 
 
 def _words(limit: int) -> BeforeValidator:
@@ -92,13 +61,13 @@ def _words(limit: int) -> BeforeValidator:
 
 
 class Death(BaseModel):
-    """What is recorded at the moment when a change is given up.
+    """What is recorded when a change is given up.
 
-    `kind` is the error's class, `code`, `status` and `message` are the API's where it answered, `tries` is
-    how often it was tried since it was accepted or replayed.
+    `kind` is the class of the error; `code`, `status` and `message` are the API's, if it answered; `attempts`
+    counts those since the change was accepted or replayed.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", validate_by_name=True, serialize_by_alias=True)
 
     at: Instant
     cause: Cause
@@ -106,16 +75,16 @@ class Death(BaseModel):
     code: Annotated[str, _words(LONGEST_WORD)] | None = None
     status: int | None = None
     message: Annotated[str, _words(LONGEST_MESSAGE)]
-    tries: int
+    attempts: int = Field(alias="tries")
 
     def store(self, job: Job) -> None:
-        """Keep it with the job. RQ does not store a failed job's meta by itself."""
+        """Store this with the job; RQ does not store the meta of a failed job."""
         job.meta[META] = self.model_dump(mode="json")
         job.save_meta()  # type: ignore[no-untyped-call]  # RQ has no types here
 
     @classmethod
     def of(cls, job: Job) -> Self:
-        """As it was recorded; else, where the job died outside its own function, as far as RQ knows it."""
+        """As it was recorded, or as far as RQ knows it if the job died outside its own code."""
         try:
             return cls.model_validate(job.meta.get(META))
         except ValidationError:
@@ -131,16 +100,16 @@ class Death(BaseModel):
             cause=Cause.UNEXPECTED,
             kind=kind.rpartition(".")[2] if is_named else "unknown",
             message=(message if is_named else last_line) or "the worker that had it left no word",
-            tries=(job.number_of_retries or 0) + UNEXPECTED_RETRIES - (job.retries_left or 0) + 1,
+            attempts=(job.number_of_retries or 0) + UNEXPECTED_RETRIES - (job.retries_left or 0) + 1,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Undelivered:
+class DeadLetter:
     """A change that was given up.
 
-    `change` is as it was stored, unchecked: another version may have written it. It is empty where it cannot
-    be read at all. `traceparent` is the span that queued it.
+    `change` is as it was stored, unchecked: another version may have written it. It is empty if it cannot be
+    read at all. `traceparent` is the span that queued it.
     """
 
     name: str
@@ -157,20 +126,20 @@ class Undelivered:
 
     @property
     def marker_names(self) -> list[str]:
-        """Its key, then its aliases; none where the change cannot be read."""
+        """Its key, then its aliases; none if the change cannot be read."""
         aliases = self.change.get("aliases")
         names = [self.change.get("key"), *(aliases if isinstance(aliases, list) else [])]
         return [name for name in names if isinstance(name, str) and name]
 
     def text(self, *path: str) -> str:
-        """The text at this place in the change; empty where there is none."""
+        """The text at this path in the change; empty if there is none."""
         value: object = self.change
         for name in path:
             value = value.get(name) if isinstance(value, Mapping) else None
         return one_line(value, LONGEST_MESSAGE) if isinstance(value, str) else ""
 
     def as_json(self) -> dict[str, str | int | None]:
-        """The fields of `deadletters list --json`. They stay; new ones may come."""
+        """The fields of `deadletters list --json`. None is removed or renamed; new ones may come."""
         return {
             "name": self.name,
             "died_at": self.death.model_dump(mode="json")["at"],
@@ -180,7 +149,7 @@ class Undelivered:
             "status": self.death.status,
             "code": self.death.code,
             "message": self.death.message,
-            "tries": self.death.tries,
+            "tries": self.death.attempts,
             "key": self.key,
             "effect": self.text("effect"),
             "type": self.text("event", "type"),
@@ -192,8 +161,8 @@ class Undelivered:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which dead letters are wanted; `None` is any. `code` is the API's, or the HTTP status."""
+class DeadLetterFilter:
+    """Which dead letters to select; `None` selects all. `code` is the API's, or the HTTP status."""
 
     source: str | None = None
     key: str | None = None
@@ -203,13 +172,13 @@ class Wanted:
     cause: str | None = None
     since: datetime | None = None
     until: datetime | None = None
-    """Between which points in time it died, both inclusive."""
+    """The period in which it died, including both ends."""
 
     @property
     def is_everything(self) -> bool:
-        return self == Wanted()
+        return self == DeadLetterFilter()
 
-    def includes(self, letter: Undelivered) -> bool:
+    def includes(self, letter: DeadLetter) -> bool:
         death = letter.death
         codes = {str(part).lower() for part in (death.code, death.status) if part}
         return (
@@ -224,42 +193,40 @@ class Wanted:
 
 
 class DeadLetters:
-    """Those of these queues. Every method raises `StorageUnavailable` where Redis is away."""
+    """The dead letters of these queues. Every method raises `StorageUnavailable` if Redis cannot be used."""
 
     def __init__(self, queues: Sequence[Queue]) -> None:
         self._queues = queues
         self._redis = queues[0].connection
-        self._replay = self._redis.register_script(REPLAY_SCRIPT)
-        self._discard = self._redis.register_script(DISCARD_SCRIPT)
 
     def count(self) -> int:
         try:
             registries = (queue.failed_job_registry.key for queue in self._queues)
             return sum(self._redis.zcount(key, now().timestamp(), "+inf") for key in registries)
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
-    def __iter__(self) -> Iterator[Undelivered]:
-        """All of them, those that died first coming first."""
+    def __iter__(self) -> Iterator[DeadLetter]:
+        """All of them, by the time at which they died."""
         try:
             of_each = [self._of_queue(queue) for queue in self._queues]
             yield from heapq.merge(*of_each, key=lambda letter: letter.death.at)
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
-    def find(self, name: str) -> Undelivered | None:
+    def find(self, name: str) -> DeadLetter | None:
         try:
             for queue in self._queues:
                 if self._redis.zscore(queue.failed_job_registry.key, name) is not None:
                     return next(self._load(queue, [name]), None)
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
         return None
 
-    def replay(self, letter: Undelivered) -> bool:
-        """Put it back into its queue, with all its retries and its time anew.
+    def replay(self, letter: DeadLetter) -> bool:
+        """Move it to its queue, with all its retries and its full time.
 
-        `False` where it was no dead letter any more: somebody else replayed or discarded it.
+        Returns `False` if it was not a dead letter any more: somebody else replayed or discarded it.
         """
         queue = letter.queue
         keys = [
@@ -280,12 +247,12 @@ class DeadLetters:
         if letter.traceparent is not None:
             arguments.append(queue.serializer.dumps({TRACEPARENT: letter.traceparent}))
         try:
-            return bool(self._replay(keys=keys, args=arguments))
+            return bool(REPLAY_DEAD_LETTER.run(self._redis, keys, arguments))
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
-    def discard(self, letter: Undelivered) -> bool:
-        """Throw it away with all that RQ keeps of it; `False` as for `replay`."""
+    def discard(self, letter: DeadLetter) -> bool:
+        """Delete it with everything that RQ stores of it; returns as `replay` does."""
         job = Job(letter.name, connection=self._redis, serializer=letter.queue.serializer)
         keys = [
             letter.queue.failed_job_registry.key,
@@ -296,23 +263,23 @@ class DeadLetters:
             ExecutionRegistry(job.id, self._redis).key,
         ]
         try:
-            return bool(self._discard(keys=keys, args=[letter.name]))
+            return bool(DISCARD_DEAD_LETTER.run(self._redis, keys, [letter.name]))
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
-    def _of_queue(self, queue: Queue) -> Iterator[Undelivered]:
-        """Sorted by when RQ will forget them, which is a year after they died."""
+    def _of_queue(self, queue: Queue) -> Iterator[DeadLetter]:
+        """Sorted by the time at which RQ deletes them, a year after they died."""
         registry = queue.failed_job_registry.key
         members: Any = self._redis.zrangebyscore(registry, now().timestamp(), "+inf")
         names = [as_text(member) for member in members]
         for first in range(0, len(names), BATCH):
             yield from self._load(queue, names[first : first + BATCH])
 
-    def _load(self, queue: Queue, names: Sequence[str]) -> Iterator[Undelivered]:
+    def _load(self, queue: Queue, names: Sequence[str]) -> Iterator[DeadLetter]:
         for job in self._fetch(queue, names):
             if job is not None:
                 death = Death.of(job)
-                yield Undelivered(
+                yield DeadLetter(
                     name=job.id,
                     queue=queue,
                     change=_change(job),
@@ -326,7 +293,7 @@ class DeadLetters:
         try:
             return Job.fetch_many(names, connection=self._redis, serializer=queue.serializer)
         except NoSuchJobError:
-            # One of them has lost its data, and must not hide the others.
+            # The data of one of them is gone, which must not hide the others.
             return [queue.fetch_job(name) for name in names]
 
 

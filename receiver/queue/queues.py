@@ -1,39 +1,55 @@
-"""The queue between receiver and workers: RQ on Redis, jobs as JSON, one job for each change."""
+"""RQ on Redis: two queues, jobs as JSON, one job for each change."""
 
 import hashlib
 import json
 import re
 import zlib
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import TypeAdapter
 from redis import Redis
 from rq import Queue
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
+from typing_extensions import TypedDict
 
+from apitraffic_events.event import ALREADY_CLEAN
 from apitraffic_events.timestamps import now
 from receiver.events import Change
 
 ROUTINE: Final = "deliveries"
 URGENT: Final = "urgent"
-"""Queues; the urgent one goes first, and lives on when the budget is nearly used up."""
+"""Queues; the urgent one goes first, and may use the reserve of the budget."""
 BELL: Final = "apitraffic:bell"
-"""A list that idle workers wait at; whoever queues something rings it."""
+"""A list at which idle workers wait; pushing to it wakes one of them."""
 JOB_FUNCTION: Final = "receiver.jobs.deliver"
+"""The name that stored jobs have for their function. It stays, whichever module has the function."""
 JOB_TIMEOUT: Final = 120
-"""Seconds after which a job is given up and tried again; several times what its HTTP calls may take."""
+"""Seconds after which a job is interrupted and retried; several times what its HTTP calls may take."""
 DEAD_LETTER_LIFETIME: Final = 365 * 86_400
-"""Seconds for which a job that was refused for good stays readable."""
+"""Seconds for which a dead letter is kept."""
 UNEXPECTED_RETRIES: Final = 1_000
 UNEXPECTED_RETRY_INTERVAL: Final = 60
-"""Seconds between tries after a failure that nobody foresaw; `receiver.delivery.retries` has the others."""
+"""Seconds between attempts after an unexpected error; `receiver.delivery.retries` has the other pauses."""
 
 COMPRESSED_FROM: Final = 4096
-"""Bytes of a job's call; RQ reads it either way, and most have less than two thousand."""
+"""Bytes of a job's call. RQ reads compressed and plain ones; most have less than two thousand bytes."""
 COMPRESSION: Final = 1
 """zlib's level; higher ones take longer than they are worth."""
-NAMES_AND_CHANGE: Final = TypeAdapter(tuple[tuple[str, ...], Change])
+
+
+class MarkerNames(TypedDict):
+    """The names of a marker as the scripts that lock it read them, see `receiver.datastore.keys`."""
+
+    names: tuple[str, ...]
+    claims: tuple[str, ...]
+
+
+NAMES_AND_CHANGE: Final = TypeAdapter(tuple[tuple[str, ...] | MarkerNames, Change])
+"""Names without claims are a list, as version 0.1 reads them."""
+
+CALL: Final = TypeAdapter(tuple[Literal["receiver.jobs.deliver"], None, tuple[Change], dict[str, None]])
+"""What RQ stores of the call: the function's name, its instance, its arguments and its keyword arguments."""
 
 
 def delivery_queue(redis: Redis, name: str = ROUTINE) -> Queue:
@@ -41,7 +57,7 @@ def delivery_queue(redis: Redis, name: str = ROUTINE) -> Queue:
 
 
 def delivery_queues(redis: Redis) -> tuple[Queue, Queue]:
-    """The urgent one and the other."""
+    """The urgent one, then the routine one."""
     return delivery_queue(redis, URGENT), delivery_queue(redis, ROUTINE)
 
 
@@ -72,10 +88,24 @@ def job_data_and_names(change: Change) -> tuple[bytes, bytes]:
     The step that takes the job locks its marker by these names. Both come from one writing of JSON: the names
     end where the change begins, because no string in them can hold a quote that is not escaped.
     """
-    written = NAMES_AND_CHANGE.dump_json((change.names, change), by_alias=True)
+    claims = change.claimed_names
+    marker_names: tuple[str, ...] | MarkerNames = change.names
+    if claims:
+        marker_names = {"names": change.names, "claims": claims}
+    written = NAMES_AND_CHANGE.dump_json((marker_names, change), by_alias=True)
     names, start, rest = written[1:-1].partition(b',{"key":')
     call = b'["%b",null,[%b%b],{}]' % (JOB_FUNCTION.encode(), start[1:], rest)
     return (zlib.compress(call, COMPRESSION) if len(call) >= COMPRESSED_FROM else call), names
+
+
+def change_of(job: Job) -> Change:
+    """The change to deliver, read directly from JSON; raises `pydantic.ValidationError` if it is none.
+
+    The reverse of `job_data_and_names`. RQ has decompressed the call, and would make Python objects of all of
+    it first.
+    """
+    _, _, (change,), _ = CALL.validate_json(job.data, context=ALREADY_CLEAN)
+    return change
 
 
 def job_description(change: Change) -> str:
@@ -83,13 +113,17 @@ def job_description(change: Change) -> str:
 
 
 def marker_names_of_job(redis: Redis, job_id: str) -> list[str]:
-    """What is kept so; empty where the job is gone, or was queued by a version that did not keep them."""
+    """The stored names that only its marker has.
+
+    Empty if the job is gone, or if the version that queued it did not store them. Version 0.1 stored a list.
+    """
     kept = redis.hget(Job.key_for(job_id), "names")
-    return json.loads(kept) if kept else []
+    found = json.loads(kept) if kept else []
+    return found["names"] if isinstance(found, dict) else found
 
 
 def job_id_stem(source: str, delivery_id: str) -> str:
-    """A delivery's id in the characters that RQ allows, so that its jobs can be found by it."""
+    """How the ids of a delivery's jobs begin: with its own id, if RQ allows its characters."""
     if re.fullmatch(r"[A-Za-z0-9_-]{1,80}", delivery_id):
         return f"{source}-{delivery_id}"
     return f"{source}-{hashlib.sha256(delivery_id.encode()).hexdigest()[:32]}"

@@ -1,6 +1,6 @@
-"""How many changes the workers have delivered of late.
+"""How many changes the workers have delivered in the last hour.
 
-Redis keys: `apitraffic:delivered:<minute>`, counted from 1970, for two hours.
+Redis keys: `apitraffic:delivered:<minutes since 1970>`, for two hours.
 """
 
 from datetime import datetime
@@ -16,7 +16,7 @@ MINUTES: Final = 60
 
 
 def key_of_this_minute() -> str:
-    """Whoever counts there lets it end after `LIFETIME` seconds."""
+    """The key of this minute's count, which expires after `LIFETIME` seconds."""
     return f"{PREFIX}{_minute(now())}"
 
 

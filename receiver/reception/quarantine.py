@@ -16,8 +16,9 @@ from redis.exceptions import RedisError
 from structlog import get_logger
 
 from apitraffic_events.timestamps import format_timestamp, now, parse_timestamp
-from receiver.datastore.failures import in_words
-from receiver.datastore.replication import Unreplicated, write_replicated
+from receiver.datastore.failures import explain
+from receiver.datastore.replication import Unreplicated
+from receiver.datastore.scripts.runner import Script
 from receiver.errors import StorageUnavailable
 from receiver.events import Delivery
 
@@ -32,39 +33,7 @@ MOST_BYTES: Final = 64 * 1024 * 1024
 CREDENTIAL_WORDS: Final = ("authorization", "cookie", "signature", "token", "secret", "api-key")
 FIELDS: Final = ("source", "id", "event", "reason", "received_at", "headers", "body")
 
-KEEP_SCRIPT: Final = """
--- KEYS: index, sizes, entry. ARGV: lifetime, most kept, most bytes, time received, size, the entry's fields
-redis.call('DEL', KEYS[3])
-redis.call('HSET', KEYS[3], unpack(ARGV, 6))
-redis.call('EXPIRE', KEYS[3], ARGV[1])
-redis.call('ZADD', KEYS[1], ARGV[4], KEYS[3])
-redis.call('HSET', KEYS[2], KEYS[3], ARGV[5])
-redis.call('EXPIRE', KEYS[1], ARGV[1])
-redis.call('EXPIRE', KEYS[2], ARGV[1])
-
-local function forget(entries)
-    for _, entry in ipairs(entries) do
-        redis.call('DEL', entry)
-        redis.call('ZREM', KEYS[1], entry)
-        redis.call('HDEL', KEYS[2], entry)
-    end
-    return #entries
-end
-
-forget(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[4] - ARGV[1]))
-local bytes = 0
-for _, size in ipairs(redis.call('HVALS', KEYS[2])) do
-    bytes = bytes + size
-end
-local dropped = 0
-while redis.call('ZCARD', KEYS[1]) > tonumber(ARGV[2]) or bytes > tonumber(ARGV[3]) do
-    local oldest = redis.call('ZRANGE', KEYS[1], 0, 0)
-    if oldest[1] == KEYS[3] then break end
-    bytes = bytes - redis.call('HGET', KEYS[2], oldest[1])
-    dropped = dropped + forget(oldest)
-end
-return dropped
-"""
+KEEP_IN_QUARANTINE: Final = Script("keep_in_quarantine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +71,6 @@ class Quarantine:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._keep = redis.register_script(KEEP_SCRIPT)
 
     def keep(self, delivery: Delivery, reason: str) -> int:
         """Store the delivery, without credentials; returns how many older ones were dropped."""
@@ -123,15 +91,11 @@ class Quarantine:
             arguments += [name, fields[name]]
         try:
             entry = f"{INDEX}:{delivery.source}:{delivery.id}"
-            (answer,) = write_replicated(
-                self._redis,
-                lambda pipeline: self._keep(keys=[INDEX, SIZES, entry], args=arguments, client=pipeline),
-            )
-            dropped = int(answer)
+            dropped = int(KEEP_IN_QUARANTINE.run_replicated(self._redis, [INDEX, SIZES, entry], arguments))
         except Unreplicated as error:
             raise StorageUnavailable(str(error)) from error
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
         if dropped:
             get_logger("receiver.quarantine").warning("quarantine is full; the oldest went", dropped=dropped)
         return dropped
@@ -140,7 +104,7 @@ class Quarantine:
         try:
             return int(self._redis.zcount(INDEX, now().timestamp() - LIFETIME, "+inf"))
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
     def __iter__(self) -> Iterator[Quarantined]:
         """All kept deliveries, the oldest first."""
@@ -151,13 +115,13 @@ class Quarantine:
                 if found is not None:
                     yield found
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
     def find(self, name: str) -> Quarantined | None:
         try:
             return self._load(f"{INDEX}:{name}")
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
     def _load(self, entry: str) -> Quarantined | None:
         values = self._redis.hmget(entry, FIELDS)
@@ -167,13 +131,14 @@ class Quarantine:
     def discard(self, name: str) -> None:
         entry = f"{INDEX}:{name}"
         try:
-            with self._redis.pipeline() as pipeline:
+            # Not in a transaction, which a Redis whose memory is full would refuse.
+            with self._redis.pipeline(transaction=False) as pipeline:
                 pipeline.delete(entry)
                 pipeline.zrem(INDEX, entry)
                 pipeline.hdel(SIZES, entry)
                 pipeline.execute()
         except RedisError as error:
-            raise StorageUnavailable(f"Redis: {in_words(error)}") from error
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
 
 def _is_credential(header: str) -> bool:

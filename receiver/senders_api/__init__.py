@@ -1,1 +1,1 @@
-"""The senders' own APIs."""
+"""Clients for the senders' own APIs."""

@@ -1,4 +1,4 @@
-"""The part of GitHub's REST API that deals with webhook deliveries: typed, paged, within its rate limits."""
+"""A client for the webhook deliveries in GitHub's REST API: typed, paged, within its rate limits."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,60 +15,64 @@ from pydantic import TypeAdapter, ValidationError
 from requests.adapters import HTTPAdapter
 
 from apitraffic_events.errors import ConfigurationError
+from apitraffic_events.responses import retry_after_of
+from apitraffic_events.retrying import Backoff
 from apitraffic_events.text import one_line
 from apitraffic_events.timestamps import now
 from receiver.senders_api.redelivery import ATTEMPTS, Attempt
 
 API_VERSION: Final = "2022-11-28"
 TIMEOUTS: Final = (5.0, 30.0)
-"""Seconds to connect and to wait for an answer."""
+"""Seconds to wait for a connection and for a response."""
 LARGEST_PAGE: Final = "100"
 KEPT_BY_GITHUB_COM: Final = timedelta(days=3)
 KEPT_BY_SERVER: Final = timedelta(days=7)
-READ_TRIES: Final = 3
+MOST_ATTEMPTS: Final = 3
+"""How often a GET request is attempted."""
+BACKOFF: Final = Backoff(first=2.0, longest=8.0)
 LONGEST_WAIT: Final = 300.0
-"""Seconds that all rate limits of one run may cost; beyond, the next run goes on."""
-WAIT_UNTOLD: Final = 60.0
-"""Seconds, doubled each time: what GitHub asks for where it limits without saying for how long."""
+"""Seconds that one run waits for rate limits in total. After that, the next run continues."""
+UNSPECIFIED_LIMIT: Final = Backoff(first=60.0, longest=LONGEST_WAIT)
+"""What GitHub asks for if a response states no time: a minute, then twice as long each time."""
 PACE: Final = 1.0
-"""Seconds between redeliveries from the first rate limit on, as GitHub's best practices ask."""
+"""Seconds between redeliveries after the first rate limit, as GitHub's best practices ask."""
 LONGEST_MESSAGE: Final = 300
 JWT_BEFORE: Final = timedelta(seconds=60)
 JWT_AFTER: Final = timedelta(minutes=9)
-"""GitHub takes at most ten minutes, and asks for a minute in the past against clocks that differ."""
+"""GitHub accepts at most ten minutes, and recommends starting a minute ago in case the clocks differ."""
 
 ItemT = TypeVar("ItemT")
 
 
 class GitHubError(Exception):
-    """What GitHub did not do, why, and what to do about it."""
+    """A request to GitHub failed. The message says why and what to do."""
 
 
-class Unavailable(GitHubError):
-    """No answer, or one that cannot be used. Another try may work; this one may have been carried out."""
+class GitHubUnavailable(GitHubError):
+    """No response, or an unusable one. Retry; the request may have been carried out."""
 
 
-class RateLimited(GitHubError):
-    """More requests only after longer than a run should wait."""
+class GitHubRateLimited(GitHubError):
+    """The rate limit lasts longer than one run waits."""
 
 
-class Refused(GitHubError):
-    """The token is wrong or may not do this (401, 403). A person must act."""
+class GitHubRefused(GitHubError):
+    """The token is wrong or lacks a permission (401, 403). Retrying does not help."""
 
 
-class Rejected(GitHubError):
-    """There is no such thing, or it is not to be had (other 4xx, redirects)."""
+class GitHubRejected(GitHubError):
+    """What was asked for does not exist or is not available (other 4xx, redirects)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose webhooks these are: the path below the API's address, and what a token must be allowed."""
+    """The owner of webhooks: its path in the API, and the permission that a token needs."""
 
     path: str
     permission: str
 
     def deliveries_path(self, hook: int | None) -> str:
-        """An App has one hook, which goes without a number."""
+        """An App has one webhook, without a number."""
         return f"{self.path}/hook/deliveries" if hook is None else f"{self.path}/hooks/{hook}/deliveries"
 
 
@@ -90,26 +94,26 @@ def organisation(name: str) -> Owner:
 
 APP: Final = Owner(
     "/app",
-    "this needs a JWT that is signed with the App's own private key, not a user's or an installation's token",
+    "this needs a JWT signed with the App's private key, not the token of a user or an installation",
 )
 
 
 @dataclass(frozen=True, slots=True)
-class HookConfig:
+class WebhookConfig:
     url: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Hook:
-    """A webhook's settings, but for its secret."""
+class Webhook:
+    """A webhook's settings, without its secret."""
 
     id: int
-    config: HookConfig
+    config: WebhookConfig
     active: bool = True
 
     @property
     def address(self) -> str:
-        """Its URL without the places where people put credentials."""
+        """The URL without the parts that can hold credentials."""
         try:
             parts = urlsplit(self.config.url)
         except ValueError:
@@ -117,14 +121,14 @@ class Hook:
         return one_line(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", LONGEST_MESSAGE)
 
 
-HOOKS: Final = TypeAdapter(list[Hook])
+WEBHOOKS: Final = TypeAdapter(list[Webhook])
 
 
 class GitHubApi:
-    """Calls GitHub as `owner`'s webhooks need it. Every method raises a subclass of `GitHubError`.
+    """Lists and redelivers the deliveries of `owner`'s webhooks. Methods raise a `GitHubError` if they fail.
 
-    `credential` gives the token of each request, so that a JWT never gets too old. Rate limits are waited
-    for with `sleep`, and reading is tried again where GitHub fails.
+    `credential` returns the token and is called for each request, because a JWT expires. The client waits
+    for rate limits to end, and retries GET requests if GitHub fails.
     """
 
     def __init__(
@@ -142,7 +146,7 @@ class GitHubApi:
         self._sleep = sleep
         self._clock = clock
         self._waited = 0.0
-        self._untold = WAIT_UNTOLD
+        self._unspecified_limits = 0
         self._is_paced = False
         self._session = requests.Session()
         self._session.mount("http://", HTTPAdapter(max_retries=0))
@@ -154,24 +158,24 @@ class GitHubApi:
                 "User-Agent": f"apitraffic-events/{version('apitraffic-events')}",
             }
         )
-        # As `auth`, because a plain header gives way to what a .netrc file has for GitHub.
+        # As `auth`: requests replaces a plain header by credentials from a .netrc file.
         self._session.auth = self._authorise
 
     def close(self) -> None:
         self._session.close()
 
-    def hooks(self) -> list[Hook]:
-        return [hook for page in self._pages(f"{self.owner.path}/hooks", HOOKS) for hook in page]
+    def hooks(self) -> list[Webhook]:
+        return [hook for page in self._pages(f"{self.owner.path}/hooks", WEBHOOKS) for hook in page]
 
     def attempts(self, hook: int | None, *, since: datetime) -> Iterator[Attempt]:
-        """A hook's attempts, the newest first, back to the page that is wholly before `since`."""
+        """A webhook's delivery attempts, newest first, to the first page that is wholly before `since`."""
         for page in self._pages(self.owner.deliveries_path(hook), ATTEMPTS):
             yield from page
             if all(attempt.delivered_at < since for attempt in page):
                 return
 
     def redeliver(self, hook: int | None, attempt: int) -> None:
-        """Ask GitHub to make this delivery once more, with the same GUID."""
+        """Ask GitHub to repeat this delivery. It keeps its GUID."""
         if self._is_paced:
             self._sleep(PACE)
         self._call("POST", f"{self.owner.deliveries_path(hook)}/{attempt}/attempts")
@@ -185,9 +189,9 @@ class GitHubApi:
             try:
                 page = items.validate_python(response.json())
             except (ValidationError, ValueError, RecursionError) as error:
-                raise Unavailable(
-                    f"{self.api_url}{path} does not answer as GitHub's API does; is --api-url right? "
-                    "That of a GitHub Enterprise Server ends in /api/v3"
+                raise GitHubUnavailable(
+                    f"{self.api_url}{path} does not answer as GitHub's API does. Check --api-url; "
+                    "for GitHub Enterprise Server it ends in /api/v3"
                 ) from error
             yield page
             query = _next_query(response)
@@ -197,11 +201,11 @@ class GitHubApi:
         while True:
             try:
                 response = self._send(method, path, query)
-            except Unavailable:
+            except GitHubUnavailable:
                 failures += 1
-                if method != "GET" or failures == READ_TRIES:
+                if method != "GET" or failures == MOST_ATTEMPTS:
                     raise
-                self._sleep(2.0**failures)
+                self._sleep(BACKOFF.limit(failures))
                 continue
             wait = self._seconds_to_wait(response)
             if wait is None:
@@ -217,46 +221,46 @@ class GitHubApi:
                 method, self.api_url + path, params=query, timeout=TIMEOUTS, allow_redirects=False
             )
         except requests.RequestException as error:
-            # Its own words may hold the address of a proxy with a password.
-            raise Unavailable(f"no answer from {self.api_url} ({type(error).__name__})") from None
+            # The error's own message may hold the URL of a proxy, with its password.
+            raise GitHubUnavailable(f"no answer from {self.api_url} ({type(error).__name__})") from None
         if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise Unavailable(f"GitHub fails: {_said(response)}")
+            raise GitHubUnavailable(f"GitHub failed: {_message(response)}")
         return response
 
     def _seconds_to_wait(self, response: requests.Response) -> float | None:
-        """Until a rate limit ends, `None` where none is in the way.
+        """Seconds until the rate limit ends; `None` if the response is not about a rate limit.
 
         https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit
         """
         if response.status_code not in {HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}:
             return None
-        retry_after = response.headers.get("Retry-After", "")
-        if retry_after.isdecimal():
-            return float(retry_after)
+        retry_after = retry_after_of(response.headers)
+        if retry_after is not None:
+            return retry_after
         reset = response.headers.get("X-RateLimit-Reset", "")
         if response.headers.get("X-RateLimit-Remaining") == "0" and reset.isdecimal():
             return max(0.0, float(reset) - self._clock().timestamp()) + 1
-        if response.status_code == HTTPStatus.FORBIDDEN and "rate limit" not in _said(response).lower():
+        if response.status_code == HTTPStatus.FORBIDDEN and "rate limit" not in _message(response).lower():
             return None
-        self._untold *= 2
-        return self._untold / 2
+        self._unspecified_limits += 1
+        return UNSPECIFIED_LIMIT.limit(self._unspecified_limits)
 
     def _wait(self, seconds: float) -> None:
         self._is_paced = True
         if self._waited + seconds > LONGEST_WAIT:
-            raise RateLimited(
-                f"GitHub's rate limit is used up for another {seconds:.0f} s; run this again after that"
+            raise GitHubRateLimited(
+                f"GitHub's rate limit is used up for another {seconds:.0f} s; then run this again"
             )
         self._waited += max(PACE, seconds)
         self._sleep(seconds)
 
     def _fail(self, response: requests.Response) -> NoReturn:
-        said = _said(response)
+        message = _message(response)
         match response.status_code:
             case HTTPStatus.UNAUTHORIZED:
-                raise Refused(
-                    f"GitHub does not accept the token ({said}); is it whole, and has it expired or been "
-                    f"revoked? {_sentence(self.owner.permission)}"
+                raise GitHubRefused(
+                    f"GitHub does not accept the token ({message}). Check that it is complete and has not "
+                    f"expired or been revoked. {_sentence(self.owner.permission)}"
                 )
             case HTTPStatus.FORBIDDEN:
                 single_sign_on = (
@@ -264,15 +268,17 @@ class GitHubApi:
                     if "X-GitHub-SSO" in response.headers
                     else ""
                 )
-                raise Refused(f"the token may not do this ({said}): {self.owner.permission}.{single_sign_on}")
+                raise GitHubRefused(
+                    f"the token may not do this ({message}): {self.owner.permission}.{single_sign_on}"
+                )
             case HTTPStatus.NOT_FOUND:
-                raise Rejected(
-                    f"GitHub shows nothing there ({said}): it does not exist, is not kept any more, or the "
+                raise GitHubRejected(
+                    f"GitHub finds nothing there ({message}): it does not exist, is no longer kept, or the "
                     f"token may not see it; {self.owner.permission}"
                 )
         if response.is_redirect or response.is_permanent_redirect:
-            raise Rejected("GitHub has it elsewhere: renamed or moved? Give the name that it has now")
-        raise Rejected(f"GitHub refuses it: {said}")
+            raise GitHubRejected("GitHub redirects: it was renamed or moved. Use its current name")
+        raise GitHubRejected(f"GitHub refused the request: {message}")
 
     def _authorise(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {self._credential()}"
@@ -280,28 +286,28 @@ class GitHubApi:
 
 
 def kept_for(api_url: str) -> timedelta:
-    """How long GitHub keeps deliveries, and with them the possibility to redeliver."""
+    """How long GitHub keeps deliveries and can redeliver them."""
     host = urlsplit(api_url).hostname or ""
     in_cloud = host == "api.github.com" or host.endswith(".ghe.com")
     return KEPT_BY_GITHUB_COM if in_cloud else KEPT_BY_SERVER
 
 
 def _next_query(response: requests.Response) -> dict[str, str] | None:
-    """The parameters of the next page; only these, for the token is not to follow a link to anywhere."""
+    """The query of the next page. Only the query, so that no link can lead the token to another host."""
     link = response.links.get("next", {}).get("url")
     if not link:
         return None
     return {name: values[0] for name, values in parse_qs(urlsplit(link).query).items()}
 
 
-def _said(response: requests.Response) -> str:
+def _message(response: requests.Response) -> str:
     try:
         content = response.json()
     except (ValueError, RecursionError):
         content = None
     message = content.get("message") if isinstance(content, dict) else None
-    words = message if isinstance(message, str) else response.reason or ""
-    return one_line(f"{response.status_code} {words}", LONGEST_MESSAGE)
+    text = message if isinstance(message, str) else response.reason or ""
+    return one_line(f"{response.status_code} {text}", LONGEST_MESSAGE)
 
 
 def _sentence(text: str) -> str:
@@ -309,7 +315,7 @@ def _sentence(text: str) -> str:
 
 
 def app_jwt(app_id: str, private_key: str, moment: datetime) -> str:
-    """Who an App is, in its own words. Raises `ConfigurationError` where it cannot be signed.
+    """The JWT with which an App authenticates. Raises `ConfigurationError` if it cannot be signed.
 
     https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/generating-a-json-web-token-jwt-for-a-github-app
     """
@@ -327,11 +333,11 @@ def app_jwt(app_id: str, private_key: str, moment: datetime) -> str:
         "iss": app_id,
     }
     try:
-        # In a variable, a key's line breaks are often written as \n.
+        # In a variable, the line breaks of a key are often written as \n.
         signed: str = jwt.encode(claims, private_key.replace("\\n", "\n"), algorithm="RS256")
     except (ValueError, TypeError, jwt.exceptions.PyJWTError):
         raise ConfigurationError(
-            "GITHUB_APP_PRIVATE_KEY is not a private key that can be read; put the whole .pem file there "
-            "that GitHub made, or its path in GITHUB_APP_PRIVATE_KEY_FILE"
+            "GITHUB_APP_PRIVATE_KEY is not a readable private key; set it to the whole .pem file from "
+            "GitHub, or set GITHUB_APP_PRIVATE_KEY_FILE to the path of that file"
         ) from None
     return signed

@@ -1,6 +1,6 @@
-"""Which of a GitHub webhook's deliveries to ask for again: pure functions over what GitHub lists.
+"""Which deliveries of a GitHub webhook to redeliver: pure functions over what GitHub lists.
 
-GitHub tries each delivery once. Its API lists the attempts, and those of one event share a `guid`. After
+GitHub attempts each delivery once. Its API lists the attempts; those of one event share a `guid`. After
 https://docs.github.com/en/webhooks/using-webhooks/automatically-redelivering-failed-deliveries-for-a-repository-webhook
 """
 
@@ -13,12 +13,12 @@ from typing import Final
 
 from pydantic import AwareDatetime, TypeAdapter
 
-FIRST_PAUSE: Final = timedelta(minutes=5)
-LONGEST_PAUSE: Final = timedelta(hours=1)
-"""An event that was redelivered rests for 5, 10, 20, 40 and then 60 minutes, so that runs do not pile up."""
-LARGEST_EXPONENT: Final = 10
+from apitraffic_events.retrying import Backoff
+
+BACKOFF: Final = Backoff(first=5 * 60.0, longest=60 * 60.0)
+"""Seconds. A redelivered event rests for 5, 10, 20, 40 and then 60 minutes, so that runs do not pile up."""
 THROTTLED_AT_MOST: Final = timedelta(hours=1)
-"""GitHub delivers late in a surge, by minutes; after this the attempt is taken for one that never comes."""
+"""During a surge GitHub delivers some minutes late. After this time, a throttled attempt counts as failed."""
 
 OVER_LIMIT: Final = "over --limit, for the next run"
 TOO_OLD: Final = "first delivered before --since"
@@ -26,7 +26,7 @@ TOO_OLD: Final = "first delivered before --since"
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One item of GitHub's list: an HTTP request that GitHub made, or put off (`throttled_at`)."""
+    """One item of GitHub's list: an HTTP request that GitHub made or postponed (`throttled_at`)."""
 
     id: int
     guid: str
@@ -45,11 +45,11 @@ class Attempt:
 
     @property
     def name(self) -> str:
-        """The event as people write it: `deployment_status.created`, `push`."""
+        """Event and action: `deployment_status.created`, `push`."""
         return f"{self.event}.{self.action}" if self.action else self.event
 
-    def is_put_off(self, now: datetime) -> bool:
-        """Whether GitHub throttled it and may still make the attempt."""
+    def is_postponed(self, now: datetime) -> bool:
+        """Whether GitHub throttled the attempt and may still make it."""
         if self.throttled_at is None or self.status_code:
             return False
         return now - self.throttled_at < THROTTLED_AT_MOST
@@ -61,25 +61,25 @@ ATTEMPTS: Final = TypeAdapter(list[Attempt])
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do about one event that no attempt has delivered: ask again, or why not."""
+    """Whether to redeliver one event that no attempt has delivered."""
 
     first: Attempt
     newest: Attempt
     attempts: int
     left: str | None = None
-    """Why it is left alone; `None` where it is to be redelivered."""
+    """Why it is left alone; `None` if it is to be redelivered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`decisions` hold the failed events, the oldest first; `events` counts all that were looked at."""
+    """`decisions` hold the failed events, oldest first; `events` is the number of events looked at."""
 
     events: int
     decisions: tuple[Decision, ...]
 
 
 def group(attempts: Iterable[Attempt]) -> dict[str, list[Attempt]]:
-    """The attempts of each event, the oldest first, each once even where pages overlap."""
+    """The attempts of each event, oldest first, each once even if pages overlap."""
     groups: dict[str, dict[int, Attempt]] = {}
     for attempt in attempts:
         groups.setdefault(attempt.guid, {})[attempt.id] = attempt
@@ -97,10 +97,10 @@ def choose(
     patterns: Sequence[str] = (),
     limit: int | None = None,
 ) -> Plan:
-    """Which failed events to ask for again, at most `limit`: those that were tried least, then the oldest.
+    """Which failed events to redeliver, at most `limit`: those with the fewest attempts, then the oldest.
 
-    An event belongs to the period in which it was first delivered, so that one that can never be delivered
-    is given up when that is before `since`, however often it was redelivered meanwhile.
+    An event belongs to the period of its first attempt. So an event that can never be delivered is given up
+    once that attempt is before `since`, however often it was redelivered.
     """
     groups = [
         of_event
@@ -120,26 +120,26 @@ def choose(
 
 
 def is_wanted(attempt: Attempt, patterns: Sequence[str]) -> bool:
-    """Whether a shell pattern fits the event (`deployment*`) or event and action (`issues.closed`)."""
+    """Whether a shell pattern matches the event (`deployment*`) or event and action (`issues.closed`)."""
     names = (attempt.event, attempt.name)
     return not patterns or any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
 
 def pause_after(redeliveries: int) -> timedelta:
-    """How long an event rests after so many redeliveries."""
+    """How long to leave an event alone after this many redeliveries."""
     if redeliveries <= 0:
         return timedelta(0)
-    return min(LONGEST_PAUSE, FIRST_PAUSE * (1 << min(redeliveries - 1, LARGEST_EXPONENT)))
+    return timedelta(seconds=BACKOFF.limit(redeliveries))
 
 
 def _decide(attempts: Sequence[Attempt], *, since: datetime, now: datetime) -> Decision:
     first, newest = attempts[0], attempts[-1]
     decision = Decision(first=first, newest=newest, attempts=len(attempts))
-    # A redelivery is the first to be listed where the original was before the period or is not kept any more.
+    # A redelivery comes first if the original attempt was before the period or is no longer kept.
     if first.delivered_at < since or first.redelivery:
         return replace(decision, left=TOO_OLD)
-    if newest.is_put_off(now):
-        return replace(decision, left="throttled by GitHub, which may yet deliver it")
+    if newest.is_postponed(now):
+        return replace(decision, left="throttled by GitHub, which may still deliver it")
     rested = newest.delivered_at + pause_after(sum(attempt.redelivery for attempt in attempts))
     if newest.redelivery and now < rested:
         return replace(decision, left=f"redelivered just now, rests until {rested:%H:%M} UTC")

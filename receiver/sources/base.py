@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any, Final, Generic, Literal, TypeVar, cast
 
@@ -21,6 +21,7 @@ from apitraffic_events.text import METADATA_TEXT_LIMIT, one_line
 from apitraffic_events.timestamps import parse_timestamp
 from receiver.events import Change, Delivery, Effect, marker_key
 from receiver.sources.signatures import Verification
+from receiver.timestamps import EARLIEST
 
 Headers = Mapping[str, str]
 """Request headers with lower-case names."""
@@ -32,6 +33,10 @@ MIB: Final = 1024 * 1024
 VALUE_LIMIT: Final = 500
 """Characters kept of one text; enough for any URL or commit subject."""
 LONGEST_DELIVERY_ID: Final = 200
+BODY_START: Final = 1024
+"""Bytes of a refused body that its source may look at."""
+LONGEST_REFUSAL: Final = 300
+"""Characters."""
 PATH_TOKEN: Final = ":path-token"  # noqa: S105 - a header's name
 """The header that holds a token from the URL's path; no real header's name begins with a colon."""
 MOST_CONTAINERS: Final = 300_000
@@ -140,6 +145,10 @@ class Source(Generic[OptionsT]):
     takes_token_in_path: bool = False
     answers_with_keys: bool = False
     """Whether the response lists the markers' keys, for senders that read it."""
+    explain_refusal: Callable[[Headers, bytes], str] | None = None
+    """Why `verify` may have refused a request, from its headers and the start of its body.
+
+    For the log only, so in words of its own, without anything that was sent."""
 
     def verify(self, headers: Headers, body: bytes, secrets: Secrets, received_at: datetime) -> bool:
         """Whether a request that has arrived is authentic. Compares in constant time and never raises."""
@@ -148,6 +157,13 @@ class Source(Generic[OptionsT]):
             return False
         verification.update(body)
         return verification.is_authentic()
+
+
+def explain_refusal(source: Source[Any], headers: Headers, body_start: bytes) -> str | None:
+    """Why this source refused a request, on one bounded line for the log; `None` if it cannot tell."""
+    if source.explain_refusal is None:
+        return None
+    return one_line(source.explain_refusal(headers, body_start[:BODY_START]), LONGEST_REFUSAL)
 
 
 def translate(source: Source[Any], delivery: Delivery, options: SourceOptions) -> Translation:
@@ -187,8 +203,15 @@ def change_of(
     effect: Effect,
     occurred_at: datetime,
     aliases: tuple[str, ...] = (),
+    claims: tuple[str, ...] = (),
+    former_keys: tuple[str, ...] = (),
+    sequence: int = 0,
     sets: tuple[str, ...] | None = None,
     remark: str | None = None,
+    lasted: timedelta | None = None,
+    is_authoritative: bool = False,
+    is_final: bool = False,
+    is_indirect: bool = False,
     **event: Any,
 ) -> Change:
     """A change made by this delivery; `event` holds the fields of its `Event`, without `marker_metadata`."""
@@ -197,11 +220,18 @@ def change_of(
     return Change(
         key=name,
         aliases=aliases,
+        claims=claims,
+        former_keys=former_keys,
         effect=effect,
         occurred_at=occurred_at,
+        sequence=sequence,
         event=Event(**event),
         sets=sets,
         remark=remark,
+        lasted=lasted,
+        is_authoritative=is_authoritative,
+        is_final=is_final,
+        is_indirect=is_indirect,
         delivery=delivery.reference(),
     )
 
@@ -279,8 +309,9 @@ class Payload:
         return found if isinstance(found, bool) else None
 
     def time(self, *paths: str) -> datetime | None:
+        """The first of these that is a time; Go's zero time, and whatever else lies before 2000, is none."""
         times = (parse_timestamp(self.value(path)) for path in paths)
-        return next((moment for moment in times if moment), None)
+        return next((moment for moment in times if moment and moment >= EARLIEST), None)
 
     def objects(self, path: str) -> Iterator["Payload"]:
         """The objects in the list at this path; other items are skipped."""

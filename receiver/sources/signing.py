@@ -7,11 +7,21 @@ with itself.
 import base64
 import hashlib
 import hmac
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
+from urllib.parse import urlsplit
+
+GITLAB_ADDRESSES: Final = (
+    ("project", "web_url"),
+    ("repository", "homepage"),
+    ("object_attributes", "url"),
+    ("group", "web_url"),
+)
+"""Where a GitLab payload names its own instance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +48,31 @@ def github_request(secret: str, event: str, body: bytes, delivery_id: str) -> di
     }
 
 
-def gitlab_request(secret: str, event: str, _body: bytes, delivery_id: str) -> dict[str, str]:
-    """https://docs.gitlab.com/user/project/integrations/webhooks/#delivery-headers"""
+def gitlab_request(secret: str, event: str, body: bytes, delivery_id: str) -> dict[str, str]:
+    """https://docs.gitlab.com/user/project/integrations/webhooks/#delivery-headers
+
+    The instance is the one that the body's own addresses name, as it was when GitLab sent the body.
+    """
     return {
         "Content-Type": "application/json",
         "Idempotency-Key": delivery_id,
         "User-Agent": "GitLab/18.4.0-ee",
         "X-Gitlab-Event": event,
-        "X-Gitlab-Instance": "https://gitlab.example.com",
         "X-Gitlab-Token": secret,
-    }
+    } | _gitlab_instance(body)
+
+
+def _gitlab_instance(body: bytes) -> dict[str, str]:
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    for place, name in GITLAB_ADDRESSES:
+        found = content.get(place) if isinstance(content, dict) else None
+        address = urlsplit(str(found.get(name) or "")) if isinstance(found, dict) else None
+        if address and address.hostname:
+            return {"X-Gitlab-Instance": f"{address.scheme}://{address.netloc.rpartition('@')[2]}"}
+    return {}
 
 
 def pagerduty_request(secret: str, _event: str, body: bytes, delivery_id: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from werkzeug.http import parse_options_header
 from apitraffic_events.timestamps import now
 from receiver.config.settings import Settings
 from receiver.sources import SOURCES
-from receiver.sources.base import MIB, PATH_TOKEN, Source
+from receiver.sources.base import BODY_START, MIB, PATH_TOKEN, Source, explain_refusal
 from receiver.sources.signatures import Verification
 from receiver.web.client_address import client_address, is_in
 
@@ -89,7 +89,11 @@ class IncomingBody:
         """After the last byte."""
         self.is_finished = True
         if self._refused is None and not self._verification.is_authentic():
-            self._refuse(Refused(HTTPStatus.UNAUTHORIZED, source=self.source.name, bytes=self.size))
+            with self._content.getbuffer() as body:
+                reason = explain_refusal(self.source, self.headers, bytes(body[:BODY_START]))
+            self._refuse(
+                Refused(HTTPStatus.UNAUTHORIZED, source=self.source.name, bytes=self.size, reason=reason)
+            )
 
     def take(self) -> bytes:
         """The whole body, without a copy; the body is then the caller's. Raises `Refused`."""
@@ -131,9 +135,10 @@ class Admission:
             headers[PATH_TOKEN] = path_token
         received_at = now()
         verification = source.verification(headers, self._secrets[source.name], received_at)
-        headers.pop(PATH_TOKEN, None)
         if verification is None:
-            raise Refused(HTTPStatus.UNAUTHORIZED, source=source.name)
+            reason = explain_refusal(source, headers, b"")
+            raise Refused(HTTPStatus.UNAUTHORIZED, source=source.name, reason=reason)
+        headers.pop(PATH_TOKEN, None)
         given = parse_options_header(headers.get("content-type"))[0].lower()
         if given not in source.content_types:
             wanted = f"Send {' or '.join(sorted(source.content_types))}."

@@ -104,7 +104,8 @@ def webhooks(
     @blueprint.errorhandler(Refused)
     def refused(error: Refused) -> Response:
         if error.source is not None:
-            kind = f"{error.source} {error.status.value}"
+            # The reason is in our own words, and of each there is one line a second.
+            kind = f"{error.source} {error.status.value} {error.fields.get('reason', '')}"
             fields = {"source": error.source, "status": error.status.value, **error.fields}
             repeated_lines.warn("receiver.webhooks", "refused", kind, **fields)
         return problem(error.status, error.detail or DETAILS[error.status])

@@ -1,7 +1,9 @@
-"""Spans of a worker: one for each try to deliver a change, and within it one for each call of the Events API.
+"""Spans of a worker: one for each attempt to deliver a change, and within it one for each call of the Events
+API.
 
-A try has a trace of its own that links to the span that queued the job, as the messaging conventions have it,
-and is not a child of it: tries go on for up to three days, which no trace is kept open for.
+An attempt has a trace of its own that links to the span that queued the job, as the messaging conventions
+recommend. It is not a child of that span: attempts go on for up to three days, longer than traces are kept
+open.
 https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/#consumer-spans
 """
 
@@ -16,39 +18,29 @@ from opentelemetry import trace
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 from requests import PreparedRequest, RequestException, Response
 from requests.adapters import HTTPAdapter
-from rq import get_current_job
 from structlog.contextvars import bound_contextvars
 
+from receiver.events import Change
 from receiver.observability.spans import log_names_of, span_context_in, text, tracer
-from receiver.observability.trace_context import TRACEPARENT
 
 FAILED: Final = frozenset({"given_up", "failed"})
-"""Outcomes that make a try's span one of an error; others that are not the last are ordinary."""
+"""Outcomes for which the span of an attempt is marked as an error."""
 
 
-class SpanPerTry:
+class SpanPerAttempt:
     @contextmanager
-    def recording(self, change: dict[str, Any]) -> Iterator[None]:
-        """Around a try of the change with these fields, which is what RQ's current job is about."""
-        job = get_current_job()
-        origin = job.origin if job else ""
-        queued_by = span_context_in(job.meta.get(TRACEPARENT)) if job else None
-        delivery = change.get("delivery") or {}
+    def recording(self, job_id: str, queue: str, traceparent: object) -> Iterator[None]:
+        queued_by = span_context_in(traceparent)
         attributes = {
             "messaging.system": "rq",
             "messaging.operation.name": "process",
             "messaging.operation.type": "process",
-            "messaging.destination.name": origin,
-            "messaging.message.id": job.id if job else "",
-            "apitraffic.source": text(delivery.get("source", "")),
-            "apitraffic.delivery.id": text(delivery.get("id", "")),
-            "apitraffic.delivery.event": text(delivery.get("event", "")),
-            "apitraffic.marker.key": text(change.get("key", "")),
-            "apitraffic.effect": text(change.get("effect", "")),
+            "messaging.destination.name": queue,
+            "messaging.message.id": job_id,
         }
         with (
             tracer().start_as_current_span(
-                f"process {origin}",
+                f"process {queue}",
                 kind=SpanKind.CONSUMER,
                 attributes=attributes,
                 links=[Link(queued_by)] if queued_by else [],
@@ -58,6 +50,17 @@ class SpanPerTry:
             bound_contextvars(**log_names_of(span)),
         ):
             yield
+
+    def concerns(self, change: Change) -> None:
+        trace.get_current_span().set_attributes(
+            {
+                "apitraffic.source": text(change.delivery.source),
+                "apitraffic.delivery.id": text(change.delivery.id),
+                "apitraffic.delivery.event": text(change.delivery.event),
+                "apitraffic.marker.key": text(change.key),
+                "apitraffic.effect": change.effect.value,
+            }
+        )
 
     def adapter(self) -> HTTPAdapter:
         return TracedAdapter(max_retries=0)
@@ -73,7 +76,7 @@ class SpanPerTry:
 
 
 class TracedAdapter(HTTPAdapter):
-    """Each request that goes out, with no header of it and nothing of its body."""
+    """Records each request that is sent, without its headers and its body."""
 
     def send(self, request: PreparedRequest, *arguments: Any, **options: Any) -> Response:
         parts = urlsplit(request.url or "")

@@ -1,9 +1,9 @@
-"""Spans of a worker, where traces are on; only then is OpenTelemetry imported."""
+"""Spans of a worker, if traces are on; only then is OpenTelemetry imported."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from receiver.observability.trace_context import recording_tries
+from receiver.observability.trace_context import recording_attempts
 from receiver.observability.tracing import (
     are_on,
     start_in_this_process,
@@ -14,16 +14,16 @@ from receiver.observability.tracing import (
 
 @contextmanager
 def traced_deliveries() -> Iterator[None]:
-    """Around a worker: its tries and its calls of the API have spans where traces are on."""
+    """Around a worker: its attempts and its calls of the API have spans if traces are on."""
     warn_of_obstacle()
     if not are_on():
         yield
         return
-    from receiver.worker.spans import SpanPerTry  # noqa: PLC0415 - see above
+    from receiver.worker.spans import SpanPerAttempt  # noqa: PLC0415 - see above
 
     start_in_this_process()
     try:
-        with recording_tries(SpanPerTry()):
+        with recording_attempts(SpanPerAttempt()):
             yield
     finally:
         stop_in_this_process()

@@ -1,8 +1,8 @@
-"""The worker: takes changes off the queue and delivers them, through crashes, restarts and Redis' absence.
+"""The worker: dequeues changes and delivers them, through crashes, restarts and outages of Redis.
 
-RQ's `SimpleWorker` runs jobs in its own process: a fork for each job costs more than the job itself
-(`make bench` shows both). What that gives up is made good here: jobs of a worker that died are queued again,
-and the worker starts anew where RQ's would quit.
+It is RQ's `SimpleWorker`, which runs jobs in its own process: a fork for each job costs more than the job
+itself (`make bench` shows both). What a fork would give is done here instead: jobs of a worker that died are
+queued again, and the worker restarts itself when RQ's would quit.
 """
 
 import logging
@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from types import FrameType
 from typing import Any, Final
 from uuid import uuid4
 
@@ -21,7 +22,7 @@ from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
-from rq import Queue, SimpleWorker
+from rq import Queue, Retry, SimpleWorker
 from rq.exceptions import StopRequested
 from rq.executions import Execution
 from rq.job import Job
@@ -34,15 +35,17 @@ from apitraffic_events.timestamps import now
 from receiver.config.account import events_client
 from receiver.config.settings import Settings
 from receiver.datastore.acl import require_rights
-from receiver.datastore.address import connect, require_suitable_server
-from receiver.datastore.failures import AWAY, in_words
-from receiver.delivery.budget import Pacing
+from receiver.datastore.address import require_suitable_server
+from receiver.datastore.failures import UNREACHABLE, explain
+from receiver.datastore.when_full import connect_to_drain
+from receiver.delivery.budget import RequestBudget
 from receiver.delivery.deliverer import Deliverer
-from receiver.delivery.markers import MarkerStore
+from receiver.delivery.marker_store import MarkerStore
 from receiver.observability.metrics import DeliveryMetrics
 from receiver.queue.queues import delivery_queues
-from receiver.worker.bookkeeping import Bookkeeping, Taken
-from receiver.worker.jobs import DeadLetter, delivering_with
+from receiver.worker.attempts import DeliveryAttempts, GivenUp
+from receiver.worker.job_queue import Dequeued, JobQueue
+from receiver.worker.jobs import DeliveryJob
 from receiver.worker.recovery import Recovery, worker_name
 
 WORKER_TTL: Final = 30
@@ -50,24 +53,28 @@ WORKER_TTL: Final = 30
 HEARTBEAT_INTERVAL: Final = timedelta(seconds=5)
 NEVER: Final = datetime.min.replace(tzinfo=UTC)
 SUSPENSION_INTERVAL: Final = 1.0
-"""Seconds between looks whether `rq suspend` was said."""
+"""Seconds between checks whether workers have been suspended by `rq suspend`."""
 RECOVERY_INTERVAL: Final = 15
-"""Seconds between looks for jobs that a dead worker left."""
+"""Seconds between searches for jobs of dead workers."""
 SCHEDULE_INTERVAL: Final = 0.5
-"""Seconds between looks for retries that are due."""
+"""Seconds between checks for retries that are due."""
 RESTART_PAUSE: Final = 1.0
-"""Seconds between attempts to start while Redis is away."""
+"""Seconds between attempts to start while Redis cannot be reached."""
 
 
 class DeliveryWorker(SimpleWorker):
-    """An RQ worker for the delivery queue that puts back what dead ones had in hand."""
+    """An RQ worker for the delivery queues.
 
-    def __init__(self, redis: Redis, pacing: Pacing, stop: threading.Event | None = None) -> None:
-        """`pacing` is the one of its requests to the API.
+    Set `run_job` before `work`: it makes an attempt at a job and says whether to retry it.
+    """
 
-        `stop` is set where somebody wanted it to stop before it listened to signals itself.
+    run_job: Callable[[DeliveryJob], Retry | None] | None = None
+
+    def __init__(self, redis: Redis, budget: RequestBudget, stop: threading.Event | None = None) -> None:
+        """`budget` counts the requests to the API. The worker sets `stop` when it is asked to stop, and does
+        not start if it is set already.
         """
-        self._pacing = pacing
+        self._budget = budget
         self._stop = stop or threading.Event()
         queues = delivery_queues(redis)
         super().__init__(
@@ -80,138 +87,153 @@ class DeliveryWorker(SimpleWorker):
             log_job_description=False,
         )
         self.log_result_lifespan = False
-        self._bookkeeping = Bookkeeping(redis, queues, self.name, self.key)
-        self.markers = MarkerStore(redis, self.name, closes_with_job=True)
-        self._looked_for_suspension_at = -math.inf
-        self._state_told = ""
-        self._taken: Taken | None = None
+        self._job_queue = JobQueue(redis, queues, self.name, self.key)
+        self.markers = MarkerStore(redis, self.name, releases_with_ack=True)
+        self._suspension_checked_at = -math.inf
+        self._current_state = self._stored_state = ""
+        self._dequeued: Dequeued | None = None
         self.recoveries = tuple(Recovery(queue, self.name) for queue in queues)
 
-    @property
-    def was_asked_to_stop(self) -> bool:
-        return self._shutdown_requested_date is not None
-
-    def _install_signal_handlers(self) -> None:
-        super()._install_signal_handlers()  # type: ignore[no-untyped-call]  # RQ has no types here
-        if self._stop.is_set():
-            self._shutdown_requested_date = now()
-            self._stop_requested = True
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        self._stop.set()
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]  # RQ has no types here
 
     def run_maintenance_tasks(self) -> None:
-        """Put jobs back before RQ looks: its clean-up forgets some that a dead worker was rescheduling."""
-        self._bookkeeping.book()
+        """Put jobs back before RQ cleans up, which would lose those that a dead worker was rescheduling."""
+        self._job_queue.flush_acks()
         for recovery in self.recoveries:
             recovery.requeue_abandoned()
-        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # RQ has no types here
+        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # see above
 
     def set_shutdown_requested_date(self) -> None:
-        """RQ writes this from within the signal handler, which must not fail for want of Redis."""
+        """RQ calls this in the signal handler, which must not fail if Redis cannot be reached."""
         with suppress(RedisError):
             super().set_shutdown_requested_date()  # type: ignore[no-untyped-call]  # see above
 
+    def unsubscribe(self) -> None:
+        """End the thread that listens for commands before RQ wakes it.
+
+        RQ wakes it first. A thread that is fast then listens again, and RQ waits a second for it in vain.
+        """
+        if self.pubsub_thread is not None:
+            self.pubsub_thread.stop()
+        super().unsubscribe()  # type: ignore[no-untyped-call]  # RQ has no types here
+
     def teardown(self) -> None:
-        """End also the thread that listens for commands, where Redis is away and RQ would leave it."""
+        """Stop the thread that listens for commands, too: without Redis, RQ would leave it running."""
         try:
-            self._bookkeeping.book()
+            self._job_queue.flush_acks()
             super().teardown()  # type: ignore[no-untyped-call]  # see above
         finally:
             if self.pubsub_thread is not None:
                 self.pubsub_thread.stop()
 
     def check_for_suspension(self, burst: bool) -> None:
-        """`rq suspend` is obeyed within a second; RQ asks Redis before each job."""
-        if time.monotonic() - self._looked_for_suspension_at >= SUSPENSION_INTERVAL:
-            self._bookkeeping.book()
+        """Check for `rq suspend` once a second, and not before each job as RQ does.
+
+        Ends the work if the worker was asked to stop before RQ listened to signals.
+        """
+        if self._stop.is_set():
+            raise StopRequested
+        if time.monotonic() - self._suspension_checked_at >= SUSPENSION_INTERVAL:
+            self._job_queue.flush_acks()
             super().check_for_suspension(burst)
-            self._looked_for_suspension_at = time.monotonic()
+            self._suspension_checked_at = time.monotonic()
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
-        """RQ gives a sign of life five times a job; its lifetime is many times this interval."""
+        """Give a sign of life every few seconds, and not five times a job as RQ does."""
         if pipeline is not None or now() - (self.last_heartbeat or NEVER) >= HEARTBEAT_INTERVAL:
             super().heartbeat(timeout, pipeline)
 
     def set_state(self, state: str, pipeline: Pipeline | None = None) -> None:
-        """RQ's signal handler goes by the state here; Redis need not be told what it knows."""
-        self._state = state
-        if state != self._state_told:
+        """Store the state only if Redis has another one."""
+        self._current_state = state
+        if state != self._stored_state:
             super().set_state(state, pipeline)
-            self._state_told = state
+            self._stored_state = state
+
+    def get_state(self) -> str:
+        """RQ's signal handler asks for this: it lets a busy worker finish its job."""
+        return self._current_state
 
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
     ) -> tuple[Job, Queue] | None:
-        """The next job, in work already; `None` where there is none and `timeout` is, or we are to stop.
+        """The next job, already in work; `None` if the worker is to stop, or if there is none and no
+        `timeout`.
 
-        Other values of `timeout` and `max_idle_time` say when RQ looks after itself: here it is each second.
+        Other values of `timeout` and `max_idle_time` say when RQ does its maintenance, which is each second
+        here.
         """
-        while not self._stop_requested:
+        while not self._stop.is_set():
             self.set_state(WorkerStatus.IDLE)
             self.heartbeat()
             if self.should_run_maintenance_tasks:
                 self.run_maintenance_tasks()
-            if taken := self._take():
-                return taken.job, taken.queue
-            if timeout is None or self._stop_requested:
+            if dequeued := self._dequeue():
+                return dequeued.job, dequeued.queue
+            if timeout is None or self._stop.is_set():
                 break
-            self._bookkeeping.wait_for_bell()
+            self._job_queue.wait_for_bell()
         return None
 
-    def _take(self) -> Taken | None:
-        # From here on RQ's signal handler lets what is in hand be finished.
-        self._state = WorkerStatus.BUSY
-        self._taken = taken = self._bookkeeping.take()
-        if taken is None:
-            self._state = WorkerStatus.IDLE
+    def _dequeue(self) -> Dequeued | None:
+        # From here on, RQ's signal handler lets the job be finished.
+        self._current_state = WorkerStatus.BUSY
+        self._dequeued = dequeued = self._job_queue.dequeue()
+        if dequeued is None:
+            self._current_state = WorkerStatus.IDLE
             return None
-        self._state_told = WorkerStatus.BUSY
-        taken.job.redis_server_version = self.get_redis_server_version()  # type: ignore[no-untyped-call]  # see above
-        self.executions[taken.execution.id] = taken.execution
-        self.last_heartbeat = taken.job.started_at
-        self._pacing.come_with(taken.permit)
-        self.markers.come_with(taken.opening)
-        return taken
+        self._stored_state = WorkerStatus.BUSY
+        dequeued.job.run = self.run_job
+        dequeued.job.redis_server_version = self.get_redis_server_version()  # type: ignore[no-untyped-call]  # see above
+        self.executions[dequeued.execution.id] = dequeued.execution
+        self.last_heartbeat = dequeued.job.started_at
+        self._budget.use_prefetched(dequeued.permit)
+        self.markers.use_prefetched(dequeued.lock)
+        return dequeued
 
     def prepare_execution(self, job: Job) -> Execution:
-        return self._in_hand(job).execution
+        return self._in_work(job).execution
 
-    def _in_hand(self, job: Job) -> Taken:
-        if self._taken is None or self._taken.job is not job:
-            raise RuntimeError("only a job that this worker has taken can be executed")
-        return self._taken
+    def _in_work(self, job: Job) -> Dequeued:
+        if self._dequeued is None or self._dequeued.job is not job:
+            raise RuntimeError("only a job that this worker has dequeued can be executed")
+        return self._dequeued
 
     def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:
-        """All that RQ does here has been done in one step with what comes before."""
+        """What RQ does here has been done in one step when the job was dequeued."""
 
     def handle_execution_ended(self, job: Job, queue: Queue, heartbeat_ttl: int) -> None:
-        """RQ gives the callbacks of a job, of which ours have none, some more time."""
+        """RQ also extends the time for the callbacks of a job; ours have none."""
         job.ended_at = now()
 
     def handle_job_success(
         self, job: Job, queue: Queue, started_job_registry: StartedJobRegistry, execution: Execution
     ) -> None:
         seconds = (job.ended_at - job.started_at).total_seconds() if job.ended_at and job.started_at else 0.0
-        self._bookkeeping.finish(self._in_hand(job), seconds, self.markers.closing())
+        self._job_queue.ack(self._in_work(job), seconds, self.markers.deferred_release())
         self.executions.pop(execution.id, None)
-        self._state_told = WorkerStatus.IDLE
+        self._stored_state = WorkerStatus.IDLE
 
     def handle_exception(self, job: Job, *exc_info: Any) -> None:
-        """Log what was not foreseen; a dead letter has been logged already, with the API's words.
+        """Release the job's marker, and log an unexpected error. A dead letter has been logged already.
 
-        The job's marker is for others again. Where Redis is away nothing can be noted of the job: this
-        worker's next life takes it over.
+        If Redis cannot be reached, nothing can be stored of the job; this worker takes it over after its
+        restart.
         """
-        if isinstance(exc_info[1], AWAY):
+        if isinstance(exc_info[1], UNREACHABLE):
             raise exc_info[1]
-        self.markers.let_go()
-        if not isinstance(exc_info[1], DeadLetter):
+        self.markers.release()
+        if not isinstance(exc_info[1], GivenUp):
             get_logger("receiver.worker").error("delivery failed", job=job.id, exc_info=exc_info)
 
 
 class RetryClock(threading.Thread):
-    """Queues jobs whose next try is due.
+    """Queues jobs whose retry is due.
 
-    A thread of the worker and not RQ's scheduler, which is a process of its own, quits when Redis restarts
-    and leaves its lock behind when it is killed. Several at once do no harm: each move is atomic.
+    This is a thread of the worker in place of RQ's scheduler, which is a process of its own, quits when Redis
+    restarts and leaves its lock behind when it is killed. Several at once do no harm: each move is atomic.
     """
 
     def __init__(self, recoveries: Iterable[Recovery]) -> None:
@@ -229,10 +251,10 @@ class RetryClock(threading.Thread):
                 was_away = False
             except RedisError as error:
                 if not was_away:
-                    log.warning("retries wait for Redis", reason=in_words(error))
+                    log.warning("retries wait for Redis", reason=explain(error))
                 was_away = True
             except Exception:
-                # Without this thread no retry would ever be made again, and the worker would look well.
+                # Without this thread no retry would ever be made again, and the worker would look healthy.
                 log.exception("looking for retries failed")
 
     def stop(self) -> None:
@@ -241,30 +263,30 @@ class RetryClock(threading.Thread):
 
 
 class RedisOutage(logging.Filter):
-    """Takes RQ's tracebacks away where the cause is only that Redis is away; the worker starts anew.
+    """Drops RQ's tracebacks if the cause is only that Redis cannot be reached; the worker restarts itself.
 
-    And what its thread for commands says of it: the worker says the same.
+    Also drops what RQ's thread for commands logs about it: the worker logs the same.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        said = record.args if isinstance(record.args, tuple) else ()
-        if any(isinstance(each, RedisConnectionError) for each in said):
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        if any(isinstance(argument, RedisConnectionError) for argument in arguments):
             return False
         if record.exc_info and isinstance(record.exc_info[1], RedisError):
-            words = in_words(record.exc_info[1])
+            words = explain(record.exc_info[1])
             record.msg, record.args, record.exc_info = "Redis is away: %s", (words,), None
         return True
 
 
 def run_worker(settings: Settings, metrics: DeliveryMetrics | None = None) -> None:
-    """Deliver until SIGTERM or SIGINT; the job in hand is finished first. Counts in `metrics`.
+    """Deliver until SIGTERM or SIGINT; the current job is finished first. Counts in `metrics`.
 
-    Raises `ConfigurationError` where something that is needed is not set, and where Redis is too old or does
-    not let us do what is needed.
+    Raises `ConfigurationError` if a required setting is missing, if Redis is too old, or if its user lacks
+    rights.
     """
-    redis = connect(settings.redis_url)
-    pacing = Pacing(redis)
-    client = events_client(settings, pacing)
+    redis = connect_to_drain(settings.redis_url)
+    budget = RequestBudget(redis)
+    client = events_client(settings, budget)
     logging.getLogger("rq").setLevel(logging.WARNING)
     logging.getLogger("rq.worker").addFilter(RedisOutage())
     log = get_logger("receiver.worker")
@@ -275,9 +297,9 @@ def run_worker(settings: Settings, metrics: DeliveryMetrics | None = None) -> No
             require_rights(redis)
             require_suitable_server(redis)
             deliverer = partial(Deliverer, client, settle=timedelta(seconds=settings.delivery.settle))
-            _work(redis, client.account_url, deliverer, pacing, stop, metrics)
+            _work(redis, client.account_url, deliverer, budget, stop, metrics)
         except RedisError as error:
-            log.warning("Redis is away; trying again", reason=in_words(error), in_s=RESTART_PAUSE)
+            log.warning("Redis is away; trying again", reason=explain(error), in_s=RESTART_PAUSE)
         stop.wait(RESTART_PAUSE)
     client.close()
     log.info("worker stopped")
@@ -287,25 +309,23 @@ def _work(
     redis: Redis,
     api: str,
     deliverer: Callable[..., Deliverer],
-    pacing: Pacing,
+    budget: RequestBudget,
     stop: threading.Event,
     metrics: DeliveryMetrics | None,
 ) -> None:
-    """One life of an RQ worker; sets `stop` where it ended because it was asked to."""
-    worker = DeliveryWorker(redis, pacing, stop)
+    """Run an RQ worker until it ends; `stop` is set if that is because it was asked to."""
+    worker = DeliveryWorker(redis, budget, stop)
     clock = RetryClock(worker.recoveries)
     get_logger("receiver.worker").info("worker started", name=worker.name, api=api)
     clock.start()
     try:
-        with delivering_with(deliverer(markers=worker.markers, pacing=pacing), metrics):
-            worker.work(logging_level="WARNING")
+        worker.run_job = DeliveryAttempts(deliverer(markers=worker.markers, budget=budget), metrics).make
+        worker.work(logging_level="WARNING")
     except StopRequested:
         pass
     finally:
-        # RQ's handlers belong to a worker that is no more.
+        # RQ's handlers belong to the worker that has just ended.
         _stop_on_signals(stop)
-        if worker.was_asked_to_stop:
-            stop.set()
         clock.stop()
 
 

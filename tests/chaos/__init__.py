@@ -5,4 +5,4 @@ all of these are killed, frozen and made to fail at random. What senders got a 2
 what the API lists, by a model of the markers that shares no code with the product.
 """
 
-import receiver  # noqa: F401 - before rq, which reads the prefix of its keys when it is imported
+import receiver.queue  # noqa: F401 - before rq, which reads the prefix of its keys when it is imported

@@ -8,17 +8,24 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import SystemRandom
 from types import FrameType
 from typing import Final
 
-from tests.chaos import pacing
+from tests.chaos import budget
+from tests.chaos.disturbances import Disturbances
+from tests.chaos.full_storage import FullStorage
 from tests.chaos.run import Plan, run
+from tests.support.disks import CannotMount, small_disk
 
 DELIVERIES: Final = 5_000
 QUICK_DELIVERIES: Final = 400
 SECONDS_LIMIT: Final = 900.0
+MEBIBYTES: Final = 8
+"""Of the spool's disk, if that is to be filled."""
 PER_SECOND: Final = 30
 """Deliveries begun in a second: enough to keep two cores busy beside the disturbances."""
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -30,14 +37,15 @@ def main() -> None:
     parser.add_argument("--seconds-limit", type=float, default=SECONDS_LIMIT, help="give up after these")
     parser.add_argument("--seed", type=int, help="what is sent and broken, and in which order")
     parser.add_argument("--quick", action="store_true", help="under a minute")
-    parser.add_argument("--pacing", action="store_true", help="the proof of the budget instead")
+    parser.add_argument("--full-storage", action="store_true", help="fill Redis and the spool's disk")
+    parser.add_argument("--budget", action="store_true", help="the proof of the budget instead")
     parser.add_argument("--keep", action="store_true", help="keep the logs in any case")
     arguments = parser.parse_args()
     for number in STOP_SIGNALS:
         signal.signal(number, _stop)
     folder = Path(tempfile.mkdtemp(prefix="apitraffic-chaos-"))
     try:
-        is_good = _pace(arguments, folder) if arguments.pacing else _break(arguments, folder)
+        is_good = _pace(arguments, folder) if arguments.budget else _break(arguments, folder)
     except KeyboardInterrupt:
         shutil.rmtree(folder, ignore_errors=True)
         sys.exit("stopped; everything that was started has ended")
@@ -61,16 +69,30 @@ def _break(arguments: argparse.Namespace, folder: Path) -> bool:
         seed=seed,
         away=3.0 if arguments.quick else 20.0,
         is_hasty=arguments.quick,
+        disturbances=FullStorage if arguments.full_storage else Disturbances,
     )
     _say(f"chaos: {deliveries} deliveries in {plan.seconds:.0f} s, seed {seed}")
-    verdict = run(plan, folder)
+    with _spool_disk(folder, is_small=arguments.full_storage):
+        verdict = run(plan, folder)
     for line in verdict.lines():
         _say(line)
     return verdict.is_good
 
 
+@contextmanager
+def _spool_disk(folder: Path, *, is_small: bool) -> Iterator[None]:
+    """For the spool of this run; a small one takes the right to mount it, and is left out without it."""
+    with ExitStack() as mounted:
+        if is_small:
+            try:
+                mounted.enter_context(small_disk(folder / "spool", MEBIBYTES))
+            except CannotMount as refused:
+                _say(str(refused))
+        yield
+
+
 def _pace(arguments: argparse.Namespace, folder: Path) -> bool:
-    report = pacing.prove(pacing.QUICK if arguments.quick else pacing.FULL, folder, arguments.seconds_limit)
+    report = budget.prove(budget.QUICK if arguments.quick else budget.FULL, folder, arguments.seconds_limit)
     for line in report.lines():
         _say(line)
     return report.is_good

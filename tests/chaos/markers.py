@@ -94,7 +94,7 @@ def _state(told: Iterable[Said]) -> State | None:
     for said in sorted(told, key=lambda said: said.at):
         if said.beat is not Beat.REMARK:
             started_at = started_at or said.since or said.at
-        if said.beat in ENDS and ended_at is None:
+        if said.beat in ENDS and (ended_at is None or has_failed is not (said.beat is Beat.ENDS_BADLY)):
             ended_at, has_failed, words = said.at, said.beat is Beat.ENDS_BADLY, said.words
         if said.beat is Beat.FAILED_POINT:
             has_failed = True

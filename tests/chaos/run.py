@@ -34,6 +34,7 @@ class Plan:
     pause: tuple[float, float] = (0.5, 4.0)
     api_phase: float = 3.0
     is_hasty: bool = False
+    disturbances: type[Disturbances] = Disturbances
 
 
 def run(plan: Plan, folder: Path) -> Verdict:
@@ -46,7 +47,9 @@ def run(plan: Plan, folder: Path) -> Verdict:
     with running_rig(folder, settle=HASTY_SETTLE if plan.is_hasty else SETTLE) as rig:
         rig.start()
         load = Load(parcels, random, plan.seconds, lambda: rig.url)
-        disturbances = Disturbances(rig, random, away=plan.away, pause=plan.pause, api_phase=plan.api_phase)
+        disturbances = plan.disturbances(
+            rig, random, away=plan.away, pause=plan.pause, api_phase=plan.api_phase
+        )
         load_began = time.monotonic()
         try:
             load.start()

@@ -109,6 +109,7 @@ class Storyteller:
             payload = copy.deepcopy(json.loads(SAMPLE.read_bytes()))
             payload["deployment"] |= {"id": deployment, "created_at": _zulu(began_at)}
             payload["workflow_run"] |= {"id": run, "run_attempt": 1}
+            payload["check_run"] |= {"id": deployment, "started_at": _zulu(began_at)}
             payload["deployment_status"] |= {
                 "id": next(self._numbers),
                 "state": state,
@@ -118,10 +119,9 @@ class Storyteller:
             is_retried = self._random.random() >= SHARE_NEVER_RETRIED
             parcels.append(self._parcel("github", "deployment_status", payload, is_retried=is_retried))
             beat = GITHUB_BEATS[state]
-            since = at if beat is Beat.BEGINS else began_at
-            told.append(Said(parcels[-1].id, beat, at, since, DEPLOY_WORDS.get(beat, "")))
+            told.append(Said(parcels[-1].id, beat, at, began_at, DEPLOY_WORDS.get(beat, "")))
         marker = Marker(
-            f"github:{REPOSITORY}:deployment:{deployment}",
+            f"github:deployment:{deployment}",
             tuple(told),
             other_keys=(f"github:{REPOSITORY}:run:{run}:1:production",),
         )
@@ -135,6 +135,7 @@ class Storyteller:
         payload = json.loads(SAMPLE.read_bytes())
         payload["deployment"] |= {"id": deployment, "created_at": _zulu(began_at)}
         payload["workflow_run"] |= {"id": run, "run_attempt": 1}
+        payload["check_run"] |= {"id": deployment, "started_at": _zulu(began_at)}
         payload["deployment_status"] |= {"created_at": _zulu(ended_at), "updated_at": _zulu(ended_at)}
         event = {
             "key": run_key,
@@ -150,7 +151,7 @@ class Storyteller:
             Said(webhook.id, Beat.ENDS_WELL, ended_at, began_at, DEPLOY_WORDS[Beat.ENDS_WELL]),
             Said(plugin.id, Beat.ENDS_WELL, told_at, began_at),
         )
-        key = f"github:{REPOSITORY}:deployment:{deployment}"
+        key = f"github:deployment:{deployment}"
         return Story((webhook, plugin), (Marker(key, told, other_keys=(run_key,)),))
 
     def _pagerduty(self) -> Story:

@@ -108,7 +108,7 @@ def test_no_python_in_it_has_pip(podman: Podman, receiver: str, python: str) -> 
 
 def test_one_image_is_worker_and_command_line_too(podman: Podman, receiver: str) -> None:
     assert podman("exec", receiver, "apitraffic-events", "--version").startswith("apitraffic-events")
-    assert "Deliver what the receiver has accepted" in podman(
+    assert "Deliver accepted changes to the Events API" in podman(
         "exec", receiver, "apitraffic-events", "worker", "--help"
     )
 

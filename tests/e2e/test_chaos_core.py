@@ -18,6 +18,7 @@ PLAN = Plan(
 )
 
 
+@pytest.mark.timeout(240)  # the plan gives it 150
 def test_what_senders_got_a_2xx_for_is_listed_once_and_as_it_ended(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

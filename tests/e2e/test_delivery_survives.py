@@ -4,6 +4,7 @@ import itertools
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import requests
@@ -11,6 +12,7 @@ import requests
 from receiver.datastore.keys import MARKER_PREFIX
 from receiver.queue.queues import delivery_queue
 from receiver.reception.quarantine import Quarantine
+from tests.support.disks import fill
 from tests.support.github import deployment_status, post
 from tests.support.stack import Stack
 from tests.support.waiting import wait_until
@@ -24,7 +26,7 @@ def accept(stack: Stack, count: int = 1) -> set[str]:
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda number: post(stack.url, deployment_status(number)), ids))
     assert {answer.status_code for answer in answers} == {202}
-    return {f"github:acme/checkout:deployment:{number}" for number in ids}
+    return {f"github:deployment:{number}" for number in ids}
 
 
 def assert_listed_once(stack: Stack, keys: set[str], timeout: float = 15.0) -> None:
@@ -48,7 +50,7 @@ def test_twenty_equal_deliveries_at_once_are_one_event(stack: Stack) -> None:
     body = deployment_status(1)
     with ThreadPoolExecutor(20) as pool:
         list(pool.map(lambda _: post(stack.url, body, delivery="the-same"), range(20)))
-    assert_listed_once(stack, {"github:acme/checkout:deployment:1"})
+    assert_listed_once(stack, {"github:deployment:1"})
 
 
 def test_a_deployment_that_several_hooks_report_is_one_event(stack: Stack) -> None:
@@ -58,7 +60,7 @@ def test_a_deployment_that_several_hooks_report_is_one_event(stack: Stack) -> No
     body = deployment_status(2)
     with ThreadPoolExecutor(10) as pool:
         list(pool.map(lambda _: post(stack.url, body), range(10)))
-    assert_listed_once(stack, {"github:acme/checkout:deployment:2"})
+    assert_listed_once(stack, {"github:deployment:2"})
 
 
 def test_what_was_accepted_without_a_worker_is_delivered_later(stack: Stack) -> None:
@@ -67,6 +69,49 @@ def test_what_was_accepted_without_a_worker_is_delivered_later(stack: Stack) -> 
     stack.receiver.stop()
     stack.worker.start()
     assert_listed_once(stack, keys)
+
+
+def test_a_marker_with_many_changes_holds_up_no_other(stack: Stack) -> None:
+    """Forty updates of one incident and twenty others, two workers, and an API that takes its time."""
+    stack.environment |= {"EVENTS_WEBHOOK_SECRET": "a-secret-of-the-tests-0123456789"}
+    stack.receiver.start()
+    start = {"startedAt": "2026-01-10T10:00:00Z", "effect": "open"}
+    busy = [{"key": "busy", "type": "incident", "name": "Busy"} | start]
+    busy += [
+        {
+            "key": "busy",
+            "effect": "update",
+            "name": f"Busy {number}",
+            "occurredAt": f"2026-01-10T10:00:{number}Z",
+        }
+        for number in range(10, 50)
+    ]
+    for event in busy:
+        assert send(stack, event) == requests.codes.accepted
+    others = [{"key": f"other-{number}", "type": "incident", "name": "Other"} for number in range(20)]
+    assert send(stack, others) == requests.codes.accepted
+    stack.api.set_faults(["latency=0.1"])
+    second = stack.program("worker", ready=r"worker started")
+    stack.worker.start()
+    second.start()
+    try:
+        wait_until(
+            lambda: len(stack.events()) == 1 + len(others), "the others to be listed beside the busy one"
+        )
+        assert not stack.is_idle()
+        wait_until(stack.is_idle, "the busy one to be done", timeout=30)
+    finally:
+        second.stop()
+    (event,) = [each for each in stack.events() if each["metadata"]["marker_key"] == "busy"]
+    assert event["name"] == "Busy 49"
+
+
+def send(stack: Stack, content: object) -> int:
+    """The status of a native delivery."""
+    headers = {"Authorization": f"Bearer {stack.environment['EVENTS_WEBHOOK_SECRET']}"}
+    return requests.post(
+        f"{stack.url}/webhooks/events", json=content, headers=headers, timeout=10
+    ).status_code
 
 
 def test_a_worker_killed_while_the_api_has_the_request_leaves_one_event(stack: Stack) -> None:
@@ -212,6 +257,21 @@ def test_while_redis_is_away_deliveries_are_spooled_and_then_delivered_once(stac
     assert "Traceback" not in stack.receiver.log()
 
 
+def test_a_spool_on_a_full_disk_drains_when_redis_is_back(stack: Stack, disk: Path) -> None:
+    stack.environment["APITRAFFIC_SPOOL"] = str(disk / "spool.sqlite")
+    stack.receiver.start()
+    stack.redis_process.stop()
+    keys = accept(stack, 20)
+    fill(disk)
+    assert requests.get(f"{stack.url}/readyz", timeout=10).status_code == 503
+    stack.redis_process.start()
+    stack.worker.start()
+    wait_until(lambda: "spool drained" in stack.receiver.log(), "the spool to drain")
+    assert_listed_once(stack, keys, timeout=30)
+    readiness = requests.get(f"{stack.url}/readyz", timeout=10)
+    assert readiness.json() == {"status": "ready", "storage": "redis", "spooled": 0}
+
+
 def test_a_spooled_delivery_sent_again_is_a_duplicate_before_and_after_the_spool_drains(stack: Stack) -> None:
     stack.receiver.start()
     stack.redis_process.stop()
@@ -223,7 +283,7 @@ def test_a_spooled_delivery_sent_again_is_a_duplicate_before_and_after_the_spool
     # A process that has not noticed yet that Redis is back spools it once more; the queue knows better.
     wait_until(lambda: post(stack.url, body, delivery="again").json()["status"] == "duplicate", "a duplicate")
     stack.worker.start()
-    assert_listed_once(stack, {"github:acme/checkout:deployment:4"})
+    assert_listed_once(stack, {"github:deployment:4"})
 
 
 def test_what_is_spooled_outlives_the_receiver(stack: Stack) -> None:
@@ -250,7 +310,7 @@ def test_a_redis_that_hangs_costs_one_time_out_and_not_one_each(stack: Stack) ->
     assert max(answer.elapsed.total_seconds() for answer in answers) < 5
     assert time.monotonic() - started < 10
     stack.redis_process.resume()
-    keys |= {f"github:acme/checkout:deployment:{number}" for number in range(50, 70)}
+    keys |= {f"github:deployment:{number}" for number in range(50, 70)}
     stack.worker.start()
     wait_until(lambda: requests.get(f"{stack.url}/readyz", timeout=10).json()["spooled"] == 0, "no spool")
     assert_listed_once(stack, keys)

@@ -1,6 +1,6 @@
-"""What README.md and docs/local-api.md say to type is typed here, against all parts of the product.
+"""Every command that README.md and the pages in docs/ show is run here, against all parts of the product.
 
-What cannot be typed as it stands is adapted: ports are free ones, `evt_…` is an event that there is,
+What cannot be run as it stands is adapted: ports are free ones, `evt_…` is an event that exists,
 `show|replay` are two commands, and what runs until Ctrl-C is stopped once it is up. Only our own commands are
 run, and `curl` to the receiver.
 """
@@ -23,18 +23,18 @@ import pytest
 import requests
 
 from apitraffic_events.timestamps import now
+from receiver.cli.mcp import TOKEN_VARIABLE as MCP_TOKEN
 from receiver.config.environment import SECRET_VARIABLES, VARIABLES
 from receiver.events import Delivery
 from receiver.reception.quarantine import Quarantine
+from tests.support.certificates import Certificate, make_certificate
 from tests.support.github import deployment_status
 from tests.support.gitlab_ci_local import required
 from tests.support.programs import Program
 from tests.support.stack import Stack, running_stack
 
 ROOT: Final = Path(__file__).parents[2]
-TYPED: Final = "".join(
-    (ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/local-api.md")
-)
+PAGES: Final = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 OURS: Final = re.compile(
     r"([A-Z_]+=\S+ +)*(\.venv/bin/)?(?P<program>apitraffic-events|make|pip|export|curl)\b"
 )
@@ -43,8 +43,15 @@ SERVICES: Final = {
     "serve": ("--host 127.0.0.1 --port 0", r"receiver listens url=(?P<url>\S+)"),
     "worker": ("", r"worker started"),
     "api": ("--port 0", r"Events API at (?P<url>\S+)"),
+    "mcp --http": ("--port 0", r"mcp server listens url=(?P<url>\S+)"),
+    "events list --watch": ("", r"evt_\w+"),
 }
 """Command that runs until it is stopped -> what is added to it, and what it says when it is up."""
+KNOWN: Final = {variable.name for variable in (*VARIABLES, *SECRET_VARIABLES)} | {
+    MCP_TOKEN,
+    "GITHUB_TOKEN_FILE",
+}
+"""Variables that may be exported."""
 EVENTS_SECRET: Final = "whsec_" + b64encode(bytes(range(32))).decode()
 IN_CI: Final = {
     "GITHUB_ACTIONS": "true",
@@ -55,7 +62,13 @@ IN_CI: Final = {
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", TYPED, re.MULTILINE | re.DOTALL)
+    """The code blocks of all pages, those in lists too, without their indentation."""
+    block = re.compile(rf"^( *)```{language}\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+    return [
+        re.sub(rf"^{indentation}", "", code, flags=re.MULTILINE)
+        for page in PAGES
+        for indentation, code in block.findall(page.read_text(encoding="utf-8"))
+    ]
 
 
 def commands() -> Iterator[str]:
@@ -90,6 +103,7 @@ class Reader:
     stack: Stack
     folder: Path
     environment: dict[str, str]
+    certificate: Certificate
     quarantined: list[str] = field(default_factory=list)
 
     def types(self, command: str) -> str:
@@ -113,13 +127,15 @@ class Reader:
         words = self.adapted(command).split()
         variables = dict(word.split("=", 1) for word in words if re.match(r"[A-Z_]+=", word))
         arguments = words[words.index("apitraffic-events") + 1 :]
-        log, environment = self.folder / f"readme-{service}.log", self.environment | variables
+        log = self.folder / f"readme-{service.replace(' ', '')}.log"
+        environment = self.environment | variables
         program = Program(log, environment, *arguments, *added.split(), ready=ready)
         try:
             program.start()
             assert program.announced is not None
             if url := program.announced.groupdict().get("url"):
-                assert requests.get(url, timeout=20).status_code < HTTPStatus.INTERNAL_SERVER_ERROR
+                answer = requests.get(url, timeout=20, verify=str(self.certificate.path))
+                assert answer.status_code < HTTPStatus.INTERNAL_SERVER_ERROR
         finally:
             program.stop()
 
@@ -133,6 +149,8 @@ class Reader:
                 "evt_…", self.stack.api.call("POST", "/events", json=event).json()["sid"]
             )
         command = command.replace("https://hooks.example.com", self.stack.url)
+        command = command.replace("fullchain.pem", str(self.certificate.path))
+        command = command.replace("privkey.pem", str(self.certificate.key))
         if re.search(r"quarantine (show|replay|discard)$", command):
             command += f" {self.quarantined.pop()}"
         return command
@@ -153,10 +171,11 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
             "PYTHONUNBUFFERED": "1",
             "GITHUB_API_URL": f"http://127.0.0.1:{github.server_port}",
             "GITHUB_TOKEN": "ghp_token",
+            MCP_TOKEN: "a-token-for-clients-of-mcp",
             **IN_CI,
             **stack.environment,
         }
-        reader = Reader(stack, folder, environment)
+        reader = Reader(stack, folder, environment, make_certificate(folder))
         for number in range(3):
             delivery = Delivery(
                 source="github",
@@ -178,11 +197,12 @@ def test_a_command(reader: Reader, command: str) -> None:
     ours = OURS.match(command)
     if ours is None:
         pytest.skip("no command of ours")
-    service = re.search(r"apitraffic-events (\w+)", command)
+    service = next((name for name in SERVICES if f"apitraffic-events {name}" in command), None)
     if ours["program"] == "export":
-        known = {variable.name for variable in (*VARIABLES, *SECRET_VARIABLES)}
-        told = reader.types(f"unset {' '.join(known)}; {command}; env").splitlines()
-        assert {line.partition("=")[0] for line in told} & known == set(re.findall(r"([A-Z_]+)=", command))
+        told = reader.types(f"unset {' '.join(KNOWN)}; {command}; env").splitlines()
+        assert {line.partition("=")[0] for line in told} & KNOWN == set(re.findall(r"([A-Z_]+)=", command))
+    elif locked := re.search(r"^pip .* -r (\S+)", command):
+        assert (ROOT / locked[1]).exists()  # `make` itself installs from it
     elif ours["program"] == "pip":
         quick = "--dry-run --no-deps --no-build-isolation --quiet --disable-pip-version-check"
         reader.types(f"python -m {command} {quick}")
@@ -193,29 +213,40 @@ def test_a_command(reader: Reader, command: str) -> None:
     elif ours["program"] == "curl":
         required("curl")
         assert json.loads(reader.types(command))["status"] == "accepted"
-    elif service and service[1] in SERVICES:
-        reader.starts(command, service[1])
+    elif service:
+        reader.starts(command, service)
     else:
         reader.types(command)
 
 
 @pytest.mark.parametrize("program", blocks("python"))
 def test_a_python_program(reader: Reader, program: str) -> None:
+    """A program that names no account takes it from the environment."""
     api = reader.stack.api
-    for placeholder, value in {
-        "https://api.apitraffic.io/v1": api.url,
-        "acc_…": api.account_sid,
-        'token="…"': f'token="{api.token}"',
-    }.items():
-        assert placeholder in program
-        program = program.replace(placeholder, value)
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    if "from_env" not in program:
+        for placeholder, value in {
+            "EventsClient(": f'EventsClient(api_url="{api.url}", ',
+            "acc_…": api.account_sid,
+            'token="…"': f'token="{api.token}"',
+        }.items():
+            assert placeholder in program
+            program = program.replace(placeholder, value)
+    before = len(reader.stack.events())
+    result = subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning", "-c", program],
+        env=reader.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert result.returncode == 0, result.stderr
+    assert len(reader.stack.events()) > before
     assert "Workers: 4 to 8" in [event["name"] for event in reader.stack.events()]
 
 
 def test_there_are_commands_to_type() -> None:
     typed = list(commands())
-    assert len(typed) > 15
+    assert len(typed) > 40
+    assert len(blocks("python")) == 2
     assert "apitraffic-events quarantine show" in typed
     assert any(command.startswith("curl ") and "/webhooks/events" in command for command in typed)

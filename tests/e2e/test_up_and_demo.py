@@ -25,6 +25,7 @@ from receiver.local.redis_server import RedisServer
 from receiver.local.sample_deliveries import sample_deliveries
 from receiver.local.stack import free_port
 from receiver.sources.signing import github_request
+from tests.support.processes import started
 from tests.support.waiting import wait_until
 
 COMMAND = [sys.executable, "-m", "receiver"]
@@ -106,7 +107,7 @@ class Up:
 @contextmanager
 def running_up(folder: Path, extra: Mapping[str, str] | None = None) -> Iterator[Up]:
     port, api_port = free_port("127.0.0.1"), free_port("127.0.0.1")
-    with subprocess.Popen(
+    with started(
         [*COMMAND, "up", "--port", str(port), "--api-port", str(api_port)],
         cwd=folder,
         env=environment(**(extra or {})),
@@ -193,7 +194,7 @@ def test_a_killed_up_leaves_nothing_that_stops_the_next_one(tmp_path: Path) -> N
         wait_until(lambda: nobody_listens(up.port) and nobody_listens(up.api_port), "its parts have ended")
     with running_up(tmp_path) as up:
         assert up.stop() == 0
-        assert "shut down a Redis that an earlier run had left behind" in up.output
+        assert "stopped a Redis that an earlier run had left behind" in up.output
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
@@ -239,7 +240,7 @@ def test_demo_shows_new_markers_each_time_and_leaves_nothing_running(tmp_path: P
         assert "Failed deploy acme/checkout v2.3.0 to production" in result.stdout
         assert max(map(len, result.stdout.splitlines())) <= 100
         assert re.search(
-            r"ready after \d+\.\d s, all accepted after \d+\.\d s, all listed after \d+\.\d s", result.stdout
+            r"Ready after \d+\.\d s, all accepted after \d+\.\d s, all listed after \d+\.\d s", result.stdout
         )
         urls += re.findall(r"https://github\.com/acme/checkout/actions/runs/\d+", result.stdout)
         assert nobody_listens(port)
@@ -247,7 +248,7 @@ def test_demo_shows_new_markers_each_time_and_leaves_nothing_running(tmp_path: P
 
 
 def test_demo_stays_until_ctrl_c_when_asked_to(tmp_path: Path) -> None:
-    with subprocess.Popen(
+    with started(
         [*COMMAND, "demo", "--stay"], cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout

@@ -1,14 +1,15 @@
-"""The local Events API that the plugins under test send to."""
+"""The local Events API that the plugins under test send to, and the JVM that all Jenkins pipelines run in."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from tests.plugins.contract import TOKEN, listed
+from tests.support.jenkins_pipeline import Controller, running_controller
 from tests.support.local_api import LocalApi, running_local_api
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def one_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalApi]:
     with running_local_api(tmp_path_factory.mktemp("api"), token=TOKEN) as api:
         yield api
@@ -18,6 +19,13 @@ def one_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalApi]:
 def api(one_api: LocalApi) -> LocalApi:
     """Without events and faults."""
     one_api.set_faults([])
-    for event in listed(one_api):
-        one_api.call("DELETE", f"/events/{event['sid']}")
+    while events := listed(one_api):  # at most a page of them
+        for event in events:
+            one_api.call("DELETE", f"/events/{event['sid']}")
     return one_api
+
+
+@pytest.fixture(scope="session")
+def controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]:
+    with running_controller(tmp_path_factory.mktemp("jenkins")) as running:
+        yield running

@@ -1,4 +1,4 @@
-"""What all three CI plugins do alike (docs/ci-plugins.md): scenarios that the tests of each run.
+"""What all three CI plugins have in common (docs/ci-plugins.md): scenarios that the tests of each plugin run.
 
 class TestGitHubAction(PluginContract):
     @pytest.fixture
@@ -23,7 +23,7 @@ HOSTILE: Final = (
     'it\'s "quoted" \\ back\\nslash $(touch pwned) `touch pwned` ${PATH} %0A ::set-output name=status::pwned '
     "::error::pwned <b>&amp;</b> {{ x }} émoji 🚀 \t tab"
 )
-"""What a commit's first line may be, and more than a name may hold."""
+"""A possible first line of a commit's message, longer than a name may be."""
 MANY_LINES: Final = f"{HOSTILE}\n::warning::second line\n\nbody"
 RECEIVER_SECRET: Final = "secret-of-the-receiver"
 NOT_CONFIGURED: Final = "ApiTraffic is not configured: "
@@ -33,7 +33,7 @@ UNREACHABLE: Final = "ApiTraffic could not be reached: "
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How a job with the plugin in it went. `log` is all that it printed, `outputs` those of its last use."""
+    """The result of a job with the plugin in it: its `log`, and the `outputs` of the plugin's last step."""
 
     is_success: bool
     log: str
@@ -44,7 +44,7 @@ class Plugin(Protocol):
     """A CI plugin in the system it is for, on a scratch repository.
 
     `inputs` are named as the GitHub Action's (`api-token`, `on-error`). Each run is a job of its own, in an
-    environment called `production` where `inputs` name it.
+    environment called `production` if `inputs` name it.
     """
 
     source: str
@@ -61,7 +61,7 @@ class Plugin(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One event sent to an API that behaves like this, and what must come of it."""
+    """One event sent to an API with these faults, and the expected result."""
 
     name: str
     status: str
@@ -113,7 +113,7 @@ SCENARIOS: Final = (
     Scenario("connection closed, then fine", "created", ("POST:refusex1",)),
     Scenario("answer lost after it was done", "created", ("POST:dropx1",)),
     Scenario(
-        "nobody listens",
+        "nothing listens",
         "failed",
         inputs={"api-url": "http://127.0.0.1:9/v1", "timeout-seconds": "2"},
         events=0,
@@ -128,7 +128,7 @@ SCENARIOS: Final = (
         says=UNREACHABLE,
     ),
     Scenario(
-        "nobody listens, to fail",
+        "nothing listens, to fail",
         "failed",
         inputs={"api-url": "http://127.0.0.1:9/v1", "timeout-seconds": "1", "on-error": "fail"},
         events=0,
@@ -144,7 +144,7 @@ DEPLOYMENT_OUTCOMES: Final = {
     "failure": ("Failed deploy ", "Failed after "),
     "cancelled": ("Cancelled deploy ", "Cancelled after "),
 }
-"""Outcome of the job -> how its event's name and description begin."""
+"""Outcome of the job -> the beginning of its event's name and description."""
 
 
 def listed(api: LocalApi) -> list[dict[str, Any]]:
@@ -158,7 +158,7 @@ def requests_made(api: LocalApi) -> int:
 
 
 class PluginContract:
-    """Inherited by each plugin's tests, which say what `plugin` is."""
+    """Inherited by each plugin's tests, which define the fixture `plugin`."""
 
     @pytest.fixture
     def direct(self, api: LocalApi) -> dict[str, str]:
@@ -259,7 +259,7 @@ class PluginContract:
         assert event["endedAt"] is not None
 
     @pytest.mark.parametrize("outcome", ["success", "failure"])
-    def test_a_deployment_goes_its_way_when_nobody_listens(
+    def test_a_deployment_runs_to_its_end_if_nothing_listens(
         self, plugin: Plugin, api: LocalApi, direct: dict[str, str], outcome: str
     ) -> None:
         nowhere = {"api-url": "http://127.0.0.1:9/v1", "timeout-seconds": "1", "environment": "production"}
@@ -268,7 +268,7 @@ class PluginContract:
         assert UNREACHABLE in run.log
         assert listed(api) == []
 
-    def test_text_from_outside_is_only_text(
+    def test_text_from_outside_is_never_interpreted(
         self, plugin: Plugin, api: LocalApi, direct: dict[str, str]
     ) -> None:
         run = plugin.event(
@@ -281,7 +281,7 @@ class PluginContract:
         assert event["metadata"]["commit_message"] == one_line(HOSTILE, 1000)
         assert event["metadata"]["note"] == one_line(MANY_LINES, 1000)
 
-    def test_metadata_that_cannot_be_read_stops_nothing(
+    def test_metadata_that_cannot_be_read_does_not_stop_the_event(
         self, plugin: Plugin, api: LocalApi, direct: dict[str, str]
     ) -> None:
         run = plugin.event(direct | {"type": "custom", "name": "Cache cleared", "metadata": '{"team": '})

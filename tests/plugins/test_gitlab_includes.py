@@ -1,11 +1,13 @@
-"""The GitLab templates, included in every way that gitlab-ci-local knows, with inputs left out and wrong."""
+"""The GitLab templates, included in every way that gitlab-ci-local supports; missing and wrong inputs."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.plugins.contract import TOKEN, listed
 from tests.support.gitlab_ci_local import TEMPLATES, GitLabProject
@@ -22,7 +24,7 @@ def project(tmp_path: Path) -> GitLabProject:
 
 @pytest.fixture
 def host(project: GitLabProject, tmp_path: Path) -> Iterator[str]:
-    """A GitLab that the project is on, and a project there with the templates; its own has none."""
+    """A GitLab server with the project, and with another project that holds the templates."""
     templates = project.folder / "templates"
     with serving_templates(tmp_path / "gitlab", templates, project.home) as host:
         shutil.rmtree(templates)
@@ -76,7 +78,7 @@ class TestFromAnotherProject:
 
 
 def test_a_plain_path_and_inputs_that_are_left_out(project: GitLabProject, api: LocalApi) -> None:
-    """The deployment template needs none; where the API is comes from its default, so this sends nothing."""
+    """The deployment template needs no inputs. Nothing is sent, because there is no token."""
     pipeline = {
         "include": ["templates/deployment.yml"],
         "deploy": {"extends": ".apitraffic-deployment", "script": "true", "environment": "production"},
@@ -119,7 +121,7 @@ def test_a_wrong_input_is_named_before_anything_runs(
 def test_a_token_in_place_of_its_variables_name_is_refused_unseen(
     project: GitLabProject, api: LocalApi, inputs: dict[str, Any]
 ) -> None:
-    """GitLab itself refuses it, by the input's `regex`, which gitlab-ci-local does not know."""
+    """By the script: a `regex` of the input would have GitLab print what it refuses."""
     run = project.run({"include": project.include("event", inputs | {"token-variable": "s3cret value"})}, {})
     assert "the input token-variable is not the name of a variable" in run.log
     assert "s3cret" not in run.log
@@ -135,10 +137,24 @@ def test_a_name_that_is_needed_and_left_out_is_asked_for(
     assert listed(api) == []
 
 
+def test_the_products_image_sends_an_event_without_a_template(project: GitLabProject, api: LocalApi) -> None:
+    """The job in gitlab/README.md. gitlab-ci-local sets GITLAB_CI to false, and runs here without images."""
+    blocks = re.findall(r"```yaml\n(.*?)```", (TEMPLATES.parent / "README.md").read_text(), re.DOTALL)
+    (job,) = (block for block in blocks if "apitraffic-events events create" in block)
+    known = {"APITRAFFIC_API_URL": api.url, "APITRAFFIC_ACCOUNT_SID": api.account_sid, "GITLAB_CI": "true"}
+    run = project.run(yaml.safe_load(job), VARIABLES | known)
+    (event,) = listed(api)
+    assert run.is_success, run.log
+    assert (event["type"], event["name"]) == ("config_change", "Flags of main applied")
+    assert event["source"] == "gitlab_ci"
+    assert event["metadata"]["repository"] == "acme/shop"
+    assert TOKEN not in run.log
+
+
 def test_the_component_project_tries_its_own_components(tmp_path: Path) -> None:
-    """Its pipeline includes them at its own commit, and releases nothing without a tag."""
+    """Its pipeline includes them at its own commit, and releases only tags."""
     project = GitLabProject(tmp_path, pipeline=(TEMPLATES.parent / ".gitlab-ci.yml").read_text())
     run = project.run_own_pipeline()
     assert run.is_success, run.log
-    assert run.log.count("ApiTraffic: a dry run, nothing is sent.") == 3
+    assert run.log.count("ApiTraffic: dry run, nothing was sent.") == 3
     assert "Releasing" not in run.log

@@ -1,12 +1,12 @@
-"""The Jenkins shared library through the scenarios of all three plugins, with steps that really run."""
+"""The Jenkins shared library in the scenarios of all three plugins, with steps that really run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pytest
 
 from tests.plugins.contract import NOT_CONFIGURED, PluginContract, Run
-from tests.support.jenkins_pipeline import BuildResult, Controller, running_controller
+from tests.support.jenkins_pipeline import BuildResult, Controller
 
 NAMES: Final = {
     "account-sid": "accountSid",
@@ -25,7 +25,7 @@ BODIES: Final = {"success": "echo 'deploying'", "failure": "error 'the deploy br
 
 
 def as_arguments(inputs: Mapping[str, str]) -> dict[str, Any]:
-    """Inputs as the GitHub Action calls them, as arguments of a build of the harness."""
+    """Turns inputs with the names of the GitHub Action into arguments of a build of the harness."""
     return {
         "inputs": {NAMES.get(name, name): value for name, value in inputs.items() if name not in CREDENTIALS},
         "credentials": {
@@ -45,7 +45,7 @@ def as_run(build: BuildResult) -> Run:
         if last.get(key)
     }
     if build.failure and not last:
-        # A step that fails gives nothing; its words say which of the two it was.
+        # A step that fails returns nothing; the message tells which status it had.
         outputs["status"] = "skipped" if build.failure.startswith(NOT_CONFIGURED) else "failed"
     return Run(build.result == "SUCCESS", build.log, outputs)
 
@@ -68,12 +68,6 @@ class JenkinsLibrary:
         script = f"withApitrafficDeployment(inputs) {{ {BODIES[outcome]} }}"
         arguments = as_arguments(inputs) | self._more
         return as_run(self._controller.build(script, commit_message=commit_message, **arguments))
-
-
-@pytest.fixture(scope="module")
-def controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]:
-    with running_controller(tmp_path_factory.mktemp("jenkins")) as running:
-        yield running
 
 
 class TestJenkinsLibrary(PluginContract):

@@ -1,10 +1,9 @@
-"""What is Jenkins' own: aborts, branches, no agent, Windows, pull requests, post, freestyle jobs."""
+"""What is specific to Jenkins: aborts, branches, no agent, Windows, pull requests, post, freestyle jobs."""
 
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -15,18 +14,12 @@ from receiver.events import marker_key
 from receiver.sources.base import translate
 from receiver.sources.native import NATIVE
 from tests.plugins.contract import NOT_CONFIGURED, RECEIVER_SECRET, TOKEN, UNREACHABLE, listed, requests_made
-from tests.support.jenkins_pipeline import COMMIT, LIBRARY, BuildResult, Controller, running_controller
+from tests.support.jenkins_pipeline import COMMIT, LIBRARY, BuildResult, Controller
 from tests.support.local_api import LocalApi
 from tests.support.stack import running_stack
 from tests.support.waiting import wait_until
 
 EXAMPLES: Final = LIBRARY / "examples"
-
-
-@pytest.fixture(scope="module")
-def controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]:
-    with running_controller(tmp_path_factory.mktemp("jenkins")) as running:
-        yield running
 
 
 class Jobs:
@@ -118,7 +111,7 @@ def test_several_post_conditions_in_their_order_make_one_event(jobs: Jobs, api: 
     assert len(listed(api)) == 1
 
 
-def test_an_abort_is_rethrown_and_still_an_abort_where_nobody_listens(jobs: Jobs) -> None:
+def test_an_abort_stays_an_abort_if_nothing_listens(jobs: Jobs) -> None:
     nowhere = {"APITRAFFIC_API_URL": "http://127.0.0.1:9/v1"}
     built = jobs.build(
         "withApitrafficDeployment(environment: 'production', timeoutSeconds: 1) { abort() }", nowhere
@@ -127,7 +120,7 @@ def test_an_abort_is_rethrown_and_still_an_abort_where_nobody_listens(jobs: Jobs
     assert UNREACHABLE in built.log
 
 
-def test_a_deploy_that_broke_says_why_whatever_its_marker_does(jobs: Jobs, api: LocalApi) -> None:
+def test_a_failed_deploy_shows_its_own_error_if_its_marker_fails_too(jobs: Jobs, api: LocalApi) -> None:
     api.set_faults(["PATCH:status=422", "PUT:status=422"])
     built = jobs.build(
         "withApitrafficDeployment(environment: 'x', onError: 'fail') { error 'the deploy broke' }"
@@ -135,7 +128,7 @@ def test_a_deploy_that_broke_says_why_whatever_its_marker_does(jobs: Jobs, api: 
     assert built.failure == "the deploy broke"
 
 
-def test_it_gives_what_its_body_gives(jobs: Jobs) -> None:
+def test_it_returns_the_result_of_its_body(jobs: Jobs) -> None:
     built = jobs.build("record([value: withApitrafficDeployment(environment: 'production') { 42 }])")
     assert built.recorded == [{"value": 42}]
 
@@ -173,22 +166,37 @@ def test_a_pull_request_makes_no_marker_unless_allowed(jobs: Jobs, api: LocalApi
     assert event["metadata"]["ref"] == "feature/cart"
 
 
-def test_a_webhooks_event_of_the_same_build_is_found(jobs: Jobs, api: LocalApi) -> None:
+@pytest.mark.parametrize("folder", ["shop", "long-" * 80])
+def test_a_webhooks_event_of_the_same_build_is_found(jobs: Jobs, api: LocalApi, folder: str) -> None:
     script = """
-        apitrafficEvent type: 'deployment', markerKey: env.BUILD_URL, environment: 'production'
+        apitrafficEvent type: 'deployment', markerKey: inputs.key, environment: 'production'
         record apitrafficEvent(environment: 'production', metadata: [team: 'checkout'])
     """
-    built = jobs.build(script)
+    url = f"https://jenkins.example.test/job/{folder}/7/"
+    key = marker_key(f"jenkins:{url.rstrip('/')}")
+    built = jobs.build(script, {"BUILD_URL": url}, inputs={"key": key})
     (event,) = listed(api)
     assert built.recorded[0]["status"] == "updated"
     assert event["metadata"]["team"] == "checkout"
-    assert built.recorded[0]["markerKey"] == event["metadata"]["marker_key"]
+    assert built.recorded[0]["markerKey"] == event["metadata"]["marker_key"] == key
 
 
-def test_an_endless_address_has_the_receivers_key(jobs: Jobs, api: LocalApi) -> None:
+def test_an_event_with_a_key_of_its_own_is_not_taken_for_the_builds(jobs: Jobs, api: LocalApi) -> None:
+    script = """
+        for (key in [null, 'release-7', 'release-8']) {
+            record apitrafficEvent(type: 'deployment', markerKey: key, environment: 'production')
+        }
+    """
+    built = jobs.build(script)
+    assert [step["status"] for step in built.recorded] == ["created"] * 3
+    assert len(listed(api)) == 3
+
+
+def test_a_very_long_build_url_is_one_that_the_receiver_recognises(jobs: Jobs, api: LocalApi) -> None:
     url = f"https://jenkins.example.test/job/{'long-' * 80}/7/"
     built = jobs.build("record apitrafficEvent(environment: 'produktion-é')", {"BUILD_URL": url})
-    assert built.recorded[0]["markerKey"] == marker_key(f"jenkins:{url.rstrip('/')}:produktion-é")
+    expected = marker_key(f"jenkins:{url.rstrip('/')}:produktion-é")
+    assert marker_key(built.recorded[0]["markerKey"]) == expected
 
 
 def test_a_credential_that_is_missing_or_empty_is_named(jobs: Jobs) -> None:
@@ -212,7 +220,7 @@ def test_the_token_is_in_no_argument_and_no_file(jobs: Jobs, tmp_path: Path) -> 
     assert TOKEN not in seen.read_text()
 
 
-def test_an_agent_without_curl_is_told_so_at_once(jobs: Jobs, tmp_path: Path) -> None:
+def test_on_an_agent_without_curl_it_says_so_at_once(jobs: Jobs, tmp_path: Path) -> None:
     for tool in ("sh", "rm", "head", "cat", "tr", "sed", "grep"):
         (tmp_path / tool).symlink_to(shutil.which(tool) or "")
     built = jobs.build("apitrafficEvent(environment: 'x')", {"PATH": str(tmp_path)})
@@ -224,18 +232,66 @@ def test_an_agent_without_curl_is_told_so_at_once(jobs: Jobs, tmp_path: Path) ->
     "rejected",
     [
         "groovy.json.JsonOutput.toJson([1, 2])",
+        "new groovy.json.JsonSlurperClassic()",
         "'x'.bytes.encodeBase64()",
         "new URL('http://127.0.0.1').openConnection()",
         "'id'.execute()",
         "System.getenv('HOME')",
-        "java.time.Instant.now()",
+        "System.nanoTime()",
         "new File('/tmp')",
+        "java.security.MessageDigest.getInstance('SHA-256')",
+        "javax.crypto.Mac.getInstance('HmacSHA256')",
+        "UUID.nameUUIDFromBytes('x'.getBytes('UTF-8'))",
+        "java.time.Instant.now()",
+        "java.time.Instant.ofEpochMilli(0)",
+        "java.time.Duration.ofSeconds(1)",
+        "java.time.ZonedDateTime.now()",
+        "new Date().toInstant()",
+        "Integer.toHexString(1)",
+        "Integer.valueOf(1)",
+        "Long.parseLong('1')",
+        "2.5d.round(1)",
+        "Optional.of(1)",
+        "'x'.isBlank()",
+        "'x'.strip()",
+        "'x'.repeat(2)",
+        "'x'.chars()",
+        "[1].stream()",
+        "[1].max()",
+        "[1].withIndex()",
+        "new Exception('x').getStackTrace()",
+        "new Exception('x').addSuppressed(null)",
+        "env.getEnvironment()",
+        "currentBuild.rawBuild",
+        "throw new IllegalStateException('x')",
+        "throw new IllegalArgumentException('x')",
+        "throw new RuntimeException('x')",
     ],
 )
-def test_the_harness_has_a_sandbox(controller: Controller, tmp_path: Path, rejected: str) -> None:
+def test_the_sandbox_rejects_what_jenkins_rejects(controller: Controller, rejected: str) -> None:
     built = controller.build(rejected, isSandboxed=True)
     assert built.result == "FAILURE"
     assert "Scripts not permitted to use" in (built.failure or "")
+
+
+@pytest.mark.parametrize(
+    ("permitted", "expected"),
+    [
+        ("groovy.json.JsonOutput.toJson([l: [1]])", '{"l":[1]}'),
+        ("new groovy.json.JsonSlurper().parseText('7')", 7),
+        ("Base64.getEncoder().encodeToString('x'.getBytes('UTF-8'))", "eA=="),
+        ("String.format('%08x-%s', 'Aa'.hashCode(), 'x')", "00000840-x"),
+        ("new Date(0L).format('yyyy', TimeZone.getTimeZone('UTC'))", "1970"),
+        ("java.time.Instant.parse('1970-01-01T00:00:01Z').getEpochSecond()", 1),
+        ("new Exception('x').getMessage()", "x"),
+        ("currentBuild.getBuildCauses()[0].userId", "alice"),
+    ],
+)
+def test_the_sandbox_permits_what_the_library_needs(
+    controller: Controller, permitted: str, expected: object
+) -> None:
+    built = controller.build(f"record([value: {permitted}])", isSandboxed=True)
+    assert built.recorded == [{"value": expected}], built.log
 
 
 def test_the_sources_are_ascii() -> None:
@@ -272,7 +328,7 @@ def test_the_freestyle_http_request_is_an_event() -> None:
 
 
 def freestyle(workspace: Path, receiver_url: str, result: str) -> str:
-    """Run the recipe as the build step does, with -xe; gives the build's log."""
+    """Runs the script as the build step does, with -xe. Gives the log of the build."""
     environment = {
         "PATH": os.environ["PATH"],
         "WORKSPACE": str(workspace),

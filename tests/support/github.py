@@ -77,6 +77,10 @@ def source_of(case: str) -> Source[Options]:
     return configured(**written.get("options", {}))
 
 
+IDENTITY: Final = ("claims", "former_keys", "sequence", "lasted", "is_authoritative")
+"""What else a fixture says of a change, where it is not as usual."""
+
+
 def outcome(case: str, mode: str, *, as_form: bool = False) -> Any:
     """All that a fixture's delivery becomes; where a change knows only some fields, which these are."""
     source, delivery = source_of(case), received(body_of("github", case), event_of(case), as_form=as_form)
@@ -88,6 +92,8 @@ def outcome(case: str, mode: str, *, as_form: bool = False) -> Any:
                 shown["sets"] = list(change.sets)
             if change.remark:
                 shown["remark"] = change.remark
+            written = change.model_dump(mode="json", exclude_defaults=True)
+            shown |= {name: written[name] for name in IDENTITY if name in written}
     return found
 
 

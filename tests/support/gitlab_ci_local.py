@@ -24,7 +24,7 @@ OUTCOMES: Final = {"success": "true", "failure": "exit 3", "cancelled": "exit 3"
 
 
 def required(tool: str) -> str:
-    """The path of a tool; a test that lacks it is skipped, or fails where REQUIRE_TOOLS=1."""
+    """The path of a tool. Skips the test if the tool is missing, or fails it if REQUIRE_TOOLS is 1."""
     path = shutil.which(tool)
     if path is None:
         reason = f"{tool} is not installed; .ci/run installs it"
@@ -35,7 +35,7 @@ def required(tool: str) -> str:
 
 
 def doubled(text: str) -> str:
-    """gitlab-ci-local expands all variables again and again, whatever `expand` and GitLab say."""
+    """gitlab-ci-local expands all variables repeatedly, even if `expand` is false."""
     return text.replace("$", "$$")
 
 
@@ -52,7 +52,7 @@ class GitLabProject:
         self._path = path or os.environ["PATH"]
         (self.folder / "templates").mkdir(parents=True)
         for template in TEMPLATES.glob("*.yml"):
-            # Of `value` and `expand` in a job's variables gitlab-ci-local knows nothing.
+            # gitlab-ci-local does not support `value` and `expand` in the variables of a job.
             text = JOB_VALUE.sub(r"\1", template.read_text())
             (self.folder / "templates" / template.name).write_text(text)
         (self.folder / ".gitignore").write_text(".gitlab-ci-local\n")
@@ -63,7 +63,7 @@ class GitLabProject:
         self._git("commit", "-q", "-m", "Begin")
 
     def move_to(self, url: str) -> None:
-        """Say that it is on another GitLab."""
+        """Moves the project to another GitLab server."""
         self._git("remote", "set-url", "origin", url)
 
     def event(self, inputs: Mapping[str, str], commit_message: str = "Faster checkout") -> Run:
@@ -79,7 +79,7 @@ class GitLabProject:
         if environment:
             job["environment"] = {"name": environment}
         if outcome == "cancelled":
-            # gitlab-ci-local cannot cancel a job; this is what the runner then says.
+            # gitlab-ci-local cannot cancel a job; this is what the runner sets in that case.
             job["after_script"] = [
                 "export CI_JOB_STATUS=canceled",
                 "!reference [.apitraffic-deployment, after_script]",
@@ -100,6 +100,13 @@ class GitLabProject:
     ) -> Run:
         self._write(pipeline, dict(variables) | {"CI_COMMIT_TITLE": commit_message.partition("\n")[0]})
         return self._run(*arguments)
+
+    def run_text(self, text: str, pipeline: Mapping[str, Any], variables: Mapping[str, str]) -> Run:
+        """The pipeline followed by YAML as it is written, for instance in documentation."""
+        self._write(pipeline, variables)
+        with (self.folder / ".gitlab-ci.yml").open("a") as file:
+            file.write(text.replace("./deploy.sh", "echo deployed"))
+        return self._run()
 
     def run_own_pipeline(self) -> Run:
         return self._run()
@@ -134,7 +141,7 @@ class GitLabProject:
         (self.folder / ".gitlab-ci-local-variables.yml").write_text(yaml.safe_dump(settings))
 
     def split(self, inputs: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-        """What a user writes as inputs, and what as variables of the project."""
+        """What a user sets as inputs, and what as variables of the project."""
         given: dict[str, Any] = {}
         variables = {variable: inputs[name] for name, variable in SECRETS.items() if name in inputs}
         for name, value in inputs.items():

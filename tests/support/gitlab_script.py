@@ -1,4 +1,4 @@
-"""The script inside the GitLab templates, run by a shell, where only some programs are installed."""
+"""Runs the script inside the GitLab templates in a shell, with only some programs installed."""
 
 import subprocess
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ PROGRAMS: Final = (
     *("awk", "cat", "cut", "date", "grep", "head", "mktemp", "od", "rm", "sed", "sha256sum", "sleep"),
     *("tail", "touch", "tr"),
 )
-"""What any image has, no HTTP client among them."""
+"""Programs that every image has; no HTTP client is among them."""
 JOB: Final = {
     "CI_SERVER_HOST": "gitlab.example.com",
     "CI_PROJECT_PATH": "acme/shop",

@@ -1,6 +1,6 @@
-"""Jenkins in small: one JVM that runs many pipelines with our shared library (tests/plugins/jenkins).
+"""A small Jenkins: one JVM that runs many pipelines with our shared library (tests/plugins/jenkins).
 
-Its steps really do what they say, and the library runs in what is a sandbox with Jenkins' own whitelist.
+Its steps really run, and the library runs in a sandbox with Jenkins' own whitelist.
 """
 
 import itertools
@@ -26,7 +26,10 @@ BUILDS: Final = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """`recorded` is what `record step()` was given, `left` what lies in the agent's temporary folder."""
+    """`recorded` is what `record step()` was given, `left` what lies in the agent's temporary folder.
+
+    `calls` is how many calls of the library the sandbox checked.
+    """
 
     result: str
     failure: str | None
@@ -35,6 +38,7 @@ class BuildResult:
     order: list[str]
     left: list[str]
     findings: list[str] = field(default_factory=list)
+    calls: int = 0
     url: str = ""
 
 
@@ -89,7 +93,7 @@ class Controller:
 
 @contextmanager
 def running_controller(folder: Path) -> Iterator[Controller]:
-    """Skips where there is no Java or Groovy 2.4; fails instead where REQUIRE_TOOLS is set."""
+    """Skips the test without Java or Groovy 2.4, or fails it if REQUIRE_TOOLS is 1."""
     jar = next(iter(sorted(JARS.glob("groovy-all-2.4*.jar"))), None)
     if jar is None or shutil.which("java") is None:
         reason = "Groovy 2.4 and Java are needed (apt-get install groovy)"

@@ -8,25 +8,19 @@
 The grammar of faults is in `receiver.local.events_api.faults`.
 """
 
-import os
 import re
-import selectors
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from requests import Response, request
 
 from receiver.cli.api import TOKEN_VARIABLE
+from tests.support.programs import Program
 
-REPOSITORY: Final = Path(__file__).parents[2]
-ANNOUNCEMENT: Final = re.compile(r"Events API at (\S+:(\d+)/v1) for account (\S+)\n")
-SECONDS_TO_START: Final = 30.0
-SECONDS_TO_STOP: Final = 10.0
+ANNOUNCEMENT: Final = r"Events API at (\S+:(\d+)/v1) for account (\S+)\n"
 
 
 class LocalApi:
@@ -37,41 +31,32 @@ class LocalApi:
         self.url = ""
         self.account_sid = ""
         self.data = folder / "events-api.sqlite"
-        self._log = folder / "events-api.log"
+        self._folder = folder
         self._arguments = arguments
         self._port = "0"
-        self._process: subprocess.Popen[str] | None = None
+        self._program: Program | None = None
 
     def start(self) -> None:
-        """Start it and wait until it takes requests; raises RuntimeError with its log where it does not."""
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "receiver", "api", "--fault-control"),
-                    *("--port", self._port, "--data", str(self.data), *self._arguments),
-                ],
-                cwd=REPOSITORY,
-                env={**os.environ, TOKEN_VARIABLE: self.token},
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                start_new_session=True,
-            )
-        assert self._process.stdout is not None
-        line = _first_line(self._process.stdout)
-        announced = ANNOUNCEMENT.fullmatch(line)
-        if announced is None:
-            self.kill()
-            raise RuntimeError(f"The local Events API did not start: {line}{self.log()}")
-        self.url, self._port, self.account_sid = announced.groups()
+        """Start it and wait until it takes requests; raises AssertionError with its log if it does not."""
+        self._program = Program(
+            self._folder / "events-api.log",
+            {TOKEN_VARIABLE: self.token},
+            *("api", "--fault-control", "--port", self._port, "--data", str(self.data), *self._arguments),
+            ready=ANNOUNCEMENT,
+        ).start()
+        assert self._program.announced is not None
+        self.url, self._port, self.account_sid = self._program.announced.groups()
 
     def stop(self) -> None:
-        """Stop it in good order; nothing happens where it is not running."""
-        self._end(signal.SIGINT)
+        """Stop it in good order; nothing happens if it is not running."""
+        if self._program is not None:
+            self._program.send_signal(signal.SIGINT)
+            self._program.wait()
 
     def kill(self) -> None:
         """End it like a power failure would."""
-        self._end(signal.SIGKILL)
+        if self._program is not None:
+            self._program.kill()
 
     def set_faults(self, faults: list[str]) -> list[str]:
         """Replace the faults in force and give them as the API understood them."""
@@ -96,7 +81,8 @@ class LocalApi:
         return request(method, address, headers=headers, **kwargs)  # noqa: S113 - set above
 
     def log(self) -> str:
-        return self._log.read_text()
+        """What it has printed but for the line that announces it."""
+        return re.sub(ANNOUNCEMENT, "", self._program.log()) if self._program is not None else ""
 
     def _control(self, method: str, path: str, body: object = None) -> Any:
         address = self.url.removesuffix("/v1") + path
@@ -105,20 +91,6 @@ class LocalApi:
         if not response.ok:
             raise ValueError(response.json()["error"]["message"])
         return response.json()
-
-    def _end(self, sent: signal.Signals) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        with process:
-            if sent is signal.SIGKILL:
-                _signal_group(process, sent)
-            else:
-                process.send_signal(sent)
-            try:
-                process.wait(SECONDS_TO_STOP)
-            except subprocess.TimeoutExpired:
-                _signal_group(process, signal.SIGKILL)
 
 
 @contextmanager
@@ -130,14 +102,3 @@ def running_local_api(tmp_path: Path, *args: str, token: str = "local-api-token"
         yield api
     finally:
         api.stop()
-
-
-def _first_line(stream: IO[str]) -> str:
-    with selectors.DefaultSelector() as selector:
-        selector.register(stream, selectors.EVENT_READ)
-        return stream.readline() if selector.select(SECONDS_TO_START) else "it says nothing\n"
-
-
-def _signal_group(process: subprocess.Popen[str], sent: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, sent)

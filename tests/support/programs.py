@@ -1,14 +1,13 @@
 """The product's own commands as processes, as an operator would run them."""
 
-import os
 import re
 import signal
-import subprocess
-import sys
-from contextlib import suppress
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.support.launcher import Launched, launcher
 from tests.support.waiting import wait_until
 
 REPOSITORY: Final = Path(__file__).parents[2]
@@ -22,34 +21,21 @@ class Program:
     `ready` is a pattern that its log shows when it is up.
     """
 
-    def __init__(self, log: Path, environment: dict[str, str], *arguments: str, ready: str) -> None:
+    def __init__(self, log: Path, environment: Mapping[str, str], *arguments: str, ready: str) -> None:
         self._log = log
         self._environment = environment
-        self._command = [sys.executable, "-m", "receiver", *arguments]
+        self._arguments = arguments
         self._ready = re.compile(ready)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Launched | None = None
         self.announced: re.Match[str] | None = None
 
     def start(self) -> "Program":
         """Start it and wait until it is up; raises AssertionError with its log where it does not."""
         size = len(self.log())
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command,
-                cwd=self._log.parent,
-                env={
-                    "PATH": os.environ.get("PATH", os.defpath),
-                    "PYTHONUNBUFFERED": "1",
-                    "APITRAFFIC_LOG_FORMAT": "text",
-                    **self._environment,
-                    "PYTHONPATH": str(REPOSITORY),
-                },
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        environment = {"APITRAFFIC_LOG_FORMAT": "text", **self._environment}
+        self._process = launcher().start(self._arguments, environment, self._log.parent, self._log)
         try:
-            wait_until(lambda: self._is_up(size), f"{' '.join(self._command[2:])} is up", SECONDS_TO_START)
+            wait_until(lambda: self._is_up(size), f"{' '.join(self._arguments)} is up", SECONDS_TO_START)
         except AssertionError as error:
             self.kill()
             raise AssertionError(f"{error}\n{self.log()}") from None
@@ -70,35 +56,59 @@ class Program:
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    def terminate(self) -> None:
+        """SIGTERM, as a service manager would; nothing happens if it was never started."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+
     def stop(self) -> int:
-        """SIGTERM, as a service manager would; gives the exit code."""
-        return self._end(signal.SIGTERM)
+        """Terminate it and wait until it has ended; gives the exit code."""
+        self.terminate()
+        return self.wait()
 
     def kill(self) -> None:
         """SIGKILL to all of its processes, as the kernel or a power failure would."""
         if self._process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            self._process.kill_group()
+            self._process.wait(SECONDS_TO_STOP)
 
     def send_signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
 
     def wait(self) -> int:
-        assert self._process is not None
-        return self._process.wait(SECONDS_TO_STOP)
+        """Wait until it has ended; gives the exit code, 0 if it was never started.
+
+        Raises AssertionError with its log if it goes on, and kills it.
+        """
+        if self._process is None:
+            return 0
+        try:
+            return self._process.wait(SECONDS_TO_STOP)
+        except AssertionError:
+            self.kill()
+            raise AssertionError(f"{' '.join(self._arguments)} did not stop:\n{self.log()}") from None
 
     def log(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
-    def _end(self, number: signal.Signals) -> int:
-        if self._process is None:
-            return 0
-        with suppress(ProcessLookupError):
-            self._process.send_signal(number)
-        try:
-            return self._process.wait(SECONDS_TO_STOP)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise AssertionError(f"{self._command} did not stop:\n{self.log()}") from None
+
+def stop_all(*programs: Program) -> None:
+    """Stop them at once, so that they take no longer than the slowest."""
+    for program in programs:
+        program.terminate()
+    for program in programs:
+        program.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    returncode: int
+    output: str
+
+
+def run_to_the_end(folder: Path, environment: Mapping[str, str], *arguments: str) -> Ended:
+    """A command that ends by itself, and all that it prints."""
+    log = folder / f"{arguments[0]}-{len(list(folder.glob('*.output')))}.output"
+    process = launcher().start(arguments, environment, folder, log)
+    return Ended(process.wait(SECONDS_TO_STOP), log.read_text())

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from receiver.sources.base import Source
+from receiver.sources.base import LONGEST_REFUSAL, Source, explain_refusal
 
 SECRET = b"the secret that is configured"
 OTHER_SECRET = b"the secret of somebody else"
@@ -101,6 +101,53 @@ class AuthenticRequests:
         headers = self.sign(self.body, SECRET)
         assert self.source.verify(headers, self.body, {"SOME_OTHER_SECRET": (SECRET,)}, RECEIVED_AT) is False
 
+    def explain(self, headers: dict[str, str], body: bytes | None = None) -> str:
+        """What the log says of a refused request."""
+        reason = explain_refusal(self.source, headers, self.body if body is None else body)
+        assert reason
+        assert len(reason) <= LONGEST_REFUSAL
+        assert "…" not in reason
+        assert reason.isprintable()
+        return reason
+
+    def test_the_log_says_that_the_header_is_missing_and_what_to_do(self) -> None:
+        headers = self.sign(self.body, SECRET)
+        del headers[self.header]
+        for sent in ({}, headers):
+            assert " missing" in self.explain(sent)
+
+    def test_the_log_says_that_no_secret_matches(self) -> None:
+        reason = self.explain(self.sign(self.body, OTHER_SECRET))
+        assert "matches no" in reason
+        assert self.variable in reason
+        assert " missing" not in reason.partition(";")[0]
+
+    @pytest.mark.parametrize(
+        ("header", "title"), [("x-github-event", "GitHub"), ("x-gitlab-event", "GitLab")]
+    )
+    def test_the_log_names_the_sender_whose_delivery_it_looks_like(self, header: str, title: str) -> None:
+        reason = self.explain({header: "push"})
+        is_own = self.source.title == title
+        assert (f"this looks like a delivery from {title}" in reason) is not is_own
+
+    @pytest.mark.parametrize(
+        "value", ["", " ", "=", ",", "v1=", "sha256=", "Basic x", "é" * 9000, "\udcff\x00\n", "s3cret" * 40]
+    )
+    def test_the_log_shows_nothing_of_what_was_sent(self, value: str) -> None:
+        headers = self.sign(self.body, OTHER_SECRET)
+        for sent in (
+            headers,
+            headers | {self.header: value},
+            {self.header: value},
+            {**headers, "x-other": value},
+        ):
+            for body in (b"", self.body, b"s3cret\xff" * 5_000):
+                reason = self.explain(sent, body)
+                assert "s3cret" not in reason
+                assert OTHER_SECRET.decode() not in reason
+                for shown in sent.values():
+                    assert len(shown) < 9 or shown not in reason
+
     def test_its_variable_turns_the_source_on(self) -> None:
         assert self.variable in self.source.secret_variables
 
@@ -129,6 +176,10 @@ class SignedRequests(AuthenticRequests):
     )
     def test_another_body_fails(self, change: Callable[[bytes], bytes]) -> None:
         assert self.verify(self.sign(self.body, SECRET), change(self.body)) is False
+
+    def test_the_log_says_that_the_header_is_malformed(self) -> None:
+        for change in (lambda given: given[:-3], lambda given: given[5:], lambda _: "nonsense"):
+            assert f"{self.header} is malformed" in self.explain(self.forged(change)).lower()
 
     def test_the_signature_covers_bytes_and_not_what_they_mean(self) -> None:
         junk = b"\xff\xfe\x00 not JSON, not UTF-8 \xed\xa0\x80"

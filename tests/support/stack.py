@@ -11,7 +11,7 @@ from receiver.datastore.address import connect
 from receiver.queue.queues import delivery_queues
 from tests.support.github import SECRET
 from tests.support.local_api import LocalApi, running_local_api
-from tests.support.programs import Program
+from tests.support.programs import Program, stop_all
 from tests.support.redis import RedisProcess, redis_process
 
 SETTLE: Final = 2
@@ -83,6 +83,5 @@ def running_stack(folder: Path) -> Iterator[Stack]:
         try:
             yield stack
         finally:
-            stack.receiver.stop()
-            stack.worker.stop()
+            stop_all(stack.receiver, stack.worker)
             stack.redis.close()

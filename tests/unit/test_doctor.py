@@ -9,8 +9,9 @@ import pytest
 from apitraffic_events.errors import RateLimit
 from apitraffic_events.timestamps import now
 from receiver.doctor import api, backlog, secrets, storage
-from receiver.doctor.findings import State
-from receiver.monitoring.status import Pause, QueueState, QueueStatus, WorkerState
+from receiver.doctor.findings import FindingState
+from receiver.monitoring.status import Pause, QueueState, QueueStatus
+from receiver.queue.inspection import WorkerState
 
 NOW = now()
 STRONG = "9f86d081884c7d659a2feaa0c55ad015"
@@ -26,73 +27,88 @@ WELL: dict[str, Any] = {
 
 @pytest.mark.parametrize(
     ("seconds", "state"),
-    [(0, State.OK), (-4, State.OK), (6, State.WARNING), (-90, State.WARNING), (301, State.FAILURE)],
+    [
+        (0, FindingState.OK),
+        (-4, FindingState.OK),
+        (6, FindingState.WARNING),
+        (-90, FindingState.WARNING),
+        (301, FindingState.FAILURE),
+    ],
 )
-def test_clocks_that_disagree(seconds: float, state: State) -> None:
+def test_clocks_that_disagree(seconds: float, state: FindingState) -> None:
     found = api.clock(NOW, NOW + timedelta(seconds=seconds))
     assert found.state is state
-    if state is not State.OK:
+    if state is not FindingState.OK:
         assert f"{abs(seconds)} s {'ahead of' if seconds > 0 else 'behind'} the API's" in found.found
 
 
 @pytest.mark.parametrize(
-    ("left", "state"), [(1000, State.OK), (101, State.OK), (100, State.WARNING), (0, State.WARNING)]
+    ("left", "state"),
+    [(1000, FindingState.OK), (101, FindingState.OK), (100, FindingState.WARNING), (0, FindingState.WARNING)],
 )
-def test_the_budget_is_low_when_only_what_is_urgent_gets_through(left: int, state: State) -> None:
+def test_the_budget_is_low_when_only_what_is_urgent_gets_through(left: int, state: FindingState) -> None:
     assert api.budget(RateLimit(1000, left, NOW)).state is state
 
 
 @pytest.mark.parametrize(
     ("changes", "appendfsync", "state"),
     [
-        ({}, "always", State.OK),
-        ({}, "everysec", State.OK),
-        ({}, None, State.OK),
-        ({}, "no", State.FAILURE),
-        ({"aof_enabled": 0}, "always", State.FAILURE),
-        ({"aof_last_write_status": "err"}, "always", State.FAILURE),
+        ({}, "always", FindingState.OK),
+        ({}, "everysec", FindingState.OK),
+        ({}, None, FindingState.OK),
+        ({}, "no", FindingState.FAILURE),
+        ({"aof_enabled": 0}, "always", FindingState.FAILURE),
+        ({"aof_last_write_status": "err"}, "always", FindingState.FAILURE),
     ],
 )
-def test_accepted_must_mean_on_disk(changes: dict[str, Any], appendfsync: str | None, state: State) -> None:
+def test_accepted_must_mean_on_disk(
+    changes: dict[str, Any], appendfsync: str | None, state: FindingState
+) -> None:
     assert storage.persistence(WELL | changes, appendfsync).state is state
 
 
 @pytest.mark.parametrize(
     ("changes", "state"),
     [
-        ({}, State.OK),
-        ({"maxmemory": 2_000_000}, State.OK),
-        ({"maxmemory": 1_100_000}, State.WARNING),
-        ({"maxmemory_policy": "allkeys-lru"}, State.WARNING),
-        ({"maxmemory_policy": "volatile-ttl", "maxmemory": 2_000_000}, State.FAILURE),
+        ({}, FindingState.OK),
+        ({"maxmemory": 2_000_000}, FindingState.OK),
+        ({"maxmemory": 1_100_000}, FindingState.WARNING),
+        ({"maxmemory": 1_000_000}, FindingState.FAILURE),
+        ({"maxmemory_policy": "allkeys-lru"}, FindingState.WARNING),
+        ({"maxmemory_policy": "volatile-ttl", "maxmemory": 2_000_000}, FindingState.FAILURE),
     ],
 )
-def test_nothing_accepted_may_be_thrown_away(changes: dict[str, Any], state: State) -> None:
+def test_nothing_accepted_may_be_thrown_away(changes: dict[str, Any], state: FindingState) -> None:
     assert storage.memory(WELL | changes).state is state
 
 
 @pytest.mark.parametrize(
     ("version", "state"),
-    [("6.2.14", State.OK), ("8.0", State.OK), ("6.0.16", State.FAILURE), ("", State.FAILURE)],
+    [
+        ("6.2.14", FindingState.OK),
+        ("8.0", FindingState.OK),
+        ("6.0.16", FindingState.FAILURE),
+        ("", FindingState.FAILURE),
+    ],
 )
-def test_the_version_of_redis(version: str, state: State) -> None:
+def test_the_version_of_redis(version: str, state: FindingState) -> None:
     assert storage.version({"redis_version": version}).state is state
 
 
 @pytest.mark.parametrize(
     ("raw", "state", "words"),
     [
-        (STRONG, State.OK, "has 32 characters"),
-        (f"{STRONG}\n", State.OK, "the line break at its end is no part of it"),
-        (f'"{STRONG}"', State.WARNING, "is in quotes"),
-        (f"'{STRONG}'", State.WARNING, "is in quotes"),
-        (f"{STRONG}\\n", State.WARNING, "ends in a written-out line break"),
-        ("tooshort", State.WARNING, "has 8 characters"),
-        ("changeme", State.FAILURE, "is a placeholder"),
-        ("<secret>", State.FAILURE, "is a placeholder"),
+        (STRONG, FindingState.OK, "has 32 characters"),
+        (f"{STRONG}\n", FindingState.OK, "the line break at its end is ignored"),
+        (f'"{STRONG}"', FindingState.WARNING, "is in quotes"),
+        (f"'{STRONG}'", FindingState.WARNING, "is in quotes"),
+        (f"{STRONG}\\n", FindingState.WARNING, "ends in a written-out line break"),
+        ("tooshort", FindingState.WARNING, "has 8 characters"),
+        ("changeme", FindingState.FAILURE, "is a placeholder"),
+        ("<secret>", FindingState.FAILURE, "is a placeholder"),
     ],
 )
-def test_secrets_as_people_write_them(raw: str, state: State, words: str) -> None:
+def test_secrets_as_people_write_them(raw: str, state: FindingState, words: str) -> None:
     found = secrets.secret("github_secret", "GITHUB_WEBHOOK_SECRET", [raw.strip()], raw)
     assert found.state is state
     assert words in found.found
@@ -116,9 +132,9 @@ QUIET = QueueStatus(
 )
 
 
-def wrong_with(**changes: Any) -> dict[str, State]:
+def wrong_with(**changes: Any) -> dict[str, FindingState]:
     found = backlog.backlog(replace(QUIET, **changes), NOW)
-    return {finding.check: finding.state for finding in found if finding.state is not State.OK}
+    return {finding.check: finding.state for finding in found if finding.state is not FindingState.OK}
 
 
 def queued(minutes: float, **jobs: Any) -> tuple[QueueState]:
@@ -128,11 +144,11 @@ def queued(minutes: float, **jobs: Any) -> tuple[QueueState]:
 def test_what_waits_is_told_by_how_long_and_whether_anybody_works() -> None:
     assert wrong_with() == {}
     assert wrong_with(queues=queued(2, waiting=500)) == {}
-    assert wrong_with(queues=queued(11, to_retry=1)) == {"queue": State.WARNING}
-    assert wrong_with(workers=()) == {"workers": State.WARNING}
-    assert wrong_with(workers=(), queues=queued(2, waiting=1)) == {"workers": State.FAILURE}
-    assert wrong_with(pause=Pause(NOW, "401")) == {"line": State.FAILURE}
+    assert wrong_with(queues=queued(11, to_retry=1)) == {"queue": FindingState.WARNING}
+    assert wrong_with(workers=()) == {"workers": FindingState.WARNING}
+    assert wrong_with(workers=(), queues=queued(2, waiting=1)) == {"workers": FindingState.FAILURE}
+    assert wrong_with(pause=Pause(NOW, "401")) == {"line": FindingState.FAILURE}
     assert wrong_with(dead_letters=1, quarantined=1) == {
-        "dead_letters": State.WARNING,
-        "quarantine": State.WARNING,
+        "dead_letters": FindingState.WARNING,
+        "quarantine": FindingState.WARNING,
     }

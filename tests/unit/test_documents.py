@@ -1,7 +1,10 @@
 """The documents tell the truth about today's code, as far as a machine can see."""
 
 import json
+import pkgutil
 import re
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,20 @@ DOCUMENTS = sorted(
     path for path in ROOT.rglob("*.md") if not any(part.startswith(".") for part in path.parts)
 )
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONFIGURATION = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+FILES = {
+    Path(name)
+    for name in subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    if (ROOT / name).exists()
+}
+OUR_FOLDERS = {file.parts[0] for file in FILES if len(file.parts) > 1}
+PYTHON_NAME = re.compile(r"(?<![\w./-])(?:apitraffic_events|receiver)(?:\.[A-Za-z_]\w*)+")
 
 
 def test_the_table_of_events_is_that_of_the_code() -> None:
@@ -78,13 +95,13 @@ def test_every_page_is_reached_from_the_readme() -> None:
 @pytest.mark.parametrize(
     "name", [CONFIG_VARIABLE, *(known.name for known in (*VARIABLES, *SECRET_VARIABLES))]
 )
-def test_every_variable_is_in_the_readme(name: str) -> None:
-    assert f"`{name}`" in README
+def test_every_variable_is_documented(name: str) -> None:
+    assert f"`{name}`" in CONFIGURATION
 
 
-def test_every_setting_of_a_route_is_in_the_readme() -> None:
+def test_every_setting_of_a_route_is_documented() -> None:
     for setting in [*Match.model_fields, *(name for name in Route.model_fields if name != "match")]:
-        assert f"`{setting}`" in README or f"\n{setting} =" in README
+        assert f"`{setting}`" in CONFIGURATION
 
 
 @pytest.mark.parametrize("name", sorted(SOURCES))
@@ -95,6 +112,69 @@ def test_every_sender_has_its_page(name: str) -> None:
         assert variable in page
     for option in set(SOURCES[name].options.model_fields) - {"events", "deployments"}:
         assert option in page
+
+
+def in_backticks(path: Path) -> Iterator[str]:
+    """Each `code span`; links to files have a test of their own."""
+    yield from re.findall(r"`([^`\n]+)`", prose(path))
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_of_ours_that_a_document_names_exists(path: Path) -> None:
+    names = {file.name for file in FILES}
+    for span in in_backticks(path):
+        for word in span.split():
+            if re.fullmatch(r"\w+\.(py|lua)", word):
+                assert word in names, word
+            if re.fullmatch(r"[\w.*-]+(/[\w.*-]+)*/?", word) and "/" in word and is_ours(word, path):
+                assert any(ROOT.glob(word.rstrip("/"))) or any(path.parent.glob(word.rstrip("/"))), word
+
+
+def is_ours(word: str, page: Path) -> bool:
+    """Whether a path is meant to be one of this repository, from its root or from the page's own folder."""
+    first = word.split("/", 1)[0]
+    return first in OUR_FOLDERS or (page.parent / first).is_dir()
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_python_name_of_ours_in_a_document_exists(path: Path) -> None:
+    for span in in_backticks(path):
+        for name in PYTHON_NAME.findall(span):
+            assert pkgutil.resolve_name(name) is not None
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_make_target_in_a_document_exists(path: Path) -> None:
+    targets = set(
+        re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    )
+    text = path.read_text(encoding="utf-8")
+    for command in re.findall(r"(?:^\$ |^|`)make ([^`\n#]+)", text, flags=re.MULTILINE):
+        for target in re.findall(r"(?:^| )([a-z]+)(?= |$)", command.split("=")[0].strip()):
+            assert target in targets, command
+
+
+def test_every_page_that_the_code_names_exists() -> None:
+    text = {".py", ".lua", ".toml", ".yaml", ".yml", ".sh", ".mjs", ".groovy", ".service", ""}
+    for file in FILES:
+        if file.suffix in text and "fixtures" not in file.parts:
+            for page in re.findall(
+                r"(?<![\w/.-])docs/[\w./-]+\.md", (ROOT / file).read_text(encoding="utf-8", errors="replace")
+            ):
+                assert (ROOT / page).exists(), f"{file}: {page}"
+
+
+def test_the_map_shows_every_package_and_module() -> None:
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for there in (ROOT / "receiver").iterdir():
+        if (there / "__init__.py").exists():
+            assert f"| `receiver/{there.name}/` |" in contributing
+        elif there.suffix == ".py" and not there.name.startswith("__"):
+            assert f"`receiver/{there.name}`" in contributing
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 200
 
 
 def test_every_command_of_the_readme_exists() -> None:

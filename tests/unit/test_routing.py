@@ -18,6 +18,7 @@ PRODUCTION = change(
         "service": "Checkout",
         "job": "deploy",
         "severity": "P1",
+        "trigger": "push",
         "production": True,
         "deployment_id": "4242",
     },
@@ -88,6 +89,7 @@ class TestMatch:
             ("environment", "production"),
             ("ref", "main"),
             ("severity", "P1"),
+            ("trigger", "push"),
             ("environment", "prod*"),
             ("environment", "*"),
             ("environment", "p?oduction"),
@@ -117,7 +119,9 @@ class TestMatch:
         assert matches(environment=["staging", "prod*"])
         assert not matches(environment=["staging", "test"])
 
-    @pytest.mark.parametrize("field", ["repository", "environment", "ref", "service", "job", "severity"])
+    @pytest.mark.parametrize(
+        "field", ["repository", "environment", "ref", "service", "job", "severity", "trigger"]
+    )
     def test_what_a_change_does_not_say_matches_no_pattern(self, field: str) -> None:
         bare = change("point")
         assert not matches(bare, **{field: "*"})

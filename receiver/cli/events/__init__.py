@@ -1,4 +1,4 @@
-"""`apitraffic-events events`: the commands are in `event_reading` and `event_writing`."""
+"""`apitraffic-events events`: the commands are in `reading` and `writing`."""
 
 import click
 
@@ -10,10 +10,10 @@ from receiver.cli.events.writing import close, create, delete, update
 def command() -> None:
     """Create, list, change and close events in ApiTraffic.
 
-    They go straight to the Events API, without receiver or Redis: APITRAFFIC_API_TOKEN and
-    APITRAFFIC_ACCOUNT_SID are all that is needed.
+    These commands call the Events API directly. They need neither the receiver nor Redis, only
+    APITRAFFIC_API_TOKEN and APITRAFFIC_ACCOUNT_SID.
 
-    Exit codes: 0, 2 wrong usage, 3 not configured, 4 refused, 5 could not be reached in time.
+    Exit codes: 0; 2 wrong usage; 3 not configured; 4 refused by the API; 5 API not reached in time.
     """
 
 

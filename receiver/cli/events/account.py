@@ -1,4 +1,4 @@
-"""What the commands of `apitraffic-events events` share: the account they ask, and how long they go on."""
+"""What the commands of `apitraffic-events events` share: access to the account, and common options."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from apitraffic_events.client import EventsClient
-from apitraffic_events.retrying import Tries
+from apitraffic_events.retrying import Retrier
 from receiver.cli.exits import api_problems
 from receiver.config.account import events_client
 from receiver.config.settings import load_settings
@@ -19,27 +19,27 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """The API of the configured account, asked again while there is time."""
+class AccountSession:
+    """The API of the configured account. Calls are retried until the time is up."""
 
     client: EventsClient
-    tries: Tries
+    retrier: Retrier
     scopes: Scopes
 
     def ask(self, question: Callable[[], T]) -> T:
-        return self.tries.call(question)
+        return self.retrier.call(question)
 
     def sids(self, buckets: tuple[str, ...], environments: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-        """Of both; raises `UnknownPlace` for a name that the account does not have."""
+        """The SIDs of buckets and of environments; raises `UnknownPlace` for a name that does not exist."""
         return self.ask(
             lambda: (self.scopes.require_buckets(buckets), self.scopes.require_environments(environments))
         )
 
 
 @contextmanager
-def opened_account(timeout: float, what: str = "request") -> Iterator[Account]:
+def account_session(timeout: float, what: str = "request") -> Iterator[AccountSession]:
     with api_problems(what), events_client(load_settings()) as client:
-        yield Account(client, Tries(client, timeout), Scopes(client))
+        yield AccountSession(client, Retrier(client, timeout), Scopes(client))
 
 
 def timeout_option(function: CommandT) -> CommandT:
@@ -49,9 +49,9 @@ def timeout_option(function: CommandT) -> CommandT:
         default=20.0,
         show_default=True,
         metavar="SECONDS",
-        help="How long to go on trying while the API fails.",
+        help="How long to retry while the API fails.",
     )(function)
 
 
 def json_option(function: CommandT) -> CommandT:
-    return click.option("--json", "as_lines", is_flag=True, help="As JSON, one object a line.")(function)
+    return click.option("--json", "as_lines", is_flag=True, help="Print JSON, one object per line.")(function)

@@ -1,4 +1,4 @@
-"""The fields of an event as options, and the event that they and the CI job make."""
+"""The fields of an event as options, and the event that options and CI job describe."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from apitraffic_events.event import EVERYWHERE, Event, EventType
 from apitraffic_events.timestamps import now
-from receiver.cli.moments import Moment
-from receiver.config.ci import CiJob
+from receiver.cli.times import TimeType
+from receiver.config.ci import ANY_KEY, CiJob
 from receiver.delivery.creation import MARKER_KEY, Wanted
 from receiver.events import marker_key
 
@@ -22,7 +22,7 @@ VERBS: Final = {"failure": "Failed deploy", "cancelled": "Cancelled deploy"}
 STATUSES: Final = ("in_progress", "success", "failure", "cancelled")
 TYPES: Final = tuple(kind.value for kind in EventType)
 BY_HAND: Final = "manual"
-"""The source of what a person or a script tells, and how its keys begin."""
+"""The source of an event that a person or a script creates, and the prefix of its key."""
 
 
 def scope_options(function: CommandT) -> CommandT:
@@ -33,7 +33,7 @@ def scope_options(function: CommandT) -> CommandT:
             f"{name}s",
             metavar="NAME",
             multiple=True,
-            help=f"Only on this {name}'s charts, by name or SID; repeatable.",
+            help=f"Show the event on this {name}'s charts only, by name or SID; repeatable.",
         )
         function = option(function)
     return function
@@ -43,14 +43,14 @@ def text_options(function: CommandT) -> CommandT:
     """`--name`, `--description`, `--source`, `--metadata`."""
     options = (
         click.option("--name", help="What happened, as the chart shows it; at most 200 characters."),
-        click.option("--description", help="More of it; at most 2,000 characters."),
-        click.option("--source", help="Where it comes from."),
+        click.option("--description", help="Details; at most 2,000 characters."),
+        click.option("--source", help="Where the event comes from, such as jenkins."),
         click.option(
             "--metadata",
             metavar="NAME=VALUE",
             multiple=True,
             callback=_read_metadata,
-            help="A commit, a ticket, an address; repeatable.",
+            help="Further facts, such as a commit or a ticket; repeatable.",
         ),
     )
     for option in reversed(options):
@@ -70,7 +70,7 @@ def _read_metadata(_ctx: click.Context, _param: click.Parameter, pairs: tuple[st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fields:
-    """What the options of `events create` say."""
+    """The options of `events create`."""
 
     type: str
     name: str | None
@@ -87,7 +87,7 @@ class Fields:
     marker_key: str | None
 
     def wanted(self, job: CiJob | None) -> Wanted:
-        """The event that is to be there; raises `click.UsageError` where it cannot be one."""
+        """The event to create or update; raises `click.UsageError` if the options do not make an event."""
         kind = EventType(self.type)
         environment = self.to or (job.environment if job else "")
         version = self.version or (job.version() if job else "")
@@ -107,11 +107,13 @@ class Fields:
                 ended_at=self.ended_at,
             )
         except ValidationError as error:
-            raise click.UsageError(f"This is no event: {said(error)}.") from error
+            raise click.UsageError(f"This is not a valid event: {first_mistake(error)}.") from error
         return Wanted(
             event,
             may_exist=may_exist,
             identity=job.identity if job and may_exist and not self.marker_key else (),
+            their_key=job.their_key if job else ANY_KEY,
+            is_identity_shared=job is not None and job.is_identity_shared,
             keeps_start=self.started_at is None,
         )
 
@@ -123,7 +125,7 @@ class Fields:
         return job.marker_key(kind, environment)
 
     def _name(self, kind: EventType, version: str, environment: str, job: CiJob | None) -> str:
-        """A deployment's, of what is known: `Deploy acme/shop v2.3.1 to production`."""
+        """The name of a deployment, from what is known: `Deploy acme/shop v2.3.1 to production`."""
         repository = str(job.metadata.get("repository") or job.metadata.get("job", "")) if job else ""
         if kind is not EventType.DEPLOYMENT:
             raise click.UsageError(f"Give --name: what happened in this {kind.value}.")
@@ -134,8 +136,8 @@ class Fields:
         return " ".join(word for word in words if word)
 
 
-def said(error: ValidationError) -> str:
-    """What is wrong with which field, in one sentence."""
+def first_mistake(error: ValidationError) -> str:
+    """The first field that is wrong, and what is wrong with it."""
     found = error.errors()[0]
     return f"{'.'.join(str(part) for part in found['loc'])} {found['msg'].removeprefix('Value error, ')}"
 
@@ -143,7 +145,7 @@ def said(error: ValidationError) -> str:
 def time_options(function: CommandT) -> CommandT:
     """`--started-at`, `--ended-at`."""
     started = click.option(
-        "--started-at", type=Moment(), help="When it began: ISO 8601 (UTC), or 10m for ten minutes ago."
+        "--started-at", type=TimeType(), help="When it began: ISO 8601 (UTC), or 10m for ten minutes ago."
     )
-    ended = click.option("--ended-at", type=Moment(), help="When it ended; without it, it has no end.")
+    ended = click.option("--ended-at", type=TimeType(), help="When it ended. Default: no end.")
     return started(ended(function))

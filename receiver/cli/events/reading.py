@@ -1,41 +1,56 @@
 """`apitraffic-events events list|get`"""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 import click
 from rich.console import Console
 
 from apitraffic_events.client import LARGEST_PAGE
+from apitraffic_events.filters import EventFilter
+from apitraffic_events.paging import iter_matching
 from apitraffic_events.records import EventPage, StoredEvent
-from receiver.cli.events.account import Account, json_option, opened_account, timeout_option
+from receiver.cli import consoles
+from receiver.cli.events.account import AccountSession, account_session, json_option, timeout_option
 from receiver.cli.events.fields import TYPES
-from receiver.cli.events.output import HEADINGS, as_json, as_row, details, table
+from receiver.cli.events.output import HEADINGS, as_json, as_row, details
+from receiver.cli.events.tables import event_table
 from receiver.cli.exits import api_problems
-from receiver.cli.moments import Moment
 from receiver.cli.tables import columns
-from receiver.cli.watching import console, every_option, redraw, repeat
+from receiver.cli.times import TimeType
+from receiver.cli.watching import every_option, redraw, repeat
 
 FIRST_EVENTS: Final = 25
 
 
 @click.command("list")
-@click.option("--type", type=click.Choice(TYPES), help="Only of this type.")
-@click.option("--since", type=Moment(), help="From then on: ISO 8601 (UTC), 2h, 3d or yesterday.")
-@click.option("--until", type=Moment(), help="Until then.")
-@click.option("--bucket", metavar="NAME", help="Shown on this bucket's charts; name or SID.")
-@click.option("--environment", metavar="NAME", help="Shown on this environment's charts; name or SID.")
+@click.option("--type", type=click.Choice(TYPES), help="Only events of this type.")
+@click.option(
+    "--since",
+    type=TimeType(),
+    help="Only events that started then or later: ISO 8601 (UTC), 2h, 3d or yesterday.",
+)
+@click.option("--until", type=TimeType(), help="Only events that started then or earlier.")
+@click.option("--bucket", metavar="NAME", help="Only events on this bucket's charts, by name or SID.")
+@click.option(
+    "--environment", metavar="NAME", help="Only events on this environment's charts, by name or SID."
+)
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
     default=FIRST_EVENTS,
     show_default=True,
-    help="At most so many, the latest.",
+    help="Only the latest, at most this many.",
 )
-@click.option("--all", "everything", is_flag=True, help="All of them, however many requests that takes.")
-@click.option("--watch", is_flag=True, help="Until Ctrl-C; in a pipe, print what is new or has changed.")
+@click.option("--all", "everything", is_flag=True, help="All events, however many requests that takes.")
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Refresh until Ctrl-C. In a pipe, print events that are new or have changed.",
+)
 @every_option
 @timeout_option
 @json_option
@@ -51,22 +66,20 @@ def list_(
     as_lines: bool,
     **filters: Any,
 ) -> None:
-    """The latest events, newest first.
+    """List the latest events, newest first.
 
-    On a terminal a table; in a pipe one line for each, with columns two spaces apart and - for nothing.
+    Prints a table on a terminal. In a pipe, prints one line per event with columns two spaces apart; an empty
+    column is -.
     """
     if everything and watch:
         raise click.UsageError("Give --all or --watch, not both.")
-    out = console()
-    with opened_account(timeout) as account:
+    out = consoles.output()
+    with account_session(timeout) as account:
         listing = Listing(
             account,
-            {
-                "type": filters["type"],
-                "started_from": filters["since"],
-                "started_to": filters["until"],
-                **_places(account, bucket, environment),
-            },
+            EventFilter(
+                filters["type"], filters["since"], filters["until"], **_places(account, bucket, environment)
+            ),
             None if everything else limit,
         )
         if watch:
@@ -78,7 +91,7 @@ def list_(
             _print_table(listing.with_progress() if everything else list(listing.events()), out)
 
 
-def _places(account: Account, bucket: str | None, environment: str | None) -> dict[str, str | None]:
+def _places(account: AccountSession, bucket: str | None, environment: str | None) -> dict[str, str | None]:
     buckets, environments = account.sids((bucket,) if bucket else (), (environment,) if environment else ())
     return {
         "bucket": buckets[0] if buckets else None,
@@ -88,37 +101,26 @@ def _places(account: Account, bucket: str | None, environment: str | None) -> di
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Events that match `filters`, the latest `most` of them or all."""
+    """The events that match: the latest `most`, or all. What the API returns is checked here."""
 
-    account: Account
-    filters: Mapping[str, Any]
+    account: AccountSession
+    wanted: EventFilter
     most: int | None
 
     def events(self) -> Iterator[StoredEvent]:
-        """Page by page, each once even where new ones push others to the next page."""
         size = LARGEST_PAGE if self.most is None else min(LARGEST_PAGE, self.most)
-        seen: set[str] = set()
-        page, has_more = 0, True
-        while has_more:
-            page += 1
-            found = self._page(page, size)
-            fresh = [event for event in found.records if event.sid not in seen]
-            left = len(fresh) if self.most is None else self.most - len(seen)
-            yield from fresh[:left]
-            seen.update(event.sid for event in fresh)
-            has_more = found.has_more and bool(fresh) and (self.most is None or len(seen) < self.most)
+        return islice(iter_matching(lambda page: self._page(page, size), self.wanted), self.most)
 
     def _page(self, number: int, size: int) -> EventPage:
         with api_problems():
             return self.account.ask(
-                lambda: self.account.client.list_events(**self.filters, limit=size, page=number)
+                lambda: self.account.client.list_page(self.wanted, limit=size, page=number)
             )
 
     def with_progress(self) -> list[StoredEvent]:
-        """All of them; how many there are so far is told on standard error, if that is a terminal."""
+        """All events. Shows their number so far on standard error, if that is a terminal."""
         events = []
-        errors = Console(stderr=True, highlight=False)
-        with errors.status("…") as status:
+        with consoles.errors().status("…") as status:
             for event in self.events():
                 events.append(event)
                 if len(events) % LARGEST_PAGE == 0:
@@ -130,7 +132,7 @@ def _print_table(events: list[StoredEvent], out: Console) -> None:
     if not events:
         click.echo("No events match.", err=True)
     elif out.is_terminal:
-        out.print(table(events))
+        out.print(event_table(events))
     else:
         for line in columns(HEADINGS, [as_row(event) for event in events]):
             click.echo(line)
@@ -138,7 +140,7 @@ def _print_table(events: list[StoredEvent], out: Console) -> None:
 
 def _watch(listing: Listing, out: Console, every: float, *, as_lines: bool) -> None:
     if out.is_terminal and not as_lines:
-        redraw(out, every, lambda: table(listing.events()))
+        redraw(out, every, lambda: event_table(listing.events()))
         return
     shown: dict[str, StoredEvent] = {}
 
@@ -148,7 +150,7 @@ def _watch(listing: Listing, out: Console, every: float, *, as_lines: bool) -> N
                 shown[event.sid] = event
                 click.echo(json.dumps(as_json(event)) if as_lines else "  ".join(_filled(event)))
 
-    repeat(every, print_changed, Console(stderr=True, highlight=False))
+    repeat(every, print_changed, consoles.errors())
 
 
 def _filled(event: StoredEvent) -> Iterator[str]:
@@ -160,10 +162,10 @@ def _filled(event: StoredEvent) -> Iterator[str]:
 @timeout_option
 @json_option
 def get(sid: str, *, timeout: float, as_lines: bool) -> None:
-    """Show one event, whole."""
-    with opened_account(timeout) as account:
+    """Show an event with all its fields."""
+    with account_session(timeout) as account:
         event = account.ask(lambda: account.client.get_event(sid))
     if as_lines:
         click.echo(json.dumps(as_json(event)))
     else:
-        console().print(details(event), soft_wrap=True)
+        consoles.output().print(details(event), soft_wrap=True)

@@ -17,20 +17,21 @@ from apitraffic_events.errors import NotFound, ServerFailed, Unreachable
 from apitraffic_events.records import EventUpdate, StoredEvent
 from apitraffic_events.text import NAME_LIMIT, one_line
 from apitraffic_events.timestamps import now
-from receiver.cli.events.account import Account, json_option, opened_account, timeout_option
+from apitraffic_events.updates import closing, merge_metadata
+from receiver.cli import consoles
+from receiver.cli.events.account import AccountSession, account_session, json_option, timeout_option
 from receiver.cli.events.fields import (
     STATUSES,
     TYPES,
     Fields,
-    said,
+    first_mistake,
     scope_options,
     text_options,
     time_options,
 )
 from receiver.cli.events.output import as_json, details
 from receiver.cli.exits import NotConfigured, Problem
-from receiver.cli.moments import Moment
-from receiver.cli.watching import console
+from receiver.cli.times import TimeType
 from receiver.config.ci import CiJob, detect, known_systems
 from receiver.delivery.creation import Creation
 
@@ -39,10 +40,10 @@ FAILED: Final = "failed"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a writing command says. `--json` prints exactly these (docs/cli.md).
+class WriteResult:
+    """What a writing command prints. With `--json`, exactly these fields (docs/cli.md).
 
-    `event` is as the API has it now; where nothing was sent, what would have been.
+    `event` is the event as the API has it now, or what would have been sent.
     """
 
     status: str
@@ -60,23 +61,23 @@ class Outcome:
             click.echo("  ".join(filter(None, (self.status, self.sid, name))))
 
 
-def _of(status: str, stored: StoredEvent) -> Outcome:
-    return Outcome(status, stored.sid, as_json(stored))
+def _of(status: str, stored: StoredEvent) -> WriteResult:
+    return WriteResult(status, stored.sid, as_json(stored))
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
-    """How a writing command goes about it, by the options that all of them have."""
+class WriteOptions:
+    """The options that all writing commands have."""
 
     dry_run: bool
     on_error: str
     timeout: float
     as_lines: bool
 
-    def carry_out(self, act: Callable[[Account], Outcome], unsent: Outcome) -> None:
-        """Act and print what came of it; `unsent` is what was to be sent, should it fail."""
+    def run(self, act: Callable[[AccountSession], WriteResult], unsent: WriteResult) -> None:
+        """Call `act` and print its result; if it fails, print `unsent` with the problem."""
         try:
-            with opened_account(self.timeout, "event") as account:
+            with account_session(self.timeout, "event") as account:
                 outcome = act(account)
         except Problem as problem:
             status = SKIPPED if isinstance(problem, NotConfigured) else FAILED
@@ -90,14 +91,14 @@ class Manner:
 
 
 def writing(function: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the options of a `Manner`, which it is called with."""
+    """Decorates a command that takes `WriteOptions`: adds the options and passes them."""
 
     @wraps(function)
-    def with_manner(
+    def with_options(
         *arguments: Any, dry_run: bool, on_error: str, timeout: float, as_lines: bool, **others: Any
     ) -> None:
-        manner = Manner(dry_run=dry_run, on_error=on_error, timeout=timeout, as_lines=as_lines)
-        function(*arguments, manner=manner, **others)
+        options = WriteOptions(dry_run=dry_run, on_error=on_error, timeout=timeout, as_lines=as_lines)
+        function(*arguments, options=options, **others)
 
     options = (
         click.option("--dry-run", is_flag=True, help="Print what would be sent; send nothing."),
@@ -106,62 +107,64 @@ def writing(function: Callable[..., None]) -> Callable[..., None]:
             type=click.Choice(["fail", "warn"]),
             default="fail",
             show_default=True,
-            help="warn: say what went wrong and exit with 0, so that no deploy fails for a marker.",
+            help="warn: report the error but exit with 0, so that no deployment fails because of a marker.",
         ),
         timeout_option,
         json_option,
     )
-    command: Callable[..., None] = with_manner
+    command: Callable[..., None] = with_options
     for option in reversed(options):
         command = option(command)
     return command
 
 
 @click.command()
-@click.option("--type", type=click.Choice(TYPES), default=TYPES[0], show_default=True, help="What it is.")
+@click.option(
+    "--type", type=click.Choice(TYPES), default=TYPES[0], show_default=True, help="Type of the event."
+)
 @text_options
 @scope_options
 @time_options
-@click.option("--to", metavar="ENVIRONMENT", help="Where a deployment went to, such as production.")
+@click.option("--to", metavar="ENVIRONMENT", help="Where it was deployed, such as production.")
 @click.option("--version", help="What was deployed, such as v2.3.1.")
-@click.option("--status", type=click.Choice(STATUSES), help="How a deployment went; its name says so too.")
+@click.option("--status", type=click.Choice(STATUSES), help="How the deployment went; the name shows it too.")
 @click.option(
     "--marker-key",
     metavar="KEY",
-    help="Make one event of this key, if this is run again within an hour.",
+    help="Make only one event with this key, even if the command is repeated within an hour.",
 )
-@click.option("--from-ci", is_flag=True, help="Take what is not given from the CI job that this runs in.")
+@click.option("--from-ci", is_flag=True, help="Take what is not given from the CI job in which this runs.")
 @writing
-def create(*, manner: Manner, from_ci: bool, **given: Any) -> None:
+def create(*, options: WriteOptions, from_ci: bool, **given: Any) -> None:
     """Create an event.
 
-    A deployment's name is made of what is known: `Deploy acme/shop v2.3.1 to production`. Other types need
-    --name. An event that is in the API already, because a webhook told of the same deploy or because this
-    command was run before with the same --marker-key, is updated instead.
+    A deployment gets a name from what is known, such as `Deploy acme/shop v2.3.1 to production`; other types
+    need --name. If the event already exists, because a webhook reported the same deployment or because this
+    command ran before with the same --marker-key, it is updated instead.
 
-    --from-ci knows GitHub Actions, GitLab, Jenkins, CircleCI, Buildkite, Azure Pipelines and Bitbucket
+    --from-ci supports GitHub Actions, GitLab, Jenkins, CircleCI, Buildkite, Azure Pipelines and Bitbucket
     Pipelines.
     """
     wanted = Fields(**given).wanted(_ci_job() if from_ci else None)
-    unsent = Outcome(SKIPPED, event=wanted.event.to_api())
+    unsent = WriteResult(SKIPPED, event=wanted.event.to_api())
 
-    def make(account: Account) -> Outcome:
+    def make(account: AccountSession) -> WriteResult:
         buckets, environments = account.sids(wanted.event.buckets, wanted.event.environments)
         creation = Creation(account.client, wanted.with_scope(buckets, environments))
         stored, made = account.ask(creation.attempt)
         return _of(made.value, stored)
 
-    if manner.dry_run:
-        unsent.print(as_lines=manner.as_lines)
+    if options.dry_run:
+        unsent.print(as_lines=options.as_lines)
     else:
-        manner.carry_out(make, unsent)
+        options.run(make, unsent)
 
 
 def _ci_job() -> CiJob:
     job = detect(os.environ)
     if job is None:
         raise click.UsageError(
-            f"--from-ci: this is no job of {known_systems()}; leave it out and say --name."
+            f"--from-ci: this is not a job of {known_systems()}; leave it out and give --name."
         )
     return job
 
@@ -171,21 +174,21 @@ def _ci_job() -> CiJob:
 @text_options
 @scope_options
 @time_options
-@click.option("--reopen", is_flag=True, help="It has no end after all.")
+@click.option("--reopen", is_flag=True, help="Remove the end of the event.")
 @writing
 def update(
     sid: str,
     *,
-    manner: Manner,
+    options: WriteOptions,
     metadata: dict[str, str],
     buckets: tuple[str, ...],
     environments: tuple[str, ...],
     reopen: bool,
     **given: Any,
 ) -> None:
-    """Change what is given of an event; the rest stays.
+    """Change the given fields of an event; other fields stay as they are.
 
-    --metadata is added to what is there; NAME= takes a name away.
+    --metadata adds to the event's metadata; NAME= removes a name.
     """
     if reopen and given["ended_at"]:
         raise click.UsageError("Give --reopen or --ended-at, not both.")
@@ -193,81 +196,77 @@ def update(
     if reopen:
         changes["ended_at"] = None
     if not (changes or metadata or buckets or environments or reopen):
-        raise click.UsageError("Give what to change, such as --name.")
+        raise click.UsageError("Give a field to change, such as --name.")
 
-    def change(account: Account) -> Outcome:
+    def change(account: AccountSession) -> WriteResult:
         places = zip(("buckets", "environments"), account.sids(buckets, environments), strict=True)
         wanted = changes | {name: sids for name, sids in places if sids}
         if metadata:
             stored = account.ask(lambda: account.client.get_event(sid))
-            merged = {**stored.metadata, **metadata}
-            wanted["metadata"] = {name: value for name, value in merged.items() if value != ""}
-        return _updated(account, sid, wanted, manner)
+            wanted["metadata"] = merge_metadata(stored, metadata)
+        try:
+            update = EventUpdate(**wanted)
+        except ValidationError as error:
+            raise click.UsageError(f"This is not a valid change: {first_mistake(error)}.") from error
+        return _update(account, sid, update, options)
 
-    manner.carry_out(change, Outcome(SKIPPED, sid))
+    options.run(change, WriteResult(SKIPPED, sid))
 
 
 @click.command()
 @click.argument("sid")
-@click.option("--description", help="How it ended; put below what the description says already.")
-@click.option("--ended-at", type=Moment(), help="When it ended.  [default: now]")
+@click.option("--description", help="How it ended; added below the description.")
+@click.option("--ended-at", type=TimeType(), help="When it ended.  [default: now]")
 @writing
-def close(sid: str, *, manner: Manner, description: str | None, ended_at: datetime | None) -> None:
-    """Say that an event, such as an incident, has ended.
+def close(sid: str, *, options: WriteOptions, description: str | None, ended_at: datetime | None) -> None:
+    """End an event, such as an incident.
 
-    One that has an end already stays as it is, unless --ended-at says when that was.
+    An event that has already ended stays as it is, unless --ended-at is given.
     """
 
-    def end(account: Account) -> Outcome:
+    def end(account: AccountSession) -> WriteResult:
         stored = account.ask(lambda: account.client.get_event(sid))
         if stored.ended_at is not None and ended_at is None:
             return _of("unchanged", stored)
-        wanted: dict[str, Any] = {"ended_at": ended_at or now()}
-        if description:
-            wanted["description"] = "\n".join(filter(None, (stored.description, description)))
-        return _updated(account, sid, wanted, manner)
+        return _update(account, sid, closing(stored, ended_at or now(), description), options)
 
-    manner.carry_out(end, Outcome(SKIPPED, sid))
+    options.run(end, WriteResult(SKIPPED, sid))
 
 
-def _updated(account: Account, sid: str, fields: Mapping[str, Any], manner: Manner) -> Outcome:
-    try:
-        wanted = EventUpdate(**fields)
-    except ValidationError as error:
-        raise click.UsageError(f"This cannot be: {said(error)}.") from error
-    if manner.dry_run:
-        return Outcome(SKIPPED, sid, wanted.to_api())
-    return _of("updated", account.ask(lambda: account.client.update_event(sid, wanted)))
+def _update(account: AccountSession, sid: str, update: EventUpdate, options: WriteOptions) -> WriteResult:
+    if options.dry_run:
+        return WriteResult(SKIPPED, sid, update.to_api())
+    return _of("updated", account.ask(lambda: account.client.update_event(sid, update)))
 
 
 @click.command()
 @click.argument("sid")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @writing
-def delete(sid: str, *, manner: Manner, yes: bool) -> None:
-    """Delete an event; there is no way back.
+def delete(sid: str, *, options: WriteOptions, yes: bool) -> None:
+    """Delete an event. This cannot be undone.
 
-    Shows it and asks first, unless --yes is given.
+    Shows the event and asks for confirmation, unless --yes is given.
     """
-    if not (yes or manner.dry_run or sys.stdin.isatty()):
-        raise click.UsageError("Give --yes: there is nobody here to ask.")
+    if not (yes or options.dry_run or sys.stdin.isatty()):
+        raise click.UsageError("Give --yes: there is no terminal on which to ask for confirmation.")
 
-    def remove(account: Account) -> Outcome:
-        if manner.dry_run or not yes:
+    def remove(account: AccountSession) -> WriteResult:
+        if options.dry_run or not yes:
             stored = account.ask(lambda: account.client.get_event(sid))
-            if manner.dry_run:
+            if options.dry_run:
                 return _of(SKIPPED, stored)
-            console().print(details(stored), soft_wrap=True)
+            consoles.output().print(details(stored), soft_wrap=True)
             click.confirm("Delete it?", abort=True)
         account.ask(Deletion(account.client, sid))
-        return Outcome("deleted", sid)
+        return WriteResult("deleted", sid)
 
-    manner.carry_out(remove, Outcome(SKIPPED, sid))
+    options.run(remove, WriteResult(SKIPPED, sid))
 
 
 @dataclass(slots=True)
 class Deletion:
-    """Attempts to delete one event: that it is not there is right after one whose answer was lost."""
+    """Attempts to delete one event. If an attempt got no answer, a missing event counts as deleted."""
 
     client: EventsClient
     sid: str

@@ -1,116 +1,135 @@
-"""create_app(): the local Events API as a Flask application."""
+"""create_app(): the local Events API as a WSGI application."""
 
 import hmac
 import json
+import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import flask
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map, Rule
+from werkzeug.wrappers import Request, Response
 
-from receiver.local.events_api.control import control_blueprint
-from receiver.local.events_api.errors import ApiError, handle_errors
+from receiver.local.events_api.control import control_rules
+from receiver.local.events_api.errors import ApiError, error_response, http_error_response
+from receiver.local.events_api.fault_injection import (
+    FaultInjector,
+    RequestCounts,
+    raise_injected_failure,
+)
 from receiver.local.events_api.faults import Faults
 from receiver.local.events_api.openapi import describe
 from receiver.local.events_api.options import Options
-from receiver.local.events_api.quota import Quota
+from receiver.local.events_api.quota import Allowance, Quota
 from receiver.local.events_api.routes import PREFIX, Account
 from receiver.local.events_api.store import Store
-from receiver.local.events_api.wire import ORDERED_STATUS, RequestCounts, UnreliableWire
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 LARGEST_BODY: Final = 1024 * 1024
-OPEN_TO_ALL: Final = ("/healthz", "/v1/openapi.json")
-ORDERED_RETRY_AFTER: Final = "1"
-"""Seconds; an ordered 429 or 503 should cost a chaos run no more than it must."""
+NEEDS_NO_TOKEN: Final = ("/healthz", "/v1/openapi.json")
 
 
 def create_app(
     options: Options,
     clock: Callable[[], float] = time.time,
-    draw_lot: Callable[[], float] = random.random,
-) -> flask.Flask:
-    """Make an application with its own data, quota and faults.
+    draw: Callable[[], float] = random.random,
+) -> "EventsApi":
+    """Create an application with its own data, quota and faults.
 
-    `clock` gives Unix seconds for the quota, `draw_lot` the numbers that decide which requests a fault with a
-    share happens to. `app.extensions["close"]()` closes the data file. Raises sqlite3.Error where the data
-    file cannot be used.
+    `clock` returns Unix seconds, for the quota. `draw` returns a number from 0 up to 1 for each request that
+    a fault with a share may affect. Raises sqlite3.Error if the data file cannot be used.
     """
-    app = flask.Flask(__name__, static_folder=None)
-    # Paths and methods are taken as they are sent: a redirect or an automatic answer is not in the contract.
-    app.url_map.merge_slashes = False
-    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
-
-    store = Store(options.data)
-    faults = Faults(options.faults, draw_lot)
-    counts = RequestCounts()
-    app.extensions["close"] = store.close
-
-    _guard(app, options, Quota(options.quota, options.window, clock))
-    handle_errors(app)
-    app.register_blueprint(Account(store, options).blueprint())
-    if options.fault_control:
-        app.register_blueprint(control_blueprint(faults, counts))
-    description = json.dumps(describe(options))
-
-    @app.get("/healthz")
-    def healthz() -> flask.Response:
-        return flask.Response('{"status": "ok"}', mimetype="application/json")
-
-    @app.get("/v1/openapi.json")
-    def openapi() -> flask.Response:
-        return flask.Response(description, mimetype="application/json")
-
-    app.wsgi_app = UnreliableWire(app.wsgi_app, faults, counts, PREFIX)  # type: ignore[method-assign]
-    return app
+    return EventsApi(options, clock, draw)
 
 
-def _guard(app: flask.Flask, options: Options, quota: Quota) -> None:
-    """Ask every request for the token, take it from the quota and report the quota on every answer."""
-    token = options.token.encode()
+class ApiRequest(Request):
+    """A request whose body may have at most `LARGEST_BODY` bytes; a larger one is answered with 413."""
 
-    @app.before_request
-    def admit() -> None:
-        flask.g.allowance = quota.look()
-        if flask.request.path in OPEN_TO_ALL:
-            return
-        _require_token(flask.request.headers.get("Authorization", ""), token)
-        if not flask.request.path.startswith(PREFIX):
-            return
-        flask.g.allowance = allowance = quota.take()
-        if not allowance.granted:
-            wait = quota.seconds_left(allowance)
-            raise ApiError(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                f"The quota of {allowance.limit} requests per {options.window:g} s is used up;"
-                f" it begins anew in {wait} s.",
-                headers={"Retry-After": str(wait)},
-            )
-        # After the quota: a request that fails on the vendor's side has been counted there too.
-        ordered: HTTPStatus | None = flask.request.environ.get(ORDERED_STATUS)
-        if ordered is not None:
-            raise _ordered_failure(ordered)
-
-    @app.after_request
-    def report_quota(response: flask.Response) -> flask.Response:
-        response.headers.update(flask.g.allowance.headers())
-        return response
+    max_content_length = LARGEST_BODY
 
 
-def _require_token(authorization: str, token: bytes) -> None:
-    scheme, _, credentials = authorization.partition(" ")
-    given = credentials.strip().encode(errors="surrogateescape")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(given, token):
-        raise ApiError(
-            HTTPStatus.UNAUTHORIZED,
-            "The token is missing or wrong; send it as `Authorization: Bearer <token>`.",
-            headers={"WWW-Authenticate": "Bearer"},
+class EventsApi:
+    """The WSGI application. Call `close` after the last request."""
+
+    def __init__(self, options: Options, clock: Callable[[], float], draw: Callable[[], float]) -> None:
+        self._token = options.token.encode()
+        self._window = options.window
+        self._quota = Quota(options.quota, options.window, clock)
+        self._store = Store(options.data)
+        self._description = json.dumps(describe(options))
+        faults = Faults(options.faults, draw)
+        counts = RequestCounts()
+        self._with_faults = FaultInjector(self._serve, faults, counts, PREFIX)
+        # The endpoint of a rule is the view itself. Paths are matched as they were sent: no redirects.
+        self._urls = Map(
+            [
+                Rule("/healthz", endpoint=self._health, methods=["GET"]),
+                Rule("/v1/openapi.json", endpoint=self._openapi, methods=["GET"]),
+                Account(self._store, options).rules(),
+                *(control_rules(faults, counts) if options.fault_control else ()),
+            ],
+            merge_slashes=False,
         )
 
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        return self._with_faults(environ, start_response)
 
-def _ordered_failure(status: HTTPStatus) -> ApiError:
-    waits = status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
-    headers = {"Retry-After": ORDERED_RETRY_AFTER} if waits else {}
-    return ApiError(status, f"{status.value} {status.phrase}, as ordered by a fault.", headers=headers)
+    def close(self) -> None:
+        """Close the data file."""
+        self._store.close()
+
+    def _serve(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        request = ApiRequest(environ)
+        allowance = self._quota.current()
+        try:
+            if request.path not in NEEDS_NO_TOKEN:
+                self._require_token(request)
+            if request.path.startswith(PREFIX):
+                allowance = self._quota.take()
+                self._require_quota(allowance)
+                # After the quota: the vendor counts requests that fail on its side, too.
+                raise_injected_failure(environ)
+            view, arguments = self._urls.bind_to_environ(environ).match()
+            response: Response = view(request, **arguments)
+        except ApiError as error:
+            response = error_response(error.status, error.message, error.details, error.headers)
+        except HTTPException as error:
+            response = http_error_response(error)
+        except Exception:
+            logging.getLogger(__name__).exception("The local Events API failed on %s", request.url)
+            response = error_response(
+                HTTPStatus.INTERNAL_SERVER_ERROR, "The local Events API has a bug. Its log has the traceback."
+            )
+        response.headers.update(allowance.headers())
+        return response(environ, start_response)
+
+    def _require_token(self, request: Request) -> None:
+        scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+        given = credentials.strip().encode(errors="surrogateescape")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given, self._token):
+            raise ApiError(
+                HTTPStatus.UNAUTHORIZED,
+                "The token is missing or wrong; send it as `Authorization: Bearer <token>`.",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+
+    def _require_quota(self, allowance: Allowance) -> None:
+        if not allowance.granted:
+            wait = self._quota.seconds_left(allowance)
+            raise ApiError(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"The quota of {allowance.limit} requests per {self._window:g} s is used up;"
+                f" the next window begins in {wait} s.",
+                headers={"Retry-After": str(wait)},
+            )
+
+    def _health(self, _request: Request) -> Response:
+        return Response('{"status": "ok"}', mimetype="application/json")
+
+    def _openapi(self, _request: Request) -> Response:
+        return Response(self._description, mimetype="application/json")

@@ -1,4 +1,4 @@
-"""The buckets and environments that exist in the local account; the API has no way to make more."""
+"""The buckets and environments of the local account. The API cannot create others."""
 
 from typing import Final
 
@@ -19,11 +19,11 @@ ENVIRONMENTS: Final = {
 """Environment SID -> name."""
 
 EVERYTHING: Final = "*"
-"""What an event is scoped to when it concerns all buckets or all environments."""
+"""The scope of an event that concerns all buckets or all environments."""
 
 
 def buckets(account_sid: str) -> list[dict[str, object]]:
-    """Give the buckets as the API lists them."""
+    """Return the buckets as the API lists them."""
     return [
         {
             "sid": sid,
@@ -38,7 +38,7 @@ def buckets(account_sid: str) -> list[dict[str, object]]:
 
 
 def environments(account_sid: str) -> list[dict[str, object]]:
-    """Give the environments as the API lists them; their fields beyond `sid` and `name` are our guess."""
+    """Return the environments as the API lists them; all fields but `sid` and `name` are a guess."""
     return [
         {"sid": sid, "accountSid": account_sid, "name": name, "createdAt": CREATED_AT}
         for sid, name in ENVIRONMENTS.items()

@@ -1,26 +1,28 @@
-"""What a chaos run needs while the API runs: `/_faults` to order failures, `/_requests` to count requests."""
+"""What a chaos run needs at run time: `/_faults` to inject failures, `/_requests` to count requests."""
 
 import json
 from http import HTTPStatus
 
-from flask import Blueprint, Response, request
+from werkzeug.exceptions import BadRequest
+from werkzeug.routing import Rule
+from werkzeug.wrappers import Request, Response
 
 from receiver.local.events_api.errors import ApiError
+from receiver.local.events_api.fault_injection import RequestCounts
 from receiver.local.events_api.faults import Faults, FaultSyntaxError, parse
-from receiver.local.events_api.wire import RequestCounts
 
 
-def control_blueprint(faults: Faults, counts: RequestCounts) -> Blueprint:
-    """`PUT /_faults` replaces all faults by a JSON list of texts in the grammar of `faults`."""
-    blueprint = Blueprint("control", __name__)
+def control_rules(faults: Faults, counts: RequestCounts) -> list[Rule]:
+    """`PUT /_faults` replaces all faults with a JSON list of strings in the grammar of `faults`."""
 
-    @blueprint.get("/_faults")
-    def get_faults() -> Response:
-        return _json(faults.written())
+    def get_faults(_request: Request) -> Response:
+        return _json(faults.as_text())
 
-    @blueprint.put("/_faults")
-    def put_faults() -> Response:
-        texts = request.get_json(force=True)
+    def put_faults(request: Request) -> Response:
+        try:
+            texts = json.loads(request.get_data())
+        except ValueError as error:
+            raise BadRequest from error
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise ApiError(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -30,13 +32,16 @@ def control_blueprint(faults: Faults, counts: RequestCounts) -> Blueprint:
             faults.replace([parse(text) for text in texts])
         except FaultSyntaxError as error:
             raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
-        return _json(faults.written())
+        return _json(faults.as_text())
 
-    @blueprint.get("/_requests")
-    def get_requests() -> Response:
+    def get_requests(_request: Request) -> Response:
         return _json(counts.by_method())
 
-    return blueprint
+    return [
+        Rule("/_faults", endpoint=get_faults, methods=["GET"]),
+        Rule("/_faults", endpoint=put_faults, methods=["PUT"]),
+        Rule("/_requests", endpoint=get_requests, methods=["GET"]),
+    ]
 
 
 def _json(data: object) -> Response:

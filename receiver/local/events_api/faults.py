@@ -1,21 +1,27 @@
-"""Failures to order: what a chaos run asks the API to do wrong, and when.
+"""Faults that a chaos run injects into the API: what goes wrong, and when.
 
 [METHOD:] KIND [=VALUE] [@SHARE] [xTIMES]
 
 latency=0.2         wait 0.2 s before handling each request
 status=500@0.2      answer a fifth of the requests with 500, without handling them
-status=429x3        answer the next three with 429 and Retry-After
+status=429x3        answer the next three requests with 429 and Retry-After
 refusex1            close the connection of the next request without handling it
-drop@0.1            handle the request, commit, then close the connection without an answer
+drop@0.1            handle a tenth of the requests, but close the connection without an answer
 POST:dropx1         the same for the next POST only
-hang=5x1            handle, commit, then say nothing for 5 s (60 s without a value) and close
+hang=5x1            handle the next request, but wait 5 s (60 s by default) and close without an answer
+POST:commit=500x1   handle the next POST, but answer 500; commit=200 answers a page of HTML
+POST:late=3x1       answer the next POST with 500, and handle it 3 s later
+lag=3               lists do not show what was created less than 3 s ago
+renamed             lists know their filters by other names only: start_date, end_date, event_type, …
+unfiltered          lists know no filter
+waf                 answer 403 and HTML if a body holds `DROP TABLE`, as a firewall does
 """
 
 import random
 import re
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Final
@@ -37,10 +43,21 @@ class Kind(StrEnum):
     REFUSE = "refuse"
     DROP = "drop"
     HANG = "hang"
+    COMMIT = "commit"
+    LATE = "late"
+    LAG = "lag"
+    RENAMED = "renamed"
+    UNFILTERED = "unfiltered"
+    WAF = "waf"
+
+
+WITHOUT_VALUE: Final = frozenset({Kind.DROP, Kind.REFUSE, Kind.RENAMED, Kind.UNFILTERED, Kind.WAF})
+CONDITIONS: Final = frozenset({Kind.LAG, Kind.RENAMED, Kind.UNFILTERED, Kind.WAF})
+"""Kinds under which a request is handled; all that affect it hold at once."""
 
 
 class FaultSyntaxError(ValueError):
-    """A fault that cannot be understood; the message says what is wrong and gives an example."""
+    """Text that is not a fault; the message says what is wrong and gives an example."""
 
     def __init__(self, text: str, problem: str) -> None:
         super().__init__(f"{text!r} is not a fault: {problem}; {EXAMPLES}")
@@ -48,9 +65,11 @@ class FaultSyntaxError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`value` is seconds for latency and hang, the HTTP status for status, and 0 for the others.
+    """One fault.
 
-    `share` is the part of the matching requests it happens to, `times` how often it happens at most.
+    `value` is in seconds for latency, hang, late and lag, the HTTP status for status and commit, and 0 for
+    the others. `share` is the fraction of matching requests that are affected, `times` how many at most
+    (None: no limit), `method` the only HTTP method that matches (None: all).
     """
 
     kind: Kind
@@ -69,14 +88,18 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What happens to one request: a delay in seconds, then at most one fault that spoils the answer."""
+    """What happens to one request: a delay in seconds, then at most one fault in place of its answer.
+
+    `conditions` are those under which it is handled, with their values.
+    """
 
     delay: float = 0.0
-    spoiler: Fault | None = None
+    fault: Fault | None = None
+    conditions: Mapping[Kind, float] = field(default_factory=dict)
 
 
 def parse(text: str) -> Fault:
-    """Read one fault in the grammar above; raises FaultSyntaxError."""
+    """Parse one fault, written in the grammar above; raises FaultSyntaxError."""
     match = GRAMMAR.fullmatch(text)
     if match is None:
         raise FaultSyntaxError(text, "it does not read [METHOD:]KIND[=VALUE][@SHARE][xTIMES]")
@@ -94,34 +117,36 @@ def parse(text: str) -> Fault:
     return Fault(kind, _value(text, kind, match["value"]), share, times, match["method"])
 
 
-def _value(text: str, kind: Kind, written: str | None) -> float:
-    if kind in {Kind.DROP, Kind.REFUSE}:
-        if written is not None:
+def _value(text: str, kind: Kind, given: str | None) -> float:
+    if kind in WITHOUT_VALUE:
+        if given is not None:
             raise FaultSyntaxError(text, f"{kind} takes no value")
         return 0.0
-    if written is None:
+    if given is None:
         if kind is Kind.HANG:
             return HANG_SECONDS
         raise FaultSyntaxError(text, f"{kind} needs a value after =")
-    value = _number(text, "value", written)
+    value = _number(text, "value", given)
     if kind is Kind.STATUS and value not in ERROR_STATUSES:
         raise FaultSyntaxError(text, "the status must be one that HTTP knows, from 400 to 511")
+    if kind is Kind.COMMIT and value not in ERROR_STATUSES | {HTTPStatus.OK}:
+        raise FaultSyntaxError(text, "the status must be 200 or one from 400 to 511")
     if value == 0:
         raise FaultSyntaxError(text, f"{kind} is in seconds and must be above 0")
     return value
 
 
-def _number(text: str, what: str, written: str) -> float:
-    if not re.fullmatch(r"\d+(\.\d+)?", written, re.ASCII):
-        raise FaultSyntaxError(text, f"the {what} {written!r} is not a number")
-    return float(written)
+def _number(text: str, what: str, given: str) -> float:
+    if not re.fullmatch(r"\d+(\.\d+)?", given, re.ASCII):
+        raise FaultSyntaxError(text, f"the {what} {given!r} is not a number")
+    return float(given)
 
 
 class Faults:
-    """The faults in force, shared by all threads; `draw_lot` gives numbers from 0 up to 1 for the shares."""
+    """The active faults, shared by all threads. `draw` returns a number from 0 up to 1 for each share."""
 
-    def __init__(self, faults: Sequence[Fault], draw_lot: Callable[[], float] = random.random) -> None:
-        self._draw_lot = draw_lot
+    def __init__(self, faults: Sequence[Fault], draw: Callable[[], float] = random.random) -> None:
+        self._draw = draw
         self._lock = threading.Lock()
         self._faults = list(faults)
 
@@ -129,25 +154,27 @@ class Faults:
         with self._lock:
             self._faults = list(faults)
 
-    def written(self) -> list[str]:
-        """Give the faults in force in the grammar above, with the times that are left."""
+    def as_text(self) -> list[str]:
+        """Return the active faults in the grammar above, each with the number of times that is left."""
         with self._lock:
             return [str(fault) for fault in self._faults]
 
     def effect_on(self, method: str) -> Effect:
-        """Decide what happens to one request, and count down the faults that happen to it.
+        """Decide what happens to one request, and count down the faults that affect it.
 
-        Delays add up; of the faults that spoil the answer the first one wins and the others are kept.
+        Delays add up. Of the faults that replace the answer only the first one is used; the others stay.
         """
         effect = Effect()
         with self._lock:
             for index, fault in enumerate(self._faults):
-                if not self._strikes(fault, method):
+                if not self._affects(fault, method):
                     continue
                 if fault.kind is Kind.LATENCY:
                     effect = replace(effect, delay=effect.delay + fault.value)
-                elif effect.spoiler is None:
-                    effect = replace(effect, spoiler=fault)
+                elif fault.kind in CONDITIONS:
+                    effect = replace(effect, conditions={**effect.conditions, fault.kind: fault.value})
+                elif effect.fault is None:
+                    effect = replace(effect, fault=fault)
                 else:
                     continue
                 if fault.times is not None:
@@ -155,7 +182,7 @@ class Faults:
             self._faults = [fault for fault in self._faults if fault.times != 0]
         return effect
 
-    def _strikes(self, fault: Fault, method: str) -> bool:
+    def _affects(self, fault: Fault, method: str) -> bool:
         if fault.method not in {None, method}:
             return False
-        return fault.share >= 1 or self._draw_lot() < fault.share
+        return fault.share >= 1 or self._draw() < fault.share

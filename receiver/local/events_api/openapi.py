@@ -1,4 +1,4 @@
-"""What the local Events API says of itself: an OpenAPI 3.1 description, served at `/v1/openapi.json`."""
+"""The OpenAPI 3.1 description of the local Events API, served at `/v1/openapi.json`."""
 
 from typing import Any, Final
 
@@ -36,7 +36,7 @@ RATE_HEADERS: Final = {
 
 
 def describe(options: Options) -> dict[str, Any]:
-    """Give the description of an API with these options."""
+    """Return the description of an API with these options."""
     account = "/v1/accounts/{accountSid}"
     event = _operation("200", "Event", options)
     changing = {
@@ -54,9 +54,9 @@ def describe(options: Options) -> dict[str, Any]:
         "security": [{"token": []}],
         "paths": {
             "/healthz": {
-                "get": _open_to_all("The process is up", {"type": "object", "required": ["status"]})
+                "get": _needs_no_token("The process is up", {"type": "object", "required": ["status"]})
             },
-            "/v1/openapi.json": {"get": _open_to_all("This description", {"type": "object"})},
+            "/v1/openapi.json": {"get": _needs_no_token("This description", {"type": "object"})},
             f"{account}/events": {
                 "parameters": [_account(options)],
                 "get": {
@@ -111,24 +111,24 @@ def _schemas() -> dict[str, Schema]:
     times = {"startedAt": TIMESTAMP_OUT, "endedAt": _nullable(TIMESTAMP_OUT)}
     text: Schema = {"type": "string"}
     flag: Schema = {"type": "boolean"}
-    place: dict[str, Schema] = {"sid": text, "accountSid": text, "name": text, "createdAt": TIMESTAMP_OUT}
+    resource: dict[str, Schema] = {"sid": text, "accountSid": text, "name": text, "createdAt": TIMESTAMP_OUT}
     schemas = {
         "NewEvent": _object({**named, **fields}, required=list(named)),
         "EventChanges": _object({**named, **fields}, required=[]),
         "Event": _object({**server_set, **named, **fields, **times}),
         "Deleted": _object({"sid": text, "deleted": {"const": True}}),
-        "Bucket": _object({**place, "verifySslCerts": flag, "appIsConnected": flag}),
-        "Environment": _object(place),
+        "Bucket": _object({**resource, "verifySslCerts": flag, "appIsConnected": flag}),
+        "Environment": _object(resource),
         "Error": _error(),
     }
-    for resource in ("Event", "Bucket", "Environment"):
-        records = {"type": "array", "items": _reference(resource), "maxItems": LARGEST_PAGE_SIZE}
-        schemas[f"{resource}List"] = _object({"hasMore": flag, "records": records})
+    for name in ("Event", "Bucket", "Environment"):
+        records = {"type": "array", "items": _reference(name), "maxItems": LARGEST_PAGE_SIZE}
+        schemas[f"{name}List"] = _object({"hasMore": flag, "records": records})
     return schemas
 
 
 def _event_fields() -> dict[str, Schema]:
-    """The fields of an event that have a default, as clients may send them."""
+    """The optional fields of an event, as clients may send them."""
     return {
         "description": _nullable({"type": "string", "maxLength": DESCRIPTION_LIMIT}),
         "source": _nullable({"type": "string"}),
@@ -199,7 +199,7 @@ def _paging() -> list[Schema]:
     ]
 
 
-def _open_to_all(summary: str, schema: Schema) -> dict[str, Any]:
+def _needs_no_token(summary: str, schema: Schema) -> dict[str, Any]:
     return {"summary": summary, "security": [], "responses": {"200": _response("As it says", schema)}}
 
 
@@ -209,7 +209,7 @@ def _with_body(schema: str, operation: dict[str, Any], summary: str) -> dict[str
 
 
 def _operation(status: str, schema: str, options: Options) -> dict[str, Any]:
-    """The answers of an operation that needs the token."""
+    """The responses of an operation that needs the token."""
     data = _reference(schema)
     if options.envelope:
         meta = _object({"timestamp": TIMESTAMP_OUT})
@@ -217,7 +217,7 @@ def _operation(status: str, schema: str, options: Options) -> dict[str, Any]:
     return {
         "responses": {
             status: _response("Done", data),
-            # Not listed one by one: a fault can order any of them.
+            # Not listed one by one: an injected fault can be any of them.
             "4XX": _response("The request is refused", _reference("Error")),
             "5XX": _response("The API has failed", _reference("Error")),
         }

@@ -1,4 +1,4 @@
-"""How one local Events API behaves."""
+"""The options of a local Events API."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +13,12 @@ UpdateMethod = Literal["PUT", "PATCH"]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`window` is in seconds; `quota` is the number of requests allowed in each window.
+    """`quota` is the number of requests allowed in each window of `window` seconds.
 
-    `update_methods` are the methods an event can be changed with; another one is answered with 405, because
-    the vendor's reference does not say which it has and clients must settle it by themselves.
-    `envelope` answers in `{"success": true, "data": …, "meta": …}` instead of bare objects.
+    `data` is the SQLite file with the events. `update_methods` are the methods that change an event; others
+    are answered with 405. The vendor's reference does not say which one it has, so clients must find out.
+    With `envelope`, successes are answered in `{"success": true, "data": …, "meta": …}` instead of bare. With
+    `fault_control`, `/_faults` and `/_requests` are served.
     """
 
     data: Path

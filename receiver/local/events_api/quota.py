@@ -1,4 +1,4 @@
-"""The hourly request quota, in fixed windows that begin with the first request after the last one ended."""
+"""The request quota, in fixed windows. A window begins with the first request after the last one ended."""
 
 import math
 import threading
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """The state of the quota as one answer reports it; `reset` is in Unix seconds."""
+    """The state of the quota for one answer. `reset` is in Unix seconds."""
 
     limit: int
     remaining: int
@@ -17,7 +17,8 @@ class Allowance:
     granted: bool = True
 
     def headers(self) -> dict[str, str]:
-        # Rounded up: a client that waits for the second it is told must not come too early.
+        """Return the `X-RateLimit-…` headers of the answer."""
+        # Rounded up: a client that waits until this second must not be too early.
         return {
             "X-RateLimit-Limit": str(self.limit),
             "X-RateLimit-Remaining": str(self.remaining),
@@ -26,7 +27,7 @@ class Allowance:
 
 
 class Quota:
-    """`limit` requests per `window` seconds, shared by all threads of the process."""
+    """`limit` requests for each `window` of seconds, shared by all threads."""
 
     def __init__(self, limit: int, window: float, clock: Callable[[], float] = time.time) -> None:
         self._limit = limit
@@ -37,7 +38,7 @@ class Quota:
         self._reset = clock() + window
 
     def take(self) -> Allowance:
-        """Count one request; the allowance says whether it is `granted`."""
+        """Count one request. The allowance says whether it is `granted`."""
         with self._lock:
             self._begin_window_if_over()
             granted = self._used < self._limit
@@ -45,14 +46,14 @@ class Quota:
                 self._used += 1
             return Allowance(self._limit, self._limit - self._used, self._reset, granted)
 
-    def look(self) -> Allowance:
-        """Give the state without counting a request."""
+    def current(self) -> Allowance:
+        """Return the state without counting a request."""
         with self._lock:
             self._begin_window_if_over()
             return Allowance(self._limit, self._limit - self._used, self._reset)
 
     def seconds_left(self, allowance: Allowance) -> int:
-        """Give what a refused client is told to wait: whole seconds, at least one."""
+        """Return how long a refused client has to wait: whole seconds, at least one."""
         return max(1, math.ceil(allowance.reset - self._clock()))
 
     def _begin_window_if_over(self) -> None:

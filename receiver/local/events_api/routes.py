@@ -1,18 +1,26 @@
 """The calls below `/v1/accounts/{accountSid}`."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
-from flask import Blueprint, Response, g, request
+from werkzeug.routing import Rule, Submount
+from werkzeug.wrappers import Request, Response
 
 from receiver.local.events_api import catalogue
 from receiver.local.events_api.errors import ApiError
+from receiver.local.events_api.fault_injection import list_conditions
+from receiver.local.events_api.faults import Kind
 from receiver.local.events_api.options import Options
 from receiver.local.events_api.store import Record, Store
-from receiver.local.events_api.timestamps import now
+from receiver.local.events_api.timestamps import before, now
 from receiver.local.events_api.validation import (
+    OTHER_PARAMETERS,
+    PARAMETERS,
+    Parameters,
     read_changes,
     read_filter,
     read_new_event,
@@ -22,47 +30,55 @@ from receiver.local.events_api.validation import (
 
 PREFIX: Final = "/v1/accounts/"
 
+View = Callable[..., Response]
+
 
 class Account:
-    """The resources of the one account there is."""
+    """The resources of the only account that exists. Views take the request and what its path names."""
 
     def __init__(self, store: Store, options: Options) -> None:
         self._store = store
         self._options = options
 
-    def blueprint(self) -> Blueprint:
-        blueprint = Blueprint("account", __name__, url_prefix=f"{PREFIX}<account_sid>")
-        blueprint.url_value_preprocessor(_set_account_aside)
-        blueprint.before_request(self._require_account)
+    def rules(self) -> Submount:
+        """The URL rules of the account; the endpoint of each is the view to call."""
+        changing = self._options.update_methods
 
-        def route(method: str, path: str, view: Callable[..., Response]) -> None:
-            blueprint.add_url_rule(path, f"{method} {view.__name__}", view, methods=[method])
+        def rule(method: str, path: str, view: View) -> Rule:
+            return Rule(path, methods=[method], endpoint=partial(self._check_account, view))
 
-        route("GET", "/events", self.list_events)
-        route("POST", "/events", self.create_event)
-        route("GET", "/events/<sid>", self.get_event)
-        for method in self._options.update_methods:
-            route(method, "/events/<sid>", self.update_event)
-        route("DELETE", "/events/<sid>", self.delete_event)
-        route("GET", "/buckets", self.list_buckets)
-        route("GET", "/environments", self.list_environments)
-        return blueprint
+        return Submount(
+            f"{PREFIX}<account_sid>",
+            [
+                rule("GET", "/events", self.list_events),
+                rule("POST", "/events", self.create_event),
+                rule("GET", "/events/<sid>", self.get_event),
+                *(rule(method, "/events/<sid>", self.update_event) for method in changing),
+                rule("DELETE", "/events/<sid>", self.delete_event),
+                rule("GET", "/buckets", self.list_buckets),
+                rule("GET", "/environments", self.list_environments),
+            ],
+        )
 
-    def list_events(self) -> Response:
-        records, has_more = self._store.find(read_filter(request.args), read_page(request.args))
-        return self._answer({"hasMore": has_more, "records": records})
+    def list_events(self, request: Request) -> Response:
+        conditions = list_conditions(request.environ)
+        wanted = read_filter(request.args, _parameters(conditions))
+        if Kind.LAG in conditions:
+            wanted = replace(wanted, created_until=before(conditions[Kind.LAG]))
+        records, has_more = self._store.find(wanted, read_page(request.args))
+        return self._list(records, has_more=has_more)
 
-    def create_event(self) -> Response:
+    def create_event(self, request: Request) -> Response:
         record = self._store.create(self._options.account_sid, read_new_event(request.get_data()))
-        return self._answer(record, HTTPStatus.CREATED)
+        return self._success(record, HTTPStatus.CREATED)
 
-    def get_event(self, sid: str) -> Response:
+    def get_event(self, _request: Request, sid: str) -> Response:
         record = self._store.get(sid)
         if record is None:
             raise _no_event(sid)
-        return self._answer(record)
+        return self._success(record)
 
-    def update_event(self, sid: str) -> Response:
+    def update_event(self, request: Request, sid: str) -> Response:
         changes = read_changes(request.get_data())
 
         def change(current: Record) -> Record:
@@ -73,39 +89,45 @@ class Account:
         record = self._store.update(sid, change)
         if record is None:
             raise _no_event(sid)
-        return self._answer(record)
+        return self._success(record)
 
-    def delete_event(self, sid: str) -> Response:
+    def delete_event(self, _request: Request, sid: str) -> Response:
         if not self._store.delete(sid):
             raise _no_event(sid)
-        return self._answer({"sid": sid, "deleted": True})
+        return self._success(json.dumps({"sid": sid, "deleted": True}))
 
-    def list_buckets(self) -> Response:
-        return self._answer_page(catalogue.buckets(self._options.account_sid))
+    def list_buckets(self, request: Request) -> Response:
+        return self._list_page(request, catalogue.buckets(self._options.account_sid))
 
-    def list_environments(self) -> Response:
-        return self._answer_page(catalogue.environments(self._options.account_sid))
+    def list_environments(self, request: Request) -> Response:
+        return self._list_page(request, catalogue.environments(self._options.account_sid))
 
-    def _answer_page(self, records: list[dict[str, object]]) -> Response:
+    def _list_page(self, request: Request, records: Sequence[object]) -> Response:
         page = read_page(request.args)
         end = page.skipped + page.limit
-        return self._answer({"hasMore": end < len(records), "records": records[page.skipped : end]})
+        texts = [json.dumps(record) for record in records[page.skipped : end]]
+        return self._list(texts, has_more=end < len(records))
 
-    def _answer(self, data: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response:
-        body = (
-            {"success": True, "data": data, "meta": {"timestamp": now()}} if self._options.envelope else data
-        )
-        return Response(json.dumps(body), status, mimetype="application/json")
+    def _list(self, records: Sequence[str], *, has_more: bool) -> Response:
+        return self._success(f'{{"hasMore": {json.dumps(has_more)}, "records": [{", ".join(records)}]}}')
 
-    def _require_account(self) -> None:
-        if g.account_sid != self._options.account_sid:
-            raise ApiError(HTTPStatus.NOT_FOUND, f"There is no account {g.account_sid} for this token.")
+    def _success(self, data: str, status: HTTPStatus = HTTPStatus.OK) -> Response:
+        """Answer with `data`, which is JSON already: the store keeps records as the API writes them."""
+        body = data
+        if self._options.envelope:
+            body = f'{{"success": true, "data": {data}, "meta": {{"timestamp": "{now()}"}}}}'
+        return Response(body, status, mimetype="application/json")
+
+    def _check_account(self, view: View, request: Request, account_sid: str, **arguments: Any) -> Response:
+        if account_sid != self._options.account_sid:
+            raise ApiError(HTTPStatus.NOT_FOUND, f"There is no account {account_sid} for this token.")
+        return view(request, **arguments)
 
 
-def _set_account_aside(_endpoint: str | None, values: dict[str, Any] | None) -> None:
-    """Take the account out of what views are called with; it is checked once the token has been."""
-    if values is not None:
-        g.account_sid = values.pop("account_sid")
+def _parameters(conditions: Mapping[Kind, float]) -> Parameters | None:
+    if Kind.UNFILTERED in conditions:
+        return None
+    return OTHER_PARAMETERS if Kind.RENAMED in conditions else PARAMETERS
 
 
 def _no_event(sid: str) -> ApiError:

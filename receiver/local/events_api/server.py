@@ -1,23 +1,22 @@
-"""Running the local Events API under gunicorn, in this process."""
+"""Serves the local Events API with gunicorn, in this process."""
 
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from receiver.local.events_api.app import create_app
+from receiver.local.events_api.app import EventsApi, create_app
 from receiver.local.events_api.options import Options
-from receiver.serving.signals import SignalSafeApplication, SignalSafeWorker
-
-if TYPE_CHECKING:
-    from flask import Flask
+from receiver.serving.lingering_worker import LingeringWorker
+from receiver.serving.signals import SignalSafeApplication
 
 THREADS: Final = 8
-KEEP_ALIVE_SECONDS: Final = 75
-SECONDS_TO_STOP: Final = 3
+KEEP_ALIVE: Final = 75
+TIME_TO_STOP: Final = 3
+"""Seconds, both."""
 
 
 class Server(SignalSafeApplication):
-    """One process and eight threads: faults, quota and counts live in memory and must be the same for all."""
+    """One process with threads, because the faults, the quota and the counts are kept in memory."""
 
     def __init__(
         self,
@@ -26,7 +25,7 @@ class Server(SignalSafeApplication):
         when_ready: Callable[[], None],
         on_exit: Callable[[], None],
     ) -> None:
-        """Take over `listener`. `when_ready` is called once it can be used, `on_exit` when all has ended."""
+        """Take over `listener`. `when_ready` is called once the server is up, `on_exit` once it has ended."""
         self._options = options
         self._listener = listener.detach()
         self._when_ready = when_ready
@@ -37,13 +36,13 @@ class Server(SignalSafeApplication):
         settings = {
             "bind": [f"fd://{self._listener}"],
             "workers": 1,
-            "worker_class": SignalSafeWorker,
+            "worker_class": LingeringWorker,
             "threads": THREADS,
-            "keepalive": KEEP_ALIVE_SECONDS,
-            "graceful_timeout": SECONDS_TO_STOP,
+            "keepalive": KEEP_ALIVE,
+            "graceful_timeout": TIME_TO_STOP,
             "loglevel": "warning",
             "proc_name": "apitraffic-events-api",
-            # It would need a home directory, and leave files there.
+            # It would need a home directory and leave files there.
             "control_socket_disable": True,
             "when_ready": lambda _arbiter: self._when_ready(),
             "on_exit": lambda _arbiter: self._on_exit(),
@@ -51,5 +50,5 @@ class Server(SignalSafeApplication):
         for name, value in settings.items():
             self.cfg.set(name, value)
 
-    def load(self) -> "Flask":
+    def load(self) -> EventsApi:
         return create_app(self._options)

@@ -27,6 +27,7 @@ from receiver.sources.github import incidents as github_incidents
 from receiver.sources.github import releases as github_releases
 from receiver.sources.github import workflows as github_workflows
 from receiver.sources.github.payload import DEFAULT_EVENTS, Options, Translator
+from receiver.sources.refusals import malformed_digest, missing
 from receiver.sources.signatures import Verification, github_verification
 
 SECRET_VARIABLE: Final = "GITHUB_WEBHOOK_SECRET"  # noqa: S105 - the variable's name, not its value
@@ -41,6 +42,29 @@ MOST_ESCAPES: Final = 1_000_000
 def verification(headers: Headers, secrets: Secrets, _received_at: datetime) -> Verification | None:
     """https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries"""
     return github_verification(headers.get("x-hub-signature-256"), secrets.get(SECRET_VARIABLE, ()))
+
+
+def explain_refusal(headers: Headers, _body_start: bytes) -> str:
+    """Why `verify` may have refused this request."""
+    signature = headers.get("x-hub-signature-256")
+    if not signature and headers.get("x-hub-signature"):
+        return (
+            "X-Hub-Signature-256 is missing and X-Hub-Signature, which is SHA-1, is not accepted: "
+            "GitHub sends both, so something on the way removes one, or the sender is not GitHub"
+        )
+    if not signature:
+        return missing(
+            "X-Hub-Signature-256 is",
+            "github",
+            headers,
+            "enter the secret in the webhook's settings on GitHub",
+        )
+    prefix, _, digest = signature.partition("=")
+    problem = malformed_digest("X-Hub-Signature-256", "sha256=", digest if prefix == "sha256" else "")
+    return problem or (
+        f"X-Hub-Signature-256 matches no secret in {SECRET_VARIABLE}, "
+        "or something on the way changes the body"
+    )
 
 
 def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
@@ -120,6 +144,7 @@ GITHUB: Final = Source(
     options=Options,
     default_events=DEFAULT_EVENTS,
     features=FEATURES,
+    explain_refusal=explain_refusal,
     verification=verification,
     receive=receive,
     translate=translate,

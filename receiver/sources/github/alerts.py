@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from apitraffic_events.event import EventType
 from receiver.events import Change, Delivery, Effect
 from receiver.sources.base import Feature, Ignored, Payload, change_of, present
+from receiver.sources.github.keys import names_in_repository
 from receiver.sources.github.payload import SOURCE_NAME, Options, Translator, repository_facts, since, told
 
 DEPENDABOT: Final = "dependabot_alert"
@@ -30,6 +31,7 @@ ACTIONS: Final = {
     SECRET_SCANNING: {
         "created": (Effect.OPEN, "Found"),
         "reopened": (Effect.REOPEN, "Reopened"),
+        "publicly_leaked": (Effect.UPDATE, "Found where everybody can read it"),
         "resolved": (Effect.CLOSE, "Resolved"),
     },
 }
@@ -81,6 +83,8 @@ def secret_scanning_alert(payload: Payload, delivery: Delivery, _options: Option
     """Neither the secret nor anybody's comment is read: people write secrets into comments."""
     effect, said = _step(payload, SECRET_SCANNING)
     kind = payload.text("alert.secret_type_display_name", "alert.secret_type")
+    is_public = effect is Effect.UPDATE or payload.flag("alert.publicly_leaked") is True
+    noun = "publicly leaked secret" if is_public else "leaked secret"
     return _alert(
         payload,
         delivery,
@@ -88,10 +92,12 @@ def secret_scanning_alert(payload: Payload, delivery: Delivery, _options: Option
         effect,
         said,
         severity=LEAKED,
-        title=f"leaked secret ({kind})" if kind else "leaked secret",
+        title=f"{noun} ({kind})" if kind else noun,
         reason=payload.text("alert.resolution"),
         remark=None,
-        metadata=present(secret_type=payload.text("alert.secret_type")),
+        metadata=present(
+            secret_type=payload.text("alert.secret_type"), publicly_leaked=True if is_public else None
+        ),
     )
 
 
@@ -145,16 +151,21 @@ def _alert(
     occurred_at = _occurred_at(payload, effect, action) or delivery.received_at
     actor = payload.text("alert.dismissed_by.login", "alert.resolved_by.login", "sender.login")
     has_ended = effect is Effect.CLOSE
+    is_open = payload.text("alert.state") in {"open", None}
+    lasted = since(created_at, occurred_at) if has_ended else None
     change = change_of(
         delivery,
-        key=f"github:{repository}:{event}:{number}",
+        **names_in_repository(payload, delivery, event, number),
         effect=effect,
         occurred_at=occurred_at,
+        # What is over already is not to be opened by it.
+        sets=("name", "description") if effect is Effect.UPDATE and not is_open else None,
+        lasted=lasted,
         type=EventType.INCIDENT,
         name=_name(repository, number, severity, title),
         description=told(
             f"{said} as {reason.replace('_', ' ')}" if has_ended and reason else said,
-            taken=since(created_at, occurred_at) if has_ended else None,
+            taken=lasted,
             actor=actor if has_ended else None,
             remark=remark,
         ),

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from apitraffic_events.event import EventType
 from receiver.events import Change, Delivery, Effect
 from receiver.sources.base import Feature, Ignored, Payload, change_of, present
+from receiver.sources.github.keys import prefix_of
 from receiver.sources.github.payload import SOURCE_NAME, Options, Translator, repository_facts, sender, told
 
 MOST_NAMED: Final = 10
@@ -57,7 +58,7 @@ def setting_changed(payload: Payload, delivery: Delivery, _options: Options) -> 
     what = " ".join(word for word in (setting.noun, named, "of", owner) if word)
     change = change_of(
         delivery,
-        key=f"github:{owner}:{delivery.event}:{delivery.id}",
+        key=f"{prefix_of(payload, delivery)}:{delivery.event}:{delivery.id}",
         effect=Effect.POINT,
         occurred_at=occurred_at,
         type=EventType.CONFIG_CHANGE,

@@ -5,7 +5,7 @@ https://docs.github.com/en/webhooks/webhook-events-and-payloads#issues
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from pydantic import JsonValue
@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from apitraffic_events.event import EventType
 from receiver.events import Change, Delivery, Effect
 from receiver.sources.base import Feature, Ignored, Payload, change_of, present
+from receiver.sources.github.keys import names_on_host
 from receiver.sources.github.payload import (
     SOURCE_NAME,
     Options,
@@ -56,6 +57,7 @@ class Step:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     sets: tuple[str, ...] | None = None
+    lasted: timedelta | None = None
 
 
 def opened(incident: Incident) -> Step:
@@ -88,12 +90,13 @@ def closed(incident: Incident) -> Step:
     ended_at = payload.time("issue.closed_at") or incident.changed_at
     reason = payload.text("issue.state_reason") or ""
     is_now = payload.text("action") == "closed"
+    lasted = since(incident.created_at, ended_at)
     said = told(
         CLOSING_REASONS.get(reason, "Closed"),
-        taken=since(incident.created_at, ended_at),
+        taken=lasted,
         actor=sender(payload) if is_now else None,
     )
-    return Step(Effect.CLOSE, ended_at, said, incident.created_at or ended_at, ended_at)
+    return Step(Effect.CLOSE, ended_at, said, incident.created_at or ended_at, ended_at, lasted=lasted)
 
 
 def unmarked(incident: Incident) -> Step:
@@ -150,10 +153,11 @@ def issues(payload: Payload, delivery: Delivery, options: Options) -> tuple[Chan
     step = ACTIONS[action](incident)
     change = change_of(
         delivery,
-        key=f"github:{repository}:issue:{issue_id}",
+        **names_on_host(payload, delivery, "issue", issue_id),
         effect=step.effect,
         occurred_at=step.occurred_at,
         sets=step.sets,
+        lasted=step.lasted,
         type=EventType.INCIDENT,
         name=_name(payload, repository),
         description=step.description,

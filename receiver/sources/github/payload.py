@@ -18,6 +18,8 @@ SOURCE_NAME: Final = "github_actions"
 
 WORKFLOW_RUN: Final = "workflow_run"
 DEFAULT_EVENTS: Final = ("ping", "deployment_status", "release", "issues", "repository_dispatch")
+REVIEWING: Final = ("pull_request", "pull_request_*", "merge_group")
+"""Triggers of runs for a change that is not merged: they carry a branch's name and deploy none of it."""
 BULLET: Final = re.compile(r"^[*-] +")
 NOT_A_FIRST_LINE: Final = ("#", "<!--", "---", "```")
 """How lines begin in Markdown that say nothing of their own: headings, comments, rules and fences."""
@@ -28,6 +30,10 @@ class Options(SourceOptions):
 
     workflows: tuple[str, ...] | None = None
     """Shell patterns of the names of workflows whose runs are deploys; naming some turns workflow_run on."""
+    workflow_triggers: tuple[str, ...] | None = None
+    """Shell patterns of what may have set off such a run (`push`); where unset, all but `REVIEWING`."""
+    workflow_branches: tuple[str, ...] = ("*",)
+    """Shell patterns of the branches and tags whose runs are deploys."""
     incident_labels: tuple[str, ...] = ("incident", "outage")
     """Shell patterns, in whatever case, of the labels that make an issue an incident."""
     alert_severity: Literal["low", "medium", "high", "critical"] = "high"
@@ -109,7 +115,17 @@ def deploy_effect(options: Options, *, has_ended: bool) -> Effect | None:
 
 
 def deploy_times(effect: Effect, began_at: datetime | None, occurred_at: datetime) -> dict[str, Any]:
-    """What ends a span knows its start too; everything else began when it happened and has no end."""
+    """A span's start is when the work began, also for what ends it; a point is where it ended."""
     if effect in {Effect.CLOSE, Effect.UPDATE}:
         return {"started_at": began_at or occurred_at, "ended_at": occurred_at}
+    if effect is Effect.OPEN:
+        return {"started_at": began_at or occurred_at, "ended_at": None}
     return {"started_at": occurred_at, "ended_at": None}
+
+
+def fork_of(payload: Payload) -> str | None:
+    """The other repository that the commit of a run is of; `None` if it is of this one, or not known."""
+    head = payload.value("workflow_run.head_repository.id"), payload.value("repository.id")
+    name = payload.text("workflow_run.head_repository.full_name")
+    is_same = head[0] == head[1] if None not in head else name == payload.text("repository.full_name")
+    return None if is_same else name

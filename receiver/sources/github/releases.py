@@ -10,6 +10,7 @@ from typing import Final
 from apitraffic_events.event import EventType
 from receiver.events import Change, Delivery, Effect
 from receiver.sources.base import Feature, Ignored, Payload, change_of, present
+from receiver.sources.github.keys import names_in_repository, names_on_host
 from receiver.sources.github.payload import (
     SOURCE_NAME,
     Options,
@@ -20,6 +21,7 @@ from receiver.sources.github.payload import (
     sender,
     told,
 )
+from receiver.wording import describe_release
 
 TAG_PREFIX: Final = "refs/tags/"
 DIGEST: Final = re.compile(r"(sha\d+:[0-9a-f]{12})[0-9a-f]+")
@@ -51,11 +53,11 @@ def release(payload: Payload, delivery: Delivery, _options: Options) -> tuple[Ch
     words = [
         "Pre-release" if is_prerelease else "Release",
         repository,
-        _title(payload.text("release.name"), tag),
+        describe_release(payload.text("release.name"), tag),
     ]
     change = change_of(
         delivery,
-        key=f"github:{repository}:release:{release_id}",
+        **names_on_host(payload, delivery, "release", release_id),
         effect=Effect.POINT,
         occurred_at=published_at,
         type=EventType.DEPLOYMENT,
@@ -78,7 +80,10 @@ def release(payload: Payload, delivery: Delivery, _options: Options) -> tuple[Ch
 
 
 def push(payload: Payload, delivery: Delivery, _options: Options) -> tuple[Change, ...]:
-    """A tag's `after` is the tag itself where it is annotated, so the commit is that of `head_commit`."""
+    """A tag's `after` is the tag itself where it is annotated, so the commit is that of `head_commit`.
+
+    `pushed_at` is in seconds here, and the only time of the push: a redelivery may come days later.
+    """
     ref = payload.require_text("ref")
     tag = ref.removeprefix(TAG_PREFIX)
     if tag == ref:
@@ -90,11 +95,12 @@ def push(payload: Payload, delivery: Delivery, _options: Options) -> tuple[Chang
     commit = payload.text("head_commit.id")
     actor = payload.text("sender.login", "pusher.name")
     subject = first_line(payload, "head_commit.message")
+    pushed_at = payload.time("repository.pushed_at") or delivery.received_at
     change = change_of(
         delivery,
-        key=f"github:{repository}:tag:{tag}:{commit or payload.require_text('after')}",
+        **names_in_repository(payload, delivery, "tag", tag, commit or payload.require_text("after")),
         effect=Effect.POINT,
-        occurred_at=delivery.received_at,
+        occurred_at=pushed_at,
         type=EventType.CUSTOM,
         name=f"Tag {tag} on {repository}",
         description=told("Pushed", actor=actor, remark=subject),
@@ -107,7 +113,7 @@ def push(payload: Payload, delivery: Delivery, _options: Options) -> tuple[Chang
             url=payload.url("head_commit.url", "compare", "repository.html_url"),
         )
         | commit_facts(commit),
-        started_at=delivery.received_at,
+        started_at=pushed_at,
     )
     return (change,)
 
@@ -123,7 +129,6 @@ def package(payload: Payload, delivery: Delivery, _options: Options) -> tuple[Ch
     version = payload.text(
         "package.package_version.container_metadata.tag.name", "package.package_version.version"
     )
-    owner = payload.text("repository.full_name", "package.namespace", "package.owner.login")
     times = (
         payload.time(f"package.{path}")
         for path in ("package_version.created_at", "package_version.updated_at", "updated_at")
@@ -132,7 +137,7 @@ def package(payload: Payload, delivery: Delivery, _options: Options) -> tuple[Ch
     shown = DIGEST.sub(r"\1", version) if version else None
     change = change_of(
         delivery,
-        key=f"github:{owner or payload.require_text('repository.full_name')}:package:{version_id}",
+        **names_on_host(payload, delivery, "package", version_id),
         effect=Effect.POINT,
         occurred_at=published_at,
         type=EventType.CUSTOM,
@@ -164,10 +169,3 @@ FEATURES: Final = (
     Feature("package", "updated"),
     Feature("registry_package", "any", note="package is its successor"),
 )
-
-
-def _title(name: str | None, tag: str | None) -> str | None:
-    """What the release is called, with its tag unless that is said already."""
-    if not name or not tag or tag.removeprefix("v") in name:
-        return name or tag
-    return f"{tag}: {name}"

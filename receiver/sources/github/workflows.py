@@ -9,7 +9,9 @@ from typing import Final
 from apitraffic_events.event import EventType
 from receiver.events import Change, Delivery, Effect
 from receiver.sources.base import Feature, Ignored, Payload, change_of, present
+from receiver.sources.github.keys import names_on_host
 from receiver.sources.github.payload import (
+    REVIEWING,
     SOURCE_NAME,
     WORKFLOW_RUN,
     Options,
@@ -18,6 +20,7 @@ from receiver.sources.github.payload import (
     deploy_effect,
     deploy_times,
     first_line,
+    fork_of,
     matches,
     repository_facts,
     run_facts,
@@ -55,6 +58,7 @@ def workflow_run(payload: Payload, delivery: Delivery, options: Options) -> tupl
     workflow = workflow or "workflow"
     if not matches(workflow, ("*",) if options.workflows is None else options.workflows):
         raise Ignored(f"workflow {workflow!r} is none of those in [github] workflows in apitraffic.toml")
+    _require_wanted(payload, options)
     conclusion = _conclusion(payload)
     effect = _effect_of(conclusion, options)
 
@@ -67,18 +71,20 @@ def workflow_run(payload: Payload, delivery: Delivery, options: Options) -> tupl
     else:
         # There is no time of completion; a run that has ended is not updated again.
         occurred_at = payload.time("workflow_run.updated_at") or delivery.received_at
+    lasted = None if conclusion is STARTED else since(began_at, occurred_at)
     actor = payload.text("workflow_run.triggering_actor.login", "workflow_run.actor.login", "sender.login")
     change = change_of(
         delivery,
-        key=f"github:{repository}:run:{run_id}:{attempt}",
+        **names_on_host(payload, delivery, "run", run_id, attempt),
         effect=effect,
         occurred_at=occurred_at,
         sets=("name", "description", "ended_at") if effect is Effect.UPDATE else None,
+        lasted=lasted,
         type=EventType.DEPLOYMENT,
         name=_name(payload, workflow, repository, conclusion),
         description=told(
             conclusion.sentence,
-            taken=None if conclusion is STARTED else since(began_at, occurred_at),
+            taken=lasted,
             by=", run by",
             actor=actor,
             remark=first_line(payload, "workflow_run.display_title"),
@@ -86,7 +92,7 @@ def workflow_run(payload: Payload, delivery: Delivery, options: Options) -> tupl
         source=SOURCE_NAME,
         metadata=repository_facts(payload)
         | present(
-            ref=payload.text("workflow_run.head_branch"),
+            ref=_branch(payload),
             commit_message=first_line(payload, "workflow_run.head_commit.message"),
             actor=actor,
             url=payload.url("workflow_run.html_url", "repository.html_url"),
@@ -136,6 +142,33 @@ FEATURES: Final = (
 )
 
 
+def _require_wanted(payload: Payload, options: Options) -> None:
+    """Raises `Ignored` for the runs of a change that is not merged, and for what the settings leave out."""
+    trigger = payload.text("workflow_run.event") or ""
+    wanted = options.workflow_triggers
+    if wanted is not None and not matches(trigger, wanted):
+        raise Ignored(
+            f"runs set off by {trigger!r} are none of those in [github] workflow_triggers in apitraffic.toml"
+        )
+    if wanted is None and (matches(trigger, REVIEWING) or fork_of(payload)):
+        whose = f"the fork {fork_of(payload)}" if fork_of(payload) else "a change that is not merged"
+        raise Ignored(
+            f"a run set off by {trigger!r} for {whose} deploys no branch of this repository; name it in "
+            "[github] workflow_triggers in apitraffic.toml if it does"
+        )
+    branch = payload.text("workflow_run.head_branch")
+    if not matches(branch or "", options.workflow_branches):
+        raise Ignored(
+            f"the branch or tag {branch!r} is none of those in [github] workflow_branches in apitraffic.toml"
+        )
+
+
+def _branch(payload: Payload) -> str | None:
+    """As GitHub writes it: a fork's `main` is not the `main` that everybody thinks of."""
+    branch, fork = payload.text("workflow_run.head_branch"), fork_of(payload)
+    return f"{fork.partition('/')[0]}:{branch}" if branch and fork else branch
+
+
 def _conclusion(payload: Payload) -> Conclusion:
     """The conclusion counts, and not the action, which GitHub's own examples contradict."""
     action = payload.require_text("action")
@@ -165,8 +198,6 @@ def _effect_of(conclusion: Conclusion, options: Options) -> Effect:
 
 def _name(payload: Payload, workflow: str, repository: str, conclusion: Conclusion) -> str:
     number = payload.identifier("workflow_run.run_number")
-    version = describe_version(
-        payload.text("workflow_run.head_branch"), payload.text("workflow_run.head_sha")
-    )
+    version = describe_version(_branch(payload), payload.text("workflow_run.head_sha"))
     words = [conclusion.verb, workflow, f"#{number}" if number else "", "of", repository, version]
     return " ".join(word for word in words if word)

@@ -27,6 +27,7 @@ from receiver.sources.gitlab import incidents as gitlab_incidents
 from receiver.sources.gitlab import pipelines as gitlab_pipelines
 from receiver.sources.gitlab import releases as gitlab_releases
 from receiver.sources.gitlab.hook import Hook, Options
+from receiver.sources.refusals import missing, standard_webhook_refusal
 from receiver.sources.signatures import Verification, standard_webhook_verification, token_verification
 
 TOKEN_VARIABLE: Final = "GITLAB_WEBHOOK_TOKEN"  # noqa: S105 - the variable's name, not its value
@@ -75,6 +76,31 @@ def verification(headers: Headers, secrets: Secrets, received_at: datetime) -> V
     if signing_tokens and "webhook-signature" in headers:
         return standard_webhook_verification(headers, signing_tokens, received_at)
     return token_verification(headers.get("x-gitlab-token"), secrets.get(TOKEN_VARIABLE, ()))
+
+
+def explain_refusal(headers: Headers, _body_start: bytes) -> str:
+    """Why `verify` may have refused this request; only if a signing token is set is a signature looked at."""
+    token = headers.get("x-gitlab-token")
+    if "webhook-signature" in headers:
+        of_token = f"matches no token in {TOKEN_VARIABLE}" if token else "is missing"
+        of_signature = standard_webhook_refusal(headers, SIGNING_VARIABLE)
+        return f"{of_signature}; or {SIGNING_VARIABLE} is not set, and X-Gitlab-Token {of_token}"
+    if not token:
+        return missing(
+            "X-Gitlab-Token and webhook-signature are",
+            "gitlab",
+            headers,
+            "enter the token again in the webhook's settings; GitLab clears it when the URL changes",
+        )
+    if token.startswith("whsec_"):
+        return (
+            "X-Gitlab-Token looks like a signing token, and matches no token in GITLAB_WEBHOOK_TOKEN: "
+            f"GitLab should sign with it, and {SIGNING_VARIABLE} should hold it"
+        )
+    return (
+        f"X-Gitlab-Token matches no token in {TOKEN_VARIABLE}; without that variable, only signed requests "
+        "are accepted"
+    )
 
 
 def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
@@ -151,6 +177,7 @@ GITLAB: Final = Source(
     options=Options,
     default_events=("deployment", "release", "feature_flag", "issue"),
     features=FEATURES,
+    explain_refusal=explain_refusal,
     verification=verification,
     receive=receive,
     translate=translate,

@@ -1,17 +1,26 @@
 """GitLab's Deployment hooks."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from apitraffic_events.event import EventType
 from receiver.events import Change, Effect
 from receiver.sources.base import Feature, present
-from receiver.sources.gitlab.hook import Hook, Options, commit_metadata, moved, whole_second
-from receiver.sources.gitlab.runs import Run, State, effect_of, is_production, state_of, version
+from receiver.sources.gitlab.hook import Hook, Options, commit_metadata
+from receiver.sources.gitlab.runs import (
+    Run,
+    State,
+    before_its_failure,
+    effect_of,
+    is_production,
+    state_of,
+    version,
+)
 
 COMMIT_PAGE: Final = re.compile(r".*/commit/([0-9a-f]{40}(?:[0-9a-f]{24})?)")
-JUST_BEFORE: Final = timedelta(milliseconds=-1)
+AFTER_ITS_JOB: Final = 1
+"""GitLab ends a deployment because its job has ended; the Job hook of the same second knows more."""
 
 DEPLOYMENT_STATES: Final = {
     "blocked": State.WAITING,
@@ -26,7 +35,7 @@ DEPLOYMENT_STATES: Final = {
 
 
 def deployment(hook: Hook, options: Options) -> tuple[Change, ...]:
-    """Has no start time: what `running` said of it counts, and a lone end is a marker of that moment."""
+    """Only `running` has the time of its start; a Job hook of the same job has it, too."""
     payload = hook.payload
     word = payload.require_text("status")
     state = state_of(DEPLOYMENT_STATES, word, "deployment status")
@@ -35,7 +44,7 @@ def deployment(hook: Hook, options: Options) -> tuple[Change, ...]:
     run = Run(
         state=state,
         noun="deploy",
-        began_at=changed_at,
+        began_at=changed_at if state is State.STARTED else None,
         moment=changed_at,
         actor=hook.actor(),
         approver=payload.text("approver.username", "approver.name") if state is State.REJECTED else None,
@@ -49,6 +58,7 @@ def deployment(hook: Hook, options: Options) -> tuple[Change, ...]:
         aliases=_job_keys(hook),
         effect=effect,
         occurred_at=_order_of(hook, state, changed_at),
+        sequence=AFTER_ITS_JOB,
         name=run.title(
             hook.repository(),
             version(payload.text("ref"), None, commit),
@@ -83,9 +93,8 @@ FEATURES: Final = (
         "deployment",
         "rejected",
         EventType.DEPLOYMENT,
-        Effect.POINT,
-        Effect.CLOSE,
-        note="the failed that GitLab sends after it changes nothing",
+        Effect.UPDATE,
+        note="ends what is open; alone it makes no marker, nor does the failed that GitLab sends after it",
     ),
     Feature(
         "deployment",
@@ -99,14 +108,10 @@ FEATURES: Final = (
 
 
 def _order_of(hook: Hook, state: State, changed_at: datetime) -> datetime:
-    """When it happened, to tell a rejection from the `failed` that it causes at the same moment.
-
-    The latter's time is cut to whole seconds and would often come first, and the first end counts.
-    """
     if state is not State.REJECTED:
         return changed_at
     decided_at = hook.payload.time("approval.created_at") or changed_at
-    return moved(whole_second(min(decided_at, changed_at)), JUST_BEFORE)
+    return before_its_failure(min(decided_at, changed_at))
 
 
 def _deployment_key(hook: Hook) -> str:

@@ -18,6 +18,7 @@ SOURCE_NAME: Final = "gitlab_ci"
 """The vendor's own example of a consistent source name, kept for all that GitLab sends."""
 
 HOST: Final = re.compile(r"https?://(?:[^/@\s]*@)?([^/@\s?#]{1,255})")
+GROUP_PAGE: Final = re.compile(r"https?://[^/\s]+/groups/(.+?)/-/.*")
 PROJECT_PAGE: Final = re.compile(r"(https?://[^/\s]+/(.+?))(?:/-/.*)?")
 FULL_SHA: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 UNKNOWN_INSTANCE: Final = "unknown"
@@ -30,8 +31,28 @@ class Options(SourceOptions):
 
     incident_labels: tuple[str, ...] = ("incident",)
     """Issues with one of these labels are incidents too; shell patterns, case does not matter."""
+    incident_types: tuple[str, ...] = ("incident",)
+    """Types of work items that are incidents; shell patterns, case does not matter.
+
+    GitLab 19.0 lets groups name types of their own.
+    """
     pipeline_refs: tuple[str, ...] = ("main", "master")
-    """Branches and tags of which pipelines are drawn, where `events` asks for them; shell patterns."""
+    """Branches and tags of which pipelines are drawn if `events` asks for them; patterns, case counts."""
+    pipeline_triggers: tuple[str, ...] = (
+        "push",
+        "web",
+        "schedule",
+        "api",
+        "trigger",
+        "pipeline",
+        "chat",
+        "webide",
+    )
+    """What must have started a pipeline for it to be drawn, in GitLab's words (`source`); shell patterns.
+
+    A merge request's pipeline (`merge_request_event`) is left out: its ref is the name of the source branch,
+    which may be the `main` of a fork.
+    """
     vulnerability_severity: Severity = "high"
     """The least severe vulnerability that is drawn, where `events` asks for them."""
 
@@ -75,6 +96,17 @@ class Hook:
 
     def actor(self) -> str | None:
         return self.payload.text("user.username", "user.name", "user_username", "user_name")
+
+    def group(self) -> str | None:
+        """The full path of the group that a work item belongs to; only its address holds it."""
+        page = GROUP_PAGE.fullmatch(self.payload.url("object_attributes.url") or "")
+        return page[1] if page else None
+
+    def owner_metadata(self) -> dict[str, JsonValue]:
+        """As `project_metadata`; a group's work item has no project, but its group."""
+        if self.payload.value("project") is None and (group := self.group()):
+            return present(group=group, actor=self.actor())
+        return self.project_metadata()
 
     def project_metadata(self) -> dict[str, JsonValue]:
         return present(

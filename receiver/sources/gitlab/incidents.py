@@ -1,17 +1,16 @@
 """GitLab's Issue hooks, as far as they tell of incidents, and its Vulnerability hooks."""
 
+import re
 from datetime import datetime
 from enum import Enum
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Final, TypedDict
 
 from apitraffic_events.event import EventType
 from receiver.events import Change, Effect
 from receiver.sources.base import Feature, Ignored, Payload, change_of, present
 from receiver.sources.gitlab.hook import PROJECT_PAGE, SOURCE_NAME, Hook, Options, by_whom
 from receiver.wording import duration
-
-INCIDENT_TYPE: Final = "incident"
 
 
 class Step(Enum):
@@ -56,6 +55,7 @@ TIMES: Final = {
 REMARKABLE: Final = {"severity": "severity", "escalation_status": "escalation"}
 """Changes that matter at night, and how they are called."""
 
+VULNERABILITY_PAGE: Final = re.compile(r".*/-/security/vulnerabilities/(\d{1,20})")
 SEVERITIES: Final = ("info", "unknown", "low", "medium", "high", "critical")
 """Of vulnerabilities, the least first."""
 
@@ -68,7 +68,7 @@ VULNERABILITY_STATES: Final = {
 
 
 def issue(hook: Hook, options: Options) -> tuple[Change, ...]:
-    """An incident: a work item of that type, or any with one of the labels of `incident_labels`."""
+    """An incident: a work item of one of `incident_types`, or any with one of `incident_labels`."""
     payload = hook.payload
     step = _step_of(payload, options)
     identifier = payload.require_identifier("object_attributes.id")
@@ -92,7 +92,7 @@ def issue(hook: Hook, options: Options) -> tuple[Change, ...]:
         name=" ".join(word for word in words if word),
         description=_outcome(hook, step, created_at, occurred_at),
         source=SOURCE_NAME,
-        metadata=hook.project_metadata()
+        metadata=hook.owner_metadata()
         | present(
             url=payload.url("object_attributes.url", "project.web_url"),
             status=payload.text("object_attributes.state"),
@@ -129,7 +129,7 @@ def vulnerability(hook: Hook, options: Options) -> tuple[Change, ...]:
     after = f" after {duration(occurred_at - created_at)}" if effect is Effect.CLOSE and created_at else ""
     change = change_of(
         hook.delivery,
-        key=hook.key("vuln", url),
+        **_names_of_vulnerability(hook, url),
         effect=effect,
         occurred_at=occurred_at,
         type=EventType.INCIDENT,
@@ -179,7 +179,7 @@ FEATURES: Final = (
 
 def _step_of(payload: Payload, options: Options) -> Step:
     """Raises `Ignored` for what is no incident, or in no state to tell of one."""
-    is_incident = _is_of_type(payload) or _names_incident(_labels(payload), options)
+    is_incident = _is_of_type(payload, options) or _names_incident(_labels(payload), options)
     was_labelled = _names_incident(_titles(payload, "changes.labels.previous"), options)
     if not is_incident and not was_labelled:
         raise Ignored(_why_no_incident(payload, options))
@@ -195,7 +195,7 @@ def _step_of(payload: Payload, options: Options) -> Step:
     if not is_incident and step is not Step.CLOSED:
         return Step.WITHDRAWN
     is_labelled = _names_incident(_titles(payload, "changes.labels.current"), options)
-    is_new = is_labelled and not was_labelled and not _is_of_type(payload)
+    is_new = is_labelled and not was_labelled and not _is_of_type(payload, options)
     return Step.DECLARED if is_new and step is Step.UPDATED and state != "closed" else step
 
 
@@ -221,8 +221,9 @@ def _remark(hook: Hook) -> str | None:
     return f"{actor}: {said}" if said and actor else said or None
 
 
-def _is_of_type(payload: Payload) -> bool:
-    return (payload.text("object_attributes.type") or "").lower() == INCIDENT_TYPE
+def _is_of_type(payload: Payload, options: Options) -> bool:
+    kind = payload.text("object_attributes.type")
+    return kind is not None and _matches(kind, options.incident_types)
 
 
 def _labels(payload: Payload) -> tuple[str, ...]:
@@ -234,25 +235,40 @@ def _titles(payload: Payload, path: str) -> tuple[str, ...]:
 
 
 def _names_incident(labels: tuple[str, ...], options: Options) -> bool:
-    return any(
-        fnmatchcase(label.casefold(), pattern.casefold())
-        for label in labels
-        for pattern in options.incident_labels
-    )
+    return any(_matches(label, options.incident_labels) for label in labels)
+
+
+def _matches(word: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(word.casefold(), pattern.casefold()) for pattern in patterns)
 
 
 def _why_no_incident(payload: Payload, options: Options) -> str:
     kind = payload.text("object_attributes.type") or "Issue"
     number = payload.identifier("object_attributes.iid") or "?"
     labels = ", ".join(options.incident_labels) or "which is empty"
+    types = ", ".join(options.incident_types) or "which is empty"
     return (
-        f"#{number} is no incident: it is of type {kind!r} and has no label of incident_labels "
-        f"({labels}) in [gitlab] in apitraffic.toml"
+        f"#{number} is no incident: its type {kind!r} is not in incident_types ({types}) and it has none "
+        f"of incident_labels ({labels}); both are in [gitlab] in apitraffic.toml"
     )
 
 
 def _known(severity: str | None) -> str | None:
     return None if severity is None or severity.lower() == "unknown" else severity.lower()
+
+
+class _Names(TypedDict):
+    key: str
+    former_keys: tuple[str, ...]
+
+
+def _names_of_vulnerability(hook: Hook, url: str) -> _Names:
+    """By the id in its address: the rest changes if the project is renamed. Version 0.1 used all of it."""
+    whole = hook.key("vuln", url)
+    page = VULNERABILITY_PAGE.fullmatch(url)
+    if page is None:
+        return {"key": whole, "former_keys": ()}
+    return {"key": hook.key("vulnerability", page[1]), "former_keys": (whole,)}
 
 
 def _severe_enough(payload: Payload, options: Options) -> str:

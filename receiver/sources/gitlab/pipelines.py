@@ -2,18 +2,33 @@
 
 from datetime import timedelta
 from fnmatch import fnmatchcase
+from itertools import islice
 from typing import Final
 
 from pydantic import JsonValue
 
 from apitraffic_events.event import EventType
 from receiver.events import Change, Effect
-from receiver.sources.base import Feature, Ignored, present
+from receiver.sources.base import Feature, Ignored, Payload, present
 from receiver.sources.gitlab.hook import Hook, Options, commit_metadata, moved, whole_second
-from receiver.sources.gitlab.runs import Run, State, effect_of, is_production, state_of, version
+from receiver.sources.gitlab.runs import (
+    Run,
+    State,
+    before_its_failure,
+    effect_of,
+    is_production,
+    state_of,
+    version,
+)
 
 LONGEST_DURATION: Final = 10**9
 """Seconds."""
+WITH_WARNINGS: Final = "passed with warnings"
+"""GitLab's `detailed_status` if a job failed that was allowed to."""
+OF_MERGE_REQUEST: Final = "merge_request_event"
+MOST_FAILED_DEPLOYS: Final = 3
+"""Named on a pipeline's marker."""
+STARTS: Final = ("build_started_at_iso", "build_started_at")
 ONE_SECOND: Final = timedelta(seconds=1)
 
 RUN_STATES: Final = {
@@ -46,10 +61,9 @@ def pipeline(hook: Hook, options: Options) -> tuple[Change, ...]:
     ref = payload.text(f"{attributes}.ref") or ""
     if not any(fnmatchcase(ref, pattern) for pattern in options.pipeline_refs):
         raise Ignored(f"pipelines of {ref!r} are off; name it in [gitlab] pipeline_refs in apitraffic.toml")
-    if payload.text(f"{attributes}.source") == "parent_pipeline":
-        raise Ignored("a child pipeline makes no marker: its parent's does")
-    taken = _seconds(payload.value(f"{attributes}.duration"))
-    effect = effect_of(state, word, options, has_run=taken is not None)
+    _require_trigger(payload, options)
+    has_run = _seconds(payload.value(f"{attributes}.duration")) is not None
+    effect = effect_of(state, word, options, has_run=has_run)
 
     identifier = payload.require_identifier(f"{attributes}.id")
     finished_at = payload.time(f"{attributes}.finished_at")
@@ -62,7 +76,19 @@ def pipeline(hook: Hook, options: Options) -> tuple[Change, ...]:
         effect, occurred_at = Effect.REOPEN, moved(whole_second(finished_at), ONE_SECOND)
     elif effect is Effect.OPEN:
         occurred_at = began_at or hook.delivery.received_at
-    run = Run(state, "pipeline", began_at, occurred_at, taken, hook.actor())
+    taken = finished_at - began_at if finished_at and began_at and has_run else None
+    failed = _failed_deploys(payload) if state is State.SUCCEEDED else ()
+    run = Run(
+        state,
+        "pipeline",
+        began_at,
+        occurred_at,
+        taken,
+        hook.actor(),
+        remark=f"Failed and was allowed to: {', '.join(failed)}." if failed else None,
+        has_warnings=payload.text(f"{attributes}.detailed_status") == WITH_WARNINGS,
+    )
+    merge_request = payload.identifier("merge_request.iid") if _trigger(payload) == OF_MERGE_REQUEST else None
     commit = payload.text(f"{attributes}.sha", "commit.id")
     url = payload.url(f"{attributes}.url") or hook.page("pipelines", identifier)
     change = run.change(
@@ -71,7 +97,11 @@ def pipeline(hook: Hook, options: Options) -> tuple[Change, ...]:
         effect=effect,
         occurred_at=occurred_at,
         name=run.title(
-            f"#{identifier}", hook.repository(), version(ref, payload.flag(f"{attributes}.tag"), commit)
+            f"#{identifier}",
+            hook.repository(),
+            f"!{merge_request}" if merge_request else None,
+            version(ref, payload.flag(f"{attributes}.tag"), commit),
+            f"({failed[0]} failed)" if failed else None,
         ),
         metadata=hook.project_metadata()
         | commit_metadata(commit, payload.text("commit.title"))
@@ -82,6 +112,8 @@ def pipeline(hook: Hook, options: Options) -> tuple[Change, ...]:
             run_url=url,
             pipeline=payload.text(f"{attributes}.name"),
             trigger=payload.text(f"{attributes}.source"),
+            pull_request=merge_request,
+            failed_jobs=", ".join(failed),
             status=word,
         ),
     )
@@ -99,7 +131,9 @@ def build(hook: Hook, options: Options) -> tuple[Change, ...]:
     action = payload.text("environment.action") or "start"
     if action != "start":
         raise Ignored(f"the job's environment:action is {action!r}; only 'start' is a deploy")
-    began_at = payload.time("build_started_at_iso", "build_started_at")
+    began_at = payload.time(*STARTS)
+    if state is State.FAILED and _never_began(payload):
+        state = State.NEVER_BEGAN
     effect = effect_of(state, word, options, has_run=began_at is not None)
 
     identifier = payload.require_identifier("build_id")
@@ -113,7 +147,7 @@ def build(hook: Hook, options: Options) -> tuple[Change, ...]:
         hook,
         key=hook.key("job", identifier),
         effect=effect,
-        occurred_at=occurred_at,
+        occurred_at=before_its_failure(occurred_at) if state is State.NEVER_BEGAN else occurred_at,
         name=run.title(
             hook.repository(), version(payload.text("ref"), payload.flag("tag"), commit), f"to {environment}"
         ),
@@ -155,6 +189,16 @@ FEATURES: Final = (
     ),
     Feature(
         "pipeline",
+        "success, with a failed deploy",
+        EventType.DEPLOYMENT,
+        Effect.POINT,
+        Effect.CLOSE,
+        is_optional=True,
+        note="a job with an environment that was allowed to fail is named",
+    ),
+    Feature("pipeline", "any, of a merge request", is_optional=True, note="unless in pipeline_triggers"),
+    Feature(
+        "pipeline",
         "canceled before it ran",
         EventType.DEPLOYMENT,
         None,
@@ -185,8 +229,55 @@ FEATURES: Final = (
         is_optional=True,
         note="ends what is open; alone it makes no marker",
     ),
+    Feature(
+        "build",
+        "failed before it ran",
+        EventType.DEPLOYMENT,
+        Effect.UPDATE,
+        is_optional=True,
+        note="ends what is open; alone it makes no marker, nor does the failed of its deployment",
+    ),
     Feature("build", "any, without environment or not its start", is_optional=True),
 )
+
+
+def _require_trigger(payload: Payload, options: Options) -> None:
+    """Raises `Ignored` for a pipeline that was started by something else than `pipeline_triggers` names."""
+    trigger = _trigger(payload)
+    if trigger == "parent_pipeline":
+        raise Ignored("a child pipeline makes no marker: its parent's does")
+    wanted = options.pipeline_triggers
+    if trigger is not None and not any(fnmatchcase(trigger, pattern) for pattern in wanted):
+        raise Ignored(
+            f"pipelines started by {trigger!r} are off; "
+            "name it in [gitlab] pipeline_triggers in apitraffic.toml"
+        )
+
+
+def _trigger(payload: Payload) -> str | None:
+    is_of_merge_request = isinstance(payload.value("merge_request"), dict)
+    return payload.text("object_attributes.source") or (OF_MERGE_REQUEST if is_of_merge_request else None)
+
+
+def _failed_deploys(payload: Payload) -> tuple[str, ...]:
+    """The jobs of a pipeline that were to deploy and failed: `deploy-prod to production`."""
+    failed = (
+        job
+        for job in payload.objects("builds")
+        if job.text("status") == "failed" and (job.text("environment.action") or "start") == "start"
+    )
+    named = (
+        f"{name} to {environment}"
+        for job in failed
+        if (environment := job.text("environment.name")) and (name := job.text("name"))
+    )
+    return tuple(islice(named, MOST_FAILED_DEPLOYS))
+
+
+def _never_began(payload: Payload) -> bool:
+    """A job that ran has a start, so a start that is null is certain; one that is left out says nothing."""
+    written = [payload.content[name] for name in STARTS if name in payload.content]
+    return bool(written) and all(start is None for start in written)
 
 
 def _seconds(value: JsonValue) -> timedelta | None:

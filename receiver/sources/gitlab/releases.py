@@ -9,6 +9,7 @@ from apitraffic_events.timestamps import parse_timestamp
 from receiver.events import Change, Effect
 from receiver.sources.base import Feature, Ignored, Payload, Untranslatable, change_of, present
 from receiver.sources.gitlab.hook import SOURCE_NAME, Hook, Options, by_whom, commit_metadata
+from receiver.wording import describe_release
 
 NO_OBJECT: Final = re.compile(r"0{40}(?:0{24})?")
 """What GitLab writes as the commit before a tag was made, and after it was deleted."""
@@ -24,8 +25,6 @@ def release(hook: Hook, _options: Options) -> tuple[Change, ...]:
         raise Ignored(f"release action {action!r} makes no marker: only 'create' does")
     repository = hook.repository()
     tag = payload.require_text("tag")
-    title = payload.text("name")
-    what = tag if title is None else title if tag in title else f"{title} ({tag})"
     remark = payload.text("description")
     released_at = payload.time("released_at", "created_at") or hook.delivery.received_at
     change = change_of(
@@ -34,7 +33,7 @@ def release(hook: Hook, _options: Options) -> tuple[Change, ...]:
         effect=Effect.POINT,
         occurred_at=released_at,
         type=EventType.DEPLOYMENT,
-        name=f"Release {repository} {what}",
+        name=f"Release {repository} {describe_release(payload.text('name'), tag)}",
         description="Released." + (f"\n{remark}" if remark else ""),
         source=SOURCE_NAME,
         metadata=hook.project_metadata()

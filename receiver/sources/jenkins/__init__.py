@@ -36,6 +36,7 @@ from receiver.sources.base import (
     present,
 )
 from receiver.sources.jenkins.builds import (
+    NO_VERSION,
     actor,
     build_key,
     build_number,
@@ -45,8 +46,12 @@ from receiver.sources.jenkins.builds import (
     job_name,
     moment_of,
     parameter,
+    project_of,
+    pull_request_of,
     time_taken,
+    whole_parameter,
 )
+from receiver.sources.refusals import missing
 from receiver.sources.signatures import ProvenByHeaders, Verification, matches_any
 from receiver.wording import duration
 
@@ -60,6 +65,8 @@ class Options(SourceOptions):
 
     jobs: tuple[str, ...] = ("*deploy*", "*release*")
     """Shell patterns, upper and lower case alike, of the jobs that deploy, by their names with folders."""
+    pull_requests: bool = False
+    """Whether a multibranch project's builds of pull and merge requests (`PR-12`, `MR-12`) are deploys."""
     environment_parameters: tuple[str, ...] = (
         "ENVIRONMENT",
         "ENV",
@@ -107,6 +114,9 @@ PHASES: Final = {
     "job.failed": Phase.FINISHED,
 }
 
+SEQUENCE: Final = {"finalized": 1, "job.finalized": 1, "job.failed": 1}
+"""Jenkins sends these after `completed`, perhaps within the same millisecond."""
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -129,6 +139,8 @@ RESULTS: Final = {
 
 EVENT_RESULTS: Final = {"success": "SUCCESS", "failure": "FAILURE", "unstable": "UNSTABLE"}
 """Outbound WebHook says the result as the event."""
+RESULT_OF_EVENT: Final = {"job.failed": "FAILURE"}
+"""The result that an event implies if the body has none."""
 
 
 def verification(headers: Headers, secrets: Secrets, _received_at: datetime) -> Verification | None:
@@ -142,15 +154,38 @@ def verification(headers: Headers, secrets: Secrets, _received_at: datetime) -> 
     return ProvenByHeaders() if matches and all(matches) else None
 
 
+def explain_refusal(headers: Headers, _body_start: bytes) -> str:
+    """Why `verify` may have refused this request."""
+    header, in_path = headers.get("authorization"), headers.get(PATH_TOKEN)
+    if not header and not in_path:
+        return missing(
+            "Authorization and a token in the path are",
+            "jenkins",
+            headers,
+            "add one of them in the plugin's settings",
+        )
+    if header is not None and bearer_token(headers) is None and basic_password(headers) is None:
+        return (
+            "Authorization is malformed: it should be Bearer and the token, or Basic with it as the password"
+        )
+    where = " and ".join(name for name, value in (("Authorization", header), ("the path", in_path)) if value)
+    return f"the token in {where} matches no token in {SECRET_VARIABLE}"
+
+
 def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
-    """There is no delivery id; what is sent of the same phase of the same build is the same delivery."""
+    """There is no delivery id: the same phase of the same build with the same result is the same delivery.
+
+    The result belongs to it, since a pipeline may announce its end itself and fail afterwards.
+    """
     event, identity = _event(headers.get("ce-type", "")), body
     content: dict[str, JsonValue] | None = None
     with suppress(Untranslatable):
         content = _payload(body).content
         told, payload = _read(Payload(content))
         event = event or told
-        identity = f"{build_key(payload)} {event}".encode("utf-8", "surrogatepass")
+        result = payload.text("build.status")
+        told_of = " ".join(part for part in (build_key(payload), event, result) if part)
+        identity = told_of.encode("utf-8", "surrogatepass")
     return Delivery(
         source="jenkins",
         id=delivery_id(None, identity),
@@ -171,10 +206,15 @@ def translate(delivery: Delivery, options: Options) -> tuple[Change, ...]:
     if phase is None:
         raise _unknown(payload)
     job = job_name(payload)
-    if not any(fnmatchcase(job.lower(), pattern.lower()) for pattern in options.jobs):
+    if not _deploys(job, options):
         raise Ignored(
             f"job {one_line(job, 150)!r} is not one that deploys; "
             "if it does, add it to [jenkins] jobs in apitraffic.toml"
+        )
+    if pull_request_of(job) and not options.pull_requests:
+        raise Ignored(
+            f"job {one_line(job, 150)!r} builds a pull request; "
+            "if it deploys, set pull_requests = true in [jenkins] in apitraffic.toml"
         )
     effect = _effect_of(phase, is_span=options.deployments == "span")
     if effect is None:
@@ -187,7 +227,7 @@ def _deploy(payload: Payload, delivery: Delivery, options: Options, job: str, ef
     occurred_at = moment_of(payload) or delivery.received_at
     taken = time_taken(payload) if result else None
     environment = parameter(payload, options.environment_parameters)
-    version = parameter(payload, options.version_parameters)
+    version = parameter(payload, options.version_parameters, but=NO_VERSION)
     what = deployed_version(payload, version)
     words = [
         result.verb if result else "Deploy",
@@ -198,13 +238,18 @@ def _deploy(payload: Payload, delivery: Delivery, options: Options, job: str, ef
     ]
     began_at = occurred_at - taken if taken else occurred_at
     key = build_key(payload)
+    place = whole_parameter(payload, options.environment_parameters)
     return change_of(
         delivery,
         key=key,
-        # The shared library names the deployment so (docs/ci-plugins.md): a build may deploy to several.
-        aliases=(f"{key}:{environment}",) if environment else (),
+        # The shared library names the first deployment of the build to this environment so
+        # (docs/ci-plugins.md). It knows how that one ended, which need not be how the build ended.
+        aliases=(f"{key}:{place}",) if place else (),
+        is_indirect=True,
         effect=effect,
         occurred_at=occurred_at,
+        sequence=SEQUENCE.get(delivery.event, 0),
+        lasted=taken,
         type=EventType.DEPLOYMENT,
         name=" ".join(word for word in words if word),
         description=_outcome(payload, result),
@@ -213,6 +258,12 @@ def _deploy(payload: Payload, delivery: Delivery, options: Options, job: str, ef
         started_at=began_at if effect is Effect.CLOSE else occurred_at,
         ended_at=occurred_at if effect is Effect.CLOSE else None,
     )
+
+
+def _deploys(job: str, options: Options) -> bool:
+    """A pattern may match a multi-configuration project or one of its cells."""
+    names = {job.lower(), project_of(job).lower()}
+    return any(fnmatchcase(name, pattern.lower()) for name in names for pattern in options.jobs)
 
 
 def _event(cloud_event_type: str) -> str:
@@ -258,7 +309,10 @@ def _effect_of(phase: Phase, *, is_span: bool) -> Effect | None:
 
 
 def _result(payload: Payload, event: str) -> tuple[str, Result]:
-    word = EVENT_RESULTS.get(event) or payload.require_text("build.status")
+    word = EVENT_RESULTS.get(event) or payload.text("build.status") or RESULT_OF_EVENT.get(event)
+    if word is None:
+        # A pipeline's own `notifyEndpoints(phase: 'COMPLETED')` while the build runs.
+        raise Ignored("the build has no result yet: build.status is missing from the payload")
     if word not in RESULTS:
         raise Ignored(f"build status {word!r} is not known here")
     result = RESULTS[word]
@@ -328,6 +382,7 @@ JENKINS: Final = Source(
     options=Options,
     default_events=tuple(PHASES),
     features=FEATURES,
+    explain_refusal=explain_refusal,
     verification=verification,
     receive=receive,
     translate=translate,

@@ -12,12 +12,16 @@ from urllib.parse import unquote
 
 from pydantic import JsonValue
 
-from apitraffic_events.text import one_line
+from apitraffic_events.text import one_line, whole_line
 from apitraffic_events.timestamps import parse_timestamp
 from receiver.sources.base import VALUE_LIMIT, Payload, Untranslatable, present
 from receiver.wording import describe_version
 
-JOB_IN_URL: Final = re.compile(r"(?:^|/)job/([^/]+)")
+JOB_IN_URL: Final = re.compile(r"(?:^|/)job/([^/]+(?:/[^/=]+=[^/]*(?=/|$))?)")
+"""A job and, for a cell of a multi-configuration project, its axes: `deploy-shop/REGION=eu,label=linux`."""
+PULL_REQUEST: Final = re.compile(r".+/[PM]R-(\d+)(?:-(?:head|merge))?")
+"""How multibranch projects name a pull or merge request's job, below the project's own name;
+https://github.com/jenkinsci/github-branch-source-plugin, gitlab-branch-source-plugin."""
 BUILD_NUMBER: Final = re.compile(r"#?(\d{1,20})")
 CREDENTIALS_IN_URL: Final = re.compile(r"^([a-z+]+://)[^/?#]*@")
 REMOTE: Final = re.compile(r"^(refs/remotes/)?origin/")
@@ -27,6 +31,8 @@ REPOSITORY: Final = re.compile(
 """`https://host/acme/shop.git`, `ssh://git@host:7999/acme/shop.git`, `git@host:acme/shop.git`"""
 
 NO_BRANCH: Final = frozenset({"detached", "HEAD"})
+NO_VERSION: Final = frozenset({"true", "false", "yes", "no"})
+"""Of a checkbox, which `RELEASE` may be."""
 NOBODY: Final = frozenset({"SYSTEM", "anonymous", "unknown"})
 """Jenkins' own users: the CloudEvents plugin names them where no person started the build."""
 LONGEST_DURATION: Final = 10**12
@@ -53,6 +59,7 @@ def build_number(payload: Payload) -> str | None:
 def job_name(payload: Payload) -> str:
     """With its folders, as Jenkins shows it: `team/app`, and for a branch `team/app/feature/cart`.
 
+    A cell of a multi-configuration project has its axes behind it: `deploy-shop/REGION=eu,label=deployer`.
     Only URLs hold the folders. They are encoded once, and a multibranch project encodes the branch's name
     before that; `%` cannot be in any other job's name.
     """
@@ -63,6 +70,18 @@ def job_name(payload: Payload) -> str:
         if name and (decoded := one_line(unquote(unquote(name)), VALUE_LIMIT)):
             return decoded
     raise Untranslatable("url is missing from the payload, and name too")
+
+
+def project_of(job: str) -> str:
+    """The job without the axes of a multi-configuration project's cell."""
+    parent, _, cell = job.rpartition("/")
+    return parent if parent and "=" in cell else job
+
+
+def pull_request_of(job: str) -> str | None:
+    """The number of the pull or merge request that a multibranch project built; `None` for other builds."""
+    found = PULL_REQUEST.fullmatch(job)
+    return found[1] if found else None
 
 
 def moment_of(payload: Payload) -> datetime | None:
@@ -76,16 +95,29 @@ def time_taken(payload: Payload) -> timedelta | None:
     return timedelta(milliseconds=taken) if taken and taken < LONGEST_DURATION else None
 
 
-def parameter(payload: Payload, names: Iterable[str]) -> str | None:
+def parameter(payload: Payload, names: Iterable[str], but: frozenset[str] = frozenset()) -> str | None:
     """The value of the first of these parameters that has one; upper and lower case are the same.
 
-    No other parameter is read: they may hold anything.
+    A value of `but`, in lower case, counts as none. No other parameter is read: they may hold anything.
     """
+    value = next(
+        (
+            found
+            for name in names
+            if (found := whole_parameter(payload, (name,))) and found.lower() not in but
+        ),
+        None,
+    )
+    return one_line(value, VALUE_LIMIT) if value else None
+
+
+def whole_parameter(payload: Payload, names: Iterable[str]) -> str | None:
+    """As `parameter`, on one line but uncut: cut short, two would be one."""
     found = payload.value("build.parameters")
     values = {name.lower(): value for name, value in found.items()} if isinstance(found, dict) else {}
     for name in names:
         value = values.get(name.lower())
-        if isinstance(value, str) and (line := one_line(value, VALUE_LIMIT)):
+        if isinstance(value, str) and (line := whole_line(value)):
             return line
     return None
 
@@ -112,14 +144,15 @@ def failed_tests(payload: Payload) -> str | None:
 
 def facts(payload: Payload) -> dict[str, JsonValue]:
     """The metadata that does not depend on the configuration."""
-    commit = _commit(payload)
+    job, commit = job_name(payload), _commit(payload)
     clone_url = payload.text("build.scm.url", "build.scmState.url") or ""
     repository = REPOSITORY.fullmatch(clone_url)
     is_web = repository and clone_url.startswith("http")
     page = payload.url("build.full_url", "build.fullUrl", "buildUrl")
     url = without_credentials(page) if page else None
     return present(
-        job=job_name(payload),
+        job=job,
+        pull_request=pull_request_of(job),
         repository=repository["path"] if repository else None,
         repository_url=without_credentials(clone_url).rstrip("/").removesuffix(".git") if is_web else None,
         ref=_branch(payload),

@@ -22,6 +22,7 @@ from receiver.sources.base import (
     delivery_id,
 )
 from receiver.sources.event_format import EVENT
+from receiver.sources.refusals import missing, standard_webhook_refusal
 from receiver.sources.signatures import Verification, standard_webhook_verification, token_verification
 
 SECRET_VARIABLE: Final = "EVENTS_WEBHOOK_SECRET"  # noqa: S105 - the variable's name, not its value
@@ -37,6 +38,22 @@ def verification(headers: Headers, secrets: Secrets, received_at: datetime) -> V
     if "webhook-signature" in headers:
         return standard_webhook_verification(headers, configured, received_at)
     return token_verification(bearer_token(headers), configured)
+
+
+def explain_refusal(headers: Headers, _body_start: bytes) -> str:
+    """Why `verify` may have refused this request."""
+    if "webhook-signature" in headers:
+        return standard_webhook_refusal(headers, SECRET_VARIABLE)
+    if not headers.get("authorization"):
+        return missing(
+            "webhook-signature and Authorization are",
+            "events",
+            headers,
+            "sign, or send the secret as a bearer token",
+        )
+    if bearer_token(headers) is None:
+        return "Authorization is malformed: it should be Bearer, one space and the secret"
+    return f"the bearer token matches no secret in {SECRET_VARIABLE}"
 
 
 def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
@@ -83,6 +100,7 @@ NATIVE: Final = Source(
     options=Options,
     default_events=(EVENT,),
     features=FEATURES,
+    explain_refusal=explain_refusal,
     verification=verification,
     receive=receive,
     translate=translate,

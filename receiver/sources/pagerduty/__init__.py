@@ -4,6 +4,7 @@ One delivery is one event. What happened is told by `event.event_type`; the shap
 from `event.data.type`, and only some of the incident events carry the incident itself.
 """
 
+import re
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Annotated, Final, Literal, get_args
@@ -36,6 +37,7 @@ from receiver.sources.pagerduty.wording import (
     remark,
     what_happened,
 )
+from receiver.sources.refusals import malformed_digest, missing
 from receiver.sources.signatures import Verification, pagerduty_verification
 
 SECRET_VARIABLE: Final = "PAGERDUTY_WEBHOOK_SECRET"  # noqa: S105 - the variable's name, not its value
@@ -94,6 +96,8 @@ WITHOUT_MARKER: Final = {
 }
 """Events that make no marker -> why not."""
 
+VERSION_2: Final = re.compile(rb'\s*\{\s*"messages"\s*:')
+VERSION_2_AGENT: Final = "PagerDuty-Webhook/V2"
 PING: Final = "pagey.ping"
 
 WHEN_LEFT_OUT: Final = ("name", "description", "metadata", "ended_at")
@@ -106,6 +110,34 @@ OF_A_REMARK: Final = ("metadata",)
 def verification(headers: Headers, secrets: Secrets, _received_at: datetime) -> Verification | None:
     """https://developer.pagerduty.com/docs/verifying-webhook-signatures"""
     return pagerduty_verification(headers.get("x-pagerduty-signature"), secrets.get(SECRET_VARIABLE, ()))
+
+
+def explain_refusal(headers: Headers, body_start: bytes) -> str:
+    """Why `verify` may have refused this request.
+
+    V2 webhooks are not signed, and their body is a list of messages.
+    """
+    header = headers.get("x-pagerduty-signature", "").strip()
+    if not header and (VERSION_2.match(body_start) or VERSION_2_AGENT in headers.get("user-agent", "")):
+        return (
+            "this looks like PagerDuty V2, which does not sign and is not accepted: "
+            "add a V3 webhook (Integrations, Generic Webhooks (v3)) and delete this one"
+        )
+    if not header:
+        return missing(
+            "X-PagerDuty-Signature is",
+            "pagerduty",
+            headers,
+            "V3 webhooks always send it; does a proxy remove it?",
+        )
+    digests = [part.strip(" \t").removeprefix("v1=") for part in header.split(",") if "v1=" in part] or [""]
+    problems = [malformed_digest("X-PagerDuty-Signature", "v1=", digest) for digest in digests]
+    if all(problems):
+        return str(problems[0])
+    return (
+        f"X-PagerDuty-Signature matches no secret in {SECRET_VARIABLE}: each webhook has its own, used as "
+        "PagerDuty shows it, although it looks like base64; or something on the way changes the body"
+    )
 
 
 def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
@@ -265,6 +297,7 @@ PAGERDUTY: Final = Source(
     options=Options,
     default_events=(*INCIDENT_EFFECTS, *REMARKS, *WITHOUT_MARKER, PING),
     features=FEATURES,
+    explain_refusal=explain_refusal,
     verification=verification,
     receive=receive,
     translate=translate,

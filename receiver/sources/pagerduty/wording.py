@@ -1,13 +1,15 @@
 """What a PagerDuty incident is called on a chart and what is said of it: functions of a payload."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from apitraffic_events.text import NAME_LIMIT, one_line
 from receiver.sources.base import VALUE_LIMIT, Payload
 from receiver.wording import duration
 
+HALF_A_SECOND: Final = timedelta(seconds=0.5)
+"""What is shorter would read "0 s"."""
 SHORT: Final = 80
 """Characters of one person's, service's or team's name."""
 MOST_NAMES: Final = 10
@@ -146,7 +148,11 @@ def _severity_word(payload: Payload) -> str | None:
 
 
 def _by(payload: Payload) -> str:
-    if who := actor(payload):
+    who = actor(payload)
+    if who and who == _person(payload.text("event.data.service.summary")):
+        # A service's own integration: "Triggered on Checkout" says it once.
+        return ""
+    if who:
         return f"by {who}"
     return "by a user" if payload.text("event.agent.type") == "user_reference" else "automatically"
 
@@ -158,8 +164,9 @@ def _after(payload: Payload, occurred_at: datetime) -> str:
         return ""
     if reopened_at is None:
         return f"after {duration(occurred_at - created_at)}"
-    since = duration(occurred_at - reopened_at)
-    return f"after {duration(occurred_at - created_at)}, {since} after it was reopened"
+    since = occurred_at - reopened_at
+    afterwards = f", {duration(since)} after it was reopened" if since > HALF_A_SECOND else ""
+    return f"after {duration(occurred_at - created_at)}{afterwards}"
 
 
 def _before(words: str, what: str | None) -> str:

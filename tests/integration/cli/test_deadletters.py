@@ -19,6 +19,7 @@ from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import DEAD_LETTER_LIFETIME, delivery_queues, job_of
 from tests.support.changes import change
 from tests.support.command import Command
+from tests.support.processes import started
 
 DOCUMENTED = (
     *("name", "died_at", "accepted_at", "cause", "kind", "status", "code", "message", "tries"),
@@ -165,7 +166,7 @@ class TestShow:
     def test_a_name_that_is_not_there_is_said(self, deadletters: Any) -> None:
         result = deadletters("show", "no-such")
         assert result.exit_code == 1
-        assert "no-such is no dead letter; `deadletters list` shows what is." in result.stderr
+        assert "no-such is not a dead letter; `deadletters list` shows all of them." in result.stderr
 
 
 @pytest.mark.parametrize(("verb", "word"), [("replay", "replayed"), ("discard", "discarded")])
@@ -218,7 +219,7 @@ def test_killed_half_way_each_is_dead_or_queued_and_none_is_both(redis: Redis, r
     count = 1_000
     # Names so long that what it prints fills the pipe, where it waits to be killed.
     everything = {bury(redis, f"gh-{number}-{'x' * 100}") for number in range(count)}
-    with subprocess.Popen(
+    with started(
         [sys.executable, "-m", "receiver", "deadletters", "replay", "--all"],
         env={**os.environ, "REDIS_URL": redis_url, "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
@@ -252,7 +253,7 @@ def test_a_replayed_delivery_is_still_a_duplicate_when_its_sender_repeats_it(
 def test_without_redis_it_says_so(run: Command, arguments: tuple[str, ...]) -> None:
     result = run("deadletters", *arguments, REDIS_URL="redis://127.0.0.1:9/0")
     assert result.exit_code == 1
-    assert "Is REDIS_URL right, and does that Redis run?" in result.stderr
+    assert "Connection refused. Is REDIS_URL right, and is that Redis running?" in result.stderr
     missing = run("deadletters", *arguments)
     assert missing.exit_code == 1
     assert "REDIS_URL is not set" in missing.stderr

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -14,13 +15,16 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from apitraffic_events.timestamps import format_timestamp, now
 from receiver.datastore.address import connect
-from receiver.delivery.budget import Pacing
+from receiver.delivery.budget import RequestBudget
 from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import DEAD_LETTER_LIFETIME, delivery_queue, job_of
 from receiver.reception.quarantine import Quarantine
+from receiver.reception.spool import Spool
 from tests.support.changes import change
 from tests.support.command import Command
+from tests.support.disks import fill
 from tests.support.github import received
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.programs import REPOSITORY
@@ -151,11 +155,11 @@ class TestApi:
 
     def test_a_token_in_quotes(self, doctor: Doctor, api: LocalApi) -> None:
         found = doctor(**account(api) | {"APITRAFFIC_API_TOKEN": f'"{api.token}"'})["api"]
-        assert found["advice"] == "APITRAFFIC_API_TOKEN is in quotes; take that away"
+        assert found["advice"] == "APITRAFFIC_API_TOKEN is in quotes; remove that"
 
     def test_another_account(self, doctor: Doctor, api: LocalApi) -> None:
         findings = doctor(**account(api) | {"APITRAFFIC_ACCOUNT_SID": "acc_another"})
-        assert "knows no such account" in findings["api"]["found"]
+        assert "has no access to this account" in findings["api"]["found"]
         assert "APITRAFFIC_ACCOUNT_SID" in findings["api"]["advice"]
         assert findings["account_sid"]["state"] == "warning"
         assert "api_write" not in findings
@@ -184,6 +188,33 @@ class TestApi:
         assert findings["api"]["state"] == "ok"
         assert findings["api_write"]["state"] == "failure"
         assert "the right to write events" in findings["api_write"]["advice"]
+
+    @pytest.mark.parametrize(
+        ("faults", "state", "words"),
+        [
+            ([], "ok", "filters by startDate and endDate"),
+            (["renamed"], "ok", "filters by start_date and end_date"),
+            (["unfiltered"], "warning", "ignores every known spelling"),
+        ],
+    )
+    def test_how_the_list_is_filtered(
+        self, doctor: Doctor, api: LocalApi, faults: list[str], state: str, words: str
+    ) -> None:
+        event = {"type": "custom", "name": "x", "startedAt": "2026-01-10T10:00:00Z"}
+        sid = api.call("POST", "/events", json=event).json()["sid"]
+        api.set_faults(faults)
+        found = doctor(**account(api))["api_filters"]
+        api.set_faults([])
+        api.call("DELETE", f"/events/{sid}")
+        assert found["state"] == state
+        assert words in found["found"]
+
+    def test_without_events_it_cannot_tell_how_the_list_is_filtered(
+        self, doctor: Doctor, api: LocalApi
+    ) -> None:
+        found = doctor(**account(api))["api_filters"]
+        assert found["state"] == "ok"
+        assert "before the account has an event" in found["found"]
 
     def test_nobody_there(self, doctor: Doctor, api: LocalApi) -> None:
         with socket.create_server(("127.0.0.1", 0)) as unused:
@@ -242,7 +273,8 @@ class TestRedis:
         findings = doctor(REDIS_URL=redis_url)
         assert findings["redis"]["state"] == "ok"
         assert findings["redis_write"]["state"] == "failure"
-        assert findings["redis_memory"]["state"] == "warning"
+        assert findings["redis_memory"]["state"] == "failure"
+        assert "go to the spool" in findings["redis_memory"]["found"]
         assert findings["queue"]["state"] == "ok"
 
     def test_that_is_a_replica(self, doctor: Doctor, redis: Redis, redis_url: str) -> None:
@@ -262,7 +294,7 @@ class TestRedis:
         acl("-info")
         assert doctor(REDIS_URL=url)["redis_info"]["state"] == "warning"
         found = doctor(REDIS_URL=url.replace(":pass@", ":wrong@"))["redis"]
-        assert "refuses us" in found["found"]
+        assert "refuses the connection" in found["found"]
 
     def test_that_is_gone(self, doctor: Doctor, tmp_path: Path) -> None:
         findings = doctor(REDIS_URL=f"unix://{tmp_path}/nothing.sock")
@@ -276,19 +308,41 @@ class TestRedis:
         job.save()
         queue.failed_job_registry.add(job, ttl=DEAD_LETTER_LIFETIME)
         Quarantine(redis).keep(received(b"{}", "deployment_status"), "unreadable")
-        Pacing(redis).pause("INVALID_TOKEN expired", 60)
+        RequestBudget(redis).pause("INVALID_TOKEN expired", 60)
         findings = doctor(REDIS_URL=redis_url)
-        assert findings["workers"]["found"] == "none, while changes wait: 1"
+        assert findings["workers"]["found"] == "none, but changes wait: 1"
         assert findings["line"]["found"] == "delivery is paused: INVALID_TOKEN expired"
-        assert findings["queue"]["found"].startswith("waiting: 1, for another try: 0; the oldest for ")
+        assert findings["queue"]["found"].startswith("waiting: 1, to retry: 0; the oldest for ")
         assert findings["dead_letters"]["found"] == "changes that were given up: 1"
-        assert findings["quarantine"]["found"] == "deliveries that were not understood: 1"
+        assert findings["quarantine"]["found"] == "deliveries that could not be translated: 1"
+
+    def test_a_worker_that_was_killed_is_not_at_work(self, doctor: Doctor, stack: Stack) -> None:
+        """Redis has its entry for minutes, as it has if Redis was full when the worker ended."""
+        stack.worker.start()
+        redis_url = stack.environment["REDIS_URL"]
+        assert doctor(REDIS_URL=redis_url)["workers"]["found"] == "1 running"
+        stack.worker.kill()
+        assert doctor(REDIS_URL=redis_url)["workers"]["found"] == "none"
+
+    def test_a_worker_on_another_host_that_has_been_silent_is_not_at_work(
+        self, doctor: Doctor, redis: Redis, redis_url: str
+    ) -> None:
+        key = "apitraffic:rq:worker:elsewhere.17.abc"
+        redis.sadd("apitraffic:rq:workers", key)
+
+        def seen(seconds: float, state: str) -> str:
+            moment = format_timestamp(now() - timedelta(seconds=seconds))
+            redis.hset(key, mapping={"state": state, "last_heartbeat": moment})
+            return doctor(REDIS_URL=redis_url)["workers"]["found"]
+
+        assert seen(10, "idle") == seen(100, "busy") == "1 running"
+        assert seen(60, "idle") == seen(200, "busy") == "none"
 
 
 class TestSpool:
     def test_it_is_not_made_by_looking(self, doctor: Doctor, tmp_path: Path) -> None:
         path = tmp_path / "state" / "spool.sqlite"
-        assert doctor(APITRAFFIC_SPOOL=str(path))["spool"]["found"] == f"{path} can be made"
+        assert doctor(APITRAFFIC_SPOOL=str(path))["spool"]["found"] == f"{path} can be created"
         assert not path.parent.exists()
 
     def test_off(self, doctor: Doctor) -> None:
@@ -298,11 +352,31 @@ class TestSpool:
         path = run.write("file", "")
         found = doctor(APITRAFFIC_SPOOL=f"{path}/spool.sqlite")["spool"]
         assert found["state"] == "failure"
-        assert "cannot be made" in found["found"]
+        assert "cannot be created" in found["found"]
 
     def test_what_is_no_spool(self, doctor: Doctor, run: Command) -> None:
         path = run.write("spool.sqlite", "no database " * 100)
         assert doctor(APITRAFFIC_SPOOL=path)["spool"]["state"] == "failure"
+
+    def test_one_that_takes_nothing_more(self, doctor: Doctor, disk: Path) -> None:
+        path = disk / "spool.sqlite"
+        Spool(path).put((change("point"),))
+        fill(disk)
+        found = doctor(APITRAFFIC_SPOOL=str(path))["spool"]
+        assert found["state"] == "failure"
+        assert "full" in found["found"]
+        assert found["advice"].startswith("free space on its disk")
+
+    def test_one_that_does_not_drain_although_redis_accepts_writes(
+        self, doctor: Doctor, tmp_path: Path, redis_url: str
+    ) -> None:
+        path = tmp_path / "spool.sqlite"
+        assert "spool_drain" not in doctor(APITRAFFIC_SPOOL=str(path), REDIS_URL=redis_url)
+        Spool(path).put((change("point"),))
+        found = doctor(APITRAFFIC_SPOOL=str(path), REDIS_URL=redis_url)["spool_drain"]
+        assert found["state"] == "failure"
+        assert found["found"] == f"deliveries stay in {path} although Redis accepts writes: 1"
+        assert "spool_drain" not in doctor(APITRAFFIC_SPOOL=str(path), REDIS_URL="redis://127.0.0.1:1/0")
 
 
 class TestUrl:
@@ -319,14 +393,14 @@ class TestUrl:
         assert doctor("--url", served.url, **signing)["url_gitlab"]["state"] == "ok"
 
     def test_a_secret_that_signs_nothing(self, doctor: Doctor, served: Stack) -> None:
-        """Standard Webhooks' prefix and no base64, and what no header may hold."""
-        wrong = {
-            "EVENTS_WEBHOOK_SECRET": "whsec_123456789012345",
-            "GITLAB_WEBHOOK_TOKEN": "tökën-→-0123456789",
-        }
-        findings = doctor("--url", served.url, **wrong)
-        for name in ("events", "gitlab"):
-            assert "cannot be used" in findings[f"url_{name}"]["found"]
+        """What no header may hold; and `whsec_` without base64, which is refused at start."""
+        findings = doctor("--url", served.url, GITLAB_WEBHOOK_TOKEN="tökën-→-0123456789")
+        assert "cannot be used" in findings["url_gitlab"]["found"]
+        (refused,) = doctor("--url", served.url, EVENTS_WEBHOOK_SECRET="whsec_123456789012345").values()
+        assert refused["check"] == "configuration"
+        assert refused["found"].startswith(
+            "EVENTS_WEBHOOK_SECRET begins with whsec_, and what follows is not"
+        )
 
     def test_a_receiver_where_the_source_is_off(self, doctor: Doctor, stack: Stack) -> None:
         stack.receiver.start()

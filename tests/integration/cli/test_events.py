@@ -18,6 +18,7 @@ from apitraffic_events.timestamps import format_timestamp, now
 from tests.plugins.contract import NOT_CONFIGURED
 from tests.support.command import Command
 from tests.support.local_api import LocalApi, running_local_api
+from tests.support.processes import started
 from tests.support.waiting import wait_until
 
 TOKEN = "a-token-nobody-may-see"
@@ -164,7 +165,7 @@ class TestCreate:
             ("--name", "x", "--started-at", "last week"): "2026-01-10T10:05:00Z",
             ("--name", "x", "--bucket", "Nope"): "no bucket 'Nope'; there are: Checkout API,",
             ("--name", "x", "--environment", "Nope"): "no environment 'Nope'; there are: development,",
-            ("--name", "x", "--from-ci"): "no job of GitHub Actions, GitLab, Jenkins",
+            ("--name", "x", "--from-ci"): "not a job of GitHub Actions, GitLab, Jenkins",
         }.items():
             result = events("create", *options)
             assert result.exit_code == 2, result.output
@@ -254,6 +255,43 @@ class TestCreateOnce:
         assert event["metadata"]["actor"] == "alice"
         assert event["description"] == "Succeeded after 3 min."
 
+    def test_a_deploy_of_this_job_is_found_by_the_jobs_id(self, api: LocalApi, events: Events) -> None:
+        known = {"run_id": "27", "run_attempt": "2", "environment": "production"}
+        key = "github:deployment:{}"
+        for number in ("5", "6"):
+            facts = known | {"check_run_id": number, "marker_key": key.format(number)}
+            made(api, f"Deploy {number}", type="deployment", metadata=facts)
+        for _ in range(2):
+            result = events(
+                "create", "--from-ci", "--to", "Production", "--json", JOB_CHECK_RUN_ID="6", **GITHUB
+            )
+            assert answer(result)["status"] == "updated"
+        found = {event["metadata"]["marker_key"]: event for event in listed(api)}
+        assert set(found) == {key.format("5"), key.format("6")}
+        assert found[key.format("6")]["metadata"]["joined_by"] == "github:job:6:production"
+        assert found[key.format("5")]["name"] == "Deploy 5"
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            [{"check_run_id": "5"}, {"check_run_id": "6"}],
+            [{"joined_by": "github:run:27:2:production:job:0123456789abcdef"}],
+            [{"status": "success"}],
+            [{"marker_key": "mine"}],
+            [{"run_url": "https://ghes.example.test/acme/shop/actions/runs/27"}],
+        ],
+        ids=["of two jobs", "joined", "over", "of another plugin", "on another host"],
+    )
+    def test_by_the_run_alone_it_is_found_only_if_nothing_speaks_against_it(
+        self, api: LocalApi, events: Events, more: list[dict[str, str]]
+    ) -> None:
+        known = {"run_id": "27", "run_attempt": "2", "environment": "production"}
+        for number, facts in enumerate(more):
+            key = {"marker_key": f"github:deployment:{number}"}
+            made(api, "By a webhook", type="deployment", metadata=known | key | facts)
+        result = events("create", "--from-ci", "--to", "production", "--json", **GITHUB)
+        assert answer(result)["status"] == "created"
+
     @pytest.mark.parametrize("other", [{"run_attempt": "1"}, {"environment": "staging"}, {"run_id": "28"}])
     def test_another_deploy_is_another_event(
         self, api: LocalApi, events: Events, other: dict[str, str]
@@ -266,12 +304,26 @@ class TestCreateOnce:
         )
         assert len(listed(api)) == 2
 
+    @pytest.mark.parametrize(
+        ("key", "status"),
+        [("", "updated"), (":production", "updated"), ("#2:production", "created"), (":event:x", "created")],
+    )
+    def test_a_jenkins_deploy_is_the_one_of_its_builds_webhook_and_no_other_of_the_build(
+        self, api: LocalApi, events: Events, key: str, status: str
+    ) -> None:
+        url = "https://ci.example.com/job/shop/12"
+        jenkins = {"JENKINS_URL": "https://ci.example.com/", "BUILD_URL": f"{url}/"}
+        metadata = {"run_url": url, "environment": "production", "marker_key": f"jenkins:{url}{key}"}
+        made(api, "Deploy", type="deployment", metadata=metadata)
+        whole = answer(events("create", "--from-ci", "--to", "production", "--json", **jenkins))
+        assert whole["status"] == status
+
     def test_from_ci_takes_what_is_not_given(self, api: LocalApi, events: Events) -> None:
         events("create", "--from-ci", "--to", "production", "--metadata", "actor=bot", **GITHUB)
         (event,) = listed(api)
         assert event["name"] == "Deploy acme/shop v2.3.1 to production"
         assert event["source"] == "github_actions"
-        assert event["metadata"]["marker_key"] == "github:acme/shop:run:27:2:production"
+        assert event["metadata"]["marker_key"] == "github:run:27:2:production"
         assert event["metadata"]["actor"] == "bot"
         assert event["metadata"]["short_commit"] == "0123abc"
         assert event["metadata"]["version"] == "v2.3.1"
@@ -368,6 +420,17 @@ class TestList:
         assert "staging" in names("--environment", "env456")
         assert names("--limit", "1") == ["staging"]
 
+    @pytest.mark.parametrize("fault", ["renamed", "unfiltered"])
+    def test_filters_that_the_api_does_not_know_hold_here(
+        self, api: LocalApi, names: Callable[..., list[str]], fault: str
+    ) -> None:
+        api.set_faults([fault])
+        assert names("--type", "scale") == ["old"]
+        assert names("--since", "2h") == ["staging", "checkout"]
+        assert names("--since", "6h", "--until", "90m") == ["closed"]
+        assert names("--since", "6h", "--bucket", "Payments API") == ["staging", "closed"]
+        assert names("--type", "scale", "--limit", "1") == ["old"]
+
     def test_json_lines_are_what_is_documented(self, api: LocalApi, history: None, events: Events) -> None:
         first = json.loads(events("list", "--json").stdout.splitlines()[0])
         assert list(first) == FIELDS
@@ -443,6 +506,17 @@ class TestGetUpdateCloseDelete:
         assert corrected["event"]["endedAt"] == "2099-01-01T00:00:00.000Z"
         assert answer(events("update", sid, "--reopen", "--json"))["event"]["endedAt"] is None
 
+    def test_closing_keeps_how_it_ended_when_the_description_is_already_long(
+        self, api: LocalApi, events: Events
+    ) -> None:
+        sid = made(api, description="Latency above 2 s. " * 105)
+        description = answer(events("close", sid, "--description", "Rolled back.", "--json"))["event"][
+            "description"
+        ]
+        assert description.startswith("Latency above 2 s.")
+        assert description.endswith("…\nRolled back.")
+        assert len(description) <= 2_000
+
     def test_a_dry_run_changes_nothing(self, api: LocalApi, events: Events) -> None:
         sid = made(api)
         before = listed(api)
@@ -486,7 +560,7 @@ class TestAsAProcess:
         output = tmp_path / "output"
         with (
             output.open("wb") as file,
-            subprocess.Popen(
+            started(
                 [sys.executable, "-m", "receiver", "events", "list", "--watch", "--every", "0.1", "--json"],
                 env={"PATH": os.defpath, **environment},
                 stdout=file,
@@ -531,23 +605,23 @@ class TestAsAProcess:
 def on_a_terminal(*arguments: str, environment: dict[str, str], typed: str = "") -> str:
     """What a person would see of this command, 100 columns wide."""
     controller, terminal = os.openpty()
-    process = subprocess.Popen(
+    with started(
         [sys.executable, "-m", "receiver", *arguments],
         env={"PATH": os.defpath, "TERM": "xterm-256color", "COLUMNS": "100", **environment},
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
         start_new_session=True,
-    )
-    os.close(terminal)
-    os.write(controller, typed.encode())
-    seen = b""
-    try:
-        while chunk := os.read(controller, 65536):
-            seen += chunk
-    except OSError:  # Linux' way to say that nobody has the terminal open any more
-        pass
-    finally:
-        os.close(controller)
-    process.wait(timeout=20)
+    ) as process:
+        os.close(terminal)
+        os.write(controller, typed.encode())
+        seen = b""
+        try:
+            while chunk := os.read(controller, 65536):
+                seen += chunk
+        except OSError:  # Linux' way to say that nobody has the terminal open any more
+            pass
+        finally:
+            os.close(controller)
+        process.wait(timeout=20)
     return seen.decode()

@@ -160,6 +160,7 @@ class Handler(BaseHTTPRequestHandler):
 def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHub]:
     clock = Clock()
     monkeypatch.setattr("receiver.cli.github.now", clock)
+    monkeypatch.setattr("receiver.timestamps.now", clock)
     monkeypatch.setattr("receiver.cli.github.sleep", clock.sleep)
     state = GitHub(clock)
     state.hooks["/repos/acme/shop/hooks"] = [hook(7, "https://events.acme.test/webhooks/github")]
@@ -267,6 +268,17 @@ def test_pages_are_followed_by_their_cursor_until_since(github: GitHub, redelive
     assert len(lists) == 4, "the fourth page is the first that is wholly before"
 
 
+@pytest.mark.parametrize("since", ["yesterday", "2026-01-04", "2026-01-04T00:00:00Z", "36h", "2160m"])
+def test_since_takes_every_form_of_a_time(github: GitHub, redeliver: Redeliver, since: str) -> None:
+    github.deliver("before", at=ago(hours=37))
+    github.deliver("after", at=ago(hours=35))
+    result = redeliver("--since", since)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.endswith(
+        "1 events since 2026-01-04T00:00:00.000Z: 1 not delivered (1 asked for again)\n"
+    )
+
+
 def test_a_link_elsewhere_does_not_get_the_token(github: GitHub, redeliver: Redeliver) -> None:
     github.deliver("a", at=ago(hours=1))
     elsewhere = "http://127.0.0.1:9/steal?cursor=v1_0"
@@ -340,12 +352,12 @@ def test_where_it_is_not_clear_which_webhook_they_are_listed(github: GitHub, red
     hooks.append(hook(8, f"https://user:{HOOK_SECRET}@b.test/webhooks/github?k={HOOK_SECRET}", active=False))
     several = redeliver()
     assert several.exit_code == 2
-    assert "2 webhooks, where one points at a path that ends in /webhooks/github" in several.stderr
+    assert "2 webhooks have a URL whose path ends in /webhooks/github" in several.stderr
     assert "  --hook 7  https://events.acme.test/webhooks/github\n" in several.stderr
     assert "  --hook 8  https://b.test/webhooks/github  (switched off)\n" in several.stderr
     none = redeliver("--url", "https://c.test")
     assert none.exit_code == 2
-    assert "None of the webhooks has a URL that begins so" in none.stderr
+    assert "No webhook has a URL that begins with --url" in none.stderr
     hooks.clear()
     assert "There are no webhooks here" in redeliver().stderr
     assert github.posts() == []
@@ -401,7 +413,7 @@ def test_an_app_signs_with_its_key(github: GitHub, redeliver: Redeliver, run: Co
     assert result.exit_code == 0, result.output
     no_key = redeliver(owner=("--app",), GITHUB_APP_ID="4242", GITHUB_APP_PRIVATE_KEY="x")
     assert no_key.exit_code == 1
-    assert "GITHUB_APP_PRIVATE_KEY is not a private key" in no_key.stderr
+    assert "GITHUB_APP_PRIVATE_KEY is not a readable private key" in no_key.stderr
 
 
 def test_without_pyjwt_it_says_what_to_install(
@@ -448,9 +460,9 @@ def test_a_missing_credential_is_named(
         (("--organization", "a/b"), (), "is not an organisation's name"),
         (("--app",), ("--hook", "1"), "An App has one webhook"),
         (("--repository", "a/b"), ("--hook", "1", "--url", "x"), "Give --hook or --url"),
-        (("--repository", "a/b"), ("--since", "soon"), "--since 'soon' is not a time in the past"),
+        (("--repository", "a/b"), ("--since", "soon"), "'soon' is not a time; write"),
         (("--repository", "a/b"), ("--since", "2026-01-06"), "is not a time in the past"),
-        (("--repository", "a/b"), ("--since", "999999w"), "is not a time in the past"),
+        (("--repository", "a/b"), ("--since", "999999w"), "'999999w' is not a time; write"),
         (("--repository", "a/b"), ("--limit", "0"), "--limit"),
         (("--repository", "a/b"), ("--api-url", "http://github.acme.test/api/v3"), "show the token"),
         (("--repository", "a/b"), ("--api-url", "https://u:p@github.acme.test"), "is not an address"),
@@ -486,14 +498,14 @@ def test_a_token_that_may_not(github: GitHub, redeliver: Redeliver) -> None:
 def test_what_the_token_does_not_see(redeliver: Redeliver) -> None:
     result = redeliver("--hook", "99")
     assert result.exit_code == 1
-    assert "GitHub shows nothing there (404 Not Found): it does not exist" in result.stderr
+    assert "GitHub finds nothing there (404 Not Found): it does not exist" in result.stderr
 
 
 def test_a_renamed_repository_and_a_site_that_is_no_api(github: GitHub, redeliver: Redeliver) -> None:
     github.faults["GET"] = [(301, {"Location": "http://127.0.0.1:9/repositories/1"}, "Moved")]
-    assert "renamed or moved? Give the name that it has now" in redeliver().stderr
+    assert "it was renamed or moved. Use its current name" in redeliver().stderr
     github.faults["GET"] = [(200, {}, "Welcome")]
-    assert "is --api-url right?" in redeliver().stderr
+    assert "Check --api-url" in redeliver().stderr
     nobody = redeliver("--api-url", "http://127.0.0.1:9")
     assert nobody.exit_code == 1
     assert "no answer from http://127.0.0.1:9 (ConnectionError)" in nobody.stderr
@@ -507,7 +519,7 @@ def test_reading_is_tried_again(github: GitHub, redeliver: Redeliver) -> None:
     github.faults["GET"] = [(502, {}, "Server Error")] * 3
     result = redeliver()
     assert result.exit_code == 1
-    assert "GitHub fails: 502 Server Error" in result.stderr
+    assert "GitHub failed: 502 Server Error" in result.stderr
 
 
 def test_one_that_cannot_be_redelivered_does_not_keep_the_others(
@@ -519,10 +531,10 @@ def test_one_that_cannot_be_redelivered_does_not_keep_the_others(
     result = redeliver()
     assert result.exit_code == 1
     outcomes = [line.split("  ")[4] for line in result.stdout.splitlines()[:-1]]
-    assert outcomes[0].startswith("failed: GitHub shows nothing there (404 Not Found)")
+    assert outcomes[0].startswith("failed: GitHub finds nothing there (404 Not Found)")
     assert outcomes[1:] == [
-        "failed: GitHub refuses it: 422 Validation Failed",
-        "failed: GitHub fails: 500 Oops",
+        "failed: GitHub refused the request: 422 Validation Failed",
+        "failed: GitHub failed: 500 Oops",
         "asked",
     ]
     assert "4 not delivered (1 asked for again, 3 could not be asked for)" in result.stdout
@@ -536,7 +548,7 @@ def test_where_github_fails_three_times_in_a_row_the_rest_waits(github: GitHub, 
     assert result.exit_code == 1
     assert len(github.posts()) == 3
     assert "9 not delivered (3 could not be asked for, 6 not reached)" in result.stdout
-    assert "Error: GitHub fails: 503 Unavailable" in result.stderr
+    assert "Error: GitHub failed: 503 Unavailable" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -570,7 +582,7 @@ def test_a_long_rate_limit_is_left_to_the_next_run(github: GitHub, redeliver: Re
     github.faults["POST"] = [(429, {"Retry-After": "3600"}, "")]
     result = redeliver()
     assert result.exit_code == 1
-    assert "used up for another 3600 s; run this again after that" in result.stderr
+    assert "used up for another 3600 s; then run this again" in result.stderr
     assert "1 not delivered (1 not reached)" in result.stdout
     assert github.clock.slept == []
 

@@ -120,4 +120,4 @@ def test_a_name_that_is_not_there_is_said(run: Command, served: Stack) -> None:
 def test_without_redis_it_says_so(run: Command) -> None:
     result = run("quarantine", "list", REDIS_URL="redis://127.0.0.1:9/0")
     assert result.exit_code == 1
-    assert "Is REDIS_URL right, and does that Redis run?" in result.stderr
+    assert "Is REDIS_URL right, and is that Redis running?" in result.stderr

@@ -2,7 +2,7 @@
 
 import json
 import re
-import subprocess
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -16,7 +16,7 @@ from redis import Redis
 from apitraffic_events.errors import RateLimit
 from apitraffic_events.timestamps import now
 from receiver.datastore.address import connect
-from receiver.delivery.budget import Pacing
+from receiver.delivery.budget import RequestBudget
 from receiver.events import Delivery
 from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import DEAD_LETTER_LIFETIME, delivery_queue, job_of
@@ -25,6 +25,7 @@ from receiver.reception.spool import Spool
 from tests.support.changes import change
 from tests.support.command import Command
 from tests.support.github import deployment_status, post
+from tests.support.processes import started
 from tests.support.redis import redis_process
 from tests.support.stack import Stack
 from tests.support.waiting import wait_until
@@ -106,18 +107,18 @@ def test_what_was_given_up_or_not_understood(redis: Redis, status: Status) -> No
 
 
 def test_the_budget_and_its_reset(redis: Redis, status: Status) -> None:
-    pacing, reset = Pacing(redis), now().replace(microsecond=0) + timedelta(minutes=30)
-    pacing.after_answer(RateLimit(limit=1000, remaining=990, reset_at=reset))
+    request_budget, reset = RequestBudget(redis), now().replace(microsecond=0) + timedelta(minutes=30)
+    request_budget.after_answer(RateLimit(limit=1000, remaining=990, reset_at=reset))
     budget = told(status("--json"))["budget"]
     assert (budget["limit"], budget["remaining"], budget["blocked_until"]) == (1000, 990, None)
     assert line(status(), "Budget").startswith(f"990 of 1,000 requests left until {budget['reset_at']}, in ")
-    pacing.use_up(600)
+    request_budget.use_up(600)
     assert told(status("--json"))["budget"]["blocked_until"] is not None
     assert line(status(), "Budget").startswith("used up until ")
 
 
 def test_why_nobody_delivers(redis: Redis, status: Status) -> None:
-    Pacing(redis).pause("INVALID_TOKEN expired\n\x1b[31m", 60)
+    RequestBudget(redis).pause("INVALID_TOKEN expired\n\x1b[31m", 60)
     paused = told(status("--json"))["paused"]
     assert paused["reason"] == "INVALID_TOKEN expired [31m"
     assert line(status(), "Paused").startswith(f"until {paused['until']}, in ")
@@ -167,7 +168,7 @@ def test_it_looks_again_and_outlives_redis(tmp_path: Path) -> None:
         redis_process(tmp_path / "redis") as redis,
         output.open("wb") as out,
         errors.open("wb") as err,
-        subprocess.Popen(
+        started(
             [sys.executable, "-m", "receiver", "status", "--watch", "--every", "0.1", "--json"],
             env={"REDIS_URL": redis.url, "APITRAFFIC_SPOOL": "off"},
             stdout=out,
@@ -185,7 +186,7 @@ def test_it_looks_again_and_outlives_redis(tmp_path: Path) -> None:
         wait_until(lambda: latest()["redis"]["reachable"] is False, "a look without Redis")
         redis.start()
         wait_until(lambda: latest()["redis"]["reachable"] is True, "a look at Redis again")
-        process.send_signal(2)
+        process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 0
     assert "Redis could not be reached" in errors.read_text()
     assert "Traceback" not in errors.read_text()

@@ -24,7 +24,7 @@ def test_a_payload_is_printed_as_its_changes(run: Command) -> None:
     assert result.exit_code == 0
     (change,) = json.loads(result.stdout)
     assert list(change) == ["key", "effect", "occurred_at", "event"]
-    assert change["key"] == "github:acme/checkout:deployment:42"
+    assert change["key"] == "github:deployment:42"
     assert change["effect"] == "point"
     assert change["occurred_at"] == change["event"]["startedAt"]
     assert change["event"]["name"] == "Deploy acme/checkout v2.3.1 to production"

@@ -24,13 +24,13 @@ from apitraffic_events.errors import (
 from apitraffic_events.timestamps import now
 from receiver.datastore.address import connect
 from receiver.datastore.keys import ALIAS_PREFIX, MARKER_PREFIX
-from receiver.delivery.budget import Paced, Pacing
+from receiver.delivery.budget import BudgetExhausted, RequestBudget
 from receiver.delivery.deliverer import Delivered, Deliverer
 from receiver.delivery.retries import PATIENCE
 from receiver.errors import StorageUnavailable
 from receiver.events import Change
 from receiver.queue import dead_letters as module
-from receiver.queue.dead_letters import Cause, DeadLetters, Undelivered
+from receiver.queue.dead_letters import Cause, DeadLetter, DeadLetters
 from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import (
     DEAD_LETTER_LIFETIME,
@@ -39,7 +39,7 @@ from receiver.queue.queues import (
     delivery_queues,
     job_id_stem,
 )
-from receiver.worker.jobs import TRIES, WAITED, delivering_with
+from receiver.worker.attempts import ATTEMPTS, WAITED, DeliveryAttempts
 from receiver.worker.recovery import Recovery
 from receiver.worker.worker import DeliveryWorker
 from tests.support.changes import KEY, change
@@ -92,8 +92,9 @@ class Scripted:
 
 def work(redis: Redis, error: Exception | None) -> None:
     """A worker tries all that is queued, and this is what comes of each."""
-    with delivering_with(cast("Deliverer", Scripted(error))):
-        DeliveryWorker(redis, Pacing(redis)).work(burst=True, logging_level="CRITICAL")
+    worker = DeliveryWorker(redis, RequestBudget(redis))
+    worker.run_job = DeliveryAttempts(cast("Deliverer", Scripted(error))).make
+    worker.work(burst=True, logging_level="CRITICAL")
 
 
 def queued(redis: Redis, effect: str = "point", **fields: Any) -> Job:
@@ -108,7 +109,7 @@ def queued(redis: Redis, effect: str = "point", **fields: Any) -> Job:
     return job
 
 
-def died(redis: Redis, error: Exception = REFUSAL, **fields: Any) -> Undelivered:
+def died(redis: Redis, error: Exception = REFUSAL, **fields: Any) -> DeadLetter:
     job = queued(redis, **fields)
     work(redis, error)
     letter = DeadLetters(delivery_queues(redis)).find(job.id)
@@ -133,7 +134,7 @@ class TestWhatBecomesOne:
         work(redis, REFUSAL)
         (letter,) = letters
         death = letter.death
-        assert (death.cause, death.kind, death.tries) == (Cause.REFUSED, "Rejected", 1)
+        assert (death.cause, death.kind, death.attempts) == (Cause.REFUSED, "Rejected", 1)
         assert (death.status, death.code) == (422, "VALIDATION_ERROR")
         assert death.message == "endedAt is before startedAt"
         assert before - timedelta(seconds=1) < death.at < now() + timedelta(seconds=1)
@@ -162,25 +163,25 @@ class TestWhatBecomesOne:
     def test_an_outage_of_more_than_72_hours_says_so_with_the_last_words(
         self, redis: Redis, letters: DeadLetters, error: EventsApiError, last: str
     ) -> None:
-        meta(redis, queued(redis), **{WAITED: PATIENCE.total_seconds() + 1, TRIES: 431})
+        meta(redis, queued(redis), **{WAITED: PATIENCE.total_seconds() + 1, ATTEMPTS: 431})
         work(redis, error)
         (letter,) = letters
         assert letter.death.cause is Cause.OUT_OF_TIME
         assert letter.death.message == f"ran out of time after 72 h; last: {last}"
-        assert letter.death.tries == 432
+        assert letter.death.attempts == 432
         assert (letter.death.status, letter.death.code) == (error.status, error.code)
 
     def test_until_then_it_is_tried_and_the_time_is_added_up(
         self, redis: Redis, letters: DeadLetters
     ) -> None:
         job = queued(redis)
-        meta(redis, job, **{WAITED: 1_000, TRIES: 9})
+        meta(redis, job, **{WAITED: 1_000, ATTEMPTS: 9})
         work(redis, OUTAGE)
         assert letters.count() == 0
         assert is_waiting_for_a_try(redis, job)
         job.refresh()  # type: ignore[no-untyped-call]
         assert 1_001 <= job.meta[WAITED] <= 1_602
-        assert job.meta[TRIES] == 10
+        assert job.meta[ATTEMPTS] == 10
 
     @pytest.mark.parametrize(
         "error",
@@ -190,7 +191,7 @@ class TestWhatBecomesOne:
             NotFound("no such account", code="RESOURCE_NOT_FOUND", status=404),
             Rejected("the API redirects elsewhere; check APITRAFFIC_API_URL", status=301),
             RateLimited("slow down", code="RATE_LIMIT_EXCEEDED", status=429, retry_after=5),
-            Paced("the budget is used up", retry_after=5),
+            BudgetExhausted("the budget is used up", retry_after=5),
         ],
         ids=str,
     )
@@ -230,7 +231,7 @@ class TestWhatBecomesOne:
         assert (letter.death.cause, letter.death.kind) == (Cause.UNEXPECTED, "KeyError")
         assert letter.death.message == "'nobody thought of it'"
         assert (letter.death.code, letter.death.status) == (None, None)
-        assert letter.death.tries == UNEXPECTED_RETRIES + 1
+        assert letter.death.attempts == UNEXPECTED_RETRIES + 1
         assert letter.traceback[0] == "Traceback (most recent call last):"
         assert letter.traceback[-1] == "KeyError: 'nobody thought of it'"
 
@@ -330,7 +331,7 @@ class TestListing:
         ],
     )
     def test_without_redis_it_says_so(
-        self, own_redis: RedisProcess, call: Callable[[DeadLetters, Undelivered], object]
+        self, own_redis: RedisProcess, call: Callable[[DeadLetters, DeadLetter], object]
     ) -> None:
         redis = connect(own_redis.url)
         letter = died(redis)
@@ -373,7 +374,7 @@ class TestReplay:
         assert letters.replay(letter)
         work(redis, Rejected("still wrong", code="VALIDATION_ERROR", status=422))
         (again,) = letters
-        assert (again.name, again.death.message, again.death.tries) == (letter.name, "still wrong", 1)
+        assert (again.name, again.death.message, again.death.attempts) == (letter.name, "still wrong", 1)
 
     def test_what_is_delivered_leaves_nothing(self, redis: Redis, letters: DeadLetters) -> None:
         letter = died(redis)
@@ -450,7 +451,7 @@ class TestExactlyOneEvent:
     """With the worker's own process and the local Events API."""
 
     @pytest.fixture
-    def refused(self, stack: Stack) -> Undelivered:
+    def refused(self, stack: Stack) -> DeadLetter:
         """The dead letter of deployment 1, which the API refused."""
         stack.receiver.start()
         stack.worker.start()
@@ -463,17 +464,17 @@ class TestExactlyOneEvent:
         assert stack.events() == []
         return letter
 
-    def replay(self, stack: Stack, letter: Undelivered) -> None:
+    def replay(self, stack: Stack, letter: DeadLetter) -> None:
         assert DeadLetters(delivery_queues(stack.redis)).replay(letter)
         wait_until(stack.is_idle, "the replay to be delivered")
         assert DeadLetters(delivery_queues(stack.redis)).count() == 0
 
-    def test_after_the_reason_is_mended_a_replay_makes_it(self, stack: Stack, refused: Undelivered) -> None:
+    def test_after_the_reason_is_mended_a_replay_makes_it(self, stack: Stack, refused: DeadLetter) -> None:
         self.replay(stack, refused)
         (event,) = stack.events()
         assert event["metadata"]["marker_key"] == refused.key
 
-    def test_a_second_replay_of_the_same_changes_nothing(self, stack: Stack, refused: Undelivered) -> None:
+    def test_a_second_replay_of_the_same_changes_nothing(self, stack: Stack, refused: DeadLetter) -> None:
         """As from a backup of Redis: the event is there, and its dead letter too."""
         key, registry = Job.key_for(refused.name), refused.queue.failed_job_registry.key
         kept = stack.redis.dump(key)
@@ -489,7 +490,7 @@ class TestExactlyOneEvent:
         assert stack.api.requests()["POST"] == requests["POST"]
 
     def test_a_replay_of_what_another_delivery_made_makes_no_second(
-        self, stack: Stack, refused: Undelivered
+        self, stack: Stack, refused: DeadLetter
     ) -> None:
         assert post(stack.url, deployment_status(1)).status_code == 202
         wait_until(stack.is_idle, "the other delivery of the same deployment")
@@ -497,7 +498,7 @@ class TestExactlyOneEvent:
         self.replay(stack, refused)
         assert [event["sid"] for event in stack.events()] == [before["sid"]]
 
-    def test_a_replay_of_what_redis_has_forgotten_finds_it(self, stack: Stack, refused: Undelivered) -> None:
+    def test_a_replay_of_what_redis_has_forgotten_finds_it(self, stack: Stack, refused: DeadLetter) -> None:
         assert post(stack.url, deployment_status(1)).status_code == 202
         wait_until(stack.is_idle, "the other delivery of the same deployment")
         for prefix in (MARKER_PREFIX, ALIAS_PREFIX):
@@ -506,7 +507,7 @@ class TestExactlyOneEvent:
         self.replay(stack, refused)
         assert len(stack.events()) == 1
 
-    def test_a_worker_killed_during_the_replay_leaves_one(self, stack: Stack, refused: Undelivered) -> None:
+    def test_a_worker_killed_during_the_replay_leaves_one(self, stack: Stack, refused: DeadLetter) -> None:
         stack.api.set_faults(["POST:hang=60x1"])
         assert DeadLetters(delivery_queues(stack.redis)).replay(refused)
         wait_until(stack.events, "the event to be committed")

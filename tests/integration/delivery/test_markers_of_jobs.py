@@ -1,4 +1,4 @@
-"""A job comes with its marker opened, and what closes the marker goes with the job's being booked as done."""
+"""A job is dequeued with the lock of its marker, which is saved and released with the job's ack."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -11,15 +11,16 @@ from rq.job import Job
 from apitraffic_events.client import EventsClient
 from receiver.datastore.address import connect
 from receiver.datastore.keys import ALIAS_PREFIX, LOCK_PREFIX, MARKER_PREFIX
-from receiver.delivery.budget import Pacing
+from receiver.delivery.budget import RequestBudget
 from receiver.delivery.deliverer import Delivered, Deliverer
-from receiver.delivery.markers import Marker, MarkerStore
+from receiver.delivery.marker_store import MarkerStore
+from receiver.delivery.markers import Marker
 from receiver.events import Change
 from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import delivery_queue, delivery_queues
 from receiver.queue.throughput import delivered_in_last_hour
-from receiver.worker.bookkeeping import Bookkeeping, Taken
-from receiver.worker.jobs import delivering_with
+from receiver.worker.attempts import DeliveryAttempts
+from receiver.worker.job_queue import Dequeued, JobQueue
 from receiver.worker.recovery import Recovery
 from receiver.worker.worker import DeliveryWorker
 from tests.support.changes import KEY, at, change
@@ -38,12 +39,12 @@ def redis(redis_url: str) -> Redis:
 
 @pytest.fixture
 def markers(redis: Redis) -> MarkerStore:
-    return MarkerStore(redis, WORKER, closes_with_job=True)
+    return MarkerStore(redis, WORKER, releases_with_ack=True)
 
 
 @pytest.fixture
-def books(redis: Redis) -> Bookkeeping:
-    return Bookkeeping(redis, delivery_queues(redis), WORKER, WORKER_KEY)
+def job_queue(redis: Redis) -> JobQueue:
+    return JobQueue(redis, delivery_queues(redis), WORKER, WORKER_KEY)
 
 
 def queue(redis: Redis, *changes: Change) -> None:
@@ -51,8 +52,8 @@ def queue(redis: Redis, *changes: Change) -> None:
         assert Enqueuer(redis).enqueue([each])
 
 
-def taken(books: Bookkeeping) -> Taken:
-    found = books.take()
+def dequeued(job_queue: JobQueue) -> Dequeued:
+    found = job_queue.dequeue()
     assert found is not None
     return found
 
@@ -69,123 +70,141 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def known(redis: Redis, whoever: str = "somebody") -> Marker:
-    with MarkerStore(redis, whoever).opened((KEY,)) as opened:
-        return opened.known
+    with MarkerStore(redis, whoever).locked((KEY,)) as lock:
+        return lock.known
 
 
-class TestComing:
+class TestDequeue:
     def test_it_is_locked_and_what_is_known_of_it_told(
-        self, redis: Redis, books: Bookkeeping, markers: MarkerStore
+        self, redis: Redis, job_queue: JobQueue, markers: MarkerStore
     ) -> None:
         first = change("open")
-        with MarkerStore(redis, "somebody").opened((KEY,)) as opened:
-            opened.save_and_close(Marker(KEY, changes=(first,), sid="evt_1", sent=first.event))
+        with MarkerStore(redis, "somebody").locked((KEY,)) as lock:
+            lock.save_and_release(Marker(KEY, changes=(first,), sid="evt_1", sent=first.event))
         queue(redis, change("close", 5))
-        opening = taken(books).opening
-        assert opening is not None
-        assert redis.get(LOCK) == opening.token.encode()
-        markers.come_with(opening)
-        with markers.opened((KEY,)) as opened:
-            assert opened.known == Marker(KEY, changes=(first,), sid="evt_1", sent=first.event)
-            assert redis.get(LOCK) == opening.token.encode()
+        reply = dequeued(job_queue).lock
+        assert reply is not None
+        assert redis.get(LOCK) == reply.token.encode()
+        markers.use_prefetched(reply)
+        with markers.locked((KEY,)) as lock:
+            assert lock.known == Marker(KEY, changes=(first,), sid="evt_1", sent=first.event)
+            assert redis.get(LOCK) == reply.token.encode()
         assert not redis.exists(LOCK)
 
-    def test_it_is_found_by_all_of_its_names(self, redis: Redis, books: Bookkeeping) -> None:
+    def test_it_is_found_by_all_of_its_names(self, redis: Redis, job_queue: JobQueue) -> None:
         names = ("run:7", "Grüße, 🚀 \"'\\ \u2028", "run 8")
         queue(redis, change("point").model_copy(update={"aliases": names}))
-        opening = taken(books).opening
-        assert opening is not None
-        assert opening.names == (KEY,)
+        reply = dequeued(job_queue).lock
+        assert reply is not None
+        assert reply.names == (KEY,)
         assert [redis.get(ALIAS_PREFIX + name) for name in names] == [KEY.encode()] * 3
 
-    def test_those_that_turn_out_to_be_one_are_told(self, redis: Redis, books: Bookkeeping) -> None:
+    def test_a_name_that_neighbours_share_is_of_the_first(self, redis: Redis, job_queue: JobQueue) -> None:
+        for key in ("deployment:1", "deployment:2"):
+            queue(redis, change("point", key=key).model_copy(update={"claims": ("run:7",)}))
+            reply = dequeued(job_queue).lock
+            assert reply is not None
+            assert reply.names == (key,)
+            assert reply.claims == (("run:7",) if key == "deployment:1" else ())
+        assert redis.get(ALIAS_PREFIX + "run:7") == b"deployment:1"
+
+    def test_those_that_turn_out_to_be_one_are_told(self, redis: Redis, job_queue: JobQueue) -> None:
         for key in (KEY, "run:7"):
             redis.hset(MARKER_PREFIX + key, "in_doubt", "0")
         both = change("point").model_copy(update={"aliases": ("run:7",)})
         # Also a second time: nobody has merged them.
         queue(redis, both, both.model_copy(update={"delivery": change("point").delivery}))
         for _ in range(2):
-            opening = taken(books).opening
-            assert opening is not None
-            assert opening.names == (KEY, "run:7")
+            reply = dequeued(job_queue).lock
+            assert reply is not None
+            assert reply.names == (KEY, "run:7")
+
+    def test_names_that_an_earlier_version_queued_are_read(self, redis: Redis, job_queue: JobQueue) -> None:
+        queue(redis, change("point"))
+        (job_id,) = delivery_queue(redis).job_ids
+        redis.hset(Job.key_for(job_id), "names", '["' + KEY + '", "run:7"]')
+        reply = dequeued(job_queue).lock
+        assert reply is not None
+        assert reply.names == (KEY,)
+        assert redis.get(ALIAS_PREFIX + "run:7") == KEY.encode()
 
     def test_where_another_is_at_it_the_worker_waits_for_its_turn(
-        self, redis: Redis, books: Bookkeeping, markers: MarkerStore
+        self, redis: Redis, job_queue: JobQueue, markers: MarkerStore
     ) -> None:
         redis.set(LOCK, "another worker 0123", px=200)
         queue(redis, change("point"))
-        opening = taken(books).opening
-        assert opening is not None
-        assert opening.marker() is None
+        reply = dequeued(job_queue).lock
+        assert reply is not None
+        assert reply.marker() is None
         assert redis.get(LOCK) == b"another worker 0123"
-        markers.come_with(opening)
-        with markers.opened((KEY,)):
+        markers.use_prefetched(reply)
+        with markers.locked((KEY,)):
             assert str(redis.get(LOCK)).startswith(f"b'{WORKER} ")
 
-    def test_one_that_cannot_be_read_keeps_no_job_from_being_taken(
-        self, redis: Redis, books: Bookkeeping
+    def test_one_that_cannot_be_read_keeps_no_job_from_being_dequeued(
+        self, redis: Redis, job_queue: JobQueue
     ) -> None:
         redis.set(MARKER_PREFIX + KEY, "not a hash")
         queue(redis, change("point"))
-        found = taken(books)
-        assert found.opening is None
+        found = dequeued(job_queue)
+        assert found.lock is None
         assert in_work(redis) == [found.job.id]
 
-    def test_a_job_that_an_earlier_version_queued_comes_without(
-        self, redis: Redis, books: Bookkeeping
+    def test_a_job_that_an_earlier_version_queued_is_dequeued_without(
+        self, redis: Redis, job_queue: JobQueue
     ) -> None:
         queue(redis, change("point"))
         (job_id,) = delivery_queue(redis).job_ids
         redis.hdel(Job.key_for(job_id), "names")
-        assert taken(books).opening is None
+        assert dequeued(job_queue).lock is None
         assert not redis.exists(LOCK)
 
-    def test_only_the_first_that_is_opened_came_with_the_job(
-        self, redis: Redis, books: Bookkeeping, markers: MarkerStore
+    def test_only_the_first_lock_was_dequeued_with_the_job(
+        self, redis: Redis, job_queue: JobQueue, markers: MarkerStore
     ) -> None:
         queue(redis, change("point"))
-        markers.come_with(taken(books).opening)
-        with markers.opened((KEY,)), markers.opened(("run:7",)) as other:
+        markers.use_prefetched(dequeued(job_queue).lock)
+        with markers.locked((KEY,)), markers.locked(("run:7",)) as other:
             assert other.known.key == "run:7"
 
 
-class TestLeaving:
-    def leave(self, books: Bookkeeping, markers: MarkerStore) -> Marker:
-        """A job that is done: its marker, closed, and not booked yet."""
-        done = taken(books)
-        markers.come_with(done.opening)
-        with markers.opened((KEY,)) as opened:
-            marker = opened.known.with_change(change("point"))
-            opened.save_and_close(marker)
-        books.finish(done, 0.0, markers.closing())
+class TestAck:
+    def leave(self, job_queue: JobQueue, markers: MarkerStore) -> Marker:
+        """A job that is done: its marker, whose release is deferred to the ack."""
+        done = dequeued(job_queue)
+        markers.use_prefetched(done.lock)
+        with markers.locked((KEY,)) as lock:
+            marker = lock.known.with_change(change("point"))
+            lock.save_and_release(marker)
+        job_queue.ack(done, 0.0, markers.deferred_release())
         return marker
 
-    def test_it_is_kept_and_free_when_the_job_is_booked(
-        self, redis: Redis, books: Bookkeeping, markers: MarkerStore
+    def test_it_is_saved_and_free_when_the_job_is_acked(
+        self, redis: Redis, job_queue: JobQueue, markers: MarkerStore
     ) -> None:
         queue(redis, change("point"))
-        marker = self.leave(books, markers)
+        marker = self.leave(job_queue, markers)
         assert redis.exists(LOCK)
-        books.book()
+        job_queue.flush_acks()
         assert not redis.exists(LOCK)
         assert known(redis) == marker
         assert in_work(redis) == []
 
-    def test_the_next_job_finds_it_so(self, redis: Redis, books: Bookkeeping, markers: MarkerStore) -> None:
+    def test_the_next_job_finds_it_so(self, redis: Redis, job_queue: JobQueue, markers: MarkerStore) -> None:
         queue(redis, change("point"), change("point", 5))
-        marker = self.leave(books, markers)
-        opening = taken(books).opening
-        assert opening is not None
-        assert opening.marker() == marker
+        marker = self.leave(job_queue, markers)
+        reply = dequeued(job_queue).lock
+        assert reply is not None
+        assert reply.marker() == marker
 
     def test_where_it_is_not_ours_any_more_the_job_is_not_done(
-        self, redis: Redis, books: Bookkeeping, markers: MarkerStore, capsys: pytest.CaptureFixture[str]
+        self, redis: Redis, job_queue: JobQueue, markers: MarkerStore, capsys: pytest.CaptureFixture[str]
     ) -> None:
         queue(redis, change("point"))
         (job_id,) = delivery_queue(redis).job_ids
-        self.leave(books, markers)
+        self.leave(job_queue, markers)
         redis.set(LOCK, "another worker 0123")
-        books.book()
+        job_queue.flush_acks()
         assert redis.get(LOCK) == b"another worker 0123"
         assert not redis.hexists(MARKER_PREFIX + KEY, "changes")
         assert in_work(redis) == [job_id]
@@ -193,34 +212,34 @@ class TestLeaving:
         Recovery(delivery_queue(redis), WORKER).requeue_abandoned()
         assert delivery_queue(redis).job_ids == [job_id]
 
-    def test_a_booking_that_is_said_twice_counts_once(
-        self, redis: Redis, books: Bookkeeping, markers: MarkerStore, capsys: pytest.CaptureFixture[str]
+    def test_an_ack_that_is_sent_twice_counts_once(
+        self, redis: Redis, job_queue: JobQueue, markers: MarkerStore, capsys: pytest.CaptureFixture[str]
     ) -> None:
         # redis-py sends a command again where its connection broke before the answer.
         queue(redis, change("point"))
-        done = taken(books)
-        markers.come_with(done.opening)
-        with markers.opened((KEY,)) as opened:
-            opened.save_and_close(opened.known)
-        closing = markers.closing()
+        done = dequeued(job_queue)
+        markers.use_prefetched(done.lock)
+        with markers.locked((KEY,)) as lock:
+            lock.save_and_release(lock.known)
+        deferred = markers.deferred_release()
         for _ in range(2):
-            books.finish(done, 0.0, closing)
-            books.book()
+            job_queue.ack(done, 0.0, deferred)
+            job_queue.flush_acks()
         assert delivered_in_last_hour(redis) == 1
-        assert "not booked" not in said(capsys)
+        assert "not acked" not in said(capsys)
 
     def test_a_job_that_fails_after_its_marker_was_closed_leaves_it_so(
-        self, redis: Redis, books: Bookkeeping, markers: MarkerStore
+        self, redis: Redis, job_queue: JobQueue, markers: MarkerStore
     ) -> None:
         queue(redis, change("point"))
-        markers.come_with(taken(books).opening)
-        with markers.opened((KEY,)) as opened:
-            marker = opened.known.with_change(change("point"))
-            opened.save_and_close(marker)
-        markers.let_go()
+        markers.use_prefetched(dequeued(job_queue).lock)
+        with markers.locked((KEY,)) as lock:
+            marker = lock.known.with_change(change("point"))
+            lock.save_and_release(marker)
+        markers.release()
         assert not redis.exists(LOCK)
         assert known(redis) == marker
-        assert markers.closing() is None
+        assert markers.deferred_release() is None
 
 
 def test_a_job_that_cannot_be_read_keeps_its_marker_from_nobody(redis: Redis) -> None:
@@ -229,18 +248,18 @@ def test_a_job_that_cannot_be_read_keeps_its_marker_from_nobody(redis: Redis) ->
     (job_id,) = delivery_queue(redis).job_ids
     newer = b'["receiver.jobs.deliver",null,[{"what":"is this"}],{}]'
     redis.hset(Job.key_for(job_id), "data", newer)
-    worker = DeliveryWorker(redis, Pacing(redis))
-    with delivering_with(cast("Deliverer", None)):
-        worker.work(burst=True, logging_level="CRITICAL")
+    worker = DeliveryWorker(redis, RequestBudget(redis))
+    worker.run_job = DeliveryAttempts(cast("Deliverer", None)).make
+    worker.work(burst=True, logging_level="CRITICAL")
     assert job_id in delivery_queue(redis).scheduled_job_registry.get_job_ids(cleanup=False)
     assert not redis.exists(LOCK)
 
 
-def test_a_job_that_cannot_be_read_is_put_back_from_a_dead_worker(redis: Redis, books: Bookkeeping) -> None:
+def test_a_job_that_cannot_be_read_is_put_back_from_a_dead_worker(redis: Redis, job_queue: JobQueue) -> None:
     queue(redis, change("point"))
     (job_id,) = delivery_queue(redis).job_ids
     redis.hset(Job.key_for(job_id), "data", "not what RQ can read")
-    assert books.take() is not None
+    assert job_queue.dequeue() is not None
     assert redis.exists(LOCK)
     redis.delete(WORKER_KEY)
     Recovery(delivery_queue(redis), "another").requeue_abandoned()
@@ -248,8 +267,8 @@ def test_a_job_that_cannot_be_read_is_put_back_from_a_dead_worker(redis: Redis, 
     assert not redis.exists(LOCK)
 
 
-def test_a_worker_that_dies_before_the_booking_leaves_an_event_that_is_found(
-    redis: Redis, books: Bookkeeping, markers: MarkerStore, tmp_path: Path
+def test_a_worker_that_dies_before_the_ack_leaves_an_event_that_is_found(
+    redis: Redis, job_queue: JobQueue, markers: MarkerStore, tmp_path: Path
 ) -> None:
     created = change("point", metadata={"marker_key": KEY}, started_at=at(0))
     queue(redis, created)
@@ -258,40 +277,44 @@ def test_a_worker_that_dies_before_the_booking_leaves_an_event_that_is_found(
         EventsClient(api_url=api.url, account_sid=api.account_sid, token=api.token) as client,
     ):
         settle = timedelta(seconds=30)
-        markers.come_with(taken(books).opening)
-        assert Deliverer(client, markers, Pacing(redis), settle=settle).deliver(created) is Delivered.CREATED
+        markers.use_prefetched(dequeued(job_queue).lock)
+        assert (
+            Deliverer(client, markers, RequestBudget(redis), settle=settle).deliver(created)
+            is Delivered.CREATED
+        )
         assert known(redis, WORKER).is_in_doubt
 
         redis.delete(WORKER_KEY)
         Recovery(delivery_queue(redis), "another").requeue_abandoned()
-        worker = DeliveryWorker(redis, Pacing(redis))
-        with delivering_with(Deliverer(client, worker.markers, Pacing(redis), settle=settle)):
-            worker.work(burst=True, logging_level="CRITICAL")
+        worker = DeliveryWorker(redis, RequestBudget(redis))
+        deliverer = Deliverer(client, worker.markers, RequestBudget(redis), settle=settle)
+        worker.run_job = DeliveryAttempts(deliverer).make
+        worker.work(burst=True, logging_level="CRITICAL")
         assert len(list(client.iter_events())) == 1
         assert not known(redis).is_in_doubt
         assert in_work(redis) == []
 
 
-def test_a_worker_opens_and_closes_the_markers_of_its_jobs(redis: Redis) -> None:
-    worker = DeliveryWorker(redis, Pacing(redis))
+def test_a_worker_locks_and_releases_the_markers_of_its_jobs(redis: Redis) -> None:
+    worker = DeliveryWorker(redis, RequestBudget(redis))
     seen: list[tuple[Marker, bytes | None]] = []
 
     class Recording:
         """Stands for the deliverer."""
 
         def deliver(self, delivered: Change) -> Delivered:
-            lock = redis.get(LOCK)
-            assert isinstance(lock, bytes)
-            with worker.markers.opened(delivered.names) as opened:
-                seen.append((opened.known, lock))
-                opened.save_and_close(opened.known.with_change(delivered))
+            token = redis.get(LOCK)
+            assert isinstance(token, bytes)
+            with worker.markers.locked(delivered.names) as lock:
+                seen.append((lock.known, token))
+                lock.save_and_release(lock.known.with_change(delivered))
             return Delivered.CREATED
 
     first, second = change("open"), change("point", 5)
     queue(redis, first, second)
-    with delivering_with(cast("Deliverer", Recording())):
-        worker.work(burst=True, logging_level="CRITICAL")
+    worker.run_job = DeliveryAttempts(cast("Deliverer", Recording())).make
+    worker.work(burst=True, logging_level="CRITICAL")
     assert [marker.changes for marker, _ in seen] == [(), (first,)]
-    assert all(lock.startswith(f"{worker.name} ".encode()) for _, lock in seen if lock)
+    assert all(token.startswith(f"{worker.name} ".encode()) for _, token in seen if token)
     assert known(redis).changes == (first, second)
     assert not redis.exists(LOCK)

@@ -10,13 +10,14 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from apitraffic_events.client import EventsClient
-from apitraffic_events.errors import ServerFailed, Unreachable
+from apitraffic_events.errors import RateLimited, ServerFailed, Unreachable
 from apitraffic_events.event import Event, EventType
+from apitraffic_events.timestamps import now
 from receiver.datastore.address import connect
 from receiver.datastore.keys import ALIAS_PREFIX, MARKER_LIFETIME
-from receiver.delivery.budget import Pacing
+from receiver.delivery.budget import BUDGET, RequestBudget
 from receiver.delivery.deliverer import Delivered, Deliverer
-from receiver.delivery.markers import MarkerBusy, MarkerStore
+from receiver.delivery.marker_store import MarkerBusy, MarkerStore
 from receiver.events import Change
 from tests.support.changes import at, change
 from tests.support.local_api import LocalApi, running_local_api
@@ -47,7 +48,7 @@ def client(api: LocalApi, redis: Redis) -> Iterator[EventsClient]:
 
 @pytest.fixture
 def deliverer(client: EventsClient, redis: Redis) -> Deliverer:
-    return Deliverer(client, MarkerStore(redis, "worker"), Pacing(redis), settle=timedelta(seconds=30))
+    return Deliverer(client, MarkerStore(redis, "worker"), RequestBudget(redis), settle=timedelta(seconds=30))
 
 
 def clear(client: EventsClient, redis: Redis) -> None:
@@ -121,12 +122,13 @@ def test_the_end_that_the_plugin_told_the_api_itself_is_left(
 
 
 def test_an_event_made_under_another_name_before_its_answer_was_lost_is_found(
-    deliverer: Deliverer, client: EventsClient, api: LocalApi
+    deliverer: Deliverer, client: EventsClient, api: LocalApi, redis: Redis
 ) -> None:
     webhook = reported("webhook", (DEPLOYMENT, RUN), minute=4)
-    api.set_faults(["POST:status=500x1"])
-    with pytest.raises(ServerFailed):
+    api.set_faults(["POST:status=429x1"])
+    with pytest.raises(RateLimited):
         deliverer.deliver(PLUGIN)
+    redis.delete(BUDGET)
     api.set_faults(["POST:dropx1"])
     with pytest.raises(Unreachable):
         deliverer.deliver(webhook)
@@ -179,7 +181,7 @@ class TestAMergeThatIsInterrupted:
     def test_by_a_worker_at_the_other_marker_is_made_up_for(
         self, deliverer: Deliverer, client: EventsClient, redis: Redis
     ) -> None:
-        with MarkerStore(redis, "another").opened((RUN,)), pytest.raises(MarkerBusy):
+        with MarkerStore(redis, "another").locked((RUN,)), pytest.raises(MarkerBusy):
             deliverer.deliver(WEBHOOK)
         self.is_made_up_for(deliverer, client)
 
@@ -187,8 +189,8 @@ class TestAMergeThatIsInterrupted:
         self, deliverer: Deliverer, client: EventsClient, redis: Redis
     ) -> None:
         dead = MarkerStore(redis, "dead")
-        with dead.opened(WEBHOOK.names) as opened:
-            assert (opened.known.key, opened.others) == (DEPLOYMENT, (RUN,))
+        with dead.locked(WEBHOOK.names) as lock:
+            assert (lock.known.key, lock.others) == (DEPLOYMENT, (RUN,))
         self.is_made_up_for(deliverer, client)
 
     def is_made_up_for(self, deliverer: Deliverer, client: EventsClient) -> None:
@@ -204,17 +206,21 @@ def test_a_marker_that_another_worker_merges_meanwhile_is_not_merged_twice(
     first, second = "a:1", "b:1"
     for name in (first, second, RUN):
         deliverer.deliver(reported(name, (name,)))
-    another = Deliverer(client, MarkerStore(redis, "another"), Pacing(redis), settle=timedelta(seconds=30))
-    resolve = MarkerStore.opened
+    another = Deliverer(
+        client, MarkerStore(redis, "another"), RequestBudget(redis), settle=timedelta(seconds=30)
+    )
+    resolve = MarkerStore.locked
 
-    def late(store: MarkerStore, names: Sequence[str], *, resolved: bool = False) -> Any:
+    def late(
+        store: MarkerStore, names: Sequence[str], claims: Sequence[str] = (), *, resolved: bool = False
+    ) -> Any:
         """The other worker comes between our finding of the two and our opening of the second."""
         if resolved:
             monkeypatch.undo()
             another.deliver(reported("another", (RUN, first)))
-        return resolve(store, names, resolved=resolved)
+        return resolve(store, names, claims, resolved=resolved)
 
-    monkeypatch.setattr(MarkerStore, "opened", late)
+    monkeypatch.setattr(MarkerStore, "locked", late)
     with pytest.raises(MarkerBusy):
         deliverer.deliver(reported("late", (RUN, second)))
     deliverer.deliver(reported("late", (RUN, second)))
@@ -249,13 +255,24 @@ def _die(*_: object, **__: object) -> None:
 
 
 def test_a_merge_that_was_saved_and_not_ended_keeps_the_event(
-    deliverer: Deliverer, client: EventsClient, api: LocalApi, monkeypatch: pytest.MonkeyPatch
+    deliverer: Deliverer,
+    client: EventsClient,
+    api: LocalApi,
+    redis: Redis,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     deliverer.deliver(PLUGIN)
     (created,) = client.iter_events()
     api.set_faults(["POST:status=500x1"])
     with pytest.raises(ServerFailed):
         deliverer.deliver(THIRD_PARTY)
+    deliverer = Deliverer(
+        client,
+        MarkerStore(redis, "worker"),
+        RequestBudget(redis),
+        settle=timedelta(seconds=30),
+        clock=lambda: now() + timedelta(minutes=1),
+    )
     with monkeypatch.context() as patched:
         patched.setattr(MarkerStore, "forget", _die)
         with pytest.raises(RedisConnectionError):

@@ -12,9 +12,9 @@ from apitraffic_events.client import EventsClient
 from apitraffic_events.event import EventType
 from apitraffic_events.records import StoredEvent
 from receiver.datastore.address import connect
-from receiver.delivery.budget import Pacing
+from receiver.delivery.budget import RequestBudget
 from receiver.delivery.deliverer import Delivered, Deliverer
-from receiver.delivery.markers import MarkerStore
+from receiver.delivery.marker_store import MarkerStore
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.pagerduty import change_of_case
 from tests.support.redis import running_redis
@@ -52,7 +52,7 @@ def client(api: LocalApi, redis: Redis) -> Iterator[EventsClient]:
 @pytest.fixture
 def deliverer(client: EventsClient, redis: Redis) -> Deliverer:
     markers = MarkerStore(redis, "the worker under test")
-    return Deliverer(client, markers, Pacing(redis), settle=timedelta(seconds=30))
+    return Deliverer(client, markers, RequestBudget(redis), settle=timedelta(seconds=30))
 
 
 def _forget_everything(client: EventsClient, redis: Redis) -> None:

@@ -13,11 +13,11 @@ from apitraffic_events.event import Event, EventType
 from apitraffic_events.timestamps import now
 from receiver.datastore.address import connect
 from receiver.datastore.keys import LOCK_PREFIX
-from receiver.delivery.markers import MarkerStore
+from receiver.delivery.marker_store import MarkerStore
 from receiver.events import Change, DeliveryReference, Effect
 from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import delivery_queue, delivery_queues
-from receiver.worker.bookkeeping import Bookkeeping
+from receiver.worker.job_queue import JobQueue
 from receiver.worker.recovery import Recovery, place_of_process_ids, worker_name
 from receiver.worker.worker import DeliveryWorker
 
@@ -51,7 +51,7 @@ def take(redis: Redis, worker: str) -> None:
     """What a worker of this name does with the first job before it runs it."""
     key = DeliveryWorker.redis_worker_namespace_prefix + worker
     is_registered = redis.exists(key)
-    assert Bookkeeping(redis, delivery_queues(redis), worker, key).take() is not None
+    assert JobQueue(redis, delivery_queues(redis), worker, key).dequeue() is not None
     if not is_registered:
         redis.delete(key)
 
@@ -73,7 +73,7 @@ def test_a_dead_workers_job_is_queued_again(redis: Redis, recovery: Recovery, jo
     worker = f"{place_of_process_ids()}.{dead_process_id()}.abc"
     register(redis, worker)
     take(redis, worker)
-    with MarkerStore(redis, worker).opened((KEY,)):
+    with MarkerStore(redis, worker).locked((KEY,)):
         recovery.requeue_abandoned()
         assert not redis.exists(LOCK_PREFIX + KEY)
     assert delivery_queue(redis).job_ids == [job.id]

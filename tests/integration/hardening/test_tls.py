@@ -5,8 +5,6 @@ import json
 import signal
 import socket
 import ssl
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,7 +15,7 @@ from cryptography import x509
 from tests.fuzz.wire import STATUS, authentic
 from tests.support.certificates import Certificate, make_certificate
 from tests.support.github import deployment_status
-from tests.support.programs import REPOSITORY, Program
+from tests.support.programs import Ended, Program, run_to_the_end
 from tests.support.stack import Stack, running_stack
 from tests.support.waiting import wait_until
 
@@ -130,15 +128,8 @@ def test_sighup_takes_a_renewed_certificate_and_keeps_the_old_one_if_it_is_unfit
         assert receiver.stop() == 0
 
 
-def serve(*options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "receiver", "serve", "--port", "0", *options],
-        env={"PYTHONPATH": str(REPOSITORY), "REDIS_URL": "redis://127.0.0.1:1"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def serve(folder: Path, *options: str) -> Ended:
+    return run_to_the_end(folder, {"REDIS_URL": "redis://127.0.0.1:1"}, "serve", "--port", "0", *options)
 
 
 def test_files_that_cannot_be_used_are_named_at_start(tmp_path: Path) -> None:
@@ -153,13 +144,13 @@ def test_files_that_cannot_be_used_are_named_at_start(tmp_path: Path) -> None:
         (good.path, other.key, "is not the key of the certificate in"),
         (locked.path, locked.key, "has a password; write it without one"),
     ):
-        ended = serve("--tls-cert", str(certificate), "--tls-key", str(key))
+        ended = serve(tmp_path, "--tls-cert", str(certificate), "--tls-key", str(key))
         assert ended.returncode == 1
-        assert said in ended.stderr
-        assert "Traceback" not in ended.stderr
+        assert said in ended.output
+        assert "Traceback" not in ended.output
 
 
 def test_one_file_without_the_other_is_refused(tmp_path: Path) -> None:
-    ended = serve("--tls-cert", str(make_certificate(tmp_path).path))
+    ended = serve(tmp_path, "--tls-cert", str(make_certificate(tmp_path).path))
     assert ended.returncode == 2
-    assert "--tls-cert and --tls-key go together" in ended.stderr
+    assert "--tls-cert and --tls-key go together" in ended.output

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from werkzeug.test import TestResponse
+from werkzeug.test import Client, TestResponse
 
 from receiver.local.events_api.app import create_app
 from receiver.local.events_api.options import LOCAL_ACCOUNT_SID, Options
@@ -25,8 +25,8 @@ def new_api(tmp_path: Path) -> Iterator[Callable[..., Call]]:
         def make(clock: Callable[[], float] | None = None, **options: Any) -> Call:
             settings = Options(**{"data": tmp_path / "events.sqlite", "token": TOKEN, **options})
             app = create_app(settings) if clock is None else create_app(settings, clock)
-            opened.callback(app.extensions["close"])
-            client = app.test_client()
+            opened.callback(app.close)
+            client = Client(app)
 
             def call(
                 method: str,

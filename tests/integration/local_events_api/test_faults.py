@@ -6,6 +6,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from receiver.local.events_api.faults import Effect, Fault, Faults, FaultSyntaxError, Kind, parse
+from tests.support.waiting import wait_until
 
 Call = Callable[..., TestResponse]
 
@@ -21,6 +22,13 @@ Call = Callable[..., TestResponse]
         ("POST:dropx1", Fault(Kind.DROP, times=1, method="POST")),
         ("refuse", Fault(Kind.REFUSE)),
         ("hang", Fault(Kind.HANG, 60)),
+        ("POST:commit=500x1", Fault(Kind.COMMIT, 500, times=1, method="POST")),
+        ("commit=200", Fault(Kind.COMMIT, 200)),
+        ("POST:late=3@0.5", Fault(Kind.LATE, 3, share=0.5, method="POST")),
+        ("lag=2.5", Fault(Kind.LAG, 2.5)),
+        ("renamed", Fault(Kind.RENAMED)),
+        ("unfiltered", Fault(Kind.UNFILTERED)),
+        ("waf", Fault(Kind.WAF)),
         ("PATCH:hang=0.5@0.25x12", Fault(Kind.HANG, 0.5, share=0.25, times=12, method="PATCH")),
     ],
 )
@@ -45,6 +53,9 @@ def test_grammar(text: str, fault: Fault) -> None:
         ("status=499", "from 400 to 511"),
         ("status=500.5", "from 400 to 511"),
         ("drop=1", "drop takes no value"),
+        ("waf=1", "waf takes no value"),
+        ("commit=201", "200 or one from 400 to 511"),
+        ("late", "late needs a value"),
         ("refuse=1", "refuse takes no value"),
         ("drop@0", "above 0 and at most 1"),
         ("drop@1.1", "above 0 and at most 1"),
@@ -67,13 +78,13 @@ def test_grammar_says_what_is_wrong_and_gives_an_example(text: str, problem: str
 
 def drawn(faults: Faults, methods: str) -> list[str]:
     effects = [faults.effect_on(method) for method in methods.split()]
-    return [effect.spoiler.kind if effect.spoiler else "" for effect in effects]
+    return [effect.fault.kind if effect.fault else "" for effect in effects]
 
 
 def test_counted_fault_ends_and_others_wait_for_their_turn() -> None:
     faults = Faults([parse("dropx2"), parse("POST:status=500x1")])
     assert drawn(faults, "GET POST GET POST POST") == ["drop", "drop", "", "status", ""]
-    assert faults.written() == []
+    assert faults.as_text() == []
 
 
 def test_fault_of_a_method_leaves_the_others_alone() -> None:
@@ -89,13 +100,13 @@ def test_delays_add_up() -> None:
 
 def test_share() -> None:
     faults = Faults([parse("drop@0.25")], random.Random(1).random)  # noqa: S311 - no secret
-    outcomes = [faults.effect_on("GET").spoiler is not None for _ in range(4_000)]
+    outcomes = [faults.effect_on("GET").fault is not None for _ in range(4_000)]
     assert 900 < sum(outcomes) < 1_100
 
 
-def test_share_of_a_counted_fault_uses_up_only_what_strikes() -> None:
-    lots = iter([0.9, 0.1, 0.9, 0.1, 0.1])
-    faults = Faults([parse("drop@0.5x2")], lambda: next(lots))
+def test_share_of_a_counted_fault_uses_up_only_what_happens() -> None:
+    draws = iter([0.9, 0.1, 0.9, 0.1, 0.1])
+    faults = Faults([parse("drop@0.5x2")], lambda: next(draws))
     assert drawn(faults, "GET GET GET GET GET") == ["", "drop", "", "drop", ""]
 
 
@@ -112,7 +123,7 @@ def test_share_of_a_counted_fault_uses_up_only_what_strikes() -> None:
         (503, "INTERNAL_ERROR", "1"),
     ],
 )
-def test_ordered_status(
+def test_injected_status(
     new_api: Callable[..., Call], status: int, code: str, retry_after: str | None
 ) -> None:
     call = new_api(faults=(parse(f"POST:status={status}x1"),))
@@ -125,6 +136,57 @@ def test_ordered_status(
     listed: Any = call("GET", "/events").json
     assert listed["records"] == []
     assert call("POST", "/events", json={"type": "custom", "name": "x"}).status_code == 201
+
+
+def names(call: Call, **query: str) -> list[str]:
+    listed: Any = call("GET", "/events", query_string=query).json
+    return [record["name"] for record in listed["records"]]
+
+
+@pytest.mark.parametrize("status", [200, 500, 503])
+def test_what_is_committed_may_be_answered_by_anything(new_api: Callable[..., Call], status: int) -> None:
+    call = new_api(faults=(parse(f"POST:commit={status}x1"),))
+    response = call("POST", "/events", json={"type": "custom", "name": "x"})
+    assert (response.status_code, response.mimetype) == (status, "text/html")
+    assert names(call) == ["x"]
+
+
+def test_what_was_answered_with_500_may_be_carried_out_later(new_api: Callable[..., Call]) -> None:
+    call = new_api(faults=(parse("POST:late=0.2x1"),))
+    assert call("POST", "/events", json={"type": "custom", "name": "x"}).status_code == 500
+    assert names(call) == []
+    wait_until(lambda: names(call) == ["x"], "the late event")
+
+
+def test_a_list_may_lag_behind(new_api: Callable[..., Call]) -> None:
+    call = new_api(faults=(parse("lag=0.5"),))
+    assert call("POST", "/events", json={"type": "custom", "name": "x"}).status_code == 201
+    assert names(call) == []
+    wait_until(lambda: names(call) == ["x"], "the list to catch up")
+
+
+def test_filters_may_have_other_names(new_api: Callable[..., Call]) -> None:
+    call = new_api(faults=(parse("renamed"),))
+    for kind in ("scale", "custom"):
+        call("POST", "/events", json={"type": kind, "name": kind, "startedAt": "2026-01-10T10:00:00Z"})
+    assert names(call, type="scale", startDate="2027-01-01T00:00:00Z") == ["custom", "scale"]
+    assert names(call, event_type="scale") == ["scale"]
+    assert names(call, start_date="2027-01-01T00:00:00Z") == []
+
+
+def test_filters_may_not_be_there(new_api: Callable[..., Call]) -> None:
+    call = new_api(faults=(parse("unfiltered"),))
+    call("POST", "/events", json={"type": "custom", "name": "x"})
+    assert names(call, type="scale", event_type="scale") == ["x"]
+
+
+def test_a_firewall_may_dislike_some_words(new_api: Callable[..., Call]) -> None:
+    call = new_api(faults=(parse("waf"),), fault_control=True)
+    refused = call("POST", "/events", json={"type": "custom", "name": "x'; DROP TABLE users"})
+    assert (refused.status_code, refused.mimetype) == (403, "text/html")
+    assert call("POST", "/events", json={"type": "custom", "name": "x"}).status_code == 201
+    assert names(call) == ["x"]
+    assert call("GET", "/_requests", below="").json == {"POST": {"waf": 1, "201": 1}, "GET": {"200": 1}}
 
 
 def test_faults_spare_what_is_not_the_account(new_api: Callable[..., Call]) -> None:
@@ -152,7 +214,7 @@ def test_control_replaces_faults_and_counts_requests(new_api: Callable[..., Call
 
 
 @pytest.mark.parametrize("body", [{"drop": 1}, "drop", [1], ["drop", "explode"]])
-def test_control_refuses_what_is_no_list_of_faults(new_api: Callable[..., Call], body: object) -> None:
+def test_control_refuses_what_is_not_a_list_of_faults(new_api: Callable[..., Call], body: object) -> None:
     call = new_api(faults=(parse("status=500"),), fault_control=True)
     response = call("PUT", "/_faults", below="", json=body)
     assert response.status_code == 422

@@ -71,7 +71,7 @@ def test_window_that_ended_long_ago(clock: Clock) -> None:
     quota = Quota(5, 10.0, clock)
     quota.take()
     clock.now += 1_000
-    assert (quota.look().remaining, quota.look().reset) == (5, clock.now + 10)
+    assert (quota.current().remaining, quota.current().reset) == (5, clock.now + 10)
 
 
 def test_threads_share_one_quota() -> None:

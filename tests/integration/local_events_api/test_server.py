@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
@@ -15,7 +16,9 @@ import pytest
 import requests
 
 from receiver.cli.api import TOKEN_VARIABLE
+from receiver.local.events_api.server import THREADS
 from tests.support.local_api import LocalApi, running_local_api
+from tests.support.processes import started
 
 EVENT = {"type": "deployment", "name": "v2.3.1"}
 
@@ -58,6 +61,15 @@ def test_connection_is_kept_and_the_answer_dated(api: LocalApi) -> None:
         assert first.headers["Connection"] == "keep-alive"
         assert abs(parsedate_to_datetime(first.headers["Date"]).timestamp() - time.time()) < 60
         assert session.get(address, timeout=20).status_code == 200
+
+
+def test_open_connections_do_not_keep_others_waiting(api: LocalApi) -> None:
+    address = f"{api.url}/accounts/{api.account_sid}/events"
+    with ExitStack() as opened:
+        for _ in range(4 * THREADS):
+            session = opened.enter_context(requests.Session())
+            session.headers["Authorization"] = f"Bearer {api.token}"
+            assert session.get(address, timeout=20).status_code == 200
 
 
 @pytest.mark.parametrize("fault", ["POST:dropx1", "POST:hang=0.05x1"])
@@ -204,14 +216,13 @@ def test_nothing_is_left_behind(tmp_path: Path, sent: signal.Signals) -> None:
     home.mkdir()
     temporary.mkdir()
     places = {"HOME": str(home), "XDG_RUNTIME_DIR": str(home), "TMPDIR": str(temporary)}
-    process = subprocess.Popen(
+    with started(
         [sys.executable, "-m", "receiver", "api", "--port", "0"],
         env={**os.environ, **places, TOKEN_VARIABLE: "t"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    with process:
+    ) as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[3]
         assert requests.get(url.removesuffix("/v1") + "/healthz", timeout=20).status_code == 200

@@ -90,7 +90,7 @@ def test_all_problems_are_told_at_once(call: Call) -> None:
 def test_fields_set_by_the_server_are_told_from_unknown_ones(call: Call) -> None:
     body: Any = call("POST", "/events", json={**DEPLOY, "sid": "x", "colour": "red"}).json
     messages = {problem["field"]: problem["message"] for problem in body["error"]["details"]}
-    assert messages == {"sid": "is set by the server", "colour": "is no field of an event"}
+    assert messages == {"sid": "is set by the server", "colour": "is not a field of an event"}
 
 
 @pytest.mark.parametrize(

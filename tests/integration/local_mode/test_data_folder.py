@@ -8,6 +8,7 @@ import pytest
 
 from receiver.local.data_folder import DataFolder
 from receiver.local.errors import LocalModeError
+from tests.support.processes import started
 
 HOLD_THE_LOCK = """
 import sys, time
@@ -39,7 +40,7 @@ def test_a_second_run_is_told_who_has_it(tmp_path: Path) -> None:
 
 
 def test_a_killed_run_does_not_keep_it(tmp_path: Path) -> None:
-    with subprocess.Popen(
+    with started(
         [sys.executable, "-c", HOLD_THE_LOCK, str(tmp_path)], stdout=subprocess.PIPE, text=True
     ) as holder:
         assert holder.stdout

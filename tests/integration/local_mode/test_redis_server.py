@@ -147,5 +147,5 @@ def test_what_a_killed_run_left_behind_is_shut_down_and_its_data_kept(tmp_path: 
 def test_an_older_redis_is_kept_from_starting_beside_newer_data(tmp_path: Path) -> None:
     program = make_program(tmp_path / "redis-server", "echo 'Redis server v=6.2.14 sha=0'")
     (tmp_path / "data" / "appendonlydir").mkdir(parents=True)
-    with pytest.raises(LocalModeError, match=r"version 6\) would not see"):
+    with pytest.raises(LocalModeError, match=r"version 6\) would ignore"):
         RedisServer(tmp_path / "data", program).prepare()

@@ -14,6 +14,7 @@ import pytest
 from receiver.local.log import Log
 from receiver.local.stack import free_port
 from receiver.local.supervisor import Child, ChildFailedError, StopRequested, Supervisor
+from tests.support.processes import started
 from tests.support.waiting import wait_until
 
 SLEEP = "import time; time.sleep(60)"
@@ -304,7 +305,7 @@ def test_a_child_ends_when_its_parent_is_killed() -> None:
         "print('armed', flush=True); import time; time.sleep(60)"
     )
     in_parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {in_child!r}])"
-    with subprocess.Popen([sys.executable, "-c", in_parent], stdout=subprocess.PIPE, text=True) as parent:
+    with started([sys.executable, "-c", in_parent], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout
         assert parent.stdout.readline() == "armed\n"
         parent.kill()

@@ -120,15 +120,33 @@ class TestEvents:
         assistant.call("update_event", sid=sid, reopen=True)
         assert server.event(sid)["endedAt"] is None
 
+    @pytest.mark.parametrize("length", [12, 1_998, 2_000])
+    def test_a_resolution_of_any_length_is_kept_whole_below_a_long_description(
+        self, assistant: Assistant, server: McpServer, length: int
+    ) -> None:
+        sid = server.create(type="incident", description="d" * 2_000, startedAt=at(0))
+        resolution = "r" * length
+        assistant.call("close_incident", sid=sid, resolution=resolution)
+        description = server.event(sid)["description"]
+        assert description.endswith(resolution)
+        assert len(description) <= 2_000
+
+    def test_an_empty_value_removes_a_name_from_the_metadata(
+        self, assistant: Assistant, server: McpServer
+    ) -> None:
+        sid = server.create(metadata={"ticket": "OPS-7", "actor": "ada"})
+        assistant.call("update_event", sid=sid, metadata={"ticket": ""})
+        assert server.event(sid)["metadata"] == {"actor": "ada"}
+
     def test_only_an_open_incident_is_closed_and_not_before_it_began(
         self, assistant: Assistant, server: McpServer
     ) -> None:
         deploy = server.create()
-        assert "no incident but of type deployment" in assistant.error(
+        assert "is not an incident but a deployment" in assistant.error(
             "close_incident", sid=deploy, resolution="done"
         )
         incident = server.create(type="incident", startedAt=at(0))
-        assert "before the incident's start" in assistant.error(
+        assert "before the start of the incident" in assistant.error(
             "close_incident", sid=incident, resolution="done", endedAt=at(-1)
         )
         assert server.event(incident)["endedAt"] is None
@@ -161,7 +179,7 @@ class TestErrors:
         assert "type: Input should be 'deployment', 'incident'" in words
         assert "name: is empty" in words
         assert "startedAt: is not a time" in words
-        assert "severity: is no argument of this tool" in words
+        assert "severity: is not an argument of this tool" in words
         assert "no field to change was given" in assistant.error("update_event", sid="evt_1")
         assert "contradict" in assistant.error("update_event", sid="evt_1", reopen=True, endedAt="1h")
         assert "there are what_changed, list_events" in assistant.error("list_event")
@@ -181,11 +199,11 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("fault", "expected"),
         [
-            ("status=403", "API token is not accepted for that, and trying again does not help"),
-            ("status=401", "API token is not accepted for that, and trying again does not help"),
+            ("status=403", "does not accept this server's token for that, and trying again does not help"),
+            ("status=401", "does not accept this server's token for that, and trying again does not help"),
             ("status=429", "nothing was done; try again in 1 s"),
-            ("POST:status=500", "look with list_events or get_event before trying again"),
-            ("POST:drop", "It may have been done all the same"),
+            ("POST:status=500", "check with list_events or get_event before trying again"),
+            ("POST:drop", "It may have been done nevertheless"),
             ("GET:status=500", "Nothing was done; try again in a minute"),
         ],
     )

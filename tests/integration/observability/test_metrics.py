@@ -10,7 +10,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from receiver.config.settings import Settings
-from receiver.delivery.budget import Pacing
+from receiver.delivery.budget import RequestBudget
 from receiver.queue.queues import delivery_queue
 from receiver.sources import SOURCES
 from receiver.web.app import create_app
@@ -109,8 +109,8 @@ def test_what_waits_how_long_the_budget_and_the_pause_come_from_redis(stack: Sta
     job = queue.fetch_job(queue.job_ids[0])
     assert job is not None
     stack.redis.hset(job.key, "created_at", "2026-01-01T00:00:00Z")
-    pacing = Pacing(stack.redis)
-    pacing.pause("refused", 60)
+    request_budget = RequestBudget(stack.redis)
+    request_budget.pause("refused", 60)
     stack.redis.hset("apitraffic:budget", mapping={"limit": 1000, "remaining": 40, "reset": 4_000_000_000})
     shown = figures(stack.url)
     assert shown["queue_depth", "deliveries"] == 1
@@ -119,7 +119,7 @@ def test_what_waits_how_long_the_budget_and_the_pause_come_from_redis(stack: Sta
     assert shown["delivery_paused", ""] == 1
     assert shown["budget_limit", ""] == 1000
     assert shown["budget_remaining", ""] == 40
-    pacing.resume()
+    request_budget.resume()
     assert figures(stack.url)["delivery_paused", ""] == 0
 
 
@@ -133,6 +133,15 @@ def test_while_redis_is_away_a_scrape_says_so_and_what_the_spool_holds(stack: St
     assert shown["spool_deliveries", ""] == 1
     assert shown["deliveries_total", "github accepted"] == 1
     assert not any(name.startswith(("queue", "budget", "dead", "delivery_")) for name, _ in shown)
+
+
+def test_while_redis_has_no_memory_left_a_scrape_says_what_waits_in_it(stack: Stack) -> None:
+    stack.receiver.start()
+    post(stack.url, deployment_status(next(NUMBERS)))
+    stack.redis.config_set("maxmemory", 1)
+    shown = figures(stack.url)
+    assert shown["storage_in_use", "spool"] == 1
+    assert shown["queue_depth", "deliveries"] == 1
 
 
 def test_with_a_token_configured_a_scrape_needs_it(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,7 @@ def test_a_try_to_deliver_links_to_the_request_that_was_accepted(traced: Stack, 
     (served,) = collector.wait_for(SERVER, apitraffic__delivery__id=delivery)
     (produced,) = [span for span in collector.spans(PRODUCER) if span.trace_id == served.trace_id]
 
-    key = f"github:acme/checkout:deployment:{next(NUMBERS) - 1}"
+    key = f"github:deployment:{next(NUMBERS) - 1}"
     told = attributes(served.attributes)
     assert served.name == "POST /webhooks/<source_name>"
     assert (told["http.request.method"], told["http.response.status_code"]) == ("POST", 202)

@@ -12,8 +12,8 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 import requests
 from rq import Queue
-from rq.utils import as_text
 
+from receiver.datastore.replies import as_text
 from receiver.events import Change
 from receiver.queue.queues import delivery_queue, job_of
 from receiver.worker.jobs import deliver

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import requests
-from rq.utils import as_text
 
 from receiver.datastore.acl import NEEDED, RightsMissing, missing_rights, name_of, require_rights
 from receiver.datastore.address import connect
+from receiver.datastore.replies import as_text
 from tests.support.command import Command
 from tests.support.github import deployment_status, post
 from tests.support.programs import Program
@@ -93,7 +93,7 @@ def test_with_that_rule_everything_works(stack: Stack, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "missing"),
     [
-        (["-lpop", "-script|load"], ("+lpop", "+script|load")),
+        (["-lpop", "-client|setname"], ("+client|setname", "+lpop")),
         (["-eval"], ("+eval",)),
         (["resetkeys", "~other:*"], ("~apitraffic:*",)),
         (["resetchannels"], ("+subscribe &apitraffic:*",)),

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rq.utils import as_text
 
 from receiver.config.settings import Settings
 from receiver.datastore.address import connect
-from receiver.doctor.findings import State
+from receiver.datastore.replies import as_text
+from receiver.doctor.findings import FindingState
 from receiver.doctor.storage import reachable
 from receiver.web.app import create_app
 from tests.support.certificates import Authority
@@ -50,7 +50,7 @@ def test_a_delivery_goes_all_the_way_with_certificates_on_both_sides(
     wait_until(lambda: len(stack.events()) == 1, "it is delivered")
     assert stack.redis.dbsize() == 0
     with connect(asking_server.url) as redis:
-        assert redis.exists("apitraffic:marker:github:acme/checkout:deployment:1") == 1
+        assert redis.exists("apitraffic:marker:github:deployment:1") == 1
 
 
 def test_a_delivery_goes_all_the_way_through_a_sentinel_that_speaks_tls_as_the_documents_user(
@@ -69,7 +69,7 @@ def test_a_delivery_goes_all_the_way_through_a_sentinel_that_speaks_tls_as_the_d
         stack.worker.start()
         assert post(stack.url, deployment_status(1)).json()["status"] == "accepted"
         wait_until(lambda: len(stack.events()) == 1, "it is delivered")
-        assert admin.exists("apitraffic:marker:github:acme/checkout:deployment:1") == 1
+        assert admin.exists("apitraffic:marker:github:deployment:1") == 1
         entries: Any = admin.acl_log()
         assert {as_text(entry["object"]) for entry in entries} <= NOT_NEEDED
         assert "confirmed" not in stack.receiver.log() + stack.worker.log()
@@ -78,14 +78,14 @@ def test_a_delivery_goes_all_the_way_through_a_sentinel_that_speaks_tls_as_the_d
 
 def test_without_a_certificate_of_ours_where_none_is_asked_for(server: TlsRedis) -> None:
     with connect(server.url_with(server.authority)) as redis:
-        assert reachable(redis).state is State.OK
+        assert reachable(redis).state is FindingState.OK
 
 
 def assert_said(words: str, url: str) -> None:
     """`doctor` and `/readyz` both say this of the Redis at this URL."""
     with connect(url) as redis:
         finding = reachable(redis)
-    assert finding.state is State.FAILURE
+    assert finding.state is FindingState.FAILURE
     assert words in str(finding.advice)
     client = create_app(Settings.model_validate({"redis_url": url, "spool": None})).test_client()
     answer = client.get("/readyz")

@@ -1,6 +1,7 @@
+import java.util.concurrent.locks.ReentrantLock
 import org.jenkinsci.plugins.workflow.steps.MissingContextVariableException
 
-/** One build: what a request of the driver says of it, its log and its result. */
+/** One build: the request of the driver, the log and the result. */
 class Build {
 
     final Map request
@@ -11,6 +12,8 @@ class Build {
     final File temporary
     List recorded = [].asSynchronized()
     List order = [].asSynchronized()
+    /** Of all branches of a pipeline, one runs at a time in Jenkins, and the next one when it waits for a step. */
+    final ReentrantLock turn = new ReentrantLock(true)
     final InheritableThreadLocal<List<Map>> layers = new InheritableThreadLocal<List<Map>>()
     final InheritableThreadLocal<Boolean> node = new InheritableThreadLocal<Boolean>()
 
@@ -42,6 +45,16 @@ class Build {
             return body()
         } finally {
             layers.set(before)
+        }
+    }
+
+    /** Runs what other branches need not wait for. */
+    Object aside(Closure work) {
+        turn.unlock()
+        try {
+            return work()
+        } finally {
+            turn.lock()
         }
     }
 

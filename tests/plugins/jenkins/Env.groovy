@@ -1,4 +1,4 @@
-/** env: what is in force where it is read, as in Jenkins; what is empty is null. */
+/** env, as in Jenkins: the variables of the place that reads it; empty ones are null. */
 class Env implements Whitelisted {
 
     private final Build build
@@ -10,6 +10,11 @@ class Env implements Whitelisted {
     @Override
     Object getProperty(String name) {
         return build.environment()[name]
+    }
+
+    /** Jenkins permits to get and set variables by their names, and no more. */
+    Map getEnvironment() {
+        throw new RejectedAccessException('org.jenkinsci.plugins.workflow.cps.EnvActionImpl getEnvironment')
     }
 
     @Override

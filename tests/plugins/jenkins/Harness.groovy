@@ -1,11 +1,11 @@
 import groovy.json.JsonOutput
-import groovy.json.JsonSlurper
+import groovy.json.JsonSlurperClassic
 import org.codehaus.groovy.control.CompilerConfiguration
 import org.codehaus.groovy.control.customizers.ImportCustomizer
 import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException
 
 /**
- * A controller in small. Reads one JSON object a line, each a build (Build), and answers each with a line.
+ * A small controller. Reads one build (Build) per line, as JSON, and answers each with a line.
  * Arguments: the library's folder, the folder of this file.
  */
 class Harness {
@@ -35,6 +35,8 @@ class Harness {
         ])
         String result = null
         String failure = null
+        Sandbox.calls.set(0)
+        build.turn.lock()
         try {
             Script script = prepared(request.script, build, binding)
             script.run()
@@ -44,11 +46,13 @@ class Harness {
             result = 'FAILURE'
             failure = error.message
             build.log.append(error instanceof hudson.AbortException ? 'ERROR: ' + error.message : stack(error)).append('\n')
+        } finally {
+            build.turn.unlock()
         }
         build.run.worsen(result ?: 'SUCCESS')
         return [
             result: build.run.currentResult, failure: failure, log: build.log.toString(), recorded: build.recorded, order: build.order,
-            left: build.temporary.list().toList(), findings: findings,
+            left: build.temporary.list().toList(), findings: findings, calls: Sandbox.calls.get(),
         ]
     }
 
@@ -82,7 +86,8 @@ class Harness {
         answers.println('ready')
         answers.flush()
         System.in.eachLine('UTF-8') { line ->
-            Map answer = harness.run(new JsonSlurper().parseText(line))
+            // The maps of JsonSlurper are filled at their first use, which two branches may do at once.
+            Map answer = harness.run(new JsonSlurperClassic().parseText(line))
             answers.println(JsonOutput.toJson(answer))
             answers.flush()
         }

@@ -5,7 +5,7 @@ import java.net.http.HttpRequest
 import java.net.http.HttpResponse
 import java.time.Duration
 
-/** The steps that the library and the examples use; they really do what they say. */
+/** The steps that the library and the examples use; they really run. */
 abstract class PipelineScript extends Script {
 
     Build getBuild() {
@@ -20,18 +20,18 @@ abstract class PipelineScript extends Script {
         throw new AbortException(message)
     }
 
-    /** For tests: what a step gave. */
+    /** For tests: records the result of a step. */
     Object record(Object value) {
         build.recorded.add(value)
         return value
     }
 
-    /** For tests: a place that was reached. */
+    /** For tests: records that a place was reached. */
     void reached(String place) {
         build.order.add(place)
     }
 
-    /** For tests: somebody presses the red button. */
+    /** For tests: aborts the build. */
     void abort() {
         throw new FlowInterruptedException()
     }
@@ -57,7 +57,7 @@ abstract class PipelineScript extends Script {
 
     void sleep(Map arguments) {
         assert arguments.unit == 'MILLISECONDS'
-        Thread.sleep(arguments.time)
+        build.aside { Thread.sleep(arguments.time) }
     }
 
     Object withEnv(List<String> settings, Closure body) {
@@ -97,7 +97,7 @@ abstract class PipelineScript extends Script {
         process.outputStream.close()
         StringBuffer out = new StringBuffer()
         StringBuffer words = new StringBuffer()
-        process.waitForProcessOutput(out, words)
+        build.aside { process.waitForProcessOutput(out, words) }
         file.delete()
         build.log.append(words)
         if (!arguments.returnStdout) {
@@ -109,7 +109,7 @@ abstract class PipelineScript extends Script {
         return arguments.returnStdout ? out.toString() : null
     }
 
-    /** No PowerShell runs here: this reads what request.ps1 reads, and prints what it prints. */
+    /** There is no PowerShell here: this reads and prints the same as request.ps1. */
     Object powershell(Map arguments) {
         build.needNode()
         assert !build.request.unix && arguments.returnStdout && arguments.script.contains('$env:APITRAFFIC_ADDRESS')
@@ -120,8 +120,10 @@ abstract class PipelineScript extends Script {
             headers['webhook-id'] = env.APITRAFFIC_DELIVERY
         }
         try {
-            HttpResponse answer = exchange(env.APITRAFFIC_METHOD, env.APITRAFFIC_ADDRESS, body.exists() ? body.getText('UTF-8') : null, headers,
-                                           env.APITRAFFIC_SECONDS.toDouble())
+            String text = body.exists() ? body.getText('UTF-8') : null
+            HttpResponse answer = build.aside {
+                exchange(env.APITRAFFIC_METHOD, env.APITRAFFIC_ADDRESS, text, headers, env.APITRAFFIC_SECONDS.toDouble())
+            }
             String head = answer.headers().map().collect { name, values -> name + ': ' + values.join(', ') }.join('\r\n')
             return '0\r\n\r\nHTTP/1.1 ' + answer.statusCode() + '\r\n' + head + '\r\n\r\n' + answer.body()
         } catch (IOException failure) {
@@ -131,7 +133,7 @@ abstract class PipelineScript extends Script {
         }
     }
 
-    /** The HTTP Request plugin's step, where the build has it. */
+    /** The step of the HTTP Request plugin, if the build has it. */
     Object httpRequest(Map arguments) {
         if (!build.request.httpRequest) {
             throw new NoSuchMethodError("No such DSL method 'httpRequest' found among steps [echo, error, sh]")
@@ -139,11 +141,13 @@ abstract class PipelineScript extends Script {
         assert arguments.customHeaders.find { it.name == 'Authorization' }.maskValue && arguments.quiet
         assert arguments.validResponseCodes == '100:599' && arguments.timeout > 0
         Map headers = arguments.customHeaders.collectEntries { [it.name, it.value] }
-        HttpResponse answer = exchange(arguments.httpMode, arguments.url, arguments.requestBody, headers, arguments.timeout)
+        HttpResponse answer = build.aside {
+            exchange(arguments.httpMode, arguments.url, arguments.requestBody, headers, arguments.timeout)
+        }
         return new HttpResponseContent(status: answer.statusCode(), content: answer.body(), headers: answer.headers().map())
     }
 
-    private static HttpResponse exchange(String method, String address, String body, Map headers, Number seconds) {
+    static HttpResponse exchange(String method, String address, String body, Map headers, Number seconds) {
         HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(address)).timeout(Duration.ofMillis((seconds * 1000) as long))
         request.header('Content-Type', 'application/json')
         headers.each { name, value -> request.header(name, value) }
@@ -182,18 +186,26 @@ abstract class PipelineScript extends Script {
         }
     }
 
+    /** The branches begin in their order. */
     Object parallel(Map branches) {
         List failures = [].asSynchronized()
         List threads = branches.findAll { it.key != 'failFast' }.collect { name, body ->
-            Thread.start {
+            Thread branch = Thread.start {
+                build.turn.lock()
                 try {
                     body()
                 } catch (Throwable failure) {
                     failures.add(failure)
+                } finally {
+                    build.turn.unlock()
                 }
             }
+            while (!build.turn.hasQueuedThread(branch)) {
+                Thread.yield()
+            }
+            return branch
         }
-        threads*.join()
+        build.aside { threads*.join() }
         if (failures) {
             throw failures[0]
         }

@@ -16,6 +16,11 @@ class RunWrapper implements Whitelisted {
         return causes
     }
 
+    /** Blacklisted in Jenkins. */
+    Object getRawBuild() {
+        throw new RejectedAccessException('org.jenkinsci.plugins.workflow.support.steps.build.RunWrapper getRawBuild')
+    }
+
     void worsen(String other) {
         if (RESULTS.indexOf(other) > RESULTS.indexOf(currentResult)) {
             result = other

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import pytest
 
+from receiver.sources.base import explain_refusal
 from receiver.sources.native import NATIVE
 from tests.support.native import signed
 from tests.support.source_security import (
@@ -123,6 +124,12 @@ def test_a_signature_that_is_too_old_is_not_rescued_either() -> None:
 
 def test_a_right_signature_needs_no_bearer_token() -> None:
     assert passes(signed(BODY, SECRET) | {"authorization": "Bearer something else"})
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "Token", "Digest"])
+def test_the_log_says_that_only_a_bearer_token_is_one(scheme: str) -> None:
+    reason = explain_refusal(NATIVE, {"authorization": f"{scheme} {SECRET.decode()}"}, BODY)
+    assert reason == "Authorization is malformed: it should be Bearer, one space and the secret"
 
 
 @pytest.mark.parametrize("scheme", ["Basic", "Token", "Digest", ""])

@@ -115,7 +115,7 @@ def test_what_is_indispensable_is_named_when_it_is_missing(path: str, value: obj
 
 @pytest.mark.parametrize("value", [None, {}, [], True, 4242.0, ""])
 def test_a_deployment_whose_id_is_unreadable_takes_it_from_the_status_url(value: object) -> None:
-    assert status("deployment.id", value).key == "github:acme/shop:deployment:4242"
+    assert status("deployment.id", value).key == "github:deployment:4242"
 
 
 @pytest.mark.parametrize(

@@ -64,11 +64,12 @@ def test_a_caller_cannot_say_that_it_is_somebody_else(forged: str) -> None:
 )
 def test_a_caller_cannot_name_a_marker_of_another_repository(key: str) -> None:
     (change,) = translate(GITHUB, received(body({"key": key}), "repository_dispatch"), Options()).changes
-    assert change.key == f"github:acme/shop:dispatch:{key}"
+    assert change.key == f"github:repository:1296269:dispatch:{key}"
+    assert change.former_keys == (f"github:acme/shop:dispatch:{key}",)
 
 
-def test_a_caller_may_name_a_marker_of_its_own_repository() -> None:
-    key = "github:acme/shop:issue:7"
+@pytest.mark.parametrize("key", ["github:acme/shop:issue:7", "github:repository:1296269:tag:v1:0123"])
+def test_a_caller_may_name_a_marker_of_its_own_repository(key: str) -> None:
     (change,) = translate(GITHUB, received(body({"key": key}), "repository_dispatch"), Options()).changes
     assert change.key == key
 

@@ -55,7 +55,7 @@ DELETED = change("deleted", 50)
 
 def test_all_deliveries_of_an_issue_are_about_one_marker() -> None:
     keys = {outcome(case, "point")[0]["key"] for case in CASES if isinstance(outcome(case, "point"), list)}
-    assert keys == {"github:acme/shop:issue:1842001"}
+    assert keys == {"github:issue:1842001"}
 
 
 def test_opened_with_its_label_is_one_opening() -> None:

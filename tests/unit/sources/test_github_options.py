@@ -43,6 +43,54 @@ def test_an_empty_list_of_workflows_leaves_runs_off() -> None:
     assert isinstance(reason(RUN, "workflow_run", workflows=(), events=("workflow_run",)), Ignored)
 
 
+@pytest.mark.parametrize(
+    "trigger", ["pull_request", "pull_request_target", "pull_request_review", "merge_group"]
+)
+def test_runs_of_what_is_not_merged_are_ignored_unless_asked_for(trigger: str) -> None:
+    payload = json.loads(RUN)
+    payload["workflow_run"]["event"] = trigger
+    body = json.dumps(payload).encode()
+    why = reason(body, "workflow_run", workflows=("*",))
+    assert isinstance(why, Ignored)
+    assert "[github] workflow_triggers" in why.reason
+    assert reason(body, "workflow_run", workflows=("*",), workflow_triggers=(trigger,)) is None
+    assert reason(body, "workflow_run", workflows=("*",), workflow_triggers=("*",)) is None
+
+
+@pytest.mark.parametrize("trigger", ["push", "workflow_dispatch", "schedule", "release", "dynamic", None])
+def test_runs_of_everything_else_are_deploys(trigger: str | None) -> None:
+    payload = json.loads(RUN)
+    payload["workflow_run"]["event"] = trigger
+    assert reason(json.dumps(payload).encode(), "workflow_run", workflows=("*",)) is None
+
+
+def test_a_forks_run_is_ignored_whatever_set_it_off() -> None:
+    payload = json.loads(RUN)
+    payload["workflow_run"] |= {
+        "event": "workflow_run",
+        "head_repository": {"id": 7, "full_name": "mallory/shop"},
+    }
+    why = reason(json.dumps(payload).encode(), "workflow_run", workflows=("*",))
+    assert isinstance(why, Ignored)
+    assert "the fork mallory/shop" in why.reason
+
+
+def test_a_repository_that_was_renamed_is_no_fork_of_itself() -> None:
+    payload = json.loads(RUN)
+    repository = payload["repository"]
+    payload["workflow_run"]["head_repository"] = {"id": repository["id"], "full_name": "acme/old-name"}
+    assert reason(json.dumps(payload).encode(), "workflow_run", workflows=("*",)) is None
+
+
+@pytest.mark.parametrize(
+    ("branches", "is_drawn"),
+    [(("main",), True), (("rel*", "ma?n"), True), (("Main",), False), (("release/*",), False), ((), False)],
+)
+def test_runs_of_other_branches_can_be_left_out(branches: tuple[str, ...], is_drawn: bool) -> None:
+    why = reason(RUN, "workflow_run", workflows=("*",), workflow_branches=branches)
+    assert (why is None) is is_drawn
+
+
 def test_an_empty_list_of_incident_labels_leaves_the_type() -> None:
     by_label, by_type = (
         reason(body_of("github", f"issues__opened_with_{what}"), "issues", incident_labels=())
@@ -83,6 +131,8 @@ def test_alerts_below_the_floor_are_ignored(severity: str | None, floor: str, is
         {"workflows": "Deploy"},
         {"incident_labels": None},
         {"incident_label": ["x"]},
+        {"workflow_triggers": "push"},
+        {"workflow_branches": None},
     ],
 )
 def test_what_is_no_setting_is_refused(wrong: dict[str, Any]) -> None:

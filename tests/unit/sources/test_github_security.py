@@ -1,3 +1,4 @@
+import base64
 import hashlib
 import hmac
 from typing import ClassVar
@@ -32,6 +33,15 @@ class TestGitHubRequests(SignedRequests):
         sha1 = "sha1=01dc10d0c83e72ed246219cdd91669667fe2ca59"
         assert not self.verify({"x-hub-signature": sha1}, b"Hello, World!", PUBLISHED_SECRET)
         assert not self.verify({self.header: sha1}, b"Hello, World!", PUBLISHED_SECRET)
+
+    def test_the_log_says_that_sha1_alone_is_not_accepted(self) -> None:
+        reason = self.explain({"x-hub-signature": "sha1=01dc10d0c83e72ed246219cdd91669667fe2ca59"})
+        assert "SHA-1, is not accepted" in reason
+        assert "01dc10d0" not in reason
+
+    def test_the_log_says_that_a_digest_is_base64(self) -> None:
+        digest = base64.b64encode(hmac.new(SECRET, self.body, hashlib.sha256).digest()).decode()
+        assert self.explain({self.header: f"sha256={digest}"}).endswith("this one is base64")
 
     def test_the_digest_without_its_prefix_is_none(self) -> None:
         assert not self.verify(self.forged(lambda given: given.removeprefix("sha256=")))

@@ -9,12 +9,13 @@ import pytest
 from pydantic import ValidationError
 
 from apitraffic_events.event import Event
-from receiver.delivery.folding import fold
+from receiver.delivery.folding import fold, is_called_off
 from receiver.events import Change
 from receiver.sources.base import Ignored, Untranslatable, translate
 from receiver.sources.gitlab import GITLAB
 from receiver.sources.gitlab.hook import Options
-from tests.support.gitlab import RECEIVED_AT, delivery_of, options_of, received
+from receiver.sources.signing import SENDERS
+from tests.support.gitlab import DELIVERY_ID, RECEIVED_AT, delivery_of, hook_name, options_of, received
 from tests.support.source_fixtures import body_of
 
 TEMPLATE = "the body has no object_kind"
@@ -328,18 +329,6 @@ class TestTraps:
         marker = folded(done, canceled)
         assert (marker.name, marker.ended_at) == ("Deploy acme/shop main@279484c to production", at(10, 4))
 
-    @pytest.mark.parametrize("mode", ["point", "span"])
-    @pytest.mark.parametrize("second", ["10:04:59", "10:05:00", "10:05:01", "10:07:00"])
-    def test_the_failure_after_a_rejection_changes_nothing(self, mode: str, second: str) -> None:
-        rejected = change("deployment__production_rejected", mode, "2")
-        failed = change(
-            "deployment__production_failed", mode, "1", status_changed_at=f"2026-01-10 {second} UTC"
-        )
-        marker = folded(rejected, failed)
-        assert marker.name == "Rejected deploy acme/shop main@279484c to production"
-        assert marker.description == "Rejected by carol, deployed by alice.\nNot on a Friday"
-        assert marker.metadata["status"] == "rejected"
-
     def test_a_deploy_whose_start_was_never_heard_of_is_complete(self) -> None:
         marker = folded(change("deployment__production_failed", "span"))
         assert (marker.started_at, marker.ended_at) == (at(10, 5), at(10, 5))
@@ -433,6 +422,149 @@ class TestTraps:
         assert folded(real, test).started_at == at(10, 0)
 
 
+JOB_STATES = ("running", "success", "failed", "canceled")
+SECONDS = {"running": "10:00:00", "success": "10:05:00", "failed": "10:05:00", "canceled": "10:05:00"}
+
+
+def of_deploy(hook: str, state: str, mode: str, late: int = 0) -> Change:
+    """What a Deployment or Job hook of one job says; `late` are seconds by which its time is later."""
+    if hook == "build":
+        return change(f"build__{state}", mode, f"build {state}")
+    hour, minute, second = SECONDS[state].split(":")
+    moment = f"2026-01-10 {hour}:{minute}:{int(second) + late:02} UTC"
+    return change(f"deployment__production_{state}", mode, f"deployment {state}", status_changed_at=moment)
+
+
+class TestDeploymentAndJobHooksOfOneDeploy:
+    """One marker by the job's id; tests/integration/delivery/test_gitlab_deploys.py has Redis and the API."""
+
+    def test_they_have_the_name_of_the_job_in_common(self) -> None:
+        deployment, job = of_deploy("deployment", "success", "span"), of_deploy("build", "success", "span")
+        assert set(deployment.names) & set(job.names) == {job.key}
+
+    @pytest.mark.parametrize("late", [0, 1])
+    @pytest.mark.parametrize("end", ["success", "failed", "canceled"])
+    @pytest.mark.parametrize(
+        "openings", [("deployment", "build"), ("build",), ("deployment",), ()], ids="-".join
+    )
+    def test_a_span_begins_and_ends_with_its_job_whatever_arrives_first(
+        self, openings: tuple[str, ...], end: str, late: int
+    ) -> None:
+        starts = [of_deploy(hook, "running", "span", late) for hook in openings]
+        ends = [of_deploy(hook, end, "span", late) for hook in ("deployment", "build")]
+        marker = folded(*starts, *ends)
+        is_told_late = openings == ("deployment",)
+        assert marker.started_at == at(10, 0, late if is_told_late else 0)
+        assert marker.ended_at == at(10, 5)
+        assert {"deployment_id", "job", "run_id"} <= set(marker.metadata)
+
+    def test_without_any_opening_the_words_agree_with_the_span(self) -> None:
+        ends = [of_deploy(hook, "success", "span") for hook in ("deployment", "build")]
+        assert folded(*ends).description == "Succeeded after 5 min, deployed by alice."
+        opened = of_deploy("deployment", "running", "span", late=3)
+        assert folded(opened, *ends).description == "Succeeded after 4 min 57 s, deployed by alice."
+
+    def test_a_span_without_a_job_hook_begins_when_the_deployment_ran(self) -> None:
+        marker = folded(*(of_deploy("deployment", state, "span") for state in ("running", "failed")))
+        assert (marker.started_at, marker.ended_at) == (at(10, 0), at(10, 5))
+
+    @pytest.mark.parametrize("late", [0, 1])
+    @pytest.mark.parametrize("end", ["success", "failed"])
+    def test_a_point_is_where_the_job_ended(self, end: str, late: int) -> None:
+        marker = folded(*(of_deploy(hook, end, "point", late) for hook in ("deployment", "build")))
+        assert (marker.started_at, marker.ended_at) == (at(10, 5), None)
+        assert marker.description is not None
+        assert " after 5 min, " in marker.description
+
+    @pytest.mark.parametrize("mode", ["point", "span"])
+    def test_a_failure_that_gitlab_reports_goes_over_the_success_of_a_plugin(self, mode: str) -> None:
+        """The plugin runs in `after_script`: what fails after it, such as an upload, it cannot know."""
+        told = of_deploy("build", "success", "span")
+        plugin = told.model_copy(
+            update={
+                "occurred_at": at(10, 4, 58),
+                "is_authoritative": False,
+                "delivery": told.delivery.model_copy(update={"source": "events"}),
+            }
+        )
+        marker = folded(plugin, of_deploy("deployment", "failed", mode))
+        assert marker.name == "Failed deploy acme/shop main@279484c to production"
+        assert (marker.started_at, marker.ended_at) == (at(10, 0), at(10, 5))
+
+    @pytest.mark.parametrize(("word", "state"), [("failure", "failed"), ("cancelled", "canceled")])
+    def test_the_same_outcome_in_a_plugins_word_moves_nothing(self, word: str, state: str) -> None:
+        told = of_deploy("build", state, "span")
+        metadata = told.event.metadata | {"status": word}
+        plugin = told.model_copy(
+            update={
+                "occurred_at": at(10, 4, 58),
+                "event": told.event.model_copy(update={"metadata": metadata, "ended_at": at(10, 4, 58)}),
+                "delivery": told.delivery.model_copy(update={"source": "events"}),
+            }
+        )
+        assert folded(plugin, of_deploy("build", state, "span")).ended_at == at(10, 4, 58)
+
+
+MODES = ("point", "span")
+
+
+@pytest.mark.parametrize("mode", MODES)
+class TestRejectedDeploys:
+    """Nothing was deployed, so there is no marker, in whatever order it is told."""
+
+    def failed(self, mode: str, second: str = "10:05:00") -> Change:
+        moment = f"2026-01-10 {second} UTC"
+        return change("deployment__production_failed", mode, "failed", status_changed_at=moment)
+
+    def none(self, *changes: Change) -> bool:
+        return all(fold(order) is None for order in permutations(changes))
+
+    @pytest.mark.parametrize("case", ["production_rejected", "rejected_without_approval"])
+    def test_a_rejection_makes_no_marker(self, mode: str, case: str) -> None:
+        assert self.none(change(f"deployment__{case}", mode))
+
+    @pytest.mark.parametrize("second", ["10:05:00", "10:05:01", "10:07:00"])
+    @pytest.mark.parametrize("case", ["production_rejected", "rejected_without_approval"])
+    def test_nor_does_the_failure_that_gitlab_reports_after_it(
+        self, mode: str, case: str, second: str
+    ) -> None:
+        rejected = change(f"deployment__{case}", mode, "rejected")
+        assert self.none(rejected, self.failed(mode, second))
+        assert is_called_off([rejected])
+
+    def test_the_time_of_the_approval_counts_where_it_is_earlier(self, mode: str) -> None:
+        """The rejection's own time is taken when the hook is made, which may be after the failure's."""
+        rejected = change("deployment__production_rejected", mode, "rejected")
+        assert self.none(rejected, self.failed(mode, "10:04:59"))
+
+    def test_nor_does_its_job_which_never_began(self, mode: str) -> None:
+        job = change("build__failed_before_it_ran", mode, "job")
+        rejected = change("deployment__production_rejected", mode, "rejected")
+        assert self.none(job)
+        assert self.none(job, self.failed(mode))
+        assert self.none(job, self.failed(mode), rejected)
+
+    def test_a_job_that_says_nothing_of_its_start_may_have_run(self, mode: str) -> None:
+        payload = json.loads(body_of("gitlab", "build__failed_before_it_ran"))
+        del payload["build_started_at"], payload["build_started_at_iso"]
+        delivery = delivery_of("build", json.dumps(payload).encode())
+        (made,) = translate(GITLAB, delivery, options_of("build__failed", mode)).changes
+        assert folded(made).name == "Failed deploy acme/shop main@279484c to production"
+
+    @pytest.mark.parametrize("case", ["deployment__production_rejected", "build__failed_before_it_ran"])
+    def test_a_span_that_is_open_ends_as_rejected(self, mode: str, case: str) -> None:
+        started = change("deployment__production_running", "span", "1")
+        marker = folded(started, change(case, mode, "2"), self.failed(mode))
+        assert marker.name == "Rejected deploy acme/shop main@279484c to production"
+        assert marker.started_at == at(10, 0)
+        assert marker.ended_at in {at(10, 5), at(10, 5, 0, 12)}
+        assert marker.description is not None
+        assert "deployed by" not in marker.description
+
+    def test_a_failure_without_a_rejection_is_a_failed_deploy(self, mode: str) -> None:
+        assert folded(self.failed(mode)).name == "Failed deploy acme/shop main@279484c to production"
+
+
 def test_confidential_incidents_are_told_apart() -> None:
     made = change("issue__incident_confidential")
     assert made.event.metadata["confidential"] is True
@@ -441,3 +573,30 @@ def test_confidential_incidents_are_told_apart() -> None:
 def test_a_page_that_would_be_too_long_is_left_out() -> None:
     made = change("tag_push__created", ref="refs/tags/" + "é" * 300)
     assert "url" not in made.event.metadata
+
+
+@pytest.mark.parametrize("case", ["deployment__least_of_fields", "issue__work_item_of_a_group"])
+def test_a_saved_body_that_is_sent_again_is_of_the_instance_that_sent_it(case: str) -> None:
+    body = body_of("gitlab", case)
+    headers = SENDERS["gitlab"].headers("a-token", hook_name(case.partition("__")[0]), body, DELIVERY_ID)
+    sent = GITLAB.receive({name.lower(): value for name, value in headers.items()}, body, RECEIVED_AT)
+    (change,), (real,) = (
+        translate(GITLAB, delivery, Options()).changes for delivery in (sent, received(case))
+    )
+    assert change.key == real.key
+    assert change.key.split(":")[1] in {"gitlab.acme.test", "gitlab.example.test"}
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b'{"project": []}', b'{"project": {"web_url": 7}}', b"\xff"]
+)
+def test_a_body_that_names_no_instance_is_sent_without_one(body: bytes) -> None:
+    assert "X-Gitlab-Instance" not in SENDERS["gitlab"].headers("a-token", "Push Hook", body, DELIVERY_ID)
+
+
+def test_a_vulnerability_of_a_renamed_project_is_still_the_same() -> None:
+    detected = change("vulnerability__detected")
+    url = json.loads(body_of("gitlab", "vulnerability__resolved"))["object_attributes"]["url"]
+    resolved = change("vulnerability__resolved", object_attributes__url=url.replace("/shop/", "/store/"))
+    assert resolved.key == detected.key
+    assert detected.former_keys[0].startswith("gitlab:gitlab.example.test:vuln:https://")

@@ -43,6 +43,10 @@ WHENS = {
     ("pipeline", "running_again"): "running again",
     ("pipeline", "canceled_before_it_ran"): "canceled before it ran",
     ("build", "canceled_before_it_ran"): "canceled before it ran",
+    ("build", "failed_before_it_ran"): "failed before it ran",
+    ("pipeline", "failed_deploy_was_allowed"): "success, with a failed deploy",
+    ("pipeline", "merge_request_of_a_fork"): "any, of a merge request",
+    ("pipeline", "merge_request_with_warnings"): "any, of a merge request",
     ("build", "without_environment"): "any, without environment or not its start",
     ("build", "stops_an_environment"): "any, without environment or not its start",
     ("issue", "label_added"): "incident label added",
@@ -61,6 +65,7 @@ OUTSIDE_THE_TABLE = (
     "of_the_future",
     "pipeline__other_branch",
     "pipeline__child",
+    "pipeline__merge_request_asked_for",
     "pipeline__canceling",
 )
 

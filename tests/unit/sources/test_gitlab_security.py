@@ -56,6 +56,14 @@ class TestGitLabRequestsWithAToken(AuthenticRequests):
     def test_the_token_as_a_bearer_is_none(self) -> None:
         assert not self.verify({"authorization": f"Bearer {SECRET.decode()}"})
 
+    def test_the_log_says_that_a_signing_token_is_in_the_wrong_place(self) -> None:
+        reason = self.explain({self.header: VECTOR_TOKEN.decode()})
+        assert "looks like a signing token" in reason
+        assert "GITLAB_SIGNING_TOKEN should hold it" in reason
+
+    def test_the_log_says_when_a_token_gets_lost(self) -> None:
+        assert "GitLab clears it when the URL changes" in self.explain({})
+
 
 class TestSignedGitLabRequests(SignedRequests):
     source = GITLAB
@@ -78,6 +86,18 @@ class TestSignedGitLabRequests(SignedRequests):
     def test_a_signature_is_good_for_five_minutes(self, seconds: int, passes: bool) -> None:
         at = RECEIVED_AT + timedelta(seconds=seconds)
         assert self.verify(signed(self.body, SECRET, at)) is passes
+
+    def test_the_log_says_what_of_a_signature_is_missing(self) -> None:
+        headers = self.sign(self.body, SECRET)
+        for name in ("webhook-id", "webhook-timestamp"):
+            assert f"{name} is missing" in self.explain(headers | {name: ""})
+        assert "hexadecimal" in self.explain(headers | {self.header: "v1," + "0" * 64})
+
+    def test_the_log_says_that_a_signature_counts_only_with_a_signing_token(self) -> None:
+        headers = self.sign(self.body, SECRET)
+        assert "or GITLAB_SIGNING_TOKEN is not set, and X-Gitlab-Token is missing" in self.explain(headers)
+        with_token = self.explain(headers | {"x-gitlab-token": "another"})
+        assert "X-Gitlab-Token matches no token in GITLAB_WEBHOOK_TOKEN" in with_token
 
     def test_one_of_several_signatures_is_enough(self) -> None:
         headers = self.sign(self.body, SECRET)

@@ -48,7 +48,7 @@ def of_fixture(case: str, mode: str) -> Change:
 
 
 @pytest.mark.parametrize("mode", ["point", "span"])
-@pytest.mark.parametrize("later", ["finalized__success", "finalized__failure", "job.finalized__success"])
+@pytest.mark.parametrize("later", ["finalized__success", "job.finalized__success"])
 @pytest.mark.parametrize("is_first_to_come", [True, False])
 def test_what_is_completed_is_not_moved_by_what_is_finalized(
     mode: str, later: str, is_first_to_come: bool
@@ -59,6 +59,44 @@ def test_what_is_completed_is_not_moved_by_what_is_finalized(
     assert event is not None
     assert event.model_copy(update={"metadata": {}}) == end.event.model_copy(update={"metadata": {}})
     assert event.metadata.items() >= end.event.metadata.items()
+
+
+@pytest.mark.parametrize("mode", ["point", "span"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_build_that_is_finalized_with_another_result_has_that_result(mode: str, order: int) -> None:
+    ends = [of_fixture(case, mode) for case in ("completed__success", "finalized__failure")]
+    event = fold(ends[::order])
+    assert event is not None
+    assert event.name == ends[1].event.name
+    assert event.metadata["status"] == "failure"
+
+
+@pytest.mark.parametrize("mode", ["point", "span"])
+@pytest.mark.parametrize("results", [("SUCCESS", "FAILURE"), ("FAILURE", "SUCCESS")])
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_is_finalized_within_the_same_millisecond_comes_after_what_is_completed(
+    mode: str, results: tuple[str, str], order: int
+) -> None:
+    changes: list[Change] = []
+    for phase, result in zip(("COMPLETED", "FINALIZED"), results, strict=True):
+        body = with_value("build.status", result, with_value("build.phase", phase))
+        options = Options.model_validate({"deployments": mode})
+        changes += translate(JENKINS, delivery(json.dumps(body).encode()), options).changes
+    event = fold(changes[::order])
+    assert event is not None
+    assert event.metadata["status"] == results[1].lower()
+
+
+def test_environments_that_differ_only_at_their_end_have_names_of_their_own() -> None:
+    names = {
+        completed("build.parameters", {"ENVIRONMENT": "production " * 100 + last}).names for last in "ab"
+    }
+    assert len({alias for _, alias in names}) == 2
+
+
+def test_a_build_reports_its_deployment_indirectly_however_it_ends() -> None:
+    for case in ("started__production", "completed__success", "finalized__failure"):
+        assert of_fixture(case, "span").is_indirect
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -196,9 +234,75 @@ def test_without_a_phase_it_asks_which_plugin_it_is(value: object) -> None:
 
 
 @pytest.mark.parametrize("value", [ABSENT, None, "", 7, True, [], {}])
-def test_without_a_result_an_end_is_untranslatable(value: object) -> None:
-    with pytest.raises(Untranslatable, match=r"^build\.status is missing from the payload$"):
+def test_an_end_without_a_result_is_no_end_yet(value: object) -> None:
+    with pytest.raises(Ignored, match=r"^the build has no result yet: build\.status is missing"):
         completed("build.status", value)
+
+
+@pytest.mark.parametrize("mode", ["point", "span"])
+def test_the_result_counts_that_comes_after_an_end_without_one(mode: str) -> None:
+    early, result = received("completed__no_result_yet"), received("completed__result_after_it")
+    assert early.id != result.id
+    options = Options.model_validate({"deployments": mode})
+    with pytest.raises(Ignored):
+        translate(JENKINS, early, options)
+    (change,) = translate(JENKINS, result, options).changes
+    assert change.event.name == "Deploy shop/deploy-checkout 2.4.0 to production"
+
+
+def test_a_second_end_with_another_result_is_another_delivery() -> None:
+    success, failure = (
+        delivery(json.dumps(with_value("build.status", result)).encode()) for result in ("SUCCESS", "FAILURE")
+    )
+    assert success.id != failure.id
+
+
+def test_cells_of_a_multi_configuration_project_are_two_markers_with_their_own_outcome() -> None:
+    cells = [of_fixture(f"job.completed__matrix_cell_{region}", "point") for region in ("eu", "us")]
+    assert len({name for cell in cells for name in cell.names}) == 4
+    assert [cell.event.name.partition(" deploy-shop/")[0] for cell in cells] == ["Deploy", "Failed deploy"]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "is_deploy"),
+    [
+        (("deploy-shop",), True),
+        (("DEPLOY-SHOP",), True),
+        (("deploy-shop/region=EU*",), True),
+        (("deploy-shop/REGION=us*",), False),
+        (("shop",), False),
+    ],
+)
+def test_a_pattern_names_a_multi_configuration_project_or_its_cells(
+    jobs: tuple[str, ...], is_deploy: bool
+) -> None:
+    cell = received("job.completed__matrix_cell_eu")
+    if is_deploy:
+        assert translate(JENKINS, cell, Options(jobs=jobs)).changes
+    else:
+        with pytest.raises(Ignored, match="is not one that deploys"):
+            translate(JENKINS, cell, Options(jobs=jobs))
+
+
+@pytest.mark.parametrize("name", ["PR-12", "MR-12", "PR-12-head", "PR-12-merge"])
+def test_builds_of_pull_requests_are_ignored_unless_asked_for(name: str) -> None:
+    payload = json.loads(body_of("jenkins", "completed__pull_request"))
+    body = json.dumps(payload).replace("PR-12", name).encode()
+    with pytest.raises(Ignored, match=r"builds a pull request; .*pull_requests = true"):
+        translate(JENKINS, delivery(body), Options())
+    (change,) = translate(JENKINS, delivery(body), Options(pull_requests=True)).changes
+    assert change.event.metadata["pull_request"] == "12"
+    assert change.event.name == f"Deploy shop-deploy/{name} #3"
+
+
+@pytest.mark.parametrize("job", ["PR-12", "deploy/PR-team", "deploy/PR-1/nightly", "deploy/pr-12"])
+def test_another_job_that_is_called_nearly_so_is_none(job: str) -> None:
+    path = "job/" + "/job/".join(job.split("/"))
+    payload = json.loads(body_of("jenkins", "completed__pull_request"))
+    payload["url"] = payload["build"]["url"] = f"{path}/"
+    payload["build"]["full_url"] = f"https://jenkins.example.test/{path}/3/"
+    (change,) = translate(JENKINS, delivery(json.dumps(payload).encode()), Options(jobs=("*",))).changes
+    assert "pull_request" not in change.event.metadata
 
 
 def test_without_a_name_or_address_a_build_is_untranslatable() -> None:
@@ -305,3 +409,11 @@ def test_a_jobs_name_has_its_folders(url: str, name: str) -> None:
     payload["name"] = "deploy-checkout"
     (change,) = translate(JENKINS, delivery(json.dumps(payload).encode()), Options()).changes
     assert change.event.metadata["job"] == name
+
+
+@pytest.mark.parametrize("checked", ["true", "false", "True", "no"])
+def test_a_checkbox_is_no_version(checked: str) -> None:
+    parameters = {"RELEASE": checked, "ENVIRONMENT": "production"}
+    change = completed("build.parameters", parameters)
+    assert checked not in change.event.name.split()
+    assert "release" not in change.event.metadata

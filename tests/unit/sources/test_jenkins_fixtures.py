@@ -11,7 +11,13 @@ from tests.support.jenkins import received
 from tests.support.source_fixtures import FIXTURES, MODES, body_of, cases, expected, outcome
 
 CASES = cases("jenkins")
-NO_MARKER_FOR_ANOTHER_REASON = {"completed__job_that_does_not_deploy", "completed__unknown_status"}
+NO_MARKER_FOR_ANOTHER_REASON = {
+    "completed__job_that_does_not_deploy",
+    "completed__no_result_yet",
+    "completed__no_status",
+    "completed__pull_request",
+    "completed__unknown_status",
+}
 """What the table of features says of an event holds for jobs that deploy, and for Jenkins' own results."""
 
 

@@ -1,40 +1,36 @@
 """Whatever an authentic Jenkins delivery holds, it becomes sound changes or a reason why not."""
 
 import json
-from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any, Final
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apitraffic_events.event import METADATA_SIZE
-from receiver.events import Change
-from receiver.sources.base import PATH_TOKEN, Ignored, NotTranslated, Untranslatable, translate
+from receiver.events import Change, Delivery
+from receiver.sources.base import PATH_TOKEN, NotTranslated, translate
 from receiver.sources.jenkins import JENKINS, PHASES, RESULTS, Options
 from tests.support.jenkins import RECEIVED_AT
+from tests.support.mutations import mutate, paths
 from tests.support.properties import any_text, json_values, reproducible, thorough
+from tests.support.soundness import (
+    Outcome,
+    assert_sound,
+    assert_sound_or_explained,
+    assert_survives_the_queue,
+    outcome_of,
+)
 from tests.support.source_fixtures import body_of
 
 REAL: Final[list[dict[str, Any]]] = [
     json.loads(body_of("jenkins", case))
     for case in ("completed__tests_and_notes", "job.completed__success", "success__freestyle")
 ]
-ABSENT: Final = object()
-
-
-def paths(content: Any, way: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    for name, value in content.items():
-        yield (*way, name)
-        if isinstance(value, dict):
-            yield from paths(value, (*way, name))
-
-
 urls = st.builds(
     lambda parts: "".join(f"job/{part}/" for part in parts),
     st.lists(st.one_of(any_text, st.sampled_from(["deploy", "%252F", "job", "%", "%ff"])), max_size=4),
 )
-times = st.one_of(st.integers(-(10**16), 10**16), st.integers(), st.floats())
+numbers = st.one_of(st.integers(-(10**16), 10**16), st.integers(), st.floats())
 
 
 @st.composite
@@ -43,62 +39,27 @@ def mutated(draw: st.DrawFn) -> bytes:
     if "build" in payload:
         payload["build"]["phase"] = draw(st.sampled_from(["STARTED", "COMPLETED", "FINALIZED"]))
         payload["build"]["status"] = draw(st.sampled_from(sorted(RESULTS)))
-    for _ in range(draw(st.integers(1, 5))):
-        *parents, last = draw(st.sampled_from(sorted(paths(payload))))
-        place: Any = payload
-        for parent in parents:
-            place = place.get(parent) if isinstance(place, dict) else None
-        if isinstance(place, dict):
-            value = draw(st.one_of(st.just(ABSENT), json_values, any_text, times, urls))
-            if value is ABSENT:
-                place.pop(last, None)
-            else:
-                place[last] = value
-    return json.dumps(payload).encode()
+    ways = st.sampled_from(sorted(paths(payload)))
+    return json.dumps(mutate(draw, payload, ways, numbers, urls)).encode()
 
 
-def outcome(body: bytes, mode: str, kind: str = "") -> Any:
+def received(body: bytes, kind: str) -> Delivery:
     headers = {"content-type": "application/json"} | ({"ce-type": kind} if kind else {})
-    delivery = JENKINS.receive(headers, body, RECEIVED_AT)
+    return JENKINS.receive(headers, body, RECEIVED_AT)
+
+
+def outcome(body: bytes, mode: str, kind: str = "") -> Outcome:
+    delivery = received(body, kind)
     assert delivery.id.isascii()
     assert delivery.id.isprintable()
-    try:
-        return translate(
-            JENKINS, delivery, Options.model_validate({"deployments": mode, "jobs": ["*"]})
-        ).changes
-    except (Ignored, Untranslatable) as reason:
-        return reason
+    options = Options.model_validate({"deployments": mode, "jobs": ["*"]})
+    return outcome_of(lambda: translate(JENKINS, delivery, options).changes)
 
 
-def assert_sound(change: Change) -> None:
-    event = change.event
-    sent = event.to_api()
-    written = json.dumps(sent, allow_nan=False, ensure_ascii=False)
-    assert json.loads(written.encode("utf-8")) == sent
-    assert 1 <= len(event.name) <= 200
-    assert 1 <= len(change.key) <= 300
-    assert len(event.description or "") <= 2_000
-    assert len(json.dumps(event.metadata, ensure_ascii=False)) <= METADATA_SIZE
-    assert event.metadata["marker_key"] == change.key
-    assert event.metadata["job"]
-    assert None not in event.metadata.values()
-    assert "" not in event.metadata.values()
-    one_liners = [change.key, event.name, *map(str, event.metadata.values())]
-    assert all(ord(character) >= 0x20 for text in one_liners for character in text)
-    for name in ("url", "run_url", "repository_url"):
-        assert str(event.metadata.get(name, "https://")).startswith(("https://", "http://"))
-    assert event.started_at is not None
-    assert event.ended_at is None or event.ended_at >= event.started_at
-
-
-def assert_sound_or_explained(found: Any) -> None:
-    if isinstance(found, NotTranslated):
-        assert 1 <= len(found.reason) <= 300
-        found.reason.encode("utf-8")
-        return
-    assert found
-    for change in found:
-        assert_sound(change)
+def assert_sound_change(change: Change) -> None:
+    assert_sound(change, change.delivery.id, "url", "run_url", "repository_url")
+    assert change.event.metadata["job"]
+    assert change.event.started_at is not None
 
 
 kinds = st.one_of(
@@ -111,7 +72,7 @@ kinds = st.one_of(
 @thorough
 @given(mutated(), st.sampled_from(["point", "span"]), kinds)
 def test_a_mutated_delivery_becomes_sound_changes_or_a_reason(body: bytes, mode: str, kind: str) -> None:
-    assert_sound_or_explained(outcome(body, mode, kind))
+    assert_sound_or_explained(outcome(body, mode, kind), assert_sound_change)
 
 
 @reproducible
@@ -123,10 +84,7 @@ def test_the_same_delivery_always_becomes_the_same(body: bytes) -> None:
 @reproducible
 @given(mutated())
 def test_a_change_comes_out_of_the_queue_as_it_went_in(body: bytes) -> None:
-    found = outcome(body, "span")
-    for change in () if isinstance(found, NotTranslated) else found:
-        queued = json.loads(json.dumps(change.model_dump(mode="json", by_alias=True)))
-        assert Change.model_validate(queued).model_dump(mode="json", by_alias=True) == queued
+    assert_survives_the_queue(outcome(body, "span"))
 
 
 @thorough
@@ -134,14 +92,14 @@ def test_a_change_comes_out_of_the_queue_as_it_went_in(body: bytes) -> None:
 def test_arbitrary_bytes_become_a_reason(body: bytes, kind: str) -> None:
     found = outcome(body, "span", kind)
     assert isinstance(found, NotTranslated)
-    assert_sound_or_explained(found)
+    assert_sound_or_explained(found, assert_sound_change)
 
 
 @thorough
 @given(json_values, kinds)
 def test_arbitrary_json_becomes_a_reason(content: Any, kind: str) -> None:
     for body in (content, {"build": content}, {"build": {"phase": "COMPLETED", "status": content}}):
-        assert_sound_or_explained(outcome(json.dumps(body).encode(), "span", kind))
+        assert_sound_or_explained(outcome(json.dumps(body).encode(), "span", kind), assert_sound_change)
 
 
 @reproducible

@@ -3,7 +3,7 @@ from typing import ClassVar
 
 import pytest
 
-from receiver.sources.base import PATH_TOKEN
+from receiver.sources.base import PATH_TOKEN, explain_refusal
 from receiver.sources.jenkins import JENKINS
 from tests.support.source_security import OTHER_SECRET, RECEIVED_AT, SECRET, AuthenticRequests
 
@@ -87,6 +87,29 @@ def test_a_right_token_in_the_path_does_not_rescue_a_wrong_header(header: str) -
 def test_a_right_header_does_not_rescue_a_wrong_token_in_the_path() -> None:
     assert not passes({"authorization": f"Bearer {RIGHT}", PATH_TOKEN: WRONG})
     assert passes({"authorization": f"Bearer {RIGHT}", PATH_TOKEN: RIGHT})
+
+
+@pytest.mark.parametrize(
+    ("headers", "says"),
+    [
+        ({}, "Authorization and a token in the path are missing"),
+        ({"authorization": f"Digest {RIGHT}"}, "Authorization is malformed"),
+        ({"authorization": RIGHT}, "Authorization is malformed"),
+        ({"authorization": "", PATH_TOKEN: RIGHT}, "Authorization is malformed"),
+        ({"authorization": basic(WRONG)}, "the token in Authorization matches no token"),
+        ({PATH_TOKEN: WRONG}, "the token in the path matches no token"),
+        (
+            {"authorization": f"Bearer {WRONG}", PATH_TOKEN: RIGHT},
+            "the token in Authorization and the path matches",
+        ),
+    ],
+)
+def test_the_log_says_which_token_is_wrong(headers: dict[str, str], says: str) -> None:
+    reason = explain_refusal(JENKINS, headers, b"")
+    assert reason is not None
+    assert reason.startswith(says)
+    assert RIGHT not in reason
+    assert WRONG not in reason
 
 
 def test_no_other_header_is_a_way_in() -> None:

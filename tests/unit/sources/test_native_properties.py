@@ -1,24 +1,20 @@
 """Whatever is posted, it becomes sound changes or words on what is wrong with it, and nothing else."""
 
-import json
 from typing import Any, Final
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apitraffic_events.event import METADATA_SIZE, EventType
+from apitraffic_events.event import EventType
 from receiver.events import Change, Effect
 from receiver.sources.base import Invalid, ItemError, translate
 from receiver.sources.event_format import FIELDS
 from receiver.sources.native import NATIVE, Options
+from tests.support.mutations import times
 from tests.support.native import MESSAGE_ID, RECEIVED_AT, received
 from tests.support.properties import any_text, json_values, reproducible, thorough
+from tests.support.soundness import assert_sound, assert_survives_the_queue
 
-times: Final = st.one_of(
-    st.datetimes().map(lambda moment: moment.isoformat() + "Z"),
-    st.integers(-(10**15), 10**15),
-    st.sampled_from(["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00+14:00"]),
-)
 right: Final = st.fixed_dictionaries(
     {"type": st.sampled_from(list(EventType)), "name": any_text},
     optional={
@@ -55,24 +51,12 @@ def outcome(content: Any) -> tuple[tuple[Change, ...], tuple[ItemError, ...]]:
     return (), refused.errors
 
 
-def assert_sound(change: Change) -> None:
-    event = change.event
-    sent = event.to_api()
-    written = json.dumps(sent, allow_nan=False, ensure_ascii=False)
-    assert json.loads(written.encode("utf-8")) == sent
-    assert 1 <= len(event.name) <= 200
-    assert 1 <= len(change.key) <= 300
-    assert len(event.description or "") <= 2_000
-    assert len(json.dumps(event.metadata, ensure_ascii=False)) <= METADATA_SIZE
-    assert event.metadata["marker_key"] == change.key
-    assert event.metadata["delivery_id"] == MESSAGE_ID
-    assert event.source
-    assert change.occurred_at.utcoffset() is not None
-    assert (event.started_at is not None) or change.effect is Effect.UPDATE
-    assert event.ended_at is None or event.started_at is None or event.ended_at >= event.started_at
+def assert_sound_change(change: Change) -> None:
+    assert_sound(change, MESSAGE_ID)
+    assert change.event.source
+    assert (change.event.started_at is not None) or change.effect is Effect.UPDATE
     assert (change.sets is None) == (change.effect in {Effect.POINT, Effect.OPEN})
-    queued = json.loads(json.dumps(change.model_dump(mode="json", by_alias=True)))
-    assert Change.model_validate(queued).model_dump(mode="json", by_alias=True) == queued
+    assert_survives_the_queue((change,))
 
 
 def assert_in_words(error: ItemError) -> None:
@@ -89,7 +73,7 @@ def assert_in_words(error: ItemError) -> None:
 def test_whatever_is_posted_becomes_sound_changes_or_words(content: Any) -> None:
     changes, errors = outcome(content)
     for change in changes:
-        assert_sound(change)
+        assert_sound_change(change)
     for error in errors:
         assert_in_words(error)
 

@@ -1,3 +1,4 @@
+import base64
 import hashlib
 import hmac
 from typing import ClassVar
@@ -86,6 +87,37 @@ class TestPagerDutyRequests(SignedRequests):
         assert not self.verify({"x-hub-signature-256": f"sha256={digest}"})
         assert not self.verify({"webhook-signature": f"v1,{digest}"})
         assert not self.passes(f"v1,{digest}")
+
+    @pytest.mark.parametrize(
+        ("headers", "body"),
+        [
+            ({}, b'{"messages":[{"event":"incident.trigger","log_entries":[]}]}'),
+            ({}, b' {\n "messages" : [' + b" " * 5_000),
+            ({"user-agent": "PagerDuty-Webhook/V2.0"}, b""),
+            ({"x-pagerduty-signature": "", "user-agent": "PagerDuty-Webhook/V2.0"}, b"{}"),
+        ],
+    )
+    def test_the_log_says_of_a_v2_webhook_that_it_is_one_and_what_to_do(
+        self, headers: dict[str, str], body: bytes
+    ) -> None:
+        assert not self.verify(headers, body)
+        assert self.explain(headers, body) == (
+            "this looks like PagerDuty V2, which does not sign and is not accepted: "
+            "add a V3 webhook (Integrations, Generic Webhooks (v3)) and delete this one"
+        )
+
+    def test_the_log_does_not_take_a_v3_webhook_for_a_v2_one(self) -> None:
+        assert "V2" not in self.explain({}, b'{"event":{"data":{"messages":[]}}}')
+        assert "V2" not in self.explain(self.sign(self.body, OTHER_SECRET))
+
+    def test_the_log_says_that_a_secret_is_not_decoded(self) -> None:
+        written = self.sign(self.body, b"secret of the webhook")
+        assert "used as PagerDuty shows it, although it looks like base64" in self.explain(written)
+
+    def test_the_log_says_that_a_digest_is_base64(self) -> None:
+        digest = base64.b64encode(hmac.new(SECRET, self.body, hashlib.sha256).digest()).decode()
+        assert self.explain({self.header: f"v1={digest}"}).endswith("this one is base64")
+        assert "matches no" in self.explain({self.header: f"v1={digest},{ZEROS}"})
 
     def test_a_whole_incident_passes(self) -> None:
         body = body_of("pagerduty", "incident.triggered__hostile_text")

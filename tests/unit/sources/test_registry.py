@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from receiver.sources import SOURCES
-from receiver.sources.base import MIB
+from receiver.sources.base import MIB, explain_refusal
 from tests.support.source_fixtures import cases
 
 NAMES = sorted(SOURCES)
@@ -20,6 +20,11 @@ def test_every_source_is_registered_under_its_name_and_has_a_secret(name: str) -
 def test_every_source_is_held_to_the_security_rules(name: str) -> None:
     rules = Path(__file__).with_name(f"test_{name}_security.py").read_text()
     assert "AuthenticRequests)" in rules or "SignedRequests)" in rules
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_source_explains_what_it_refuses(name: str) -> None:
+    assert explain_refusal(SOURCES[name], {}, b"")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,6 +1,6 @@
 package hudson
 
-/** What a step fails with where only its words are to be shown. */
+/** The failure of a step of which Jenkins shows only the message. */
 class AbortException extends IOException {
 
     AbortException(String message) {

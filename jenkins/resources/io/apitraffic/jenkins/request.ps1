@@ -1,5 +1,5 @@
-# One HTTP request for Http.groovy, which says what must be in the environment and what is printed.
-# .NET's own client: Windows PowerShell 5.1 and PowerShell 7 both have it, with any method and a time limit.
+# One HTTP request for Http.groovy, which documents the environment and the output.
+# The client of .NET is in Windows PowerShell 5.1 and PowerShell 7, and supports all methods and a time limit.
 $ErrorActionPreference = 'Stop'
 $ProgressPreference = 'SilentlyContinue'
 [Console]::OutputEncoding = New-Object System.Text.UTF8Encoding $false
@@ -30,7 +30,7 @@ try {
     try {
         $response = $request.GetResponse()
     } catch {
-        # An answer 4xx or 5xx is an exception here.
+        # A status of 4xx or 5xx throws an exception.
         $failure = $_.Exception
         while ($failure -and -not ($failure -is [Net.WebException])) { $failure = $failure.InnerException }
         if (-not $failure -or -not $failure.Response) { throw }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# One HTTP request for Http.groovy, which says what must be in the environment and what is printed.
-# The secret reaches curl on its standard input, so that no list of processes shows it.
+# One HTTP request for Http.groovy, which documents the environment and the output.
+# curl reads the secret from its standard input, so that it is in no list of processes.
 set -u
 umask 077
 

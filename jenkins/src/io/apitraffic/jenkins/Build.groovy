@@ -2,7 +2,7 @@ package io.apitraffic.jenkins
 
 import com.cloudbees.groovy.cps.NonCPS
 
-/** What Jenkins knows of the build that runs, as a map of the metadata's names and texts. */
+/** What Jenkins knows about the running build, as a map of metadata names to texts. */
 class Build implements Serializable {
 
     private static final long serialVersionUID = 1
@@ -10,7 +10,7 @@ class Build implements Serializable {
     private static final String REPOSITORY =
         '(?:(?:https?|ssh|git)://[^/\\s]+/|[^/@:\\s]+@[^/:\\s]+:)/?([^\\s?#@]+?)(?:\\.git)?/?'
 
-    /** `scm` is what `checkout scm` gave: scripted pipelines have no GIT_COMMIT in their environment. */
+    /** `scm` is the result of `checkout scm`: scripted pipelines have no GIT_COMMIT in their environment. */
     static Map facts(Object script, Map scm) {
         Object env = script.env
         Map git = [
@@ -25,13 +25,13 @@ class Build implements Serializable {
         return metadata(git, place) + present(history(script.currentBuild, git.commit?.toString()))
     }
 
-    /** `jenkins:<build URL>`, as the receiver names what a webhook tells of this build. */
+    /** `jenkins:<build URL>`, the key that the receiver gives to webhooks of this build. */
     static String key(Object script) {
         String url = script.env.BUILD_URL ?: ''
         if (url.isEmpty()) {
             return 'jenkins:' + jobPath(script.env.JOB_NAME ?: '') + '#' + script.env.BUILD_NUMBER
         }
-        return 'jenkins:' + withoutCredentials(url).replaceAll('/+$', '')
+        return 'jenkins:' + Text.withoutEndSlash(withoutCredentials(url))
     }
 
     @NonCPS
@@ -43,6 +43,20 @@ class Build implements Serializable {
         return parts.join('/')
     }
 
+    /** What is deployed: a tag, else `branch@0123abc`, else the commit; empty if none of them is known. */
+    @NonCPS
+    static String versionOf(String tag, String branch, String commit) {
+        if (!tag.isEmpty()) {
+            return tag
+        }
+        String shortCommit = commit.length() > 7 ? commit.substring(0, 7) : commit
+        boolean isCommit = branch.matches('[0-9a-f]{7,64}') && (commit ?: branch).startsWith(branch.substring(0, 7))
+        if (isCommit) {
+            return branch.substring(0, 7)
+        }
+        return branch + (branch.isEmpty() || shortCommit.isEmpty() ? '' : '@') + shortCommit
+    }
+
     @NonCPS
     private static Map metadata(Map git, Map place) {
         String commit = git.commit ?: ''
@@ -52,20 +66,17 @@ class Build implements Serializable {
         def parts = clone =~ REPOSITORY
         String buildUrl = withoutCredentials((place.url ?: '').toString())
         String shortCommit = commit.length() > 7 ? commit.substring(0, 7) : commit
-        String version = place.tag ?: ''
-        if (version.isEmpty()) {
-            version = shortCommit.isEmpty() ? '#' + place.number : (ref.isEmpty() ? '' : ref + '@') + shortCommit
-        }
+        String version = versionOf((place.tag ?: '').toString(), ref, commit) ?: '#' + place.number
         return present([
             repository: parts.matches() ? parts.group(1) : '',
-            repository_url: clone.startsWith('http') ? clone.replaceAll('/+$', '').replaceAll('\\.git$', '') : '',
+            repository_url: clone.startsWith('http') ? Text.withoutEndSlash(clone).replaceAll('\\.git$', '') : '',
             version: version, ref: ref, commit: commit, short_commit: shortCommit,
             url: place.page ?: buildUrl, run_url: buildUrl, run_number: place.number,
             job: decoded((place.job ?: '').toString()), node: place.node, pull_request: place.pullRequest,
         ])
     }
 
-    /** Who started it, and the commit's first line where it is among the build's changes. */
+    /** Who started the build, and the first line of the commit's message if it is among the build's changes. */
     @NonCPS
     private static Map history(Object build, String commit) {
         Map found = [:]
@@ -98,7 +109,7 @@ class Build implements Serializable {
         return kept
     }
 
-    /** A multibranch project's job is its branch, encoded. */
+    /** In a multibranch project, the job's name is the encoded branch. */
     @NonCPS
     private static String decoded(String job) {
         try {

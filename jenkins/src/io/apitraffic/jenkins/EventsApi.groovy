@@ -3,7 +3,7 @@ package io.apitraffic.jenkins
 import com.cloudbees.groovy.cps.NonCPS
 
 /**
- * Straight to the Events API. Gives [status, sid, key, metadata], or [refused: answer], or [unreachable: words].
+ * The client of the Events API. Gives [status, sid, key, metadata], [refused: answer] or [unreachable: words].
  */
 class EventsApi implements Serializable {
 
@@ -18,7 +18,7 @@ class EventsApi implements Serializable {
 
     EventsApi(Requests requests, String apiUrl, String accountSid) {
         this.requests = requests
-        this.address = apiUrl.replaceAll('/+$', '') + '/accounts/' + URLEncoder.encode(accountSid, 'UTF-8') + '/events'
+        this.address = Text.withoutEndSlash(apiUrl) + '/accounts/' + URLEncoder.encode(accountSid, 'UTF-8') + '/events'
     }
 
     Map send(Map marker, String sid) {
@@ -33,7 +33,7 @@ class EventsApi implements Serializable {
             return [unreachable: requests.unreachable()]
         }
         if (marker.isPartial) {
-            return looked.answer ? failure((Map) looked.answer) : [missing: true]
+            return looked.answer ? requests.failure((Map) looked.answer) : [missing: true]
         }
         return create(marker)
     }
@@ -48,11 +48,11 @@ class EventsApi implements Serializable {
                 return result('created', (Map) looked.record, marker)
             }
             if (looked.answer) {
-                return failure((Map) looked.answer)
+                return requests.failure((Map) looked.answer)
             }
             answer = once(marker)
         }
-        return answer.isFine ? result('created', record(answer), marker) : failure(answer)
+        return answer.isFine ? result('created', record(answer), marker) : requests.failure(answer)
     }
 
     private Map once(Map marker) {
@@ -62,10 +62,10 @@ class EventsApi implements Serializable {
     private Map updateBySid(Map marker, String sid) {
         Map there = [sid: sid]
         if (marker.isPartial && marker.event.metadata) {
-            // What is sent as metadata replaces all of it.
+            // The API replaces all metadata by what is sent.
             Map answer = requests.repeated(method: 'GET', address: addressOf(sid))
             if (!answer.isFine) {
-                return failure(answer)
+                return requests.failure(answer)
             }
             there = record(answer) + [sid: sid]
         }
@@ -78,10 +78,10 @@ class EventsApi implements Serializable {
         if ([404, 405].contains(answer.status)) {
             answer = requests.repeated(request + [method: 'PUT'])
         }
-        return answer.isFine ? result('updated', record(answer) + [sid: there.sid], marker) : failure(answer)
+        return answer.isFine ? result('updated', record(answer) + [sid: there.sid], marker) : requests.failure(answer)
     }
 
-    /** Gives [record] of the marker, [:] where it is not there, else [answer: the last, isOver]. */
+    /** Gives [record] of the marker, [:] if there is none, [answer: the last, isOver] if the look-up failed. */
     private Map look(Map marker, double share) {
         long about = marker.startedAt == null ? System.currentTimeMillis() : (long) marker.startedAt
         long before = marker.startedAt == null ? WEEK : HOUR
@@ -92,7 +92,7 @@ class EventsApi implements Serializable {
                 return [answer: answer, isOver: answer.isOver]
             }
             Map listed = record(answer)
-            Map found = matching(listed.records, marker.key.toString(), (Map) marker.event)
+            Map found = matching(listed.records, marker)
             if (found != null) {
                 return [record: found]
             }
@@ -103,19 +103,15 @@ class EventsApi implements Serializable {
         return [:]
     }
 
-    private Map failure(Map answer) {
-        return answer.isAgain ? [unreachable: requests.unreachable()] : [refused: answer]
-    }
-
     private String addressOf(String sid) {
         return address + '/' + URLEncoder.encode(sid, 'UTF-8')
     }
 
     @NonCPS
-    private static Map matching(Object records, String key, Map event) {
+    private static Map matching(Object records, Map marker) {
         if (records instanceof List) {
             for (item in (List) records) {
-                if (item instanceof Map && Marker.isSame((Map) item, key, event)) {
+                if (item instanceof Map && Marker.isSame((Map) item, marker)) {
                     return (Map) item
                 }
             }

@@ -1,6 +1,6 @@
 package io.apitraffic.jenkins
 
-/** What onError: 'fail' makes of a problem. */
+/** A problem that fails the build, because of onError: 'fail'. */
 class Failed extends Exception {
 
     private static final long serialVersionUID = 1

@@ -5,11 +5,11 @@ import groovy.json.JsonOutput
 import org.jenkinsci.plugins.workflow.steps.MissingContextVariableException
 
 /**
- * One HTTP request, by curl or PowerShell on the agent or by the HTTP Request plugin. Needs the secret in the
- * variable APITRAFFIC_SECRET of the credentials binding around it.
+ * One HTTP request, by curl or PowerShell on the agent or by the HTTP Request plugin. Expects the secret in the
+ * variable APITRAFFIC_SECRET of the surrounding credentials binding.
  *
- * The answer is a map: status (0 where there was none), headers (names in lower case), data (the JSON, or
- * null), problem (why there was no answer), isUnable (no way to send here: trying again does not help).
+ * The answer is a map: status (0 if there was none), headers (names in lower case), data (the JSON, or null),
+ * problem (why there was no answer), isUnable (this build has no way to send, so retrying does not help).
  */
 class Http implements Serializable {
 
@@ -35,7 +35,7 @@ class Http implements Serializable {
         return onAgent(request)
     }
 
-    /** The agent's folder for temporary files; false where there is no agent. */
+    /** Finds the agent's folder for temporary files; false if there is no agent. */
     private boolean findFolder() {
         if (folder == null) {
             try {
@@ -109,21 +109,22 @@ class Http implements Serializable {
         return text.replace(secret, '****')
     }
 
-    /** The scripts print: exit code, words of the client, status and headers, an empty line, the body. */
+    /** The scripts print the exit code, the client's message, status and headers, an empty line, and the body. */
     @NonCPS
     private static Map parsed(String printed) {
         String[] lines = printed.replace('\r\n', '\n').split('\n', 3)
         int code = lines.length > 0 && lines[0].trim().matches('\\d{1,9}') ? lines[0].trim().toInteger() : -1
         if (code != 0 || lines.length < 3) {
-            String words = lines.length > 1 ? lines[1] : 'the agent said nothing'
+            String words = lines.length > 1 ? lines[1] : 'the agent printed nothing'
             if (code == CURL_IS_MISSING) {
-                return none("curl is not on this agent; install it, or say sender: 'httpRequest'") + [isUnable: true]
+                return none("curl is not on this agent; install it, or use sender: 'httpRequest' with the HTTP Request plugin") +
+                    [isUnable: true]
             }
             return none(words ?: 'curl ended with ' + code)
         }
         String head = ''
         String rest = lines[2]
-        while (rest.startsWith('HTTP/')) { // 100 Continue comes before the answer, and so does a proxy's own
+        while (rest.startsWith('HTTP/')) { // 100 Continue and a proxy's own answer come before the answer
             int end = rest.indexOf('\n\n')
             head = end < 0 ? rest : rest.substring(0, end)
             rest = end < 0 ? '' : rest.substring(end + 2)

@@ -3,7 +3,7 @@ package io.apitraffic.jenkins
 import com.cloudbees.groovy.cps.NonCPS
 import groovy.json.JsonOutput
 
-/** What the user said, checked. Problems and warnings are sentences. */
+/** Checks the arguments of the steps. */
 class Inputs implements Serializable {
 
     private static final long serialVersionUID = 1
@@ -24,7 +24,7 @@ class Inputs implements Serializable {
     private static final int METADATA_SIZE = 16384
     private static final int METADATA_KEYS = 100
 
-    /** Gives a map of the inputs' names and readable values, with `problems` and `warnings`, lists of sentences. */
+    /** Gives a map of names and values of the inputs, with `problems` and `warnings`, lists of sentences. */
     @NonCPS
     static Map read(Map given, Map defaults) {
         List problems = []
@@ -33,7 +33,7 @@ class Inputs implements Serializable {
         for (entry in given.entrySet()) {
             String name = entry.getKey().toString()
             if (!KNOWN.contains(name)) {
-                warnings.add('ApiTraffic: the input ' + Text.oneLine(name, 100) + ' is not known; it is left out')
+                warnings.add('ApiTraffic: the input ' + Text.oneLine(name, 100) + ' is unknown and is ignored; check its spelling')
             } else if (!isEmpty(entry.getValue())) {
                 inputs.put(name, entry.getValue() instanceof GString ? entry.getValue().toString() : entry.getValue())
             }
@@ -50,7 +50,7 @@ class Inputs implements Serializable {
             if (inputs.containsKey(name)) {
                 Long moment = Text.milliseconds(inputs.get(name))
                 if (moment == null) {
-                    problems.add(wrong(name, inputs.get(name), 'not a time; write it as 2026-01-10T10:05:00.000Z'))
+                    problems.add(wrong(name, inputs.get(name), 'which is not a time; write it as 2026-01-10T10:05:00Z'))
                 }
                 inputs.put(name, moment)
             }
@@ -58,13 +58,13 @@ class Inputs implements Serializable {
         String seconds = (inputs.get('timeoutSeconds') ?: '20').toString()
         boolean isNumber = seconds.matches('\\d{1,4}(\\.\\d{1,3})?') && seconds.toDouble() > 0
         if (!isNumber) {
-            problems.add(wrong('timeoutSeconds', seconds, 'not a number of seconds'))
+            problems.add(wrong('timeoutSeconds', seconds, 'which is not a number of seconds above 0'))
         }
         inputs.put('timeoutSeconds', isNumber ? seconds.toDouble() : 20.0d)
         if (inputs.status != null && (inputs.type ?: 'deployment') == 'deployment') {
             String status = OUTCOMES.get(inputs.status.toString().toLowerCase())
             if (status == null) {
-                problems.add(wrong('status', inputs.status, 'not one of in_progress, success, failure, cancelled'))
+                problems.add(wrong('status', inputs.status, 'which is not one of in_progress, success, failure, cancelled'))
             }
             inputs.put('status', status)
         }
@@ -77,7 +77,7 @@ class Inputs implements Serializable {
         Map metadata = metadata(inputs.get('metadata'))
         if (metadata == null) {
             warnings.add('ApiTraffic: the input metadata cannot be read; write a map, a JSON object or lines ' +
-                "like 'team: checkout', at most four levels and 16 KiB. The event is sent without it")
+                "like 'team: checkout', with at most four levels and 16 KiB. The event is sent without it")
         }
         inputs.put('metadata', metadata ?: [:])
         return inputs + [problems: problems, warnings: warnings]
@@ -92,7 +92,7 @@ class Inputs implements Serializable {
     private static void choice(Map inputs, String name, List allowed, List problems) {
         Object value = inputs.get(name)
         if (value != null && !allowed.contains(value.toString())) {
-            problems.add(wrong(name, value, 'not one of ' + allowed.join(', ')))
+            problems.add(wrong(name, value, 'which is not one of ' + allowed.join(', ')))
             inputs.remove(name)
         }
     }
@@ -115,7 +115,7 @@ class Inputs implements Serializable {
         return found
     }
 
-    /** Null where it cannot be read or holds too much. */
+    /** Null if it cannot be read or is over the limits. */
     @NonCPS
     private static Map metadata(Object given) {
         Object value = given ?: [:]
@@ -144,7 +144,7 @@ class Inputs implements Serializable {
         return found
     }
 
-    /** Null for what is nested too deep. */
+    /** Null if it is nested too deep. */
     @NonCPS
     private static Object tidy(Object value, int depth) {
         if (depth > METADATA_DEPTH) {

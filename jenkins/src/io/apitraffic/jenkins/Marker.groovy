@@ -2,7 +2,7 @@ package io.apitraffic.jenkins
 
 import com.cloudbees.groovy.cps.NonCPS
 
-/** One event in the Events API's fields, and how it is found again. */
+/** One event in the fields of the Events API, and how an existing one is recognised. */
 class Marker implements Serializable {
 
     private static final long serialVersionUID = 1
@@ -12,8 +12,9 @@ class Marker implements Serializable {
     ]
 
     /**
-     * Gives [key, effect, isPartial, event]. `isPartial`: the event has only what is to be changed.
-     * `place` is [key: of the build, stage, startedAt: of the build in ms, now: ms].
+     * Gives [key, build, effect, isPartial, event, startedAt]. If `isPartial`, the event has only the fields to change.
+     * `build` is the key of the build if its webhook speaks of this deployment, else null.
+     * `place` is [key: of the build, deployment: its key, stage, startedAt: of the build in ms, now: in ms].
      */
     @NonCPS
     static Map of(Map inputs, Map facts, Map place) {
@@ -41,10 +42,11 @@ class Marker implements Serializable {
             endedAt = startedAt
         }
         String key = Text.markerKey((inputs.markerKey ?: keyOf(inputs, place, isDeployment, type)).toString())
+        boolean isOfBuild = isDeployment && key == ofBuild(inputs, place)
         String version = oneLine(inputs.version) ?: (isDeployment ? facts.version : '')
         Map metadata = (isPartial ? [:] : facts + [version: version]) +
             [environment: oneLine(inputs.environment), status: oneLine(status)] + (Map) inputs.metadata
-        String name = inputs.name ? Text.oneLine(inputs.name, Text.NAME_LIMIT) : (isDeployment ? deployment(metadata, status) : '')
+        String name = inputs.name ? Text.oneLine(inputs.name, Text.NAME_LIMIT) : (isDeployment ? deploymentName(metadata, status) : '')
         String description = inputs.description ? inputs.description.toString() : ''
         if (isDeployment && effect == 'close') {
             description = outcome(status, endedAt - startedAt, facts.actor) + '\n' + description
@@ -59,20 +61,29 @@ class Marker implements Serializable {
         if (!isPartial) {
             ((Map) event.metadata).put('marker_key', key)
         }
-        return [key: key, effect: effect, isPartial: isPartial, event: withoutEmpty(event), startedAt: startedAt]
+        String build = isOfBuild ? place.key : null
+        return [key: key, build: build, effect: effect, isPartial: isPartial, event: withoutEmpty(event), startedAt: startedAt]
     }
 
     @NonCPS
     private static String keyOf(Map inputs, Map place, boolean isDeployment, String type) {
         if (isDeployment) {
-            return place.key + (inputs.environment ? ':' + oneLine(inputs.environment) : '')
+            return place.deployment
         }
         String site = inputs.callSite ?: [place.stage, type, inputs.name].findAll { it }.join('/')
         return place.key + ':event:' + site
     }
 
+    /** The key by which the webhook of the build knows a deployment to this environment. */
     @NonCPS
-    private static String deployment(Map metadata, String status) {
+    private static String ofBuild(Map inputs, Map place) {
+        String environment = inputs.environment ? Text.collapsed(inputs.environment.toString()) : ''
+        return Text.markerKey(Deployments.keyOf([build: place.key, environment: environment], 1))
+    }
+
+    /** `Deploy acme/shop v2.3.1 to production`, or `Failed deploy ...`. */
+    @NonCPS
+    static String deploymentName(Map metadata, String status) {
         List words = [(WORDS.get(status) ?: WORDS.success)[0], metadata.repository ?: metadata.job, metadata.version]
         if (metadata.environment) {
             words.add('to ' + metadata.environment)
@@ -80,8 +91,9 @@ class Marker implements Serializable {
         return Text.oneLine(words.findAll { it }.join(' '), Text.NAME_LIMIT)
     }
 
+    /** `Succeeded after 2 min 3 s by alice.` */
     @NonCPS
-    private static String outcome(String status, long taken, Object actor) {
+    static String outcome(String status, long taken, Object actor) {
         return (WORDS.get(status) ?: WORDS.success)[1] + ' after ' + Text.duration(taken) + (actor ? ' by ' + actor : '') + '.'
     }
 
@@ -102,7 +114,7 @@ class Marker implements Serializable {
         return kept
     }
 
-    /** What makes an event that is there show this: its own metadata stays, its start too, and so does its end. */
+    /** The fields to update in an existing event. Its own metadata, earlier start and end are kept. */
     @NonCPS
     static Map changes(Map there, Map event) {
         Map known = there.metadata instanceof Map ? (Map) there.metadata : [:]
@@ -113,7 +125,7 @@ class Marker implements Serializable {
         Map fields = [:]
         fields.putAll(event)
         if (there.endedAt && !event.endedAt || known.status && ((Map) (event.metadata ?: [:])).status == 'in_progress') {
-            // A webhook that reported the end was first.
+            // A webhook has already reported the end.
             fields.remove('name')
             if (known.status) {
                 metadata.put('status', known.status)
@@ -130,26 +142,20 @@ class Marker implements Serializable {
         return fields
     }
 
-    /** Whether the API's `record` is this marker. */
+    /** Whether this `record` of the API is the marker: it has its key, or the webhook of the build has made it. */
     @NonCPS
-    static boolean isSame(Map record, String key, Map event) {
+    static boolean isSame(Map record, Map marker) {
         if (!(record.metadata instanceof Map)) {
             return false
         }
         Map known = (Map) record.metadata
-        Map ours = (Map) (event.metadata ?: [:])
-        if (known.marker_key == key) {
+        if (known.marker_key == marker.key) {
             return true
         }
-        boolean isDeployment = record.type == 'deployment' && event.type == 'deployment'
-        boolean isRun = ours.run_url && trimmed(known.run_url) == trimmed(ours.run_url)
-        boolean isRepository = !known.repository || !ours.repository || known.repository == ours.repository
-        return isDeployment && isRun && isRepository && known.environment == ours.environment
-    }
-
-    @NonCPS
-    private static String trimmed(Object url) {
-        return (url ?: '').toString().replaceAll('/+$', '')
+        Map ours = (Map) (marker.event.metadata ?: [:])
+        boolean isOfBuild = marker.build && record.type == 'deployment' && Text.isKey(known.marker_key, (String) marker.build)
+        boolean isRun = Text.withoutEndSlash(known.run_url) == Text.withoutEndSlash(ours.run_url)
+        return isOfBuild && isRun && known.environment == ours.environment
     }
 
 }

@@ -1,6 +1,6 @@
 package io.apitraffic.jenkins
 
-/** By way of the receiver, which finds or makes the event by its key. Gives what EventsApi gives. */
+/** Sends through the receiver, which finds or creates the event by its key. Gives the same as EventsApi. */
 class Receiver implements Serializable {
 
     private static final long serialVersionUID = 1
@@ -9,7 +9,7 @@ class Receiver implements Serializable {
     private final String address
 
     Receiver(Requests requests, String receiverUrl) {
-        String url = receiverUrl.replaceAll('/+$', '')
+        String url = Text.withoutEndSlash(receiverUrl)
         this.requests = requests
         this.address = url.endsWith('/webhooks/events') ? url : url + '/webhooks/events'
     }
@@ -20,12 +20,14 @@ class Receiver implements Serializable {
             body: marker.event + [key: marker.key, effect: marker.effect],
         ])
         if (!answer.isFine) {
-            return answer.isAgain ? [unreachable: requests.unreachable()] : [refused: answer]
+            return requests.failure(answer)
         }
         if (answer.data instanceof Map && answer.data.status == 'ignored') {
-            return [ignored: Text.oneLine(answer.data.reason ?: 'by a route', 300), key: marker.key]
+            return [ignored: Text.oneLine(answer.data.reason ?: 'a route in its configuration says so', 300), key: marker.key]
         }
-        return [status: isKnown || marker.isPartial ? 'updated' : 'created', sid: null, key: marker.key, metadata: [:]]
+        Object keys = answer.data instanceof Map ? answer.data.keys : null
+        String key = keys instanceof List && keys ? keys[0] : marker.key // the receiver shortens a long one
+        return [status: isKnown || marker.isPartial ? 'updated' : 'created', sid: null, key: key, metadata: [:]]
     }
 
 }

@@ -2,7 +2,7 @@ package io.apitraffic.jenkins
 
 import groovy.json.JsonOutput
 
-/** Tells ApiTraffic of one event, and the build's log of what came of it. */
+/** Sends one event to ApiTraffic, and writes the result to the build's log. */
 class Report implements Serializable {
 
     private static final long serialVersionUID = 1
@@ -11,8 +11,8 @@ class Report implements Serializable {
     private static final String REFUSED = 'ApiTraffic refused the event: '
     private static final String UNREACHABLE = 'ApiTraffic could not be reached: '
     private static final Map CHECK = [
-        400: 'check the inputs', 401: 'check that the credential holds a valid token',
-        403: "check the token's scopes", 404: 'check the account SID, the address and the event SID', 422: 'check the inputs',
+        400: 'Check the inputs.', 401: 'Check that the credential holds a valid token.',
+        403: "Check the token's scopes.", 404: 'Check accountSid, apiUrl and eventSid.', 422: 'Check the inputs.',
     ]
 
     private final Object script
@@ -26,8 +26,10 @@ class Report implements Serializable {
     }
 
     /**
-     * `more` are inputs that count more than the given; `known` is what an earlier report of the same event gave.
-     * Gives a map of `status`, `sid`, `markerKey`, `startedAt`. Throws where onError is 'fail', and when interrupted.
+     * `more` are inputs that override the given ones; `known` is the result of an earlier report of the same event, or
+     * [isNew: true] for a deployment that is none of the build's earlier ones.
+     * Gives a map of `status`, `sid`, `markerKey`, `startedAt`, `ownKey`: the key that this event has here, if a webhook of
+     * the build has not given it another one before. Throws if onError is 'fail', and when interrupted.
      */
     Map send(Map more = [:], Map known = [:]) {
         try {
@@ -52,18 +54,23 @@ class Report implements Serializable {
             return problem('failed', inputs.problems.join('; '))
         }
         if (script.env.CHANGE_ID && !inputs.allowPullRequests) {
-            script.echo('ApiTraffic: nothing is sent for a pull request; allowPullRequests: true changes that')
+            script.echo('ApiTraffic: nothing is sent for pull requests; to send for them too, set allowPullRequests: true')
             return [status: 'skipped', sid: null, markerKey: null]
         }
         Map place = [
             key: Build.key(script), stage: script.env.STAGE_NAME, now: System.currentTimeMillis(),
             startedAt: script.currentBuild.startTimeInMillis.longValue(),
         ]
-        if (inputs.status == null && (inputs.type ?: 'deployment') == 'deployment' && !inputs.eventSid && !inputs.markerKey) {
+        if (inputs.status == null && isDeployment() && !inputs.markerKey) {
             inputs.status = Inputs.OUTCOMES.get(script.currentBuild.currentResult.toLowerCase())
         }
         if (known.startedAt) {
             inputs.startedAt = known.startedAt
+        }
+        if (known.ownKey) {
+            place.deployment = known.ownKey
+        } else if (isDeployment() && !inputs.markerKey) {
+            place.deployment = Deployments.key(script, (String) place.key, inputs, known.isNew == true)
         }
         Map scm = inputs.scm instanceof Map ? (Map) inputs.scm : [:]
         Map marker = Marker.of(inputs, Build.facts(script, scm), place)
@@ -72,27 +79,33 @@ class Report implements Serializable {
             return problem('failed', wrong)
         }
         if (inputs.dryRun) {
-            script.echo('ApiTraffic: a dry run, this is not sent:\n' + JsonOutput.prettyPrint(JsonOutput.toJson((Map) marker.event)))
+            String json = JsonOutput.prettyPrint(JsonOutput.toJson((Map) marker.event))
+            script.echo('ApiTraffic: dry run, nothing was sent. The event:\n' + json)
             return [status: 'skipped', sid: null, markerKey: marker.key, startedAt: marker.startedAt]
         }
-        return deliver(marker, known)
+        return deliver(marker, known) + [ownKey: marker.key]
+    }
+
+    private boolean isDeployment() {
+        return (inputs.type ?: 'deployment') == 'deployment' && !inputs.eventSid
     }
 
     private String lacking(Map marker) {
         if (inputs.receiverUrl && inputs.eventSid) {
-            return 'ApiTraffic: the input eventSid is not known to the receiver; give markerKey instead'
+            return 'ApiTraffic: the input eventSid cannot be used with a receiver, which identifies events by markerKey. ' +
+                'Give markerKey instead'
         }
         if (!marker.isPartial && !marker.event.name) {
             return 'ApiTraffic: the input name is empty; say what happened'
         }
         boolean isNothing = marker.isPartial && !marker.event
-        return isNothing ? 'ApiTraffic: the input eventSid or markerKey names an event, but nothing is to be changed' : null
+        return isNothing ? 'ApiTraffic: the input eventSid or markerKey is given, but no input says what to change' : null
     }
 
     private Map deliver(Map marker, Map known) {
         boolean isByReceiver = inputs.receiverUrl != null
         if (!isByReceiver && !inputs.accountSid) {
-            return problem('skipped', NOT_CONFIGURED + 'accountSid is empty; give it, or set APITRAFFIC_ACCOUNT_SID for all jobs')
+            return problem('skipped', NOT_CONFIGURED + 'accountSid is empty; set it, or set APITRAFFIC_ACCOUNT_SID for all jobs')
         }
         String credential = inputs.credentialsId ?: (isByReceiver ? 'apitraffic-receiver-secret' : 'apitraffic-api-token')
         boolean isBound = false
@@ -109,12 +122,13 @@ class Report implements Serializable {
                 return problem('failed', UNREACHABLE + Text.oneLine(error.getMessage() ?: error, 300))
             }
             return problem('skipped', NOT_CONFIGURED + "there is no credential '" + Text.oneLine(credential, 100) +
-                "' of the kind secret text that this job may use; add it, or name another with credentialsId")
+                "' of the kind secret text that this job may use; add it, or name another one with credentialsId")
         }
         if (sent.isEmpty) {
-            return problem('skipped', NOT_CONFIGURED + "the credential '" + Text.oneLine(credential, 100) + "' is empty")
+            return problem('skipped', NOT_CONFIGURED + "the credential '" + Text.oneLine(credential, 100) +
+                "' is empty; enter the secret again")
         }
-        return told(sent, marker)
+        return outcome(sent, marker)
     }
 
     private Map through(Map marker, Map known, boolean isByReceiver) {
@@ -127,20 +141,20 @@ class Report implements Serializable {
         return api.send(marker, (inputs.eventSid ?: known.sid)?.toString())
     }
 
-    private Map told(Map sent, Map marker) {
+    private Map outcome(Map sent, Map marker) {
         if (sent.unreachable) {
             return problem('failed', UNREACHABLE + sent.unreachable, marker)
         }
         if (sent.refused) {
             int status = sent.refused.status
-            String check = CHECK.get(status) ?: 'check the address'
-            return problem('failed', REFUSED + status + Requests.words((Map) sent.refused) + '; ' + check, marker)
+            String check = CHECK.get(status) ?: 'Check the address.'
+            return problem('failed', REFUSED + status + Requests.words((Map) sent.refused) + '. ' + check, marker)
         }
         if (sent.missing) {
-            return problem('failed', 'ApiTraffic: the input markerKey names no event of the last days', marker)
+            return problem('failed', 'ApiTraffic: the input markerKey matches no event of the last seven days', marker)
         }
         if (sent.ignored) {
-            script.echo('ApiTraffic: the receiver skips this event: ' + sent.ignored)
+            script.echo('ApiTraffic: the receiver left this event out: ' + sent.ignored)
             return [status: 'skipped', sid: null, markerKey: sent.key, startedAt: marker.startedAt]
         }
         String shown = marker.event.name ?: sent.sid ?: sent.key

@@ -2,15 +2,17 @@ package io.apitraffic.jenkins
 
 import com.cloudbees.groovy.cps.NonCPS
 
-/** Requests that are tried again, all within one budget of time that begins with the first. */
+/** Requests that are retried, all within one time budget that begins with the first. */
 class Requests implements Serializable {
 
     private static final long serialVersionUID = 1
 
     private static final long LONGEST_REQUEST = 10000
     private static final long SHORTEST_REQUEST = 100
-    private static final long FIRST_WAIT = 500
-    private static final long LONGEST_WAIT = 8000
+    private static final long SHORTEST_PAUSE = 500
+    private static final long LONGEST_PAUSE = 8000
+    private static final String SECONDS = '\\d{1,10}'
+    private static final String HTTP_DATE = '[A-Z][a-z]{2}, \\d{2} [A-Z][a-z]{2} \\d{4} \\d{2}:\\d{2}:\\d{2} GMT'
     private static final List AGAIN = [0, 408, 425, 429]
 
     private final Object script
@@ -26,7 +28,7 @@ class Requests implements Serializable {
         this.budget = Math.round(seconds * 1000)
     }
 
-    /** One request. The answer is that of Http, with isFine, isAgain (try again) and isDoubtful (perhaps it was done). */
+    /** One request. Gives the answer of Http with isFine, isAgain (to be retried) and isDoubtful (may have been carried out). */
     Map once(Map request) {
         long now = System.currentTimeMillis()
         if (began == null) {
@@ -39,13 +41,13 @@ class Requests implements Serializable {
             answer = http.exchange(request + [seconds: (left / 1000.0d).toString()])
         } catch (InterruptedException interruption) {
             throw interruption
-        } catch (Exception error) { // the agent is gone, say
+        } catch (Exception error) { // for example, the agent has disconnected
             answer = [status: 0, headers: [:], data: null, problem: Text.oneLine(error.getMessage() ?: error, 300)]
         }
         return judged(answer)
     }
 
-    /** As `once`, until it is fine or refused, or the share (0 to 1) of the budget is used up. */
+    /** Like `once`, but retries until success, a refusal, or the end of this share (0 to 1) of the budget. */
     Map repeated(Map request, double share = 1.0d) {
         int n = 0
         Map answer = once(request)
@@ -56,16 +58,16 @@ class Requests implements Serializable {
         return answer
     }
 
-    /** Waits before the next try; false where it would lie past the budget. */
+    /** Waits before the next attempt; false, without waiting, if that would be past the budget. */
     boolean pause(int n, Map answer, double share = 1.0d) {
         if (answer.isUnable) {
             return false
         }
         long now = System.currentTimeMillis()
-        long ordered = orderedWait((Map) answer.headers, answer.status == 429, now)
-        long wait = ordered > 0 ? ordered : Math.round(Math.random() * Math.min(LONGEST_WAIT, FIRST_WAIT * (1 << Math.min(n, 5))))
-        if (now + wait >= began + Math.round(budget * (ordered > 0 ? 1.0d : share))) {
-            if (ordered > 0) {
+        long asked = askedPause((Map) answer.headers, answer.status == 429, now)
+        long wait = asked > 0 ? asked : Math.round(Math.random() * longestPause(n + 1))
+        if (now + wait >= began + Math.round(budget * (asked > 0 ? 1.0d : share))) {
+            if (asked > 0) {
                 answer.isOver = true
             }
             return false
@@ -74,23 +76,30 @@ class Requests implements Serializable {
         return true
     }
 
+    /** What a failed answer is to Report: [unreachable: words] or [refused: answer]. */
+    Map failure(Map answer) {
+        return answer.isAgain ? [unreachable: unreachable()] : [refused: answer]
+    }
+
     String unreachable() {
         String seconds = String.format('%.1f', (System.currentTimeMillis() - began) / 1000.0d)
-        return lastProblem + ' (' + tries + (tries == 1 ? ' try' : ' tries') + ' in ' + seconds + ' s)'
+        String often = tries == 1 ? 'once' : tries + ' times'
+        return lastProblem + ' (tried ' + often + ' in ' + seconds + ' s). ' +
+            'If this persists, check the address and the network of this agent.'
     }
 
     private Map judged(Map answer) {
         int status = answer.status
         boolean isAgain = AGAIN.contains(status) || status >= 500
         if (isAgain) {
-            lastProblem = answer.problem ?: 'the answer was ' + status + words(answer)
+            lastProblem = answer.problem ?: 'the answer ' + status + words(answer)
         }
         return answer + [
             isFine: status >= 200 && status < 300, isAgain: isAgain, isDoubtful: status == 0 || status >= 500,
         ]
     }
 
-    /** Code and words of an answer's body, of the Events API or of the receiver (RFC 9457). */
+    /** Code and message in the body of an answer, from the Events API or the receiver (RFC 9457). */
     @NonCPS
     static String words(Map answer) {
         if (!(answer.data instanceof Map)) {
@@ -114,22 +123,24 @@ class Requests implements Serializable {
         return found.isEmpty() ? '' : ' ' + Text.oneLine(found.join(': '), 300)
     }
 
-    /** Milliseconds that the server orders to wait; 0 where it says nothing. RFC 9110, 10.2.3. */
+    /** Milliseconds after this many failures in a row, before a random part of it is taken. */
     @NonCPS
-    private static long orderedWait(Map headers, boolean isRateLimit, long now) {
+    static long longestPause(int failures) {
+        return Math.min(LONGEST_PAUSE, SHORTEST_PAUSE * (1 << Math.min(failures - 1, 5)))
+    }
+
+    /** Milliseconds that the answer asks to wait; 0 if it asks for none. RFC 9110, 10.2.3. */
+    @NonCPS
+    static long askedPause(Map headers, boolean isRateLimit, long now) {
         String after = (headers.get('retry-after') ?: '').toString().trim()
-        if (after.matches('\\d{1,9}')) {
-            return Math.max(1L, after.toLong() * 1000)
-        }
-        if (!after.isEmpty()) {
-            try {
-                return Math.max(1L, Date.parse(after) - now)
-            } catch (Exception ignored) { // no date either: as if it were not there
-                return 0
-            }
-        }
         String reset = (headers.get('x-ratelimit-reset') ?: '').toString().trim()
-        return isRateLimit && reset.matches('\\d{1,12}') ? Math.max(1L, reset.toLong() * 1000 - now) : 0
+        if (after.matches(SECONDS)) {
+            return after.toLong() * 1000
+        }
+        if (after.matches(HTTP_DATE)) {
+            return Math.max(0L, Date.parse(after) - now)
+        }
+        return isRateLimit && reset.matches(SECONDS) ? Math.max(0L, reset.toLong() * 1000 - now) : 0
     }
 
 }

@@ -6,9 +6,9 @@ import groovy.json.JsonSlurper
 import java.time.Instant
 
 /**
- * Text, times and JSON as all parts of apitraffic-events write and read them.
+ * Text, times and JSON as in all parts of apitraffic-events (tests/vectors).
  *
- * All of it is @NonCPS, and so calls no step. Sources are ASCII: Jenkins reads them in its own encoding.
+ * All methods are @NonCPS and call no steps. Sources are ASCII, because Jenkins reads them in its own encoding.
  */
 class Text implements Serializable {
 
@@ -16,18 +16,20 @@ class Text implements Serializable {
 
     static final String ELLIPSIS = '\u2026'
     static final String LINE_BREAK = '\\r\\n|[\\n\\x0b\\f\\r\\x1c-\\x1e\\x85\\u2028\\u2029]'
-    /** What receiver/events.py calls INVISIBLE, and every kind of space. */
+    /** INVISIBLE of apitraffic_events/text.py, and every kind of space. */
     static final String BLANK = '[\\x00-\\x20\\x7f-\\xa0\\u061c\\u1680\\u2000-\\u200b\\u200e\\u200f\\u2028-\\u202f' +
         '\\u205f\\u2060\\u2066-\\u2069\\u3000\\ufeff\\p{Cs}]+'
     static final int NAME_LIMIT = 200
     static final int DESCRIPTION_LIMIT = 2000
     static final int VALUE_LIMIT = 1000
-    static final int KEY_LIMIT = 300
-    static final int DIGEST_LENGTH = 32
-    /** An epoch number from here on counts milliseconds. */
+    /** The receiver shortens keys to 300 characters itself: a SHA-256 in sandboxed Groovy would take seconds. */
+    static final int KEY_LIMIT = 1000
+    static final int RECEIVERS_KEY_LIMIT = 300
+    static final int RECEIVERS_DIGEST_LENGTH = 32
+    /** Unix times from this number on are in milliseconds. */
     static final long MILLISECONDS_FROM = 100000000000L
 
-    /** On one line, without invisible characters, cut at a word with an ellipsis. Counts code points. */
+    /** One line without invisible characters, cut at a word with an ellipsis. The limit counts code points. */
     @NonCPS
     static String oneLine(Object value, int limit) {
         String line = collapsed(cut(value.toString(), limit * 4))
@@ -42,7 +44,7 @@ class Text implements Serializable {
         return kept.replaceAll('[ ,;:(-]+$', '') + ELLIPSIS
     }
 
-    /** As oneLine, for text that keeps its line breaks. */
+    /** Like oneLine, but keeps line breaks. */
     @NonCPS
     static String paragraphs(Object value) {
         List<String> lines = []
@@ -61,15 +63,28 @@ class Text implements Serializable {
         return value == null ? '' : value.toString().split(LINE_BREAK, 2)[0]
     }
 
-    /** As the receiver writes it: one that is too long ends in a digest, so that no two become the same. */
+    /**
+     * A marker's key. A key over the limit ends in two checksums of the whole text, so that two do not become the same.
+     * The second checksum is of other numbers than the first: texts that have the first in common differ in it.
+     */
     @NonCPS
     static String markerKey(String text) {
         String line = collapsed(text)
         if (length(line) <= KEY_LIMIT) {
             return line
         }
-        String digest = Sha256.hex(line.getBytes('UTF-8')).substring(0, DIGEST_LENGTH)
-        return cut(line, KEY_LIMIT - DIGEST_LENGTH - 1) + '~' + digest
+        String encoded = Base64.getEncoder().encodeToString(line.getBytes('UTF-8'))
+        String checksums = String.format('%08x%08x', line.hashCode(), encoded.hashCode())
+        return cut(line, KEY_LIMIT - checksums.length() - 1) + '~' + checksums
+    }
+
+    /** Whether what is stored in an event is this key, whole or as the receiver shortens it (receiver.events.marker_key). */
+    @NonCPS
+    static boolean isKey(Object stored, String key) {
+        if (stored == key || length(key) <= RECEIVERS_KEY_LIMIT) {
+            return stored == key
+        }
+        return stored != null && stored.toString().startsWith(cut(key, RECEIVERS_KEY_LIMIT - RECEIVERS_DIGEST_LENGTH - 1) + '~')
     }
 
     @NonCPS
@@ -86,6 +101,11 @@ class Text implements Serializable {
     @NonCPS
     static String cut(String text, int limit) {
         return length(text) <= limit ? text : text.substring(0, text.offsetByCodePoints(0, limit))
+    }
+
+    @NonCPS
+    static String withoutEndSlash(Object url) {
+        return (url ?: '').toString().replaceAll('/+$', '')
     }
 
     /** 45 s, 5 min 3 s, 2 h 10 min, 3 d 4 h. */
@@ -115,7 +135,7 @@ class Text implements Serializable {
         return new Date(milliseconds).format("yyyy-MM-dd'T'HH:mm:ss.SSS'Z'", TimeZone.getTimeZone('UTC'))
     }
 
-    /** Milliseconds since 1970 of a Date, of ISO 8601, or of Unix seconds or milliseconds; null for all else. */
+    /** Milliseconds since 1970 of a Date, ISO 8601, or Unix seconds or milliseconds; null for anything else. */
     @NonCPS
     static Long milliseconds(Object value) {
         if (value instanceof Date) {
@@ -135,7 +155,7 @@ class Text implements Serializable {
         Instant moment
         try {
             moment = Instant.parse(parts.group(1) + 'T' + time + 'Z')
-        } catch (Exception ignored) { // the 31st of February
+        } catch (Exception ignored) { // for example, the 31st of February
             return null
         }
         return moment.getEpochSecond() * 1000 + moment.getNano().intdiv(1000000) - offset(parts.group(4)) * 60000
@@ -152,12 +172,12 @@ class Text implements Serializable {
         return zone.startsWith('-') ? -minutes : minutes
     }
 
-    /** What JSON holds, in maps and lists that survive a restart of Jenkins; null where it is not JSON. */
+    /** Parses JSON into maps and lists that survive a restart of Jenkins; null if it is not JSON. */
     @NonCPS
     static Object fromJson(String text) {
         try {
             return plain(new JsonSlurper().parseText(text))
-        } catch (Exception ignored) { // an error page, say; the caller knows what to do without
+        } catch (Exception ignored) { // for example, an error page
             return null
         }
     }

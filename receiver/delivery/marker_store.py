@@ -1,0 +1,272 @@
+"""Markers in Redis: one worker at a time locks a marker, and saves what it knows of it.
+
+Redis keys: `apitraffic:marker:<key>`, for 180 days after its last change; `apitraffic:alias:<key>` and
+`apitraffic:claim:<name>`, as long; `apitraffic:lock:<key>`, for two and a half minutes at most;
+`apitraffic:remembers-since`, as long as Redis keeps its data.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Final
+from uuid import uuid4
+
+from pydantic import TypeAdapter
+from redis import Redis
+
+from apitraffic_events.event import ALREADY_CLEAN, Event
+from apitraffic_events.timestamps import format_timestamp, now, parse_timestamp
+from receiver.datastore.keys import (
+    ALIAS_PREFIX,
+    CLAIM_PREFIX,
+    LOCK_PREFIX,
+    MARKER_LIFETIME,
+    MARKER_PREFIX,
+    REMEMBERS_SINCE,
+    names_as_json,
+)
+from receiver.datastore.replies import as_text
+from receiver.datastore.scripts.runner import Constant, Script
+from receiver.delivery.markers import Marker
+from receiver.events import Change
+from receiver.queue.queues import JOB_TIMEOUT
+
+LOCK_LIFETIME: Final = JOB_TIMEOUT + 30
+"""Seconds; longer than the job that holds the lock may run, so that only a dead worker loses it."""
+MOST_MERGES: Final = 16
+"""How many merges one name is followed through; asking for a name shortens its way. A marker behind more
+merges than that, none of which was asked for since, counts as new."""
+FIELDS: Final = ("changes", "sid", "sent", "in_doubt", "unanswered_since", "looked_at")
+CHANGES: Final = TypeAdapter(tuple[Change, ...])
+
+MARKER_CONSTANTS: Final[Mapping[str, Constant]] = MappingProxyType(
+    {
+        "ALIAS_PREFIX": ALIAS_PREFIX,
+        "CLAIM_PREFIX": CLAIM_PREFIX,
+        "LOCK_LIFETIME": LOCK_LIFETIME,
+        "LOCK_PREFIX": LOCK_PREFIX,
+        "MARKER_FIELDS": FIELDS,
+        "MARKER_LIFETIME": MARKER_LIFETIME,
+        "MARKER_PREFIX": MARKER_PREFIX,
+        "MOST_MERGES": MOST_MERGES,
+        "REMEMBERS_SINCE": REMEMBERS_SINCE,
+    }
+)
+"""What scripts need that include `resolve.lua`, `lock.lua` or `save.lua`."""
+
+RESOLVE_MARKER: Final = Script("resolve_marker", MARKER_CONSTANTS)
+LOCK_MARKER: Final = Script("lock_marker", MARKER_CONSTANTS)
+SAVE_MARKER: Final = Script("save_marker", MARKER_CONSTANTS)
+RELEASE_LOCK: Final = Script("release_lock")
+
+
+class MarkerBusy(Exception):
+    """Another worker holds the lock of this marker."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockReply:
+    """What `lock` in `lock.lua` returns; there are no fields if another owner holds the lock."""
+
+    token: str
+    stored: Sequence[bytes | str]
+    fields: Sequence[bytes | str | None] | None
+    granted: Sequence[bytes | str] = ()
+    since: bytes | str = "0"
+
+    @property
+    def remembers_since(self) -> datetime:
+        """Since when this Redis has kept its data."""
+        return datetime.fromtimestamp(float(self.since), tz=UTC)
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        return tuple(map(as_text, self.granted))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(map(as_text, self.stored))
+
+    def marker(self) -> Marker | None:
+        if not self.fields:
+            return None
+        changes, sid, sent, in_doubt, unanswered, looked_at = self.fields
+        return Marker(
+            as_text(self.stored[0]),
+            changes=CHANGES.validate_json(changes, context=ALREADY_CLEAN) if changes else (),
+            sid=as_text(sid) or None,
+            sent=Event.model_validate_json(sent, context=ALREADY_CLEAN) if sent else None,
+            is_in_doubt=as_text(in_doubt) == "1",
+            unanswered_since=parse_timestamp(as_text(unanswered) or None),
+            looked_at=parse_timestamp(as_text(looked_at) or None),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MarkerSave:
+    """What `save` in `save.lua` takes: the keys of the marker and of its lock, then the rest."""
+
+    keys: tuple[str, str]
+    arguments: tuple[str | bytes | int, ...]
+
+    def send(self, redis: Redis) -> bool:
+        """Returns whether the lock was still held, and so the marker was saved."""
+        return bool(SAVE_MARKER.run(redis, self.keys, self.arguments))
+
+    def send_replicated(self, redis: Redis) -> bool:
+        """As `send`; raises `Unreplicated` if a fail-over might lose it."""
+        return bool(SAVE_MARKER.run_replicated(redis, self.keys, self.arguments))
+
+
+class MarkerLock:
+    """A marker locked by this worker.
+
+    `known` is what was stored of it when it was locked. `others` are names under which parts of it are still
+    stored as markers of their own; `claims` are the names that it claimed and was granted;
+    `remembers_since` is when Redis last began without data. `defer` takes what saves and releases the marker
+    at the end; without it, that is sent at once.
+    """
+
+    def __init__(
+        self, redis: Redis, reply: LockReply, known: Marker, defer: Callable[[MarkerSave], None] | None
+    ) -> None:
+        self.known = known
+        self.others = reply.names[1:]
+        self.claims = reply.claims
+        self.remembers_since = reply.remembers_since
+        self._redis = redis
+        self._token = reply.token
+        self._defer = defer
+        self._is_released = False
+
+    def save(self, marker: Marker) -> None:
+        """Save the marker and keep the lock.
+
+        Raises `MarkerBusy` if the lock has been lost. A doubt must survive a fail-over, or the next worker
+        would create the event a second time: raises `Unreplicated` if it might not.
+        """
+        self._send(self._save(marker, LOCK_LIFETIME), marker)
+
+    def save_and_release(self, marker: Marker) -> None:
+        """Save the marker and release the lock; raises as `save` does, unless that is deferred."""
+        save = self._save(marker, 0)
+        if self._defer is None:
+            self._send(save, marker)
+        else:
+            self._defer(save)
+        self._is_released = True
+
+    def release(self) -> None:
+        """Release the lock, if it is still held."""
+        if not self._is_released:
+            RELEASE_LOCK.run(self._redis, [f"{LOCK_PREFIX}{self.known.key}"], [self._token])
+
+    def _save(self, marker: Marker, hold_for: int) -> MarkerSave:
+        values: tuple[str | bytes | int, ...] = (
+            CHANGES.dump_json(marker.changes, by_alias=True),
+            marker.sid or "",
+            marker.sent.model_dump_json(by_alias=True) if marker.sent else "",
+            int(marker.is_in_doubt),
+            format_timestamp(marker.unanswered_since) if marker.unanswered_since else "",
+            format_timestamp(marker.looked_at) if marker.looked_at else "",
+        )
+        fields = [item for pair in zip(FIELDS, values, strict=True) for item in pair]
+        keys = (f"{MARKER_PREFIX}{marker.key}", f"{LOCK_PREFIX}{marker.key}")
+        return MarkerSave(keys, (self._token, hold_for, *fields))
+
+    def _send(self, save: MarkerSave, marker: Marker) -> None:
+        send = save.send_replicated if marker.is_in_doubt else save.send
+        if not send(self._redis):
+            raise MarkerBusy(marker.key)
+
+
+class MarkerStore:
+    """Locks markers in Redis; `owner` is this worker's name.
+
+    A job may be dequeued together with the lock of its marker. With `releases_with_ack`, what saves and
+    releases the marker is sent together with the job's ack. Each saves a round trip
+    (`receiver.worker.job_queue`).
+    """
+
+    def __init__(self, redis: Redis, owner: str, *, releases_with_ack: bool = False) -> None:
+        self._redis = redis
+        self._owner = owner
+        self._defer = self._defer_release if releases_with_ack else None
+        self._prefetched: LockReply | None = None
+        self._deferred: MarkerSave | None = None
+
+    def use_prefetched(self, reply: LockReply | None) -> None:
+        """Use this reply for the next lock; `None` if the job was dequeued without one."""
+        self._prefetched = reply
+        self._deferred = None
+
+    def release(self) -> None:
+        """Release what a failed job still holds: a prefetched lock, or one whose release was deferred."""
+        prefetched, self._prefetched = self._prefetched, None
+        if prefetched is not None:
+            RELEASE_LOCK.run(self._redis, [f"{LOCK_PREFIX}{prefetched.names[0]}"], [prefetched.token])
+        if (deferred := self.deferred_release()) is not None:
+            deferred.send(self._redis)
+
+    def deferred_release(self) -> MarkerSave | None:
+        """What saves and releases the last marker, to be sent once; `None` if nothing is left to send."""
+        deferred, self._deferred = self._deferred, None
+        return deferred
+
+    def resolve(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The name under which the marker of these names is stored, then others that are to be merged into
+        it.
+        """
+        return tuple(map(as_text, RESOLVE_MARKER.run(self._redis, args=names)))
+
+    def forget(self, key: str, in_favour_of: str) -> None:
+        """Delete a marker, and make its key an alias of another one."""
+        with self._redis.pipeline() as pipeline:
+            pipeline.delete(f"{MARKER_PREFIX}{key}")
+            pipeline.set(f"{ALIAS_PREFIX}{key}", in_favour_of, ex=MARKER_LIFETIME)
+            pipeline.execute()
+
+    @contextmanager
+    def locked(
+        self, names: Sequence[str], claims: Sequence[str] = (), *, resolved: bool = False
+    ) -> Iterator[MarkerLock]:
+        """Lock the marker of these names, or the one that is stored under a `resolved` name.
+
+        `claims` are names that the marker takes if no other marker has them.
+
+        Raises `MarkerBusy`, at once: there may be other work to do. The lock of a dead worker expires. A lock
+        that this owner could not release, because Redis was unreachable, may be taken over by this owner: it
+        runs one job at a time.
+        """
+        reply = self._lock(names, claims, resolved=resolved)
+        marker = reply.marker()
+        if marker is None:
+            raise MarkerBusy(reply.names[0])
+        lock = MarkerLock(self._redis, reply, marker, self._defer)
+        try:
+            yield lock
+        finally:
+            lock.release()
+
+    def break_lock(self, key: str) -> None:
+        """Release the lock that this owner held when it died."""
+        RELEASE_LOCK.run(self._redis, [f"{LOCK_PREFIX}{key}"], [f"{self._owner} "])
+
+    def _lock(self, names: Sequence[str], claims: Sequence[str], *, resolved: bool) -> LockReply:
+        prefetched, self._prefetched = self._prefetched, None
+        if prefetched is not None:
+            return prefetched
+        token = new_token(self._owner)
+        moment = now().timestamp()
+        args: list[str | float] = [token, int(not resolved), names_as_json(names, claims), moment]
+        return LockReply(token, *LOCK_MARKER.run(self._redis, args=args))
+
+    def _defer_release(self, save: MarkerSave) -> None:
+        self._deferred = save
+
+
+def new_token(owner: str) -> str:
+    """The token of one lock: the name of its owner, a space, and something unique."""
+    return f"{owner} {uuid4().hex}"

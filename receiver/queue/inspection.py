@@ -1,0 +1,130 @@
+"""What RQ's data say of the queues and of the workers. Nothing is written.
+
+Every function raises `RedisError` if Redis cannot be used. Commands are sent in pipelines but not in
+transactions: a Redis without memory refuses a MULTI even if it only reads.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from redis import Redis
+from rq import SimpleWorker
+from rq.job import Job
+
+from apitraffic_events.timestamps import now, parse_timestamp
+from receiver.datastore.replies import as_text
+from receiver.queue.queues import JOB_TIMEOUT, delivery_queues
+
+BUSY: Final = "busy"
+LONGEST_SILENCE: Final = timedelta(seconds=30)
+"""Without a sign of life for longer, a worker is dead, unless it has a job."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """How many jobs of one queue are in which state, and the id of the job that is next.
+
+    `on_the_way` counts those between the queue and `in_work`, a state in which only a plain `rq worker`
+    leaves jobs.
+    """
+
+    name: str
+    waiting: int
+    on_the_way: int
+    in_work: int
+    to_retry: int
+    dead: int
+    next_job_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """One worker; `state` is RQ's word, `busy` or `idle`, and `delivered` counts since the worker started."""
+
+    name: str
+    state: str
+    seen_at: datetime | None
+    delivered: int
+
+
+def count_jobs(redis: Redis) -> list[QueueCounts]:
+    """The counts of all delivery queues, in one round trip."""
+    queues = delivery_queues(redis)
+    with redis.pipeline(transaction=False) as pipeline:
+        for queue in queues:
+            pipeline.llen(queue.key)
+            pipeline.llen(queue.intermediate_queue_key)
+            pipeline.zcard(queue.started_job_registry.key)
+            pipeline.zcard(queue.scheduled_job_registry.key)
+            pipeline.zcard(queue.failed_job_registry.key)
+            pipeline.lindex(queue.key, 0)
+        replies = pipeline.execute()
+    counts = []
+    for number, queue in enumerate(queues):
+        waiting, on_the_way, in_work, to_retry, dead, first = replies[number * 6 : number * 6 + 6]
+        next_job_id = as_text(first) or None
+        counts.append(QueueCounts(queue.name, waiting, on_the_way, in_work, to_retry, dead, next_job_id))
+    return counts
+
+
+def job_ids(redis: Redis, most: int) -> dict[str, set[str]]:
+    """The ids of jobs that wait, are in work or are to be retried, by queue; at most `most` in each state."""
+    queues = delivery_queues(redis)
+    with redis.pipeline(transaction=False) as pipeline:
+        for queue in queues:
+            pipeline.lrange(queue.key, 0, most - 1)
+            pipeline.zrange(queue.started_job_registry.key, 0, most - 1)
+            pipeline.zrange(queue.scheduled_job_registry.key, 0, most - 1)
+        replies = pipeline.execute()
+    # A job in work is listed as <job>:<execution>.
+    return {
+        queue.name: {
+            as_text(member).partition(":")[0]
+            for members in replies[number * 3 : number * 3 + 3]
+            for member in members
+        }
+        for number, queue in enumerate(queues)
+    }
+
+
+def accepted_at(redis: Redis, ids: Iterable[str]) -> Mapping[str, datetime]:
+    """When the changes of these jobs were accepted; jobs that are gone are left out."""
+    asked = list(ids)
+    with redis.pipeline(transaction=False) as pipeline:
+        for job_id in asked:
+            pipeline.hget(Job.key_for(job_id), "created_at")
+        moments = [parse_timestamp(as_text(reply) or None) for reply in pipeline.execute()]
+    return {job_id: moment for job_id, moment in zip(asked, moments, strict=True) if moment is not None}
+
+
+def living_workers(redis: Redis) -> list[WorkerState]:
+    """Those that have given a sign of life recently and have not ended.
+
+    A worker that was killed leaves its entry behind, for up to three minutes.
+    """
+    prefix = SimpleWorker.redis_worker_namespace_prefix
+    keys = sorted(SimpleWorker.all_keys(connection=redis))
+    with redis.pipeline(transaction=False) as pipeline:
+        for key in keys:
+            pipeline.hmget(key, ["state", "last_heartbeat", "death", "successful_job_count"])
+        replies = pipeline.execute()
+    found = [
+        WorkerState(
+            name=key.removeprefix(prefix),
+            state=as_text(state) or "idle",
+            seen_at=parse_timestamp(as_text(seen)),
+            delivered=int(delivered or 0),
+        )
+        for key, (state, seen, died, delivered) in zip(keys, replies, strict=True)
+        if seen is not None and died is None
+    ]
+    moment = now()
+    return [worker for worker in found if _is_alive(worker, moment)]
+
+
+def _is_alive(worker: WorkerState, moment: datetime) -> bool:
+    """An idle worker gives a sign of life every five seconds, and a busy one when it takes a job."""
+    longest = LONGEST_SILENCE + (timedelta(seconds=JOB_TIMEOUT) if worker.state == BUSY else timedelta())
+    return worker.seen_at is not None and moment - worker.seen_at <= longest

@@ -1,0 +1,56 @@
+"""Why a request is refused, for the receiver's log only: the response is the same for all reasons.
+
+Explanations are made of our own words. Nothing of a header's value or of the body gets into them.
+"""
+
+import re
+from types import MappingProxyType
+from typing import Final
+
+from receiver.sources.base import Headers
+
+HEX_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+BASE64_DIGEST: Final = re.compile(r"[0-9A-Za-z+/]{43}=")
+SECONDS: Final = re.compile(r"[0-9]{1,12}")
+
+KNOWN_BY: Final = MappingProxyType(
+    {
+        "x-github-event": ("GitHub", "github"),
+        "x-gitlab-event": ("GitLab", "gitlab"),
+        "x-pagerduty-signature": ("PagerDuty", "pagerduty"),
+    }
+)
+"""A header that only one sender sends -> its title, and its name in the URL."""
+
+
+def missing(proof: str, source: str, headers: Headers, advice: str) -> str:
+    """What to say if the proof is not there: whose delivery it looks like, else this advice."""
+    for header, (title, name) in KNOWN_BY.items():
+        if header in headers and name != source:
+            return f"{proof} missing; this looks like a delivery from {title}: send it to /webhooks/{name}"
+    return f"{proof} missing: {advice}"
+
+
+def malformed_digest(header: str, prefix: str, digest: str) -> str | None:
+    """What is wrong with the form of a hex digest; `None` if nothing is."""
+    if HEX_DIGEST.fullmatch(digest):
+        return None
+    hint = "; this one is base64" if BASE64_DIGEST.fullmatch(digest) else ""
+    return f"{header} is malformed: it should be {prefix} and 64 hexadecimal digits{hint}"
+
+
+def standard_webhook_refusal(headers: Headers, variable: str) -> str:
+    """Of a request with `webhook-signature`, which the secrets in this variable check."""
+    items = [item.partition(",") for item in headers.get("webhook-signature", "").split(" ")]
+    if not any(version == "v1" and BASE64_DIGEST.fullmatch(digest) for version, _, digest in items):
+        is_hex = any(HEX_DIGEST.fullmatch(digest) for _, _, digest in items)
+        hint = "; this one is hexadecimal" if is_hex else ""
+        return f"webhook-signature is malformed: it should be v1, and 44 characters of base64{hint}"
+    if not headers.get("webhook-id"):
+        return "webhook-id is missing, and it is signed: does a proxy remove it?"
+    if not SECONDS.fullmatch(headers.get("webhook-timestamp", "")):
+        return "webhook-timestamp is missing or malformed: it should be in seconds since 1970"
+    return (
+        f"webhook-signature matches no secret in {variable}, or webhook-timestamp is more than five minutes "
+        "from this clock, or something on the way changes the body"
+    )

@@ -1,0 +1,63 @@
+"""What tests start takes signals and ends, whatever started the tests."""
+
+import re
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from receiver.cli.api import TOKEN_VARIABLE
+from tests.support.launcher import Launcher
+from tests.support.processes import heed_signals_in_children, started
+from tests.support.programs import run_to_the_end
+from tests.support.waiting import wait_until
+
+ANNOUNCEMENT = re.compile(r"Events API at http://127\.0\.0\.1:(\d+)/")
+SLEEP = "import time; time.sleep(60)"
+INTERRUPTED = -signal.SIGINT
+
+
+@pytest.fixture
+def _interrupts_ignored() -> Iterator[None]:
+    """As in a job that a shell has put into the background."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interrupts_ignored")
+def test_a_program_takes_a_signal_that_these_tests_ignore() -> None:
+    heed_signals_in_children()
+    signal.raise_signal(signal.SIGINT)
+    with started(["sleep", "60"]) as program:
+        program.send_signal(signal.SIGINT)
+        assert program.wait(timeout=20) == INTERRUPTED
+
+
+def test_a_program_ends_with_a_test_that_fails() -> None:
+    with pytest.raises(AssertionError), started([sys.executable, "-c", SLEEP]) as program:
+        raise AssertionError
+    assert program.returncode == -signal.SIGKILL
+
+
+def test_a_command_has_the_environment_that_it_is_given_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
+    ended = run_to_the_end(tmp_path, {"APITRAFFIC_LOG_FORMAT": "text"}, "status")
+    assert ended.returncode == 3
+    assert "REDIS_URL is not set" in ended.output
+
+
+def test_a_command_ends_with_the_tests(tmp_path: Path) -> None:
+    launcher, log = Launcher(), tmp_path / "log"
+    launcher.start(["api", "--port", "0"], {TOKEN_VARIABLE: "t"}, tmp_path, log)
+    wait_until(lambda: log.exists() and ANNOUNCEMENT.search(log.read_text()), "it listens")
+    announced = ANNOUNCEMENT.search(log.read_text())
+    launcher.close()
+    assert announced is not None
+    with socket.socket() as connection:
+        wait_until(lambda: connection.connect_ex(("127.0.0.1", int(announced[1]))) != 0, "nobody listens")

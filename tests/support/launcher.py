@@ -1,0 +1,178 @@
+"""Starts the product's commands by forking a process that has imported the libraries they use.
+
+Most of what a start costs is the interpreter and these imports, and the tests make some hundred starts. What
+is forked is a process of its own, with a session, environment, folder, log and signals of its own. It runs
+`python -m receiver` from the first line: the product's modules are left to it, and so are libraries that read
+the environment when they are imported. Tests of `up`, `demo`, the README and the command line start all of it
+in the ordinary way.
+
+    process = launcher().start(["worker"], environment, folder, log)
+
+When the tests end, however they end, what still runs is killed.
+"""
+
+import atexit
+import gc
+import json
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from tests.support.waiting import wait_until
+
+REPOSITORY: Final = Path(__file__).parents[2]
+IMPORTED: Final = (
+    *(
+        "apitraffic_events",
+        "click",
+        "flask",
+        "gunicorn.arbiter",
+        "gunicorn.workers.gthread",
+        "pydantic_settings",
+    ),
+    *("redis", "requests", "rich", "sqlite3", "structlog"),
+)
+LEFT_TO_EACH: Final = frozenset({"prometheus_client", "receiver", "rq"})
+
+
+class Launched:
+    """A process, as far as `subprocess.Popen` shows it."""
+
+    def __init__(self, launcher: "Launcher", pid: int) -> None:
+        self._launcher = launcher
+        self.pid = pid
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            self.returncode = self._launcher.ask({"ended": self.pid})
+        return self.returncode
+
+    def wait(self, timeout: float) -> int:
+        """Raises AssertionError if it has not ended by then."""
+        wait_until(lambda: self.poll() is not None, f"process {self.pid} ends", timeout)
+        assert self.returncode is not None
+        return self.returncode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill_group(self) -> None:
+        """End it and all that it has started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+
+class Launcher:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process = subprocess.Popen(
+            [sys.executable, "-u", "-m", "tests.support.launcher"],
+            cwd=REPOSITORY,
+            env=surroundings(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def start(
+        self, arguments: Sequence[str], environment: Mapping[str, str], folder: Path, log: Path
+    ) -> Launched:
+        """Run `apitraffic-events` with these; what it prints is added to the log."""
+        order = {
+            "arguments": list(arguments),
+            "environment": surroundings() | dict(environment),
+            "folder": str(folder),
+            "log": str(log),
+        }
+        return Launched(self, self.ask({"start": order}))
+
+    def ask(self, order: Mapping[str, Any]) -> Any:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with self._lock:
+            self._process.stdin.write(json.dumps(order) + "\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
+        assert answer, "the launcher has ended"
+        return json.loads(answer)
+
+    def close(self) -> None:
+        with self._process:
+            pass
+
+
+@cache
+def launcher() -> Launcher:
+    """The one of this process."""
+    launcher = Launcher()
+    atexit.register(launcher.close)
+    return launcher
+
+
+def surroundings() -> dict[str, str]:
+    """What a program needs of this machine's environment, and nothing else of it."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(REPOSITORY)}
+
+
+def main() -> None:
+    """Start and watch what is ordered, until nobody is there to order."""
+    for module in IMPORTED:
+        import_module(module)
+    assert LEFT_TO_EACH.isdisjoint(sys.modules)
+    gc.freeze()
+    running: set[int] = set()
+    for line in sys.stdin:
+        order = json.loads(line)
+        if "start" in order:
+            pid = os.fork()
+            if pid == 0:
+                run(**order["start"])
+            running.add(pid)
+            answer: int | None = pid
+        else:
+            answer = ended(order["ended"])
+            if answer is not None:
+                running.remove(order["ended"])
+        sys.stdout.write(f"{json.dumps(answer)}\n")
+    for pid in running:
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+
+
+def run(arguments: list[str], environment: dict[str, str], folder: str, log: str) -> NoReturn:
+    """Be that process; it ends as an interpreter does that was started for it."""
+    os.setsid()
+    output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for opened, descriptor in ((nothing, 0), (output, 1), (output, 2)):
+        os.dup2(opened, descriptor)
+    sys.stdin = open(0, closefd=False, encoding="utf-8")  # noqa: SIM115
+    os.closerange(3, max(nothing, output) + 1)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = ["receiver", *arguments]
+    runpy.run_module("receiver", run_name="__main__", alter_sys=True)
+    sys.exit()
+
+
+def ended(pid: int) -> int | None:
+    """How that process has ended, as `Popen.returncode` says it; None while it runs."""
+    found, status = os.waitpid(pid, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if found else None
+
+
+if __name__ == "__main__":
+    main()
