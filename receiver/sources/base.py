@@ -42,7 +42,7 @@ PATH_TOKEN: Final = ":path-token"  # noqa: S105 - a header's name
 MOST_CONTAINERS: Final = 300_000
 """Objects and lists of one JSON text. The largest that GitHub sends, 25 MiB of commits, has fewer; parsing so
 many takes less than a second."""
-MOST_VALUES: Final = 2_000_000
+MOST_VALUES: Final = 1_000_000
 WEB_URL: Final = re.compile(r"https?://[^\s…]+")
 
 
