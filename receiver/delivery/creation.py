@@ -98,11 +98,9 @@ class Creation:
             raise
 
     def _find(self) -> StoredEvent | None:
-        """In doubt, it started exactly then; others may know its start better or worse."""
-        exact = Search(self._exactly, MOST_FOR_PROOF)
-        searches = [exact] if not self._wanted.may_exist else [Search(self._around, MOST_FOR_PROOF)]
-        found = (find_event(self._client, search, self._wanted.is_it) for search in searches)
-        return next(filter(None, found), None)
+        """What this attempt lost started exactly then. What others made may have another start."""
+        wanted = self._around if self._wanted.may_exist else self._exactly
+        return find_event(self._client, Search(wanted, MOST_FOR_PROOF), self._wanted.is_it)
 
     def _brought_up_to_date(self, found: StoredEvent) -> StoredEvent:
         update = _update(found, self._wanted)
