@@ -125,7 +125,7 @@ class DeliverySection(BaseModel):
     deployments: Literal["point", "span"] = "point"
     """Draw a deploy as a point at its end, or as a span from its start to its end."""
     settle: Annotated[int, Field(ge=1, le=600)] = 30
-    """Seconds after which the API no longer carries out a request that got no response."""
+    """Seconds after which the API no longer carries out a request that got no response, or a failure."""
 
 
 class Settings(BaseSettings):

@@ -122,7 +122,7 @@ class Creation:
             raise
 
     def _find(self) -> StoredEvent | None:
-        """In doubt, it started exactly then; others may know its start better or worse."""
+        """What this attempt lost started exactly then. What others made may have another start."""
         when = self._around if self._wanted.may_exist else self._exactly
         return self._wanted.found_in(events_of(self._client, Search(when, MOST_FOR_PROOF)))
 

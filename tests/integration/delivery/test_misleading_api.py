@@ -425,6 +425,7 @@ class TestTheCostOfALookUp:
 
             http.post(address, status=500)
             http.add_callback("GET", address, listed)
+            http.patch(f"{address}/evt_1", json=stored)
             deliverer = deliverer_of(client, redis, clock)
             with pytest.raises(EventsApiError):
                 deliverer.deliver(opened())
