@@ -25,7 +25,7 @@ from apitraffic_events.records import EventUpdate, StoredEvent
 from apitraffic_events.timestamps import now
 from receiver.delivery.budget import BudgetExhausted, RequestBudget
 from receiver.delivery.doubt import Doubts, Request, Unsettled
-from receiver.delivery.folding import LISTED, difference, fold, is_called_off
+from receiver.delivery.folding import difference, fold, is_called_off
 from receiver.delivery.lookup import (
     anywhere,
     events_of,
@@ -37,6 +37,7 @@ from receiver.delivery.lookup import (
 )
 from receiver.delivery.marker_store import MarkerBusy, MarkerLock, MarkerStore
 from receiver.delivery.markers import Marker
+from receiver.delivery.outcomes import LISTED
 from receiver.delivery.retries import (
     PAUSE_WHEN_REFUSED,
     WHAT_TO_CHECK,
