@@ -207,12 +207,14 @@ def _of_earlier(changes: Iterable[Change], remembers_since: datetime, *, is_fres
     if not exact:
         first = last - (LOOK_FAR_BACK if is_fresh else LOOK_BACK)
         return Search(EventFilter(started_from=first, started_to=last), MOST_TO_REMEMBER)
-    first = min(exact) - ROUNDING
+    # A script that closes something may name another start than the one that opened it.
+    margin = ROUNDING if all(change.sets is None for change in known) else LOOK_BACK
+    first = min(exact) - margin
     if is_fresh and first >= remembers_since:
         # It says that it happened after Redis had lost its data: of a sender that names no time, this is when
         # it sent the same once more.
         first = remembers_since - LOOK_BACK
-    return Search(EventFilter(started_from=first, started_to=max(exact) + ROUNDING), MOST_REQUESTS)
+    return Search(EventFilter(started_from=first, started_to=max(exact) + margin), MOST_REQUESTS)
 
 
 def _has_begun(changes: Iterable[Change]) -> bool:
