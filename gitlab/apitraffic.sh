@@ -736,7 +736,12 @@ esac
 [ -n "$environment" ] || environment=${CI_ENVIRONMENT_NAME:-}
 now=$(TEXT=$(date +%s) awk "$LIBRARY"'BEGIN { print iso(ENVIRON["TEXT"]) }' </dev/null)
 outcome='' ended_at='' is_update='' is_known=no same_job='' effect=point
-base="gitlab:${CI_SERVER_HOST:-localhost}"
+# With the port, unless it is the usual one, as webhooks have it. GitLab before 16.10 has no FQDN.
+case ${CI_SERVER_PORT:-} in
+  '' | 80 | 443) server=${CI_SERVER_HOST:-localhost} ;;
+  *) server=${CI_SERVER_HOST:-localhost}:$CI_SERVER_PORT ;;
+esac
+base="gitlab:${CI_SERVER_FQDN:-$server}"
 marker_key=$(input MARKER_KEY)
 
 case $command in

@@ -1,20 +1,20 @@
 // Opens the deployment. Its state is saved before the request, because the job may be cancelled meanwhile.
 
-import { randomUUID } from 'node:crypto'
-
 import { say, saveState } from '../lib/commands.mjs'
-import { keyOf, wholeEvent } from '../lib/event.mjs'
+import { wholeEvent } from '../lib/event.mjs'
 import { run } from '../lib/run.mjs'
 import { wayFor } from '../lib/sending.mjs'
+import { begin } from '../lib/step.mjs'
 import { parse } from '../lib/times.mjs'
 
 const { env } = process
 
 await run(async (inputs, context, outcome) => {
-  const startedAt = inputs.startedAt ?? Date.now()
-  const key = await keyOf(inputs, context, randomUUID())
+  const now = Date.now()
+  const startedAt = inputs.startedAt ?? now
+  const { key, place } = await begin(inputs, context, { isDeployment: inputs.type === 'deployment', at: now })
   const event = wholeEvent(inputs, context, { key: key.key, startedAt, status: 'in_progress' })
-  saveState('opening', { startedAt, key }, env)
+  saveState('opening', { startedAt, key, place }, env)
   Object.assign(outcome, { key: key.key, event, sid: inputs.eventSid })
   if (inputs.isDryRun) return { status: 'skipped', note: 'Dry run: nothing was sent.' }
   const way = wayFor(inputs, context, say)
@@ -24,7 +24,7 @@ await run(async (inputs, context, outcome) => {
     return { status: 'updated', event: opened, sid: inputs.eventSid, key: opened.metadata?.marker_key ?? key.key }
   }
   const sent = await way.put(event, key, 'open')
-  if (sent.sid) saveState('opened', openedBy(sent.event, sent.sid, startedAt), env)
+  if (sent.sid) saveState('opened', { ...openedBy(sent.event, sent.sid, startedAt), isShared: sent.isShared }, env)
   return sent
 }, { hasSummary: false })
 

@@ -1,39 +1,50 @@
-// Closes the deployment with the outcome of the job: the runner evaluates `job.status` again for this step.
-
-import { randomUUID } from 'node:crypto'
+// Closes the deployment after the job's last step. The runner evaluates the inputs again for this, also `job.status`.
 
 import { say } from '../lib/commands.mjs'
-import { defaultName, described, keyOf, wholeEvent } from '../lib/event.mjs'
+import { defaultName, described, wholeEvent } from '../lib/event.mjs'
+import { outcomeOf } from '../lib/outcome.mjs'
 import { run } from '../lib/run.mjs'
 import { wayFor } from '../lib/sending.mjs'
+import { begin, next } from '../lib/step.mjs'
 import { format, parse } from '../lib/times.mjs'
 
 await run(async (inputs, context, outcome) => {
   if (!inputs.closes) return { status: 'skipped', note: 'Left open: the input close is false.' }
-  const opening = saved('opening') ?? { startedAt: inputs.startedAt ?? Date.now(), key: await keyOf(inputs, context, randomUUID()) }
-  const { key } = opening
-  const endedAt = inputs.endedAt ?? Date.now()
-  const status = inputs.jobStatus
-  const whole = wholeEvent(inputs, context, { key: key.key, startedAt: opening.startedAt, endedAt, status })
+  const { startedAt: beganAt, key, place } = saved('opening') ?? await opening(inputs, context)
+  const after = inputs.type === 'deployment' ? next(place) : undefined
+  const endedAt = inputs.endedAt ?? after?.at ?? Date.now()
+  const status = outcomeOf({
+    given: inputs.isOutcomeGiven && inputs.jobStatus,
+    jobStatusBefore: inputs.eventSid ? 'success' : place.jobStatus,
+    next: after,
+    jobStatus: inputs.runnerStatus,
+  })
+  const whole = wholeEvent(inputs, context, { key: key.key, startedAt: beganAt, endedAt, status })
   Object.assign(outcome, { key: key.key, event: whole, sid: inputs.eventSid })
   if (inputs.isDryRun) return { status: 'skipped', note: 'Dry run: nothing was sent.' }
   const way = wayFor(inputs, context, say)
   const opened = saved('opened') ?? (inputs.eventSid && way.get && found(await way.get(inputs.eventSid), inputs.eventSid))
   // An opening without an answer may have been carried out, so look for the event.
-  if (!opened) return way.put(whole, { ...key, isKnown: true }, 'close')
+  if (!opened) return way.put(whole, { ...key, isInDoubt: true }, 'close')
   const startedAt = inputs.startedAt ?? opened.startedAt
   const isOurName = !inputs.name && opened.name === defaultName(inputs, context)
-  return way.close(opened.sid, {
+  return way.close(opened, {
     ...(isOurName && { name: whole.name }),
     ...described(inputs, context, { startedAt, endedAt, status }),
     endedAt: format(Math.max(endedAt, startedAt)),
     metadata: { ...opened.metadata, ...inputs.metadata, status },
-  })
+  }, whole)
 }, { hasOutputs: false })
 
 function saved(name) {
   const text = process.env[`STATE_${name}`]
   return text ? JSON.parse(text) : undefined
+}
+
+/** What the main step would have saved, had it come so far. */
+async function opening(inputs, context) {
+  const now = Date.now()
+  return { startedAt: inputs.startedAt ?? now, ...await begin(inputs, context, { isDeployment: false, at: now }) }
 }
 
 function found({ startedAt, metadata, name }, sid) {

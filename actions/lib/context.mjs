@@ -2,7 +2,12 @@
 
 import { readFileSync } from 'node:fs'
 
+import { input } from './inputs.mjs'
+import { instanceOf } from './job.mjs'
 import { firstLine } from './text.mjs'
+
+const PUBLIC_HOST = 'github.com'
+const ID = /^\d{1,20}$/u
 
 /** The webhook payload that triggered the run; empty if there is none or it cannot be read. */
 export function readPayload(env) {
@@ -13,7 +18,8 @@ export function readPayload(env) {
   }
 }
 
-/** The run's facts by their names in an event's metadata, and `isFork`. Unknown facts are undefined. */
+/** The run's facts by their names in an event's metadata, and what is no metadata: `isFork`, `host` and the job's
+ * `instance`. Unknown facts are undefined. */
 export function readContext(env, payload) {
   const repository = env.GITHUB_REPOSITORY
   const repositoryUrl = repository && `${env.GITHUB_SERVER_URL ?? 'https://github.com'}/${repository}`
@@ -34,13 +40,29 @@ export function readContext(env, payload) {
     url: runUrl,
     workflow: env.GITHUB_WORKFLOW,
     job: env.GITHUB_JOB,
+    check_run_id: checkRunOf(env),
     run_id: env.GITHUB_RUN_ID,
     run_attempt: attempt,
     run_number: env.GITHUB_RUN_NUMBER,
     run_url: runUrl,
     pull_request: pullRequestOf(payload),
     isFork: Boolean(head && repository && head !== repository),
+    host: hostOf(env.GITHUB_SERVER_URL),
+    instance: instanceOf(env),
   }
+}
+
+/** The job's id, by the default of the input: no variable has it. Runners of GitHub Enterprise Server and older ones
+ * do not know it. */
+function checkRunOf(env) {
+  const id = input(env, 'check-run-id')
+  return ID.test(id) ? id : undefined
+}
+
+/** The host of a URL in lower case; empty for github.com, which is left out of keys, and if there is none. */
+export function hostOf(url) {
+  const host = URL.canParse(url ?? '') ? new URL(url).host : ''
+  return host === PUBLIC_HOST ? '' : host
 }
 
 /** The commit that the run is about. For a pull request, `GITHUB_SHA` is a merge commit made for testing; for

@@ -1,5 +1,6 @@
 // Builds the event in the fields of the Events API. No I/O in here.
 
+import { UNKNOWN } from './outcome.mjs'
 import { InputProblem } from './problems.mjs'
 import { NAME_LIMIT, describeVersion, duration, markerKey, oneLine, paragraphs } from './text.mjs'
 import { format } from './times.mjs'
@@ -7,18 +8,27 @@ import { tidied } from './metadata.mjs'
 
 export const SOURCE = 'github_actions'
 const OUTCOMES = {
-  success: ['Deploy', 'Succeeded'],
-  failure: ['Failed deploy', 'Failed'],
-  cancelled: ['Cancelled deploy', 'Cancelled'],
+  success: ['Deploy', 'Succeeded', ''],
+  failure: ['Failed deploy', 'Failed', ''],
+  cancelled: ['Cancelled deploy', 'Cancelled', ''],
+  [UNKNOWN]: ['Deploy', 'Ended', '; whether it succeeded is not known'],
 }
 
-/** The marker's key, and whether the receiver can derive the same one (`isKnown`). */
+/** The marker's key, and by which name a webhook's event may be joined with it: that of the `job`, that of the `run`, or
+ * none. GitHub ignores the case of an environment's name. */
 export async function keyOf(inputs, context, random) {
-  if (inputs.markerKey) return { key: await markerKey(inputs.markerKey), isKnown: true, isGiven: true }
-  const run = `github:${context.repository}:run:${context.run_id}:${context.run_attempt}`
-  const environment = environmentOf(inputs, context)
-  const isKnown = inputs.type === 'deployment' && Boolean(environment)
-  return { key: await markerKey(isKnown ? `${run}:${environment}` : `${run}:event:${random}`), isKnown, isGiven: false }
+  if (inputs.markerKey) return { key: await markerKey(inputs.markerKey), isGiven: true, joinsBy: null }
+  const github = ['github', context.host].filter(Boolean).join(':')
+  const run = `${github}:run:${context.run_id}:${context.run_attempt}`
+  const environment = environmentOf(inputs, context)?.toLowerCase()
+  if (inputs.type !== 'deployment' || !environment) {
+    return { key: await markerKey(`${run}:event:${random}`), isGiven: false, joinsBy: null }
+  }
+  if (context.check_run_id) {
+    return { key: await markerKey(`${github}:job:${context.check_run_id}:${environment}`), isGiven: false, joinsBy: 'job' }
+  }
+  const job = context.instance ? `:job:${context.instance}` : ''
+  return { key: await markerKey(`${run}:${environment}${job}`), isGiven: false, joinsBy: 'run' }
 }
 
 /** `Deploy acme/shop v2.3.1 to production`, or `Failed deploy …`. */
@@ -65,7 +75,8 @@ export function described(inputs, context, { startedAt, endedAt, status }) {
   const lines = [inputs.description]
   if (inputs.type === 'deployment' && endedAt && status in OUTCOMES) {
     const by = context.actor ? ` by ${context.actor}` : ''
-    lines.unshift(`${OUTCOMES[status][1]} after ${duration(endedAt - startedAt)}${by}.`)
+    const [, outcome, remark] = OUTCOMES[status]
+    lines.unshift(`${outcome} after ${duration(endedAt - startedAt)}${by}${remark}.`)
   }
   const description = paragraphs(lines.filter(Boolean).join('\n'))
   return description ? { description } : {}
@@ -81,7 +92,7 @@ function scopeOf(inputs) {
 }
 
 function metadataOf(inputs, context, key, status) {
-  const { isFork, environment: _, ...facts } = context
+  const { isFork, host, instance, environment: _, ...facts } = context
   const version = inputs.version || (inputs.type === 'deployment' && describeVersion(context.ref, context.commit))
   const known = { ...facts, environment: environmentOf(inputs, context), version: version || undefined, status }
   const own = tidied(known)

@@ -1,5 +1,6 @@
 // The client of the Events API.
 
+import { hasKey, webhooksEvent } from './joining.mjs'
 import { Refused } from './problems.mjs'
 import { oneLine } from './text.mjs'
 import { format, parse } from './times.mjs'
@@ -40,10 +41,10 @@ export class EventsApi {
     return this.#call('GET', `/${encodeURIComponent(sid)}`)
   }
 
-  /** Finds the event by its marker key or, if `isRun`, a deployment of the same run. */
-  async find(event, isRun = false) {
+  /** Finds the event by its marker key or, if `by` says how, the one that a webhook has created (`webhooksEvent`). */
+  async find(event, by = {}) {
     try {
-      return await this.#look(event, isRun && Boolean(event.metadata.environment))
+      return await this.#look(event, by)
     } catch (error) {
       // A token that may not list events may still create them.
       if (!(error instanceof Refused)) throw error
@@ -52,20 +53,21 @@ export class EventsApi {
     }
   }
 
-  async #look(event, isRun) {
+  async #look(event, by) {
+    const key = event.metadata.marker_key
     const startedAt = parse(event.startedAt)
     const from = format(startedAt - HOUR)
     const to = format(startedAt + HOUR)
-    let ofRun
+    const others = []
     for (let page = 1; page <= MOST_PAGES; page += 1) {
       const { records, hasMore } = await this.#call('GET', `?startDate=${from}&endDate=${to}&limit=100&page=${page}`)
       for (const listed of Array.isArray(records) ? records : []) {
-        if (listed?.metadata?.marker_key === event.metadata.marker_key) return listed
-        if (isRun && isSameRun(listed, event)) ofRun ??= listed
+        if (hasKey(listed, key)) return listed
+        if (listed?.metadata) others.push(listed)
       }
       if (!hasMore) break
     }
-    return ofRun
+    return webhooksEvent(others, event, { ...by, key })
   }
 
   async #call(method, path, fields, beforeAgain) {
@@ -85,10 +87,4 @@ export function refusal({ status, body }, hints = HINTS) {
   const { code, message } = body?.error ?? { message: body?.detail ?? body?.title }
   const words = [code, message].filter((word) => typeof word === 'string').join(': ')
   return new Refused(status, oneLine(words, 500), hints[status] ?? 'Check the address in api-url.')
-}
-
-function isSameRun(listed, event) {
-  const facts = ['repository', 'run_id', 'run_attempt', 'environment']
-  return listed?.type === 'deployment'
-    && facts.every((fact) => String(listed.metadata?.[fact]) === String(event.metadata[fact]))
 }

@@ -7,6 +7,7 @@ import { readMetadata } from './metadata.mjs'
 const TYPES = ['deployment', 'incident', 'config_change', 'scale', 'custom']
 const POLICIES = ['warn', 'fail', 'ignore']
 const OUTCOMES = ['success', 'failure', 'cancelled']
+const SKIPPED = 'skipped'
 const MOST_SECONDS = 600
 const SID = /^[A-Za-z0-9_-]{1,100}$/u
 const DEFAULT_API_URL = 'https://api.apitraffic.io/v1'
@@ -43,7 +44,7 @@ export function readInputs(env, now) {
     endedAt: readTime('ended-at', text('ended-at'), now),
     eventSid: sid('event-sid', text('event-sid')),
     markerKey: text('marker-key'),
-    jobStatus: oneOf('job-status', text('job-status') || 'success', OUTCOMES),
+    ...readOutcome(text('job-status'), text('status-of-job')),
     closes: yesOrNo('close', text('close'), true),
     isDryRun: yesOrNo('dry-run', text('dry-run'), false),
     seconds: seconds('timeout-seconds', text('timeout-seconds') || '20'),
@@ -53,6 +54,14 @@ export function readInputs(env, now) {
     throw new InputProblem('ended-at', 'is before started-at.')
   }
   return given
+}
+
+/** The outcome that the user gives, and the status of the job. The outcome of a step may be `skipped`: nothing was
+ * deployed. It is empty until the step has run. */
+function readOutcome(given, ofJob) {
+  const runnerStatus = oneOf('status-of-job', ofJob || 'success', OUTCOMES)
+  const jobStatus = oneOf('job-status', given || runnerStatus, [...OUTCOMES, SKIPPED])
+  return { jobStatus: jobStatus === SKIPPED ? 'cancelled' : jobStatus, isOutcomeGiven: Boolean(given), runnerStatus }
 }
 
 const quoted = (text) => JSON.stringify([...text].slice(0, 80).join(''))

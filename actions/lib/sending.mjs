@@ -10,7 +10,7 @@ import { Receiver } from './receiver.mjs'
 export function wayFor(inputs, context, say) {
   const requests = new Requests(inputs.seconds, say)
   if (inputs.receiverUrl && inputs.receiverSecret) return new ByReceiver(new Receiver(inputs, requests))
-  if (inputs.apiToken && inputs.accountSid) return new Directly(new EventsApi(inputs, requests))
+  if (inputs.apiToken && inputs.accountSid) return new Directly(new EventsApi(inputs, requests), context.host)
   const empty = Object.entries(
     inputs.receiverUrl || inputs.receiverSecret
       ? { 'receiver-url': inputs.receiverUrl, 'receiver-secret': inputs.receiverSecret }
@@ -25,18 +25,45 @@ export function wayFor(inputs, context, say) {
 }
 
 class Directly {
-  constructor(api) {
+  constructor(api, host) {
     this.api = api
+    this.host = host
   }
 
-  /** Creates the event, or updates the existing one with its key. */
-  async put(event, { isKnown, isGiven }, effect) {
-    const found = isKnown ? await this.api.find(event, !isGiven) : undefined
-    if (!found) return { status: 'created', ...stored(await this.api.create(event)) }
+  /** Creates the event, or updates the one that exists. It exists if its key was given and used before, if an attempt to
+   * create it had no answer (`isInDoubt`), or if a webhook was first. */
+  async put(event, { isGiven, joinsBy, isInDoubt }, effect) {
+    const mayExist = isGiven || joinsBy || isInDoubt
+    const found = mayExist ? await this.api.find(event, { joinsBy, host: this.host }) : undefined
+    if (!found) return this.#create(event)
+    const key = event.metadata.marker_key
     const { type, startedAt, ...fields } = event
     const reopened = effect === 'open' && found.endedAt ? { endedAt: null } : {}
-    const merged = { ...fields, ...reopened, metadata: { ...found.metadata, ...event.metadata } }
-    return { status: 'updated', ...stored(await this.api.update(found.sid, merged), found.sid) }
+    // Its key stays: the receiver knows it by that.
+    const names = found.metadata.marker_key && found.metadata.marker_key !== key
+      ? { marker_key: found.metadata.marker_key, joined_by: key }
+      : {}
+    const merged = { ...fields, ...reopened, metadata: { ...found.metadata, ...event.metadata, ...names } }
+    const isShared = joinsBy === 'run' && Boolean(names.joined_by)
+    if (isShared && !(await this.#isFree(found.sid, key))) return this.#create(event)
+    const updated = await this.api.update(found.sid, merged)
+    return { status: 'updated', ...stored(updated, found.sid), key: merged.metadata.marker_key, isShared }
+  }
+
+  /** Ends the event of this SID. By the run's name alone, two jobs may have found it at the same moment: then the last one
+   * has it, and the other one gets an event of its own. */
+  async close(opened, fields, whole) {
+    if (opened.isShared && !(await this.#isFree(opened.sid, whole.metadata.marker_key))) return this.#create(whole)
+    return { status: 'updated', ...stored(await this.api.update(opened.sid, fields), opened.sid) }
+  }
+
+  async #create(event) {
+    return { status: 'created', ...stored(await this.api.create(event)) }
+  }
+
+  async #isFree(sid, key) {
+    const { metadata } = await this.api.get(sid)
+    return [undefined, key].includes(metadata?.joined_by)
   }
 
   /** Changes only the given fields of the event with this SID. */
@@ -47,10 +74,6 @@ class Directly {
       throw new InputProblem('event-sid', 'is given, but no input says what to change. To close the event, give ended-at: now.')
     }
     return { status: 'updated', ...stored(await this.api.update(inputs.eventSid, fields), inputs.eventSid) }
-  }
-
-  async close(sid, fields) {
-    return { status: 'updated', ...stored(await this.api.update(sid, fields), sid) }
   }
 
   get(sid) {

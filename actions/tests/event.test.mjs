@@ -47,9 +47,9 @@ test('metadata: the user\'s own wins, but not over the marker key', () => {
 
 test('the marker key is the receiver\'s for a known environment, else one of its own', async () => {
   const key = async (given) => (await keyOf(inputs(given), context(), 'random')).key
-  assert.equal(await key({ environment: 'production' }), 'github:acme/shop:run:42:2:production')
-  assert.equal(await key({}), 'github:acme/shop:run:42:2:event:random')
-  assert.equal(await key({ type: 'custom', environment: 'production' }), 'github:acme/shop:run:42:2:event:random')
+  assert.equal(await key({ environment: 'production' }), 'github:run:42:2:production')
+  assert.equal(await key({}), 'github:run:42:2:event:random')
+  assert.equal(await key({ type: 'custom', environment: 'production' }), 'github:run:42:2:event:random')
   assert.equal(await key({ 'marker-key': 'mine' }), 'mine')
 })
 

@@ -27,7 +27,7 @@ for (const wrong of ['tomorrow', '2026-02-31', '2026-13-01T00:00:00Z', '20', '20
 for (const [name, value] of Object.entries({
   type: 'deploiement', 'on-error': 'explode', 'dry-run': 'maybe', close: '1', 'timeout-seconds': '0', 'api-url': 'ftp://x',
   'receiver-url': 'https://user:secret@host', 'account-sid': '../x', 'event-sid': 'a b', 'api-token': 'two words',
-  'job-status': 'skipped', 'started-at': 'x', buckets: 'a,'.repeat(101),
+  'job-status': 'neutral', 'status-of-job': 'skipped', 'started-at': 'x', buckets: 'a,'.repeat(101),
 })) {
   test(`a wrong ${name} is named, without any secret in the message`, () => {
     assert.throws(() => inputs({ [name]: value }), (error) => {
@@ -39,6 +39,17 @@ for (const [name, value] of Object.entries({
 
 test('an end before the start', () => {
   assert.throws(() => inputs({ 'started-at': '2026-01-02', 'ended-at': '2026-01-01' }), /the input ended-at is before/u)
+})
+
+test('the outcome that is given and the status of the job', () => {
+  const outcome = (given, ofJob) => {
+    const { jobStatus, isOutcomeGiven, runnerStatus } = inputs({ 'job-status': given, 'status-of-job': ofJob })
+    return [jobStatus, isOutcomeGiven, runnerStatus]
+  }
+  assert.deepEqual(outcome('failure', 'success'), ['failure', true, 'success'])
+  assert.deepEqual(outcome('', 'failure'), ['failure', false, 'failure'])
+  assert.deepEqual(outcome('', ''), ['success', false, 'success'])
+  assert.deepEqual(outcome('skipped', 'failure'), ['cancelled', true, 'failure'])
 })
 
 test('what is left empty has its default', () => {

@@ -8,6 +8,7 @@ import { readContext } from '../lib/context.mjs'
 import { defaultName, described, keyOf } from '../lib/event.mjs'
 import { askedPause, longestPause } from '../lib/http.mjs'
 import { readInputs } from '../lib/inputs.mjs'
+import { instanceOf } from '../lib/job.mjs'
 import { describeVersion, duration, markerKey, oneLine, paragraphs } from '../lib/text.mjs'
 
 const FOLDER = new URL('../../tests/vectors/', import.meta.url)
@@ -29,8 +30,10 @@ const FUNCTIONS = {
   },
   github_job_key: async ({ variables, type, environment }) => {
     const inputs = readInputs({ INPUT_TYPE: type, INPUT_ENVIRONMENT: environment }, 0)
-    return (await keyOf(inputs, readContext(variables, {}), 'random')).key
+    const given = { ...variables, 'INPUT_CHECK-RUN-ID': variables.JOB_CHECK_RUN_ID }
+    return (await keyOf(inputs, readContext(given, {}), 'random')).key
   },
+  github_job_instance: ({ variables, host }) => instanceOf(variables, host),
 }
 
 /** A long text is written as a list of pieces and how often each is there. */

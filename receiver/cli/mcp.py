@@ -11,7 +11,8 @@ from apitraffic_events.environment import read_variable
 from apitraffic_events.errors import ConfigurationError
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.config.account import events_client
-from receiver.config.settings import SHORTEST_STRONG_SECRET, load_settings
+from receiver.config.secrets import SHORTEST_STRONG_SECRET
+from receiver.config.settings import load_settings
 from receiver.observability.logs import configure_logging
 from receiver.serving.sockets import CannotListen, listen
 

@@ -8,7 +8,7 @@ from redis import Redis
 
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.config.settings import Settings, load_settings
-from receiver.datastore.address import connect
+from receiver.datastore.when_full import connect_to_drain
 from receiver.errors import StorageUnavailable
 
 
@@ -17,7 +17,7 @@ def connected_redis() -> Iterator[tuple[Settings, Redis]]:
     """The settings and a connection; raises `click.ClickException` if Redis is not configured or fails."""
     with configuration_errors_in_words():
         settings = load_settings()
-        redis = connect(settings.redis_url)
+        redis = connect_to_drain(settings.redis_url)
     try:
         yield settings, redis
     except StorageUnavailable as error:

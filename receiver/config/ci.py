@@ -4,14 +4,17 @@ Names, metadata and marker keys are those of docs/ci-plugins.md, so that a job's
 webhook make one marker and not several.
 """
 
+import hashlib
 import json
 import re
 import secrets
+import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 from apitraffic_events.event import EventType
 from receiver.events import marker_key
@@ -21,6 +24,15 @@ from receiver.wording import describe_version
 LARGEST_EVENT_FILE: Final = 5 * 1024 * 1024
 """Characters read of GitHub's event file, which has the commit's message."""
 PULL_REQUEST_REF: Final = re.compile(r"refs/pull/(\d+)/.*")
+PUBLIC_GITHUB: Final = "github.com"
+ANY_KEY: Final = re.compile(r".*")
+DEPLOYMENT_KEY: Final = re.compile(r".*:deployment:.*")
+GITHUB_ID: Final = re.compile(r"[0-9]{1,20}")
+GITHUB_JOB_FACTS: Final = (
+    *("GITHUB_RUN_ID", "GITHUB_RUN_ATTEMPT", "GITHUB_JOB"),
+    *("RUNNER_NAME", "RUNNER_TRACKING_ID", "RUNNER_TEMP"),
+)
+"""The job, its process on the runner and its machine: together they are different for any two jobs."""
 LAST_NUMBER: Final = re.compile(r".*/(\d+)")
 
 Environ = Mapping[str, str]
@@ -33,7 +45,7 @@ class CiJob:
     The keys of its markers start with `key`; `metadata` has no empty values. `ref` describes a version, as
     `refs/heads/…` or `refs/tags/…` if the system distinguishes branches and tags. `identity` names the
     metadata that the events of this job have in common with those that webhooks make of its deployments.
-    `webhook_key` is the key that those have, if it is another one than `marker_key` gives and is known.
+    `their_key` is what the whole key of such an event must match.
     """
 
     system: str
@@ -43,11 +55,17 @@ class CiJob:
     ref: str = ""
     environment: str = ""
     identity: tuple[str, ...] = ()
-    webhook_key: str = ""
+    their_key: re.Pattern[str] = ANY_KEY
+    is_identity_shared: bool = False
     environment_in_key: Literal["always", "where known", "never"] = "always"
     """Whether a deployment's key names its environment.
 
     Without a known environment the key is random, except for "where known".
+    """
+    deployment_key: tuple[str, str] | None = None
+    """What a deployment's key has before and after its environment, if that is not `key` and nothing.
+
+    Such a key has the environment in lower case.
     """
 
     def version(self) -> str:
@@ -58,6 +76,9 @@ class CiJob:
 
     def marker_key(self, kind: EventType, environment: str) -> tuple[str, bool]:
         """The key of this job's marker, and whether others can know it and have made its event."""
+        if kind is EventType.DEPLOYMENT and environment and self.deployment_key:
+            start, end = self.deployment_key
+            return marker_key(f"{start}:{environment.lower()}{end}"), True
         if kind is EventType.DEPLOYMENT and environment:
             in_key = "" if self.environment_in_key == "never" else f":{environment}"
             return marker_key(self.key + in_key), True
@@ -76,7 +97,10 @@ def known_systems() -> str:
 
 
 def _github(env: Environ) -> CiJob:
-    """https://docs.github.com/en/actions/reference/workflows-and-actions/variables"""
+    """https://docs.github.com/en/actions/reference/workflows-and-actions/variables
+
+    No variable has the job's id. A workflow passes it on as `JOB_CHECK_RUN_ID: ${{ job.check_run_id }}`.
+    """
     repository, run_id = env.get("GITHUB_REPOSITORY", ""), env.get("GITHUB_RUN_ID", "")
     attempt = env.get("GITHUB_RUN_ATTEMPT") or "1"
     address = f"{env.get('GITHUB_SERVER_URL') or 'https://github.com'}/{repository}"
@@ -84,12 +108,21 @@ def _github(env: Environ) -> CiJob:
     pull_request = PULL_REQUEST_REF.fullmatch(ref)
     if pull_request and env.get("GITHUB_HEAD_REF"):
         ref = f"refs/heads/{env['GITHUB_HEAD_REF']}"
+    host = github_host(env.get("GITHUB_SERVER_URL", ""))
+    github = f"github:{host}" if host else "github"
+    given_id = env.get("JOB_CHECK_RUN_ID", "")
+    job_id = given_id if GITHUB_ID.fullmatch(given_id) else ""
+    run = f"{github}:run:{run_id}:{attempt}"
+    instance = github_job_instance(env, socket.gethostname())
     return CiJob(
         system="GitHub Actions",
         source="github_actions",
-        key=f"github:{repository}:run:{run_id}:{attempt}",
+        key=run,
         ref=ref,
-        identity=("repository", "run_id", "run_attempt", "environment"),
+        identity=(("check_run_id",) if job_id else ("run_id", "run_attempt")) + ("environment",),
+        their_key=DEPLOYMENT_KEY,
+        is_identity_shared=not job_id,
+        deployment_key=(f"{github}:job:{job_id}", "") if job_id else (run, instance and f":job:{instance}"),
         metadata=_facts(
             repository=repository,
             repository_url=address,
@@ -99,6 +132,7 @@ def _github(env: Environ) -> CiJob:
             actor=env.get("GITHUB_TRIGGERING_ACTOR") or env.get("GITHUB_ACTOR"),
             workflow=env.get("GITHUB_WORKFLOW"),
             job=env.get("GITHUB_JOB"),
+            check_run_id=job_id,
             run_id=run_id,
             run_attempt=attempt,
             run_number=env.get("GITHUB_RUN_NUMBER"),
@@ -108,6 +142,31 @@ def _github(env: Environ) -> CiJob:
     )
 
 
+def github_host(url: str) -> str:
+    """The host that GitHub's keys name: in lower case, and empty for github.com."""
+    with suppress(ValueError):
+        host = urlsplit(url).netloc.rpartition("@")[2].lower()
+        return "" if host == PUBLIC_GITHUB else host
+    return ""
+
+
+def github_job_instance(env: Environ, host: str) -> str:
+    """Tells a job from the others of its run if its id is not known: 16 hexadecimal digits.
+
+    The same in all steps of the job. Empty outside of a runner. actions/lib/job.mjs computes the same.
+    """
+    if not env.get("RUNNER_TEMP"):
+        return ""
+    facts = "\n".join([*(env.get(name, "") for name in GITHUB_JOB_FACTS), host])
+    return hashlib.sha256(facts.encode()).hexdigest()[:16]
+
+
+def _gitlab_host(env: Environ) -> str:
+    """With the port, unless it is the usual one, as webhooks have it. GitLab before 16.10 has no FQDN."""
+    host, port = env.get("CI_SERVER_HOST", ""), env.get("CI_SERVER_PORT", "")
+    return env.get("CI_SERVER_FQDN") or (f"{host}:{port}" if port not in {"", "80", "443"} else host)
+
+
 def _gitlab(env: Environ) -> CiJob:
     """https://docs.gitlab.com/ci/variables/predefined_variables/"""
     tag, job_id = env.get("CI_COMMIT_TAG", ""), env.get("CI_JOB_ID", "")
@@ -115,7 +174,7 @@ def _gitlab(env: Environ) -> CiJob:
     return CiJob(
         system="GitLab",
         source="gitlab_ci",
-        key=f"gitlab:{env.get('CI_SERVER_HOST', '')}:job:{job_id}",
+        key=f"gitlab:{_gitlab_host(env)}:job:{job_id}",
         ref=_ref(tag, branch),
         environment=env.get("CI_ENVIRONMENT_NAME", ""),
         identity=("repository", "job_id", "environment"),
@@ -153,7 +212,7 @@ def _jenkins(env: Environ) -> CiJob:
         key=f"jenkins:{url}",
         ref=_ref(tag, env.get("CHANGE_BRANCH") or branch),
         identity=("run_url", "environment"),
-        webhook_key=marker_key(f"jenkins:{url}"),
+        their_key=re.compile(re.escape(marker_key(f"jenkins:{url}"))),
         environment_in_key="where known",
         metadata=_facts(
             **_repository(env.get("GIT_URL")),

@@ -31,14 +31,12 @@ from receiver.config.environment import (
     TomlFileSource,
     config_file,
 )
+from receiver.config.secrets import SHORTEST_STRONG_SECRET, check_secrets, split_secrets
 from receiver.datastore.address import PLAIN_SCHEMES, SENTINEL_SCHEMES, pool_at
 from receiver.routing import Route
 from receiver.sources import SOURCES
 from receiver.sources.base import Secrets, Source, SourceOptions
 
-SHORTEST_SEPARATE_SECRET: Final = 6
-"""A value of several words is several secrets only if each is at least this long; else it is one phrase."""
-SHORTEST_STRONG_SECRET: Final = 16
 ACCOUNT_SID_LENGTH: Final = len("acc_") + 27
 
 
@@ -90,20 +88,6 @@ def _check_redis_url(url: str) -> str:
             "characters in the password percent-encoded?"
         ) from None
     return url
-
-
-def split_secrets(value: object) -> object:
-    """All secrets in a variable's value, separated by white space or commas.
-
-    The whole value counts too, so that a secret with a space or a comma in it works. If a part is too short
-    to be a secret, only the whole value counts.
-    """
-    if not isinstance(value, str):
-        return value
-    parts = [part for part in re.split(r"[\s,]+", value) if part]
-    if any(len(part) < SHORTEST_SEPARATE_SECRET for part in parts):
-        parts = []
-    return tuple(dict.fromkeys([*parts, value]))
 
 
 Network = IPv4Network | IPv6Network
@@ -163,7 +147,9 @@ class Settings(BaseSettings):
     """Proxies whose `X-Forwarded-For` is trusted."""
     allowed_senders: Networks = ()
     """Networks that webhooks may come from; empty for anywhere."""
-    webhook_secrets: dict[str, SecretValues] = Field(default_factory=dict)
+    webhook_secrets: Annotated[dict[str, SecretValues], AfterValidator(check_secrets)] = Field(
+        default_factory=dict
+    )
     """Name of a variable that is set -> its secrets."""
     delivery: DeliverySection = DeliverySection()
     sources: SerializeAsAny[SourceSections] = Field(default_factory=SourceSections)
@@ -221,6 +207,8 @@ def load_settings() -> Settings:
 
 def _explain(location: tuple[int | str, ...], message: str) -> str:
     message = message.removeprefix("Value error, ").removeprefix("Input ")
+    if location == ("webhook_secrets",):
+        return message  # It names its variables.
     for variable in (*VARIABLES, *SECRET_VARIABLES):
         if location[0] == variable.field and (
             variable.field != "webhook_secrets" or variable.name in location

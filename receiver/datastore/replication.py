@@ -11,6 +11,8 @@ from receiver.datastore.address import ReplicatedPool
 CONFIRMED_WITHIN: Final = 1_000
 """Milliseconds; a replica that is up takes about one."""
 READY: Final = "apitraffic:ready"
+TOUCH: Final = "redis.call('DEL', KEYS[1]) return redis.call('SET', KEYS[1], '1', 'EX', 60)"
+"""A write that Redis does not refuse if its memory is full, see `receiver.datastore.when_full`."""
 
 
 class Unreplicated(Exception):
@@ -37,7 +39,7 @@ def write_replicated(redis: Redis, write: Callable[[Pipeline], object]) -> list[
     with redis.pipeline(transaction=False) as pipeline:
         write(pipeline)
         if wanted:
-            pipeline.set(READY, 1, ex=60)
+            pipeline.eval(TOUCH, 1, READY)
             pipeline.execute_command("WAIT", wanted, CONFIRMED_WITHIN)  # type: ignore[no-untyped-call]
         answers = pipeline.execute()
     if wanted:

@@ -3,10 +3,13 @@
 Who has the receiver's queue makes events by `receiver.delivery.deliverer`, which remembers them.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Final, Self
+from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
@@ -17,17 +20,22 @@ from apitraffic_events.filters import EventFilter
 from apitraffic_events.records import EventUpdate, StoredEvent
 from apitraffic_events.timestamps import now
 from apitraffic_events.updates import merge_metadata
+from receiver.config.ci import ANY_KEY
 from receiver.delivery.lookup import (
     LOOK_BACK,
     MOST_FOR_PROOF,
     Search,
     around,
-    find_event,
+    events_of,
     is_marker,
     was_surely_not_done,
 )
 
 MARKER_KEY: Final = "marker_key"
+JOINED_BY: Final = "joined_by"
+"""The key by which a plugin knows an event that has another `marker_key`."""
+ENVIRONMENT: Final = "environment"
+IN_PROGRESS: Final = "in_progress"
 
 
 class Made(StrEnum):
@@ -43,33 +51,49 @@ class Wanted:
     """An event that is to exist once. Its metadata has its `marker_key`.
 
     `may_exist` says that others know that key and may have created the event; `identity` then names the
-    metadata by which a deployment of theirs is recognised too; if there is an `other_key`, only with that
-    key. `keeps_start` says that the start of an
-    existing event is to be kept, as more exact.
+    metadata by which a deployment of theirs is recognised too, if its whole key matches `their_key`. If
+    neighbours have the same identity (`is_identity_shared`), only one deployment may fit that no other event
+    was joined with and that had not ended before. `keeps_start` says that the start of an existing event is
+    to be kept, as more exact.
     """
 
     event: Event
     may_exist: bool = False
     identity: tuple[str, ...] = ()
-    other_key: str = ""
+    their_key: re.Pattern[str] = ANY_KEY
+    is_identity_shared: bool = False
     keeps_start: bool = False
 
     def with_scope(self, buckets: tuple[str, ...], environments: tuple[str, ...]) -> Self:
         """The same with SIDs for the names of buckets and environments."""
         return replace(self, event=self.event.with_scope(buckets, environments))
 
-    def has_key(self, stored: StoredEvent) -> bool:
-        return is_marker(stored, {str(self.event.metadata.get(MARKER_KEY))})
+    @property
+    def key(self) -> str:
+        return str(self.event.metadata.get(MARKER_KEY))
 
-    def is_it(self, stored: StoredEvent) -> bool:
-        if self.has_key(stored):
-            return True
-        own = self.event.metadata
-        if self.other_key and not is_marker(stored, {self.other_key}):
-            return False
+    def has_key(self, stored: StoredEvent) -> bool:
+        return is_marker(stored, {self.key})
+
+    def found_in(self, listed: Iterable[StoredEvent]) -> StoredEvent | None:
+        """The event among those that the API lists, if it exists."""
+        fitting = []
+        for stored in listed:
+            if self.has_key(stored) or stored.metadata.get(JOINED_BY) == self.key:
+                return stored
+            if self._fits(stored):
+                fitting.append(stored)
+        return fitting[0] if len(fitting) == 1 or (fitting and not self.is_identity_shared) else None
+
+    def _fits(self, stored: StoredEvent) -> bool:
+        own, theirs = self.event.metadata, stored.metadata
         if not self.identity or not stored.type == self.event.type == EventType.DEPLOYMENT:
             return False
-        return all(name in own and _same(stored.metadata, own, name) for name in self.identity)
+        if not self.their_key.fullmatch(str(theirs.get(MARKER_KEY))) or not _same_host(theirs, own):
+            return False
+        if self.is_identity_shared and (JOINED_BY in theirs or _had_ended(stored, self.event.started_at)):
+            return False
+        return all(name in own and _same(theirs, own, name) for name in self.identity)
 
 
 class Creation:
@@ -99,8 +123,8 @@ class Creation:
 
     def _find(self) -> StoredEvent | None:
         """What this attempt lost started exactly then. What others made may have another start."""
-        wanted = self._around if self._wanted.may_exist else self._exactly
-        return find_event(self._client, Search(wanted, MOST_FOR_PROOF), self._wanted.is_it)
+        when = self._around if self._wanted.may_exist else self._exactly
+        return self._wanted.found_in(events_of(self._client, Search(when, MOST_FOR_PROOF)))
 
     def _brought_up_to_date(self, found: StoredEvent) -> StoredEvent:
         update = _update(found, self._wanted)
@@ -111,10 +135,11 @@ def _update(found: StoredEvent, wanted: Wanted) -> EventUpdate:
     """What the wanted event knows and the one that was found does not show. Its key stays: others know it."""
     event = wanted.event
     key = found.metadata.get(MARKER_KEY, event.metadata.get(MARKER_KEY))
+    joined = {JOINED_BY: wanted.key} if key != wanted.key else {}
     known = {
         "name": event.name,
         "description": event.description,
-        "metadata": merge_metadata(found, event.metadata | {MARKER_KEY: key}),
+        "metadata": merge_metadata(found, event.metadata | {MARKER_KEY: key} | joined),
         "buckets": event.buckets if event.buckets != EVERYWHERE else None,
         "environments": event.environments if event.environments != EVERYWHERE else None,
         "started_at": None if wanted.keeps_start else event.started_at,
@@ -127,4 +152,21 @@ def _update(found: StoredEvent, wanted: Wanted) -> EventUpdate:
 
 
 def _same(theirs: Mapping[str, JsonValue], ours: Mapping[str, JsonValue], name: str) -> bool:
-    return name in theirs and str(theirs[name]) == str(ours[name])
+    """An environment's name is the same in upper and lower case."""
+    if name not in theirs:
+        return False
+    one, other = str(theirs[name]), str(ours[name])
+    return one.lower() == other.lower() if name == ENVIRONMENT else one == other
+
+
+def _same_host(theirs: Mapping[str, JsonValue], ours: Mapping[str, JsonValue]) -> bool:
+    """Whether the runs are on one host, as far as both are known: ids count up on each."""
+    hosts = {urlsplit(str(facts["run_url"])).netloc.lower() for facts in (theirs, ours) if "run_url" in facts}
+    return len(hosts) < len((theirs, ours))
+
+
+def _had_ended(stored: StoredEvent, moment: datetime | None) -> bool:
+    """Whether it had ended at that moment. A point has no end: it is drawn when the deployment has ended."""
+    is_point = stored.metadata.get("status", IN_PROGRESS) != IN_PROGRESS
+    ended_at = stored.ended_at or (stored.started_at if is_point else None)
+    return ended_at is not None and moment is not None and ended_at <= moment

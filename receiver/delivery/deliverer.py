@@ -25,10 +25,19 @@ from apitraffic_events.records import EventUpdate, StoredEvent
 from apitraffic_events.timestamps import now
 from receiver.delivery.budget import BudgetExhausted, RequestBudget
 from receiver.delivery.doubt import Doubts, Request, Unsettled
-from receiver.delivery.folding import LISTED, difference, fold, is_called_off
-from receiver.delivery.lookup import anywhere, find_event, is_marker, searches_for, was_surely_not_done
+from receiver.delivery.folding import difference, fold, is_called_off
+from receiver.delivery.lookup import (
+    anywhere,
+    events_of,
+    find_event,
+    is_marker,
+    is_plugins_own,
+    searches_for,
+    was_surely_not_done,
+)
 from receiver.delivery.marker_store import MarkerBusy, MarkerLock, MarkerStore
 from receiver.delivery.markers import Marker
+from receiver.delivery.outcomes import LISTED
 from receiver.delivery.retries import (
     PAUSE_WHEN_REFUSED,
     WHAT_TO_CHECK,
@@ -191,8 +200,8 @@ class Deliverer:
         """Find the event of a marker without a SID, if the API may have one.
 
         The changes say when it was, and under which names: any of them may have created the event. So may
-        another sender that knows it by one of the granted claims. If it is not found, the marker is not in
-        doubt afterwards; raises `Unsettled` if that cannot be said yet.
+        another sender that knows it by one of the granted claims, and a plugin that knows only its run. If it
+        is not found, the marker is not in doubt afterwards; raises `Unsettled` if that cannot be said yet.
         """
         marker = known.with_change(*added)
         searches = searches_for(marker, known, lock.remembers_since)
@@ -204,10 +213,12 @@ class Deliverer:
             searches += (anywhere(),)
         claims = lock.claims if lock.known.key == known.key else ()
         names = {marker.key, *claims, *(name for change in marker.changes for name in change.names)}
-        found = (
-            find_event(self._client, search, lambda event: is_marker(event, names)) for search in searches
+        runs = claims if any(change.is_authoritative for change in marker.changes) else ()
+        stored = find_event(
+            events_of(self._client, *searches),
+            lambda event: is_marker(event, names),
+            lambda event: is_plugins_own(event, runs),
         )
-        stored = next(filter(None, found), None)
         if stored is not None:
             listed = _listed(stored, marker.key, marker.changes)
             if not _is_indirect_report(listed.event, marker.changes):

@@ -8,22 +8,15 @@ from itertools import filterfalse, pairwise
 from apitraffic_events.event import ALREADY_CLEAN, Event
 from apitraffic_events.records import EventUpdate
 from apitraffic_events.updates import append_lines
+from receiver.delivery.outcomes import ENDS, LISTED, begins_again, moves, with_covered_failure
 from receiver.events import Change, Effect, is_stand_in_name
 from receiver.wording import duration
 
 RANK = {Effect.OPEN: 0, Effect.UPDATE: 1, Effect.REOPEN: 2, Effect.CLOSE: 3, Effect.POINT: 3}
 """Which of two changes at the same moment counts as the later one."""
 
-ENDS = (Effect.CLOSE, Effect.POINT)
-
 LONGEST_TRAIL = 5
 """How many remarks are shown; the latest ones."""
-
-LISTED = "api"
-"""The source of what was found in the API and not sent to us; its missing end may also mean a point."""
-
-SAME_OUTCOME = {"failed": "failure", "canceled": "cancelled"}
-"""GitLab's words -> those of the CI plugins, which report the same deploy."""
 
 FACTS = frozenset({"type", "source", "buckets", "environments"})
 """Fields that do not depend on how something ends."""
@@ -63,7 +56,9 @@ def condensed(changes: tuple[Change, ...]) -> tuple[Change, ...]:
     lost, because its event may be listed under any of them.
     """
     for index, (older, newer) in enumerate(pairwise(changes)):
-        if older.effect is newer.effect is Effect.UPDATE and older.sets == newer.sets:
+        is_mergeable = older.effect is newer.effect is Effect.UPDATE and older.sets == newer.sets
+        # What calls a marker off counts at its own moment.
+        if is_mergeable and not (older.is_final or newer.is_final):
             event = newer.event.model_copy(
                 update={
                     "metadata": older.event.metadata | newer.event.metadata,
@@ -72,13 +67,7 @@ def condensed(changes: tuple[Change, ...]) -> tuple[Change, ...]:
                     "ended_at": older.event.ended_at or newer.event.ended_at,
                 }
             )
-            merged = newer.model_copy(
-                update={
-                    "event": event,
-                    "remark": newer.remark or older.remark,
-                    "is_final": older.is_final or newer.is_final,
-                }
-            )
+            merged = newer.model_copy(update={"event": event, "remark": newer.remark or older.remark})
             return (*changes[:index], _with_names_of(merged, older), *changes[index + 2 :])
     return (_with_names_of(changes[0], changes[1]), *changes[2:])
 
@@ -88,7 +77,7 @@ def fold(changes: Iterable[Change]) -> Event | None:
 
     The opening decides the start; without one, the first start that a change names. A closing that does not
     know its start names none. The latest outcome by the sender's clock decides the end and the text
-    (`_moves`); one that is repeated changes neither. An update that knows the whole event stands in for a
+    (`moves`); one that is repeated changes neither. An update that knows the whole event stands in for a
     missing opening; one that knows only some fields waits for it. A point is the end of a span if another
     sender reports the same deploy as a span. What is reported indirectly (`Change.is_indirect`) gives way to
     what others report, what only stands in for a field that a change does not know to what anyone says of it,
@@ -109,7 +98,8 @@ def fold(changes: Iterable[Change]) -> Event | None:
     event = folding.event or event
     if event.started_at is None:
         event = event.model_copy(update={"started_at": _known_start(ordered, event.ended_at)})
-    return _with_trail(_with_its_length(event, folding.shown), known)
+    told = (*(with_covered_failure(change, ordered, folding.shown) for change in known),)
+    return _with_trail(_with_its_length(event, folding.shown), told)
 
 
 def is_called_off(changes: Iterable[Change]) -> bool:
@@ -128,6 +118,8 @@ class _Folding:
     event: Event | None = None
     unsaid: frozenset[str] = FACTS | TEXTS
     """Fields of the event of which nobody has said anything: what they hold only stands in for it."""
+    is_opened: bool = False
+    """Whether an opening is among them: a later one after the end is then another."""
     waiting: list[Change] = field(default_factory=list)
     """Parts of an event that nobody has reported yet."""
     shown: Change | None = None
@@ -146,10 +138,15 @@ class _Folding:
                 self.event = self._write(change)
                 if change.event.ended_at is not None and _knows(change, "ended_at"):
                     self._end(change)
-            case Effect.OPEN | Effect.REOPEN if self.decided is None or change.effect is Effect.REOPEN:
+            case Effect.OPEN | Effect.REOPEN if (
+                self.decided is None
+                or change.effect is Effect.REOPEN
+                or (self.is_opened and begins_again(self.decided, change))
+            ):
+                self.is_opened = self.is_opened or change.delivery.source != LISTED
                 self.event = self._write(change).model_copy(update={"ended_at": None})
                 self.shown = self.decided = None
-            case Effect.CLOSE | Effect.POINT if self.decided is None or _moves(self.decided, change):
+            case Effect.CLOSE | Effect.POINT if self.decided is None or moves(self.decided, change):
                 self.event = self._write(change)
                 if self.decided is not None and change.effect is Effect.POINT:
                     self.event = self.event.model_copy(update={"started_at": change.event.started_at})
@@ -278,32 +275,6 @@ def _known_start(ordered: Sequence[Change], ended_at: datetime | None) -> dateti
     starts = (change.event.started_at for change in ordered if _knows(change, "started_at"))
     known = (start for start in starts if start and (ended_at is None or start <= ended_at))
     return next(known, ordered[0].occurred_at)
-
-
-def _moves(end: Change, later: Change) -> bool:
-    """Whether what was reported later takes the place of that end.
-
-    A sender that reports another outcome of the same thing does: a deploy that succeeded has failed after
-    all. The same outcome once more does not, or an end without one, or what another reporter says of an end
-    that is known: a plugin sees its own step. The sender whose id the marker has knows best, so its word goes
-    over all others' and not the other way round. What was called off (`Effect.UPDATE`) stays so.
-    """
-    if end.is_final or end.effect is Effect.UPDATE:
-        return False
-    before, after = _outcome(end), _outcome(later)
-    if before is None or after is None or before == after:
-        return False
-    if end.is_authoritative or later.is_authoritative:
-        return later.is_authoritative
-    return end.delivery.source == later.delivery.source
-
-
-def _outcome(change: Change) -> str | None:
-    status = change.event.metadata.get("status")
-    if not isinstance(status, str):
-        return None
-    word = status.lower()
-    return SAME_OUTCOME.get(word, word)
 
 
 def _with_its_length(event: Event, end: Change | None) -> Event:

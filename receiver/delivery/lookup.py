@@ -12,6 +12,7 @@ from apitraffic_events.records import EventPage, StoredEvent
 from receiver.delivery.folding import fold
 from receiver.delivery.markers import Marker
 from receiver.events import Change, Effect, marker_key
+from receiver.timestamps import EARLIEST
 
 ROUNDING: Final = timedelta(minutes=1)
 """How far from the start that we sent an event is searched for: an API may round it."""
@@ -40,22 +41,33 @@ class Search:
 
 
 def find_event(
-    client: EventsClient, search: Search, is_it: Callable[[StoredEvent], bool]
+    events: Iterable[StoredEvent],
+    is_it: Callable[[StoredEvent], bool],
+    may_be_it: Callable[[StoredEvent], bool] = lambda _: False,
 ) -> StoredEvent | None:
-    """The first event that the search comes to; raises `EventsApiError` if the API cannot be asked.
+    """The first of these that is it; if there is none, the first that may be it."""
+    possible = None
+    for event in events:
+        if is_it(event):
+            return event
+        if possible is None and may_be_it(event):
+            possible = event
+    return possible
+
+
+def events_of(client: EventsClient, *searches: Search) -> Iterator[StoredEvent]:
+    """What the searches come to, one after the other; raises `EventsApiError` if the API cannot be asked.
 
     If the list ignores its filters and begins with the newest start, pages that are too new are skipped in
     steps that double, and the first page that is not is found by halving. Reading ends behind the period.
     """
-    pages = _Pages(client, search.wanted)
-    for _ in range(search.most_requests):
-        number = pages.next_to_read()
-        if number is None:
-            break
-        page = pages.read(number)
-        if (found := next(filter(is_it, page.records), None)) is not None:
-            return found
-    return None
+    for search in searches:
+        pages = _Pages(client, search.wanted)
+        for _ in range(search.most_requests):
+            number = pages.next_to_read()
+            if number is None:
+                break
+            yield from pages.read(number).records
 
 
 class _Pages:
@@ -117,7 +129,7 @@ def searches_for(marker: Marker, sent: Marker, remembers_since: datetime) -> tup
     if marker.is_in_doubt:
         searches += _of_what_was_sent(sent if was_sent else marker)
     is_fresh = any(known.occurred_at < remembers_since + FRESH_FOR for known in marker.changes)
-    if any(known.aliases or known.claims or known.is_indirect for known in marker.changes):
+    if any(_others_know(known) for known in marker.changes):
         searches.append(_of_others(marker.changes))
     elif not was_sent and (is_fresh or not _has_begun(marker.changes)):
         searches.append(_of_earlier(marker.changes, remembers_since, is_fresh=is_fresh))
@@ -143,6 +155,12 @@ def is_marker(event: StoredEvent, names: Collection[str]) -> bool:
     return isinstance(key, str) and (key in names or marker_key(key) in names)
 
 
+def is_plugins_own(event: StoredEvent, runs: Collection[str]) -> bool:
+    """Whether a CI plugin created it that knows only its run, one of these, and no deployment has it yet."""
+    run, job, _ = str(event.metadata.get("marker_key", "")).rpartition(":job:")
+    return bool(job) and run in runs and "deployment_id" not in event.metadata
+
+
 def was_surely_not_done(error: EventsApiError) -> bool:
     """Whether a request that ended with this error has certainly changed nothing, and will not.
 
@@ -154,10 +172,15 @@ def was_surely_not_done(error: EventsApiError) -> bool:
     )
 
 
+def _others_know(change: Change) -> bool:
+    """Whether somebody else may have created its event directly. A plugin's claims are no sign of that."""
+    return bool(change.aliases) or (bool(change.claims) and change.is_authoritative) or change.is_indirect
+
+
 def _of_what_was_sent(sent: Marker) -> Iterator[Search]:
     event = fold(sent.changes)
     if event is not None and event.started_at is not None:
-        yield Search(around(event.started_at), MOST_FOR_PROOF)
+        yield Search(around(max(event.started_at, EARLIEST)), MOST_FOR_PROOF)
 
 
 def _of_others(changes: Iterable[Change]) -> Search:
@@ -179,8 +202,8 @@ def _of_earlier(changes: Iterable[Change], remembers_since: datetime, *, is_fres
     """What this or another receiver has created of the same marker."""
     known = tuple(changes)
     starts = [change.event.started_at for change in known if _says_start(change)]
-    exact = [start for start in starts if start is not None]
-    last = max(change.occurred_at for change in known) + ROUNDING
+    exact = [max(start, EARLIEST) for start in starts if start is not None]
+    last = max(EARLIEST + LOOK_FAR_BACK, *(change.occurred_at for change in known)) + ROUNDING
     if not exact:
         first = last - (LOOK_FAR_BACK if is_fresh else LOOK_BACK)
         return Search(EventFilter(started_from=first, started_to=last), MOST_TO_REMEMBER)
@@ -203,7 +226,9 @@ def _moments(changes: Iterable[Change]) -> set[datetime]:
     known = tuple(changes)
     moments = {change.occurred_at for change in known}
     moments |= {change.event.started_at for change in known if change.event.started_at}
-    return moments | {change.occurred_at - change.lasted for change in known if change.lasted}
+    moments |= {change.occurred_at - change.lasted for change in known if change.lasted}
+    # Version 0.1 accepted times such as the year 1, from which no hour can be subtracted.
+    return {max(moment, EARLIEST) for moment in moments}
 
 
 def _says_start(change: Change) -> bool:

@@ -6,6 +6,7 @@ from typing import Final
 
 from receiver.doctor.findings import Finding, failure, ok, warning
 from receiver.monitoring.status import QueueStatus
+from receiver.worker.recovery import has_ended_here
 
 LONG: Final = timedelta(minutes=10)
 """A change that waits longer does not just wait for a burst to pass."""
@@ -20,8 +21,9 @@ def backlog(found: QueueStatus, moment: datetime) -> Iterator[Finding]:
 
 
 def workers(found: QueueStatus) -> Finding:
-    if found.workers:
-        return ok("workers", f"{len(found.workers)} running")
+    running = [worker for worker in found.workers if not has_ended_here(worker.name)]
+    if running:
+        return ok("workers", f"{len(running)} running")
     waiting = sum(queue.waiting + queue.in_work + queue.to_retry for queue in found.queues)
     advice = "start one: apitraffic-events worker"
     if waiting:

@@ -40,7 +40,11 @@ def stored(settings: Settings) -> Iterator[Finding]:
         return
     redis = connect(settings.redis_url)
     try:
-        yield from in_redis(redis)
+        findings = list(in_redis(redis))
+        yield from findings
+        takes_writes = any(each.check == "redis_write" and each.state is FindingState.OK for each in findings)
+        if takes_writes and settings.spool is not None:
+            yield from storage.spool_drain(settings.spool)
     except RedisError as error:
         yield failure("redis", f"the connection was lost during the checks; {error}", "run this again")
     finally:

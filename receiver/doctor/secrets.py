@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from receiver.config.settings import ACCOUNT_SID_LENGTH, SHORTEST_STRONG_SECRET, Settings
+from receiver.config.secrets import SHORTEST_STRONG_SECRET
+from receiver.config.settings import ACCOUNT_SID_LENGTH, Settings
 from receiver.doctor.findings import Finding, failure, ok, warning
 from receiver.sources import SOURCES
 

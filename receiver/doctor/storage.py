@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import monotonic, perf_counter, sleep
 from typing import Any, Final
 
 from redis import Redis
@@ -18,6 +18,7 @@ from receiver.datastore.replies import as_text
 from receiver.doctor.findings import Finding, FindingState, failure, ok, warning
 from receiver.errors import StorageUnavailable
 from receiver.queue.enqueueing import Enqueuer
+from receiver.reception.delivery_store import DRAIN_INTERVAL
 from receiver.reception.spool import LARGEST, Spool
 
 OLDEST_VERSION: Final = (6, 2)
@@ -26,6 +27,10 @@ SLOW: Final = 0.05
 """Seconds for a ping; with `appendfsync always`, a write takes longer."""
 NEARLY_FULL: Final = 90
 """Per cent."""
+LONGEST_DRAIN: Final = 3.0
+"""Seconds in which a running receiver moves what is in the spool, or some of it."""
+MAKE_ROOM: Final = "free space on its disk: what is in the spool still drains, but it takes nothing more"
+LET_WRITE: Final = "let the receiver's user write to that file and its folder"
 
 
 def redis(client: Redis) -> Iterator[Finding]:
@@ -130,6 +135,12 @@ def memory(info: Mapping[str, Any]) -> Finding:
             "set `maxmemory-policy noeviction` in redis.conf; at once: redis-cli CONFIG SET maxmemory-policy "
             "noeviction",
         )
+    if most and used >= most:
+        return failure(
+            "redis_memory",
+            "all of maxmemory is used: Redis takes no deliveries, which go to the spool",
+            "raise maxmemory; workers deliver meanwhile what is queued",
+        )
     if most and used * 100 >= most * NEARLY_FULL:
         return warning(
             "redis_memory",
@@ -148,11 +159,12 @@ def spool(path: Path | None) -> Finding:
             "set APITRAFFIC_SPOOL to a file on a disk that lasts",
         )
     if path.exists():
+        kept = Spool(path)
         try:
-            Spool(path).check()
-            waiting = Spool(path).count()
+            kept.check()
+            waiting = kept.count()
         except StorageUnavailable as error:
-            return failure("spool", str(error), "let the receiver's user write to that file and its folder")
+            return failure("spool", str(error), MAKE_ROOM if "full" in str(error) else LET_WRITE)
         found = f"{path} can be written" + (f"; deliveries waiting in it: {waiting}" if waiting else "")
     else:
         folder = next(parent for parent in path.absolute().parents if parent.exists())
@@ -171,6 +183,28 @@ def spool(path: Path | None) -> Finding:
             f"free {LARGEST // 2**20} MiB: the spool may grow to that size",
         )
     return ok("spool", found)
+
+
+def spool_drain(path: Path, longest: float = LONGEST_DRAIN) -> Iterator[Finding]:
+    """Whether what waits in the spool is moved to a Redis that takes writes; nothing if nothing waits."""
+    spool = Spool(path)
+    try:
+        waiting = spool.numbers()
+        if not waiting:
+            return
+        ends_at = monotonic() + longest
+        while waiting[0] in spool.numbers():
+            if monotonic() > ends_at:
+                yield failure(
+                    "spool_drain",
+                    f"deliveries stay in {path} although Redis accepts writes: {spool.count()}",
+                    "is a receiver running here? Its log says why: `deliveries stay in the spool`",
+                )
+                return
+            sleep(DRAIN_INTERVAL / 5)
+    except StorageUnavailable:
+        return  # The check of the spool has said so.
+    yield ok("spool_drain", "what waits in the spool is being moved to Redis")
 
 
 def _seconds_of(action: Callable[[], object]) -> float:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import GaugeMetricFamily
 
 STORAGE: Final = ("redis", "spool", "none")
+STUCK: Final = "1 while deliveries stay in this host's spool although Redis takes them."
 BUDGET_FIELDS: Final = ("limit", "remaining", "reset", "blocked")
 
 Figure = tuple[str, str, dict[str, float], str]
@@ -48,11 +49,14 @@ class Backlog:
         yield "storage_in_use", "1 for where a delivery would be stored now.", in_use, "path"
         try:
             spooled = self._store.spooled()
+            is_stuck = self._store.spool_problem() is not None
         except StorageUnavailable as failure:
             get_logger("receiver.metrics").warning("the spool cannot be read", reason=str(failure))
+            is_stuck = True
         else:
             yield _plain("spool_deliveries", "Deliveries in this host's spool.", spooled)
-        if storage != "redis":
+        yield _plain("spool_stuck", STUCK, float(is_stuck))
+        if not self._store.does_redis_answer:
             return
         try:
             yield from self._of_redis()

@@ -6,15 +6,20 @@ transactions: a Redis without memory refuses a MULTI even if it only reads.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from redis import Redis
 from rq import SimpleWorker
 from rq.job import Job
 
-from apitraffic_events.timestamps import parse_timestamp
+from apitraffic_events.timestamps import now, parse_timestamp
 from receiver.datastore.replies import as_text
-from receiver.queue.queues import delivery_queues
+from receiver.queue.queues import JOB_TIMEOUT, delivery_queues
+
+BUSY: Final = "busy"
+LONGEST_SILENCE: Final = timedelta(seconds=30)
+"""Without a sign of life for longer, a worker is dead, unless it has a job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +100,17 @@ def accepted_at(redis: Redis, ids: Iterable[str]) -> Mapping[str, datetime]:
 
 
 def living_workers(redis: Redis) -> list[WorkerState]:
-    """Those that have given a sign of life and have not ended."""
+    """Those that have given a sign of life recently and have not ended.
+
+    A worker that was killed leaves its entry behind, for up to three minutes.
+    """
     prefix = SimpleWorker.redis_worker_namespace_prefix
     keys = sorted(SimpleWorker.all_keys(connection=redis))
     with redis.pipeline(transaction=False) as pipeline:
         for key in keys:
             pipeline.hmget(key, ["state", "last_heartbeat", "death", "successful_job_count"])
         replies = pipeline.execute()
-    return [
+    found = [
         WorkerState(
             name=key.removeprefix(prefix),
             state=as_text(state) or "idle",
@@ -112,3 +120,11 @@ def living_workers(redis: Redis) -> list[WorkerState]:
         for key, (state, seen, died, delivered) in zip(keys, replies, strict=True)
         if seen is not None and died is None
     ]
+    moment = now()
+    return [worker for worker in found if _is_alive(worker, moment)]
+
+
+def _is_alive(worker: WorkerState, moment: datetime) -> bool:
+    """An idle worker gives a sign of life every five seconds, and a busy one when it takes a job."""
+    longest = LONGEST_SILENCE + (timedelta(seconds=JOB_TIMEOUT) if worker.state == BUSY else timedelta())
+    return worker.seen_at is not None and moment - worker.seen_at <= longest

@@ -7,10 +7,11 @@ from typing import Final
 
 from structlog import get_logger
 
+from receiver.datastore.failures import UNREACHABLE
 from receiver.errors import StorageUnavailable
 from receiver.events import Change, Delivery
-from receiver.observability.trace_context import carrying
 from receiver.queue.enqueueing import Enqueuer
+from receiver.reception.draining import Drain, Reminder
 from receiver.reception.quarantine import Quarantine, Quarantined
 from receiver.reception.spool import Content, Spool
 
@@ -18,7 +19,8 @@ REDIS_PAUSE: Final = 2.0
 """Seconds for which Redis is not tried again after a failure: senders must not all wait for its time-outs."""
 DRAIN_INTERVAL: Final = 0.5
 """Seconds between checks of the spool."""
-DRAIN_BATCH: Final = 100
+LONGEST_DRAIN_INTERVAL: Final = 10.0
+"""Seconds; the pause grows so far while something in the spool cannot be moved or removed."""
 
 
 class DeliveryStore:
@@ -36,6 +38,9 @@ class DeliveryStore:
         self._spool = spool
         self._clock = clock
         self._redis_retried_at = clock()
+        self.does_redis_answer = True
+        """Whether Redis could be reached when `storage` last asked. It may do so and refuse writes."""
+        self._drain = Drain(spool, self._store_in_redis, enqueuer.check) if spool else None
 
     def store(self, changes: Sequence[Change]) -> bool:
         """Store one delivery's changes; returns `False` if they have been stored before.
@@ -75,9 +80,11 @@ class DeliveryStore:
 
         Raises `StorageUnavailable` if it could not be stored.
         """
+        self.does_redis_answer = True
         try:
             self._enqueuer.check()
         except StorageUnavailable as failure:
+            self.does_redis_answer = not isinstance(failure.__cause__, UNREACHABLE)
             if self._spool is None:
                 raise
             try:
@@ -88,26 +95,22 @@ class DeliveryStore:
         return "redis"
 
     def spooled(self) -> int:
+        """How many deliveries are in the spool; raises `StorageUnavailable` if it cannot be read."""
         return self._spool.count() if self._spool else 0
 
-    def drain(self) -> int:
+    def spool_problem(self) -> str | None:
+        """Why deliveries stay in the spool although Redis takes them, as of the last attempt to drain it."""
+        return self._drain.problem if self._drain else None
+
+    def drain(self) -> int | None:
         """Move deliveries from the spool to Redis in the order in which they arrived; returns how many.
 
-        A delivery that was moved but not removed when the process died is moved again, and recognised as a
-        duplicate. Raises `StorageUnavailable` if Redis is still unreachable.
+        `None` if another process is doing that. Raises `StorageUnavailable` if Redis takes none of them;
+        `spool_problem` says why some stay although it does.
         """
-        if self._spool is None or not self._spool.count():
-            return 0
-        moved = 0
-        with self._spool.sole_drainer() as may_drain:
-            while may_drain and self._spool.count():
-                waiting = self._spool.oldest(DRAIN_BATCH)
-                for spooled in waiting:
-                    with carrying(spooled.traceparent):
-                        self._store_in_redis(spooled.content)
-                    self._spool.remove(spooled.number)
-                    moved += 1
-        self._redis_retried_at = self._clock()
+        moved = self._drain.run() if self._drain else 0
+        if moved:
+            self._redis_retried_at = self._clock()
         return moved
 
 
@@ -118,20 +121,37 @@ class SpoolDrain(threading.Thread):
         super().__init__(name="spool-drain", daemon=True)
         self._store = store
         self._stopped = threading.Event()
+        self._reminder = Reminder()
 
     def run(self) -> None:
+        pause = DRAIN_INTERVAL
+        while not self._stopped.wait(pause):
+            moved = self._drain()
+            is_stuck = not moved and self._store.spool_problem() is not None
+            pause = min(pause * 2, LONGEST_DRAIN_INTERVAL) if is_stuck else DRAIN_INTERVAL
+
+    def _drain(self) -> int | None:
+        """Drain the spool once, and log what became of it."""
         log = get_logger("receiver.intake")
-        while not self._stopped.wait(DRAIN_INTERVAL):
-            try:
-                moved = self._store.drain()
-            except StorageUnavailable:
-                continue
-            except Exception:
-                # Without this thread nothing leaves the spool again, and the receiver looks healthy.
+        moved, reason = None, None
+        try:
+            moved = self._store.drain()
+            reason = self._store.spool_problem()
+        except StorageUnavailable as failure:
+            reason = str(failure)
+        except Exception as error:
+            # Without this thread nothing leaves the spool again, and the receiver looks healthy.
+            reason = type(error).__name__
+            if self._reminder.is_due():
                 log.exception("draining the spool failed")
-                continue
-            if moved:
-                log.info("spool drained", deliveries=moved)
+        if moved:
+            log.info("spool drained", deliveries=moved)
+        if reason is None:
+            if moved is not None:
+                self._reminder.reset()
+        elif self._reminder.is_due():
+            log.warning("deliveries stay in the spool", reason=reason)
+        return moved
 
     def stop(self) -> None:
         self._stopped.set()

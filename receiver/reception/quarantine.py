@@ -131,7 +131,8 @@ class Quarantine:
     def discard(self, name: str) -> None:
         entry = f"{INDEX}:{name}"
         try:
-            with self._redis.pipeline() as pipeline:
+            # Not in a transaction, which a Redis whose memory is full would refuse.
+            with self._redis.pipeline(transaction=False) as pipeline:
                 pipeline.delete(entry)
                 pipeline.zrem(INDEX, entry)
                 pipeline.hdel(SIZES, entry)

@@ -3,11 +3,10 @@
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
@@ -17,25 +16,15 @@ from receiver.errors import StorageUnavailable
 from receiver.events import Change
 from receiver.observability.trace_context import carried
 from receiver.reception.quarantine import Quarantined
+from receiver.reception.spool_file import PRIVATE, REMOVED_AT_ONCE, SpoolFile
 
 LARGEST: Final = 256 * 1024 * 1024
 """Bytes on disk, enough for some hundred thousand deliveries."""
-PAGE_SIZE: Final = 4096
-PATIENCE: Final = 2.0
-"""Seconds to wait for another process that is writing."""
+ROOM: Final = 64 * 1024
+"""Bytes for which `check` wants room."""
 Content = tuple[Change, ...] | Quarantined
 """A delivery's changes, or the delivery itself if it could not be translated."""
 CONTENT: Final[TypeAdapter[Content]] = TypeAdapter(Content)
-
-SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS deliveries (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    source TEXT NOT NULL,
-    delivery TEXT NOT NULL,
-    content BLOB NOT NULL,
-    UNIQUE (source, delivery)
-)
-"""
 
 TRACES: Final = """
 CREATE TABLE IF NOT EXISTS traces (number INTEGER PRIMARY KEY, traceparent TEXT NOT NULL)
@@ -55,19 +44,19 @@ class Spooled:
 class Spool:
     """A file of deliveries. Every method raises `StorageUnavailable` if the disk fails or is full.
 
-    `synchronous=FULL` with the write-ahead log: once `put` returns, the delivery survives a power failure.
-    https://sqlite.org/pragma.html#pragma_synchronous
+    Once `put` returns, the delivery survives a power failure. `numbers`, `read` and `remove` need no new room
+    on the disk: see `receiver.reception.spool_file`.
     """
 
     def __init__(self, path: Path, largest: int = LARGEST) -> None:
         self.path = path
-        self._largest = largest
+        self._file = SpoolFile(path, largest)
 
     def put(self, content: Content) -> bool:
         """Store one delivery; returns `False` if it is in the spool already."""
         delivery = content.delivery if isinstance(content, Quarantined) else content[0].delivery
         row = (delivery.source, delivery.id, CONTENT.dump_json(content, by_alias=True))
-        with self._opened() as database, database:
+        with self._file.written() as database:
             cursor = database.execute(
                 "INSERT OR IGNORE INTO deliveries (source, delivery, content) VALUES (?, ?, ?)", row
             )
@@ -76,23 +65,36 @@ class Spool:
                 database.execute("INSERT INTO traces VALUES (?, ?)", (cursor.lastrowid, traceparent))
             return cursor.rowcount > 0
 
-    def oldest(self, most: int) -> list[Spooled]:
-        """The oldest deliveries. What cannot be read is moved to the table `unreadable`, and logged."""
-        with self._opened() as database:
-            rows = database.execute(
-                "SELECT number, content FROM deliveries ORDER BY number LIMIT ?", (most,)
-            ).fetchall()
-            traces = dict(database.execute("SELECT * FROM traces")) if _has_traces(database) else {}
-        readable = []
-        for number, content in rows:
-            try:
-                readable.append(Spooled(number, CONTENT.validate_json(content), traces.get(number)))
-            except ValidationError:
-                self._set_aside(number)
-        return readable
+    def numbers(self) -> list[int]:
+        """The numbers of all deliveries, the oldest first."""
+        if not self.path.exists():
+            return []
+        with self._file.opened() as database:
+            return [number for (number,) in database.execute("SELECT number FROM deliveries ORDER BY number")]
+
+    def read(self, number: int) -> Spooled | None:
+        """The delivery with this number, if it is still there.
+
+        One that cannot be read is moved to the table `unreadable`, and logged.
+        """
+        with self._file.opened() as database:
+            row = database.execute("SELECT content FROM deliveries WHERE number = ?", (number,)).fetchone()
+            trace = None
+            if row is not None and _has_traces(database):
+                trace = database.execute(
+                    "SELECT traceparent FROM traces WHERE number = ?", (number,)
+                ).fetchone()
+        if row is None:
+            return None
+        try:
+            content = CONTENT.validate_json(row[0])
+        except ValidationError:
+            self._set_aside(number)
+            return None
+        return Spooled(number, content, trace[0] if trace else None)
 
     def _set_aside(self, number: int) -> None:
-        with self._opened() as database, database:
+        with self._file.written() as database:
             database.execute("CREATE TABLE IF NOT EXISTS unreadable AS SELECT * FROM deliveries WHERE 0")
             database.execute("INSERT INTO unreadable SELECT * FROM deliveries WHERE number = ?", (number,))
             database.execute("DELETE FROM deliveries WHERE number = ?", (number,))
@@ -100,25 +102,33 @@ class Spool:
             "a delivery in the spool cannot be read; it is in the table unreadable", file=str(self.path)
         )
 
-    def remove(self, number: int) -> None:
-        with self._opened() as database, database:
-            database.execute("DELETE FROM deliveries WHERE number = ?", (number,))
-            if _has_traces(database):
-                database.execute("DELETE FROM traces WHERE number = ?", (number,))
+    def remove(self, numbers: Sequence[int]) -> None:
+        """Remove deliveries, many in one transaction. If it raises, some may have been removed."""
+        for first in range(0, len(numbers), REMOVED_AT_ONCE):
+            some = [(number,) for number in numbers[first : first + REMOVED_AT_ONCE]]
+            with self._file.written() as database:
+                database.executemany("DELETE FROM deliveries WHERE number = ?", some)
+                if _has_traces(database):
+                    database.executemany("DELETE FROM traces WHERE number = ?", some)
 
     def count(self) -> int:
         """How many deliveries are in the spool; 0 if there is no file yet."""
         if not self.path.exists():
             return 0
-        with self._opened() as database:
+        with self._file.opened() as database:
             return int(database.execute("SELECT count(*) FROM deliveries").fetchone()[0])
 
     def check(self) -> None:
-        """Prove that the spool can be written to."""
-        with self._opened() as database:
-            database.execute("BEGIN IMMEDIATE")
-            database.execute("INSERT INTO deliveries (source, delivery, content) VALUES ('', '', '')")
-            database.execute("ROLLBACK")
+        """Prove that the spool has room for one more delivery, and can write it.
+
+        The proof is written and removed again, in two transactions: until one ends, SQLite may keep all of it
+        in memory. The pages that it has used stay with the file, for the next delivery.
+        """
+        with self._file.written() as database:
+            database.execute("CREATE TABLE IF NOT EXISTS room (proof BLOB)")
+            database.execute("INSERT INTO room VALUES (zeroblob(?))", (ROOM,))
+        with self._file.written() as database:
+            database.execute("DELETE FROM room")
 
     @contextmanager
     def sole_drainer(self) -> Iterator[bool]:
@@ -133,41 +143,15 @@ class Spool:
 
     @contextmanager
     def _lock_file(self) -> Iterator[int]:
+        lock = self.path.with_suffix(".lock")
         try:
-            descriptor = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
         except OSError as error:
             raise StorageUnavailable(f"spool {self.path}: {error.strerror}") from error
         try:
             yield descriptor
         finally:
             os.close(descriptor)
-
-    def _make(self) -> None:
-        """Create the file elsewhere and link it into place; the first of several processes wins.
-
-        If two connections enable the write-ahead log at the same time, SQLite fails without waiting.
-        """
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=self.path.parent) as folder:
-            made = Path(folder, self.path.name)
-            with closing(sqlite3.connect(made)) as database:
-                database.execute("PRAGMA journal_mode = WAL")
-                database.execute(SCHEMA)
-            with suppress(FileExistsError):
-                os.link(made, self.path)
-
-    @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
-        """A connection for one use: the spool is used rarely, and so neither threads nor forks share one."""
-        try:
-            if not self.path.exists():
-                self._make()
-            with closing(sqlite3.connect(self.path, timeout=PATIENCE)) as database:
-                database.execute(f"PRAGMA max_page_count = {self._largest // PAGE_SIZE}")
-                database.execute("PRAGMA synchronous = FULL")
-                yield database
-        except (sqlite3.Error, OSError) as error:
-            raise StorageUnavailable(f"spool {self.path}: {error}") from error
 
 
 def _has_traces(database: sqlite3.Connection) -> bool:

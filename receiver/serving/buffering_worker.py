@@ -2,16 +2,15 @@
 
 gunicorn gives each connection to a thread, which waits for the client: 5 s for its first byte, and without
 limit for the rest. Its event loop, which serves all connections, waits 2 s for a connection to close. Here
-the loop buffers requests, and a thread gets a request once it is complete. The time, the bytes and the number
-of requests that are buffered are bounded.
+the loop receives requests, and a thread gets a request once the application can answer it. The application
+says after the head whether it wants the body. The time, the bytes and the number of requests are bounded.
 """
 
-import json
 import socket
 import time
 from contextlib import suppress
 from functools import partial
-from http import HTTPStatus
+from io import BytesIO
 from selectors import EVENT_READ
 from typing import Any, Final
 
@@ -19,28 +18,31 @@ from gunicorn.workers.gthread import (  # type: ignore[import-untyped]  # has no
     STOP_KEEPALIVE_LINGER,
     TConn,
 )
+from structlog import get_logger
 
-from receiver.serving.connection import REQUEST_TIMEOUT, Connection
+from receiver.serving.budget import MemoryBudget
+from receiver.serving.connection import REQUEST_TIMEOUT, Body, Connection, Exchange, Unacceptable
+from receiver.serving.refusals import FAILURE, NO_ROOM, TOO_LATE, TOO_MANY, Refusal
 from receiver.serving.signals import SignalSafeWorker
+from receiver.web.admission import ADMITTED, Refused
 
 MOST_WAITING: Final = 256
 """Complete requests that wait for a thread; at some 700 a second the last one waits well under a second."""
-MOST_BUFFERED: Final = 64 * 1024 * 1024
-"""Bytes of incomplete requests, on all connections of a process together: two of the largest allowed."""
-RECEIVED_AT_ONCE: Final = 256 * 1024
+RECEIVED_AT_ONCE: Final = 64 * 1024
+MOST_ACCEPTED_AT_ONCE: Final = 32
+TIME_FOR_ROOM: Final = 5.0
+"""Seconds that a large request waits until others have left enough memory. Senders wait 5 to 10 s."""
+TIME_TO_ANSWER: Final = 20.0
+"""Seconds that a client has to take a response."""
 TIME_TO_CLOSE: Final = 2.0
 MOST_CLOSING: Final = 1_000
-
-
-def _answer(status: HTTPStatus, detail: str) -> bytes:
-    body = json.dumps({"title": status.phrase, "status": status.value, "detail": detail}).encode()
-    head = f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nRetry-After: 30\r\n"
-    kind = f"Content-Type: application/problem+json\r\nContent-Length: {len(body)}\r\n\r\n"
-    return (head + kind).encode() + body
-
-
-TOO_MANY: Final = _answer(HTTPStatus.SERVICE_UNAVAILABLE, "Too many requests at once; send it again.")
-TOO_LATE: Final = _answer(HTTPStatus.REQUEST_TIMEOUT, "The request was not there in time.")
+MOST_DISCARDED: Final = 32 * 1024 * 1024
+"""Bytes of a connection that are read and discarded after its response, so that the sender gets that."""
+MOST_DISCARDED_AT_ONCE: Final = 16 * 1024 * 1024
+"""Bytes of all connections that are discarded between two looks: refusing must not cost others their turn."""
+CHECK_INTERVAL: Final = 0.25
+"""Seconds between looks at all connections for those that are late."""
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class BufferingWorker(SignalSafeWorker):
@@ -49,153 +51,322 @@ class BufferingWorker(SignalSafeWorker):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._with_threads = 0
-        self._bytes_buffered = 0
-        self._buffering: set[Connection] = set()
-        self._lingering: dict[Connection, float] = {}
+        self._budget = MemoryBudget()
+        self._buffering: dict[Connection, None] = {}
+        """Connections of which a part of a request has arrived, the oldest first."""
+        self._silent: dict[Connection, None] = {}
+        """Connections of which nothing has arrived yet, the oldest first."""
+        self._without_room: dict[Connection, float] = {}
+        """Of `_buffering`, those whose large request waits for memory, and until when."""
+        self._lingering: dict[Connection, tuple[float, int]] = {}
+        """Connections that are being closed: until when, and how many bytes may still be discarded."""
+        self._discarded = 0
+        self._scratch = memoryview(bytearray(RECEIVED_AT_ONCE))
         self._stopping_at = time.monotonic()
+        self._checked_at = 0.0
+
+    # What gunicorn's loop calls.
 
     def accept(self, listener: socket.socket) -> None:
-        try:
-            client, address = listener.accept()
-        except (BlockingIOError, ConnectionAbortedError, InterruptedError):
-            return
-        self.nr_conns += 1
-        self._buffer(Connection(self.cfg, client, address, listener.getsockname()))
+        for _ in range(MOST_ACCEPTED_AT_ONCE):
+            try:
+                client, address = listener.accept()
+            except (BlockingIOError, ConnectionAbortedError, InterruptedError):
+                return
+            except OSError:  # Out of file descriptors.
+                self._close_idlest()
+                return
+            self._accepted(client, address, listener.getsockname())
+            if self.nr_conns >= self.worker_connections and not self._close_idlest():
+                return
 
     def on_client_socket_readable(self, conn: Connection, client: socket.socket) -> None:
         """The next request on a keep-alive connection begins."""
-        self.poller.unregister(client)
-        self.keepalived_conns.remove(conn)
-        conn.deadline = time.monotonic() + REQUEST_TIMEOUT
-        self._buffer(conn)
-
-    def enqueue_req(self, conn: Connection) -> None:
-        """Gunicorn calls this if the beginning of the next request arrived with the last one."""
-        conn.deadline = time.monotonic() + REQUEST_TIMEOUT
-        conn.buffered += conn.parser.unreader.take_buffered()
-        self._bytes_buffered += len(conn.buffered)
-        self._buffer(conn)
+        if conn in self.keepalived_conns:  # It may have been closed in this very turn of the loop.
+            self.poller.unregister(client)
+            self.keepalived_conns.remove(conn)
+            self._next_request(conn)
 
     def murder_pending(self) -> None:
-        """Gunicorn calls this about once a second; connections that are late are closed."""
-        super().murder_pending()
+        """Gunicorn calls this after each turn of its loop; connections that are late are closed."""
         now = time.monotonic()
-        if not self.alive:
-            # The time that gunicorn gives keep-alive connections for a request that may be under way.
-            for connection in self._buffering:
-                if not connection.buffered:
-                    connection.deadline = min(connection.deadline, self._stopping_at + STOP_KEEPALIVE_LINGER)
-        else:
+        if self.alive:
             self._stopping_at = now
+        if now - self._checked_at < CHECK_INTERVAL:
+            return
+        self._checked_at = now
+        # The time that gunicorn gives keep-alive connections for a request that may be under way.
+        has_stopped = now >= self._stopping_at + STOP_KEEPALIVE_LINGER
+        for connection in [each for each in self._silent if has_stopped or each.deadline <= now]:
+            self._drop(connection)
         for connection in [each for each in self._buffering if each.deadline <= now]:
-            self._stop_buffering(connection)
-            if connection.buffered:
-                self._refuse(connection, TOO_LATE, "too_slow")
-            else:
-                self._drop(connection)
-        for connection in [each for each, until in self._lingering.items() if until <= now]:
+            self._refuse(connection, TOO_LATE)
+        for connection in [each for each, until in self._without_room.items() if until <= now]:
+            self._refuse(connection, NO_ROOM)
+        for connection in [each for each, (until, _) in self._lingering.items() if until <= now]:
             self._stop_lingering(connection)
+        self._discarded = 0
+        for connection in self._lingering:
+            self._poll_lingering(connection)
+        self._resume_those_with_room()
+        self.wsgi.extensions["repeated_lines"].flush()
 
-    def handle(self, conn: Connection) -> Any:
-        """In a thread, with all or almost all of the request received."""
-        try:
-            conn.sock.setblocking(True)
-            conn.data_ready = True
-            conn.start_request()
-        except OSError:
+    def handle(self, conn: Connection) -> bool:
+        """In a thread: let the application answer. Returns whether the connection is kept."""
+        log, exchange = get_logger("receiver.server"), conn.exchange
+        if exchange is None:
             return False
-        return super().handle(conn)
+        try:
+            conn.sock.settimeout(TIME_TO_ANSWER)
+            return self._answer(exchange)
+        except OSError:  # The client has gone.
+            return False
+        except Exception:
+            # Without the request's address, which may hold a token.
+            log.exception("response failed")
+            if not exchange.response.headers_sent:
+                with suppress(OSError):
+                    conn.sock.sendall(FAILURE.answer)
+            return False
 
     def finish_request(self, conn: Connection, fs: Any) -> None:
         self._with_threads -= 1
-        # A graceful close waits for the client, which the loop must not do.
-        conn.close = partial(self._close, conn)
-        super().finish_request(conn, fs)
-
-    def _buffer(self, connection: Connection) -> None:
-        connection.sock.setblocking(False)
-        self._buffering.add(connection)
-        if connection.buffered and connection.is_complete():
-            self._stop_buffering(connection)
-            self._give_to_thread(connection)
+        is_kept = not fs.cancelled() and fs.exception() is None and fs.result()
+        conn.exchange = None
+        self._budget.release(conn)
+        if not is_kept:
+            self.nr_conns -= 1
+            self._close(conn)
+        elif conn.received:
+            self._next_request(conn)
         else:
+            conn.sock.setblocking(False)
+            conn.set_timeout()
+            if not self.alive:
+                conn.timeout = min(conn.timeout, time.monotonic() + STOP_KEEPALIVE_LINGER)
+            self.keepalived_conns.append(conn)
+            self.poller.register(conn.sock, EVENT_READ, partial(self.on_client_socket_readable, conn))
+        self._resume_those_with_room()
+
+    # Receiving.
+
+    def _accepted(self, client: socket.socket, address: Any, server: Any) -> None:
+        self.nr_conns += 1
+        self._next_request(Connection(self.cfg, client, address, server))
+
+    def _next_request(self, connection: Connection) -> None:
+        """A connection's first or next request may be there, or a part of it."""
+        connection.sock.setblocking(False)
+        connection.deadline = time.monotonic() + REQUEST_TIMEOUT
+        connection.is_receiving = True
+        if connection.received:
+            self._advance(connection, self._scratch[:0])
+        else:
+            self._silent[connection] = None
             self._receive(connection, connection.sock)
-        if connection in self._buffering:
+        self._poll(connection)
+
+    def _poll(self, connection: Connection) -> None:
+        """Unless all is there, or more has to wait."""
+        if connection.is_receiving and not connection.is_polled and connection not in self._without_room:
             self.poller.register(connection.sock, EVENT_READ, partial(self._receive, connection))
             connection.is_polled = True
 
     def _receive(self, connection: Connection, client: socket.socket) -> None:
+        if not connection.is_receiving:  # It was closed in this very turn of the loop, to make room.
+            return
         try:
-            received = client.recv(RECEIVED_AT_ONCE)
+            count = client.recv_into(self._scratch)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            received = b""
-        connection.buffered += received
-        self._bytes_buffered += len(received)
-        if not received:
-            self._stop_buffering(connection)
+            count = 0
+        if count:
+            self._advance(connection, self._scratch[:count])
+        else:
             self._drop(connection)
-        elif connection.is_complete():
-            self._stop_buffering(connection)
-            self._give_to_thread(connection)
-        elif self._bytes_buffered > MOST_BUFFERED:
-            self._stop_buffering(connection)
-            self._refuse(connection, TOO_MANY, "too_many")
 
-    def _stop_buffering(self, connection: Connection) -> None:
+    def _advance(self, connection: Connection, data: memoryview) -> None:
+        """Go on with a request as far as what has arrived allows."""
+        self._silent.pop(connection, None)
+        self._buffering.setdefault(connection)
+        try:
+            connection.feed(data, self._admit)
+        except Unacceptable as error:
+            self._refuse(connection, error.refusal)
+            return
+        self._budget.hold(connection, connection.size)
+        while self._budget.is_exceeded:
+            oldest = next(iter(self._buffering))
+            self._refuse(oldest, NO_ROOM)
+            if oldest is connection:
+                return
+        if connection.exchange is None:
+            return
+        if connection.exchange.is_ready:
+            self._give_to_thread(connection)
+        elif self._budget.reserve(connection, connection.needed):
+            self._invite(connection.exchange, connection.sock)
+        else:
+            self._stop_polling(connection)
+            self._without_room[connection] = time.monotonic() + TIME_FOR_ROOM
+
+    def _admit(self, environ: dict[str, Any]) -> Body | None:
+        admitted = environ[ADMITTED] = self.wsgi.extensions["admission"].admit(environ)
+        environ["wsgi.input"] = BytesIO()
+        if isinstance(admitted, Refused):
+            return None
+        body: Body = admitted
+        return body
+
+    def _invite(self, exchange: Exchange, client: socket.socket) -> None:
+        if exchange.expects_continue:
+            exchange.expects_continue = False
+            with suppress(OSError):
+                client.send(CONTINUE)
+
+    def _resume_those_with_room(self) -> None:
+        for connection in list(self._without_room):
+            exchange = connection.exchange
+            if connection not in self._without_room or exchange is None:
+                continue
+            if self._budget.reserve(connection, connection.needed):
+                del self._without_room[connection]
+                self._invite(exchange, connection.sock)
+                self._receive(connection, connection.sock)
+                self._poll(connection)
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Wake up for the next look if something waits for it."""
+        waits = self._lingering or self._without_room
+        super().wait_for_and_dispatch_events(min(timeout, CHECK_INTERVAL) if waits else timeout)
+
+    def _stop_polling(self, connection: Connection) -> None:
         if connection.is_polled:
             self.poller.unregister(connection.sock)
             connection.is_polled = False
-        self._buffering.discard(connection)
-        self._bytes_buffered -= len(connection.buffered)
+
+    def _stop_receiving(self, connection: Connection) -> None:
+        connection.is_receiving = False
+        self._stop_polling(connection)
+        self._silent.pop(connection, None)
+        self._buffering.pop(connection, None)
+        self._without_room.pop(connection, None)
+
+    def _close_idlest(self) -> bool:
+        """Make room for a connection, at the cost of the one that has waited longest for its client."""
+        if self._silent:
+            self._drop(next(iter(self._silent)))
+        elif self.keepalived_conns:
+            connection = self.keepalived_conns.popleft()
+            self.poller.unregister(connection.sock)
+            self._drop(connection)
+        elif self._buffering:
+            self._refuse(next(iter(self._buffering)), TOO_MANY)
+        else:
+            return False
+        return True
+
+    # Answering.
 
     def _give_to_thread(self, connection: Connection) -> None:
+        self._stop_receiving(connection)
         if self._with_threads >= self.cfg.threads + MOST_WAITING:
-            self._refuse(connection, TOO_MANY, "too_many")
+            self._refuse(connection, TOO_MANY)
             return
+        self._budget.release(connection)
+        self._budget.hold(connection, connection.size)
         self._with_threads += 1
         super().enqueue_req(connection)
 
-    def _refuse(self, connection: Connection, answer: bytes, reason: str) -> None:
+    def _answer(self, exchange: Exchange) -> bool:
+        """As gunicorn's `handle_request`, without its hooks, its access log and files."""
+        response, request = exchange.response, exchange.request
+        self.nr += 1
+        if self.nr >= self.max_requests:
+            self.alive = False
+        if (
+            not self.alive
+            or not self.cfg.keepalive
+            or not exchange.framing.is_complete
+            or len(self.keepalived_conns) >= self.max_keepalived
+        ):
+            request.force_close()
+        parts = self.wsgi(exchange.environ, response.start_response)
+        try:
+            for part in parts:
+                response.write(part)
+            response.close()
+        finally:
+            if hasattr(parts, "close"):
+                parts.close()
+        return not response.should_close()
+
+    def _refuse(self, connection: Connection, refusal: Refusal) -> None:
         """Without a thread or the application. A client that cannot take the answer at once misses it."""
-        if (metrics := self.wsgi.extensions.get("metrics")) is not None:
-            metrics.rejected("none", reason)
+        self._stop_receiving(connection)
+        extensions = self.wsgi.extensions
+        extensions["metrics"].rejected("none", refusal.reason)
+        address = connection.client[0] if isinstance(connection.client, tuple) else None
+        extensions["repeated_lines"].warn(
+            "receiver.server", "request refused", refusal.kind, reason=refusal.kind, address=address
+        )
         connection.sock.setblocking(False)
         with suppress(OSError):
-            connection.sock.send(answer)
+            connection.sock.send(refusal.answer)
         self.nr_conns -= 1
-        self._close(connection, graceful=True)
+        self._release(connection)
+        self._close(connection)
 
     def _drop(self, connection: Connection) -> None:
+        self._stop_receiving(connection)
         self.nr_conns -= 1
+        self._release(connection)
         TConn.close(connection)
 
-    def _close(self, connection: Connection, graceful: bool = False) -> None:
-        """Gracefully: end our side and read what still arrives, or a reset could discard our answer."""
-        if not graceful or len(self._lingering) >= MOST_CLOSING:
+    def _release(self, connection: Connection) -> None:
+        connection.exchange = None
+        connection.received = bytearray()
+        self._budget.release(connection)
+
+    def _close(self, connection: Connection) -> None:
+        """End our side and read what still arrives, or a reset could discard our answer."""
+        if len(self._lingering) >= MOST_CLOSING:
             TConn.close(connection)
             return
         try:
             connection.sock.setblocking(False)
             connection.sock.shutdown(socket.SHUT_WR)
-            self.poller.register(connection.sock, EVENT_READ, partial(self._linger, connection))
-        except (OSError, ValueError, KeyError):
+        except OSError:
             TConn.close(connection)
             return
-        self._lingering[connection] = time.monotonic() + TIME_TO_CLOSE
+        self._lingering[connection] = (time.monotonic() + TIME_TO_CLOSE, MOST_DISCARDED)
+        self._poll_lingering(connection)
+
+    def _poll_lingering(self, connection: Connection) -> None:
+        if not connection.is_polled:
+            self.poller.register(connection.sock, EVENT_READ, partial(self._linger, connection))
+            connection.is_polled = True
 
     def _linger(self, connection: Connection, client: socket.socket) -> None:
+        if connection not in self._lingering:
+            return
+        if self._discarded > MOST_DISCARDED_AT_ONCE:
+            self._stop_polling(connection)
+            return
+        until, left = self._lingering[connection]
         try:
-            is_open = bool(client.recv(RECEIVED_AT_ONCE))
+            count = client.recv_into(self._scratch)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            is_open = False
-        if not is_open:
+            count = 0
+        self._discarded += count
+        self._lingering[connection] = (until, left - count)
+        if not count or count >= left:
             self._stop_lingering(connection)
 
     def _stop_lingering(self, connection: Connection) -> None:
         del self._lingering[connection]
-        self.poller.unregister(connection.sock)
+        self._stop_polling(connection)
         TConn.close(connection)

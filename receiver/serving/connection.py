@@ -1,116 +1,157 @@
-"""A client's connection, the bytes received of its next request, and whether the request is complete."""
+"""A client's connection, and what has arrived of its next request."""
 
-import re
 import time
-from contextlib import suppress
-from typing import Any, Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
 
-from gunicorn.http.errors import NoMoreData  # type: ignore[import-untyped]  # has no types
-from gunicorn.http.unreader import SocketUnreader  # type: ignore[import-untyped]
+from gunicorn.http import wsgi  # type: ignore[import-untyped]  # has no types
+from gunicorn.http.errors import NoMoreData, ParseException  # type: ignore[import-untyped]
+from gunicorn.http.message import Request  # type: ignore[import-untyped]
+from gunicorn.http.unreader import IterUnreader  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import TConn  # type: ignore[import-untyped]
+
+from receiver.serving.budget import needed
+from receiver.serving.framing import Framing, MalformedBody, framing_of
+from receiver.serving.refusals import HEAD_TOO_LARGE, MALFORMED_BODY, MALFORMED_HEAD, Refusal, refusal_of
 
 REQUEST_TIMEOUT: Final = 20.0
 """Seconds from connecting (on a kept connection, from the first byte) to the last byte. Senders wait 10 s."""
 LARGEST_HEAD: Final = 64 * 1024
 """Bytes; gunicorn's own limits for lines and fields are lower, and its errors say what is wrong."""
-LARGEST_BODY: Final = 33 * 1024 * 1024
-"""Bytes as received: what is allowed, and what is read beyond that so that the sender gets an answer."""
-LONGEST_CHUNK_LINE: Final = 8 * 1024
-CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+END_OF_HEAD: Final = b"\r\n\r\n"
 
 
-class TooSlow(NoMoreData):  # type: ignore[misc]  # untyped, see above
-    """The request was not complete in time."""
+class Unacceptable(Exception):
+    """The connection cannot go on: what arrived is no HTTP request."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.kind)
+        self.refusal = refusal
 
 
-class DeadlineUnreader(SocketUnreader):  # type: ignore[misc]  # untyped, see above
-    """Reads from a socket until the connection's deadline, however few bytes arrive at a time."""
+class Body(Protocol):
+    """What takes a request's body; `receiver.web.admission.IncomingBody`."""
 
-    def __init__(self, connection: "Connection") -> None:
-        super().__init__(connection.sock)
-        self._connection = connection
+    @property
+    def size(self) -> int:
+        """Bytes so far."""
 
-    def chunk(self, size_hint: int | None = None) -> bytes:
-        remaining = self._connection.deadline - time.monotonic()
-        if remaining <= 0:
-            raise TooSlow
-        self.sock.settimeout(remaining)
-        try:
-            received: bytes = super().chunk(size_hint)
-        except TimeoutError:
-            raise TooSlow from None
-        return received
+    @property
+    def is_refused(self) -> bool: ...
+
+    @property
+    def limit(self) -> int: ...
+
+    def add(self, part: memoryview, /) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+Admit = Callable[[dict[str, Any]], Body | None]
+"""Says from a request's WSGI environment what takes its body; `None` if nobody reads it."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request whose head has arrived, and the response to it."""
+
+    head_size: int
+    request: Any
+    response: Any
+    environ: dict[str, Any]
+    framing: Framing
+    body: Body | None
+    expects_continue: bool
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the application can answer: the rest of the body, if there is one, changes nothing."""
+        return self.body is None or self.body.is_refused or self.framing.is_complete
 
 
 class Connection(TConn):  # type: ignore[misc]  # untyped, see above
-    """One client's connection, and the bytes received of its next request."""
+    """One client's connection."""
 
-    def __init__(self, *arguments: Any) -> None:
+    def __init__(self, *arguments: Any, overhead: int = 0) -> None:
+        """`overhead` is the memory in bytes that the connection itself costs while a request arrives."""
         super().__init__(*arguments)
         self.deadline = time.monotonic() + REQUEST_TIMEOUT
-        self.buffered = bytearray()
+        self.received = bytearray()
+        """Bytes of a head that is not complete, or of the request after this one."""
+        self.exchange: Exchange | None = None
+        self.is_receiving = False
         self.is_polled = False
-        self._complete_at: int | None = None
-        self._next_chunk: int | None = None
+        self.overhead = overhead
+        self._searched = 0
+        self._requests = 0
 
-    def init(self) -> None:
-        is_new = not self.initialized
-        super().init()
-        if is_new and not self.is_http2:
-            self.parser.unreader = DeadlineUnreader(self)
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing of the next request has arrived."""
+        return not self.received and self.exchange is None
 
-    def start_request(self) -> None:
-        """In a thread: the parser reads what was buffered before what is still in the socket."""
-        self.init()
-        if self.buffered:
-            self.parser.unreader.unread(bytes(self.parser.unreader.take_buffered() + self.buffered))
-        self.buffered, self._complete_at, self._next_chunk = bytearray(), None, None
+    @property
+    def size(self) -> int:
+        """Bytes of this connection that are in memory."""
+        size = self.overhead + len(self.received)
+        if self.exchange is not None:
+            body = self.exchange.body
+            size += self.exchange.head_size + (body.size if body and not body.is_refused else 0)
+        return size
 
-    def is_complete(self) -> bool:
-        """Whether a thread would not have to wait, or waiting for more bytes is useless.
+    @property
+    def needed(self) -> int:
+        """Bytes that its request will need."""
+        body = self.exchange.body if self.exchange else None
+        if self.exchange is None or body is None or self.exchange.is_ready:
+            return self.size
+        length = self.exchange.environ.get("CONTENT_LENGTH")
+        return self.size - body.size + needed(body.size, int(length) if length else None, body.limit)
 
-        This only decides when to start. Whether the request is valid, gunicorn's parser decides.
-        """
-        if self._complete_at is None and self._next_chunk is None and not self._has_head():
-            return len(self.buffered) >= LARGEST_HEAD
-        if len(self.buffered) >= LARGEST_HEAD + LARGEST_BODY:
-            return True
-        if self._next_chunk is not None:
-            return self._has_last_chunk()
-        return len(self.buffered) >= (self._complete_at or 0)
-
-    def _has_head(self) -> bool:
-        end = self.buffered.find(b"\r\n\r\n", 0, LARGEST_HEAD)
+    def feed(self, data: memoryview, admit: Admit) -> None:
+        """Take what has arrived; with nothing, what came with the request before. Raises `Unacceptable`."""
+        if self.exchange is not None:
+            self.received += data[self._feed_body(self.exchange, data) :]
+            return
+        self.received += data
+        end = self.received.find(END_OF_HEAD, self._searched, LARGEST_HEAD)
         if end < 0:
-            return False
-        head = bytes(self.buffered[:end]).lower()
-        length = re.search(rb"\r\ncontent-length:[ \t]*(\d{1,12})[ \t]*(?:\r\n|$)", head)
-        if b"\r\ntransfer-encoding:" in head:
-            self._next_chunk = end + 4
-        else:
-            # A request whose length is over the limit is answered without waiting for its body.
-            size = int(length[1]) if length else 0
-            self._complete_at = end + 4 + (size if size <= LARGEST_BODY else 0)
-        if b"\r\nexpect:" in head and len(self.buffered) == end + 4:
-            with suppress(OSError):
-                self.sock.send(CONTINUE)
-        return True
+            self._searched = max(0, len(self.received) - len(END_OF_HEAD) + 1)
+            if len(self.received) >= LARGEST_HEAD:
+                self._begin(bytes(self.received), admit)  # gunicorn says what is too long
+                raise Unacceptable(HEAD_TOO_LARGE)
+            return
+        end += len(END_OF_HEAD)
+        self.exchange = self._begin(bytes(self.received[:end]), admit)
+        rest, self.received, self._searched = self.received[end:], bytearray(), 0
+        self.received += rest[self._feed_body(self.exchange, memoryview(rest)) :]
 
-    def _has_last_chunk(self) -> bool:
-        """RFC 9112, section 7.1. A malformed chunk counts as the last one: the parser says what is wrong."""
-        while True:
-            start = self._next_chunk or 0
-            end = self.buffered.find(b"\r\n", start, start + LONGEST_CHUNK_LINE)
-            if end < 0:
-                return len(self.buffered) - start >= LONGEST_CHUNK_LINE
-            size = re.match(rb"[0-9A-Fa-f]{1,8}", self.buffered[start:end])
-            if size is None:
-                return True
-            if int(size[0], 16) == 0:
-                return self.buffered.find(b"\r\n\r\n", end) >= 0
-            after = end + 2 + int(size[0], 16)
-            if after + 2 > len(self.buffered):
-                return False
-            if self.buffered[after : after + 2] != b"\r\n":
-                return True
-            self._next_chunk = after + 2
+    def _begin(self, head: bytes, admit: Admit) -> Exchange:
+        self._requests += 1
+        try:
+            request = Request(self.cfg, IterUnreader([head]), self.client, self._requests)
+            # Sent once the body is wanted and there is room for it, and not before.
+            expects_continue, request._expected_100_continue = request._expected_100_continue, False  # noqa: SLF001
+            response, environ = wsgi.create(request, self.sock, self.client, self.server, self.cfg)
+        except (NoMoreData, StopIteration):
+            raise Unacceptable(MALFORMED_HEAD if head.endswith(END_OF_HEAD) else HEAD_TOO_LARGE) from None
+        except ParseException as error:
+            raise Unacceptable(refusal_of(error)) from None
+        environ["wsgi.multithread"] = True
+        framing, body = framing_of(request), admit(environ)
+        return Exchange(len(head), request, response, environ, framing, body, expects_continue)
+
+    def _feed_body(self, exchange: Exchange, data: memoryview) -> int:
+        body, framing = exchange.body, exchange.framing
+        try:
+            used = framing.feed(data, body.add if body is not None else _discard)
+        except MalformedBody:
+            raise Unacceptable(MALFORMED_BODY) from None
+        if body is not None and framing.is_complete and not body.is_refused:
+            body.finish()
+        return used
+
+
+def _discard(_part: memoryview) -> None:
+    """The application does not want it."""

@@ -1,7 +1,9 @@
 """Run the receiver under gunicorn, in this process."""
 
+import resource
 import socket
 import ssl
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 from wsgiref.types import WSGIApplication
@@ -13,9 +15,9 @@ from structlog import get_logger
 from receiver.config.settings import Settings
 from receiver.observability.metrics import SharedMetricsFolder
 from receiver.observability.tracing import start_in_this_process, stop_in_this_process, warn_of_obstacle
+from receiver.serving.allocator import return_large_blocks
 from receiver.serving.buffering_worker import BufferingWorker
 from receiver.serving.certificates import CannotUseCertificate, load_certificate
-from receiver.serving.request_body import BodyErrors
 from receiver.serving.signals import SignalSafeApplication
 from receiver.serving.sockets import BACKLOG, base_url
 from receiver.serving.tls_worker import TlsWorker
@@ -35,6 +37,10 @@ MOST_FIELDS: Final = 100
 """In a request's head: gunicorn's own defaults, several times what any sender uses."""
 STUCK_AFTER: Final = 60
 """Seconds after which a process without a heartbeat is killed."""
+
+
+MOST_FILES: Final = 4_096
+"""File descriptors of a process: its connections, those that are being closed, and those to Redis."""
 
 
 class PropagatingLogger(Logger):  # type: ignore[misc]  # untyped, see above
@@ -67,6 +73,8 @@ class ReceiverServer(SignalSafeApplication):
         self._workers = workers
         self._threads = threads
         self._metrics_folder = SharedMetricsFolder()
+        _allow_many_files()
+        return_large_blocks()
         super().__init__()
 
     def load_config(self) -> None:
@@ -119,9 +127,7 @@ class ReceiverServer(SignalSafeApplication):
         super().reload()
 
     def load(self) -> WSGIApplication:
-        app = create_app(self._settings)
-        app.wsgi_app = BodyErrors(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
-        return app
+        return create_app(self._settings)
 
     def _start_threads(self, app: Any) -> None:
         app.extensions["spool_drain"].start()
@@ -131,3 +137,12 @@ class ReceiverServer(SignalSafeApplication):
         announce_sources(self._settings)
         warn_of_obstacle()
         get_logger("receiver").info("receiver listens", url=self._url, workers=self._workers)
+
+
+def _allow_many_files() -> None:
+    """The usual limit is 1,024, which a process' connections alone would reach; the hard limit is higher."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < MOST_FILES:
+        wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(MOST_FILES, hard)
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -5,28 +5,15 @@ import ssl
 from contextlib import suppress
 from functools import partial
 from selectors import EVENT_READ, EVENT_WRITE
-from typing import Any
+from typing import Any, Final
 
-from gunicorn.http import get_parser  # type: ignore[import-untyped]  # has no types
-from gunicorn.sock import ssl_context  # type: ignore[import-untyped]
+from gunicorn.sock import ssl_context  # type: ignore[import-untyped]  # has no types
 
 from receiver.serving.buffering_worker import BufferingWorker
-from receiver.serving.connection import Connection, DeadlineUnreader
+from receiver.serving.connection import Connection
 
-
-class TlsConnection(Connection):
-    """Its socket is a TLS socket from the start; gunicorn would make it one in a thread."""
-
-    initialized: bool
-    parser: Any
-
-    def init(self) -> None:
-        if self.initialized:
-            return
-        self.initialized = True
-        self.sock.setblocking(True)
-        self.parser = get_parser(self.cfg, self.sock, self.client)
-        self.parser.unreader = DeadlineUnreader(self)
+OVERHEAD: Final = 40 * 1024
+"""Bytes that OpenSSL needs for a connection, its two buffers of a record each included."""
 
 
 class TlsWorker(BufferingWorker):
@@ -36,11 +23,7 @@ class TlsWorker(BufferingWorker):
         super().__init__(*arguments, **named)
         self._context: ssl.SSLContext = ssl_context(self.cfg)
 
-    def accept(self, listener: socket.socket) -> None:
-        try:
-            client, address = listener.accept()
-        except (BlockingIOError, ConnectionAbortedError, InterruptedError):
-            return
+    def _accepted(self, client: socket.socket, address: Any, server: Any) -> None:
         client.setblocking(False)
         try:
             secured = self._context.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
@@ -48,12 +31,14 @@ class TlsWorker(BufferingWorker):
             client.close()
             return
         self.nr_conns += 1
-        connection = TlsConnection(self.cfg, secured, address, listener.getsockname())
-        self._buffering.add(connection)
+        connection = Connection(self.cfg, secured, address, server, overhead=OVERHEAD)
+        self._silent[connection] = None
         self.poller.register(secured, EVENT_READ, partial(self._handshake, connection))
-        connection.is_polled = True
+        connection.is_receiving = connection.is_polled = True
 
-    def _handshake(self, connection: TlsConnection, client: ssl.SSLSocket) -> None:
+    def _handshake(self, connection: Connection, client: ssl.SSLSocket) -> None:
+        if not connection.is_receiving:
+            return
         try:
             client.do_handshake()
         except ssl.SSLWantReadError:
@@ -61,7 +46,6 @@ class TlsWorker(BufferingWorker):
         except ssl.SSLWantWriteError:
             self.poller.modify(client, EVENT_WRITE, partial(self._handshake, connection))
         except OSError:  # The client speaks no TLS, or too old a version, or does not trust the certificate.
-            self._stop_buffering(connection)
             self._drop(connection)
         else:
             self.poller.modify(client, EVENT_READ, partial(self._receive, connection))
@@ -73,9 +57,9 @@ class TlsWorker(BufferingWorker):
         if conn in self.keepalived_conns and conn.sock.pending():
             self.on_client_socket_readable(conn, conn.sock)
 
-    def _close(self, connection: Connection, graceful: bool = False) -> None:
+    def _close(self, connection: Connection) -> None:
         # Tells the client that nothing was cut off. Its own close_notify is not awaited.
         with suppress(OSError, ValueError):
             connection.sock.setblocking(False)
             connection.sock.unwrap()
-        super()._close(connection, graceful)
+        super()._close(connection)

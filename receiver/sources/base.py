@@ -20,6 +20,8 @@ from apitraffic_events.event import Event, EventType
 from apitraffic_events.text import METADATA_TEXT_LIMIT, one_line
 from apitraffic_events.timestamps import parse_timestamp
 from receiver.events import Change, Delivery, Effect, marker_key
+from receiver.sources.signatures import Verification
+from receiver.timestamps import EARLIEST
 
 Headers = Mapping[str, str]
 """Request headers with lower-case names."""
@@ -37,6 +39,10 @@ LONGEST_REFUSAL: Final = 300
 """Characters."""
 PATH_TOKEN: Final = ":path-token"  # noqa: S105 - a header's name
 """The header that holds a token from the URL's path; no real header's name begins with a colon."""
+MOST_CONTAINERS: Final = 300_000
+"""Objects and lists of one JSON text. The largest that GitHub sends, 25 MiB of commits, has fewer; parsing so
+many takes less than a second."""
+MOST_VALUES: Final = 1_000_000
 WEB_URL: Final = re.compile(r"https?://[^\s…]+")
 
 
@@ -116,12 +122,13 @@ class Translation:
 class Source(Generic[OptionsT]):
     """One sender of webhooks.
 
-    The source is on if at least one of its `secret_variables` is set. `verify` compares in constant time and
-    never raises; its time is when the request was received, for senders that sign a time. `receive` makes a
+    The source is on if at least one of its `secret_variables` is set. `verification` looks at the headers
+    alone: `None` if they prove nothing, so that the body need not be read; otherwise what the body is then
+    fed to. Its time is when the request was received, for senders that sign a time. `receive` makes a
     delivery of an authentic request. `translate` returns what it means, or raises `Ignored` or
     `Untranslatable`. `default_events` are shell patterns of the event names that are translated unless
     [<source>] events in apitraffic.toml says otherwise. With `takes_token_in_path`, what follows the source
-    in the URL's path reaches `verify` as the header `PATH_TOKEN`.
+    in the URL's path reaches `verification` as the header `PATH_TOKEN`.
     """
 
     name: str
@@ -132,7 +139,7 @@ class Source(Generic[OptionsT]):
     options: type[OptionsT]
     default_events: tuple[str, ...]
     features: tuple[Feature, ...]
-    verify: Callable[[Headers, bytes, Secrets, datetime], bool]
+    verification: Callable[[Headers, Secrets, datetime], Verification | None]
     receive: Callable[[Headers, bytes, datetime], Delivery]
     translate: Callable[[Delivery, OptionsT], tuple[Change, ...] | Translation]
     takes_token_in_path: bool = False
@@ -142,6 +149,14 @@ class Source(Generic[OptionsT]):
     """Why `verify` may have refused a request, from its headers and the start of its body.
 
     For the log only, so in words of its own, without anything that was sent."""
+
+    def verify(self, headers: Headers, body: bytes, secrets: Secrets, received_at: datetime) -> bool:
+        """Whether a request that has arrived is authentic. Compares in constant time and never raises."""
+        verification = self.verification(headers, secrets, received_at)
+        if verification is None:
+            return False
+        verification.update(body)
+        return verification.is_authentic()
 
 
 def explain_refusal(source: Source[Any], headers: Headers, body_start: bytes) -> str | None:
@@ -242,6 +257,8 @@ class Payload:
         """Raises `Untranslatable` for anything but a JSON object."""
         try:
             content = read_json(body)
+        except TooManyValues as error:
+            raise Untranslatable("the body is JSON with more values than are read") from error
         except (ValueError, RecursionError) as error:
             raise Untranslatable("the body is not JSON that can be read") from error
         if not isinstance(content, dict):
@@ -292,8 +309,9 @@ class Payload:
         return found if isinstance(found, bool) else None
 
     def time(self, *paths: str) -> datetime | None:
+        """The first of these that is a time; Go's zero time, and whatever else lies before 2000, is none."""
         times = (parse_timestamp(self.value(path)) for path in paths)
-        return next((moment for moment in times if moment), None)
+        return next((moment for moment in times if moment and moment >= EARLIEST), None)
 
     def objects(self, path: str) -> Iterator["Payload"]:
         """The objects in the list at this path; other items are skipped."""
@@ -330,8 +348,23 @@ def object_in(body: bytes) -> dict[str, JsonValue] | None:
         return None
 
 
+class TooManyValues(ValueError):
+    """JSON with more objects, lists or values than any sender writes."""
+
+
 def read_json(body: bytes | str) -> JsonValue:
-    """Pydantic's parser takes half the time; Python's also reads what that refuses, such as UTF-16."""
+    """Pydantic's parser takes half the time; Python's also reads what that refuses, such as UTF-16.
+
+    Raises `ValueError` if it is not JSON, `TooManyValues` before parsing, and `RecursionError` if it is
+    nested too deeply. Brackets and commas inside texts are counted too. 18 MB of brackets would take seconds,
+    and gigabytes of memory.
+    """
+    if isinstance(body, str):
+        containers, values = body.count("[") + body.count("{"), body.count(",")
+    else:
+        containers, values = body.count(b"[") + body.count(b"{"), body.count(b",")
+    if containers > MOST_CONTAINERS or values > MOST_VALUES:
+        raise TooManyValues
     try:
         return cast("JsonValue", from_json(body))
     except ValueError:

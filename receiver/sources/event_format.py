@@ -4,8 +4,9 @@ The native endpoint takes them as its body, GitHub's `repository_dispatch` as it
 """
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from pydantic import ConfigDict, JsonValue, ValidationError
@@ -17,11 +18,16 @@ from apitraffic_events.text import CleanLine, one_line
 from apitraffic_events.timestamps import parse_timestamp
 from receiver.events import Change, Delivery, Effect, Key, marker_key, stand_in_name
 from receiver.sources.base import Invalid, ItemError, Translation, marker_metadata, read_json
+from receiver.timestamps import EARLIEST
 
 SOURCE_NAME: Final = "manual"
 EVENT: Final = "event"
 """The event name of all deliveries: there is one kind."""
 T = TypeVar("T")
+PLUGIN_OF_A_RUN: Final = re.compile(r"(github:(?:[^:]+(?::\d+)?:)?run:\d+:\d+:.+):job:[0-9a-f]{16}")
+"""How a CI plugin names a deployment whose job's id it does not know (docs/ci-plugins.md)."""
+TIMES: Final = ("startedAt", "endedAt", "occurredAt")
+FURTHEST_AHEAD: Final = timedelta(days=1)
 MOST_EVENTS: Final = 100
 MOST_ERRORS: Final = 10
 """Reported for one event."""
@@ -108,8 +114,9 @@ def _change(index: int, item: JsonValue, delivery: Delivery) -> Change:
     """Raises `Invalid` with everything that is wrong with this event."""
     if not isinstance(item, dict):
         raise _invalid(index, [(EVENT, "is not an object with the fields of an event")])
-    given = {name: value for name, value in item.items() if value is not None}
+    given = {name: value for name, value in item.items() if value is not None and not _is_unset(name, value)}
     wrong = [_unknown(name) for name in given if name not in FIELDS]
+    wrong += _impossible_times(given, delivery.received_at)
     frame = _or_errors(lambda: Frame.model_validate(_only(given, FRAME_FIELDS)), wrong)
     if frame:
         wrong += _contradictions(given, frame.effect or _effect_of(given))
@@ -155,8 +162,15 @@ def _change_of(
         occurred_at=min(happened_at, came_at),
         event=event.model_copy(update=made),
         sets=None if effect in CREATING else sets,
+        claims=_claims(key),
         delivery=delivery.reference(),
     )
+
+
+def _claims(key: str) -> tuple[str, ...]:
+    """The run's name, by which one deployment of the run may be this event's."""
+    found = PLUGIN_OF_A_RUN.fullmatch(key)
+    return (found[1],) if found else ()
 
 
 def _stand_in(given: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
@@ -169,6 +183,21 @@ def _effect_of(given: Mapping[str, JsonValue]) -> Effect:
     if "endedAt" in given:
         return Effect.CLOSE
     return Effect.OPEN if given.get("type") == EventType.INCIDENT else Effect.POINT
+
+
+def _is_unset(name: str, value: JsonValue) -> bool:
+    """Whether it is a time that templates write for "none": empty, or Go's zero time."""
+    return name in TIMES and (value == "" or str(value).startswith("0001-01-01"))
+
+
+def _impossible_times(given: Mapping[str, JsonValue], received_at: datetime) -> Iterator[tuple[str, str]]:
+    """Times that no chart shows; they are a mistake of the sender, or of its clock."""
+    for name in TIMES:
+        moment = parse_timestamp(given.get(name))
+        if moment is not None and moment < EARLIEST:
+            yield name, "is before the year 2000; leave it out if it is not known"
+        elif moment is not None and moment > received_at + FURTHEST_AHEAD:
+            yield name, "is more than a day ahead; are the clock and the time zone of the sender right?"
 
 
 def _contradictions(given: Mapping[str, JsonValue], effect: Effect) -> Iterator[tuple[str, str]]:

@@ -3,13 +3,17 @@
 import base64
 import hmac
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Final
+from itertools import islice
+from typing import Final, Protocol
 
 STANDARD_PREFIX: Final = b"whsec_"
 TOLERANCE: Final = 300
 """Seconds that a signed time stamp may differ from ours, as in the reference libraries."""
+GITHUB_SIGNATURE: Final = re.compile(r"sha256=[0-9a-f]{64}")
+PAGERDUTY_SIGNATURE: Final = re.compile(r"v1=[0-9a-f]{64}")
+STANDARD_SIGNATURE: Final = re.compile(r"v1,[A-Za-z0-9+/]{43}=")
 DECIMAL: Final = re.compile(r"[0-9]{1,12}")
 MOST_SIGNATURES: Final = 10
 """That are looked at in one header; more than any sender needs while it changes secrets."""
@@ -28,54 +32,109 @@ def matches_any(given: str | None, expected: Iterable[bytes]) -> bool:
     return matched and bool(presented)
 
 
-def github_signature(secret: bytes, body: bytes) -> str:
-    """The value of `X-Hub-Signature-256` for this body.
+class Verification(Protocol):
+    """Whether a body is what the headers promise. It is fed the body as it arrives, in parts of any size."""
+
+    def update(self, part: bytes | memoryview, /) -> None: ...
+
+    def is_authentic(self) -> bool:
+        """Asked once, after the whole body."""
+        ...
+
+
+class ProvenByHeaders:
+    """For senders that present a token: the headers prove who they are, whatever the body is."""
+
+    def update(self, part: bytes | memoryview, /) -> None:
+        pass
+
+    def is_authentic(self) -> bool:
+        return True
+
+
+class SignedBody:
+    """An HMAC-SHA256 by one of `keys` over `prefix` and the body, presented as one of `signatures`.
+
+    `encode` turns a digest into the form in which the sender presents it.
+    """
+
+    def __init__(
+        self,
+        keys: Iterable[bytes],
+        signatures: Iterable[str],
+        encode: Callable[[bytes], bytes],
+        prefix: bytes = b"",
+    ) -> None:
+        self._macs = [hmac.new(key, prefix, "sha256") for key in keys]
+        self._signatures = tuple(signatures)
+        self._encode = encode
+
+    def update(self, part: bytes | memoryview, /) -> None:
+        for mac in self._macs:
+            mac.update(part)
+
+    def is_authentic(self) -> bool:
+        expected = [self._encode(mac.digest()) for mac in self._macs]
+        matched = False
+        for signature in self._signatures:
+            matched |= matches_any(signature, expected)
+        return matched
+
+
+def github_verification(given: str | None, secrets: Iterable[bytes]) -> Verification | None:
+    """Of the value of `X-Hub-Signature-256`; `None` if it is missing or no signature.
 
     https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
     """
-    return "sha256=" + hmac.digest(secret, body, "sha256").hex()
+    if not GITHUB_SIGNATURE.fullmatch(given or ""):
+        return None
+    return SignedBody(secrets, (given or "",), lambda digest: b"sha256=" + _hex(digest))
 
 
-def pagerduty_signature(secret: bytes, body: bytes) -> str:
-    """One item of `X-PagerDuty-Signature` for this body; the secret is used as it is, not decoded.
+def pagerduty_verification(given: str | None, secrets: Iterable[bytes]) -> Verification | None:
+    """Of the value of `X-PagerDuty-Signature`; `None` if there is no signature in it.
+
+    While a secret is changed, the header holds a signature by each. The secret is used as it is, not decoded.
 
     https://developer.pagerduty.com/docs/verifying-webhook-signatures
     """
-    return "v1=" + hmac.digest(secret, body, "sha256").hex()
+    parts = (part.strip(" \t") for part in (given or "").split(","))
+    signatures = list(islice((part for part in parts if part.startswith("v1=")), MOST_SIGNATURES))
+    if not any(PAGERDUTY_SIGNATURE.fullmatch(signature) for signature in signatures):
+        return None
+    return SignedBody(secrets, signatures, lambda digest: b"v1=" + _hex(digest))
 
 
-def standard_webhooks_signature(secret: bytes, identifier: str, timestamp: str, body: bytes) -> str:
-    """One item of `webhook-signature`; `secret` is the key itself, decoded.
+def standard_webhook_verification(
+    headers: Mapping[str, str], secrets: Iterable[bytes], received_at: datetime
+) -> Verification | None:
+    """Of a signature by one of the secrets, made within five minutes of receipt.
+
+    `None` if a header is missing or malformed, or the time is another. A secret is `whsec_` and base64, as
+    the specification has it, or any other text, which is then the key itself and, if it happens to be base64,
+    also what that decodes to.
 
     https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
     """
-    message = b"%b.%b.%b" % (_bytes(identifier), _bytes(timestamp), body)
-    digest = hmac.digest(secret, message, "sha256")
-    return "v1," + base64.b64encode(digest).decode()
-
-
-def verify_standard_webhook(
-    headers: Mapping[str, str], body: bytes, secrets: Iterable[bytes], received_at: datetime
-) -> bool:
-    """Whether one of the signatures is by one of the secrets and was made within five minutes of receipt.
-
-    A secret is `whsec_` and base64, as the specification has it, or any other text, which is then the key
-    itself and, where it happens to be base64, also what that decodes to.
-    """
     timestamp = headers.get("webhook-timestamp", "")
     if not DECIMAL.fullmatch(timestamp) or abs(received_at.timestamp() - int(timestamp)) > TOLERANCE:
-        return False
+        return None
     identifier = headers.get("webhook-id", "")
     given = headers.get("webhook-signature", "").split(" ")[:MOST_SIGNATURES]
-    expected = [
-        standard_webhooks_signature(key, identifier, timestamp, body).encode()
-        for secret in secrets
-        for key in _keys(secret)
-    ]
-    matched = False
-    for signature in given:
-        matched |= matches_any(signature, expected)
-    return matched and bool(identifier)
+    if not identifier or not any(STANDARD_SIGNATURE.fullmatch(signature) for signature in given):
+        return None
+    keys = [key for secret in secrets for key in _keys(secret)]
+    prefix = b"%b.%b." % (_bytes(identifier), _bytes(timestamp))
+    return SignedBody(keys, given, lambda digest: b"v1," + base64.b64encode(digest), prefix)
+
+
+def token_verification(given: str | None, expected: Iterable[bytes]) -> Verification | None:
+    """Of a token that a header presents: right or wrong before the body is read."""
+    return ProvenByHeaders() if matches_any(given, expected) else None
+
+
+def _hex(digest: bytes) -> bytes:
+    return digest.hex().encode()
 
 
 def _keys(secret: bytes) -> Iterator[bytes]:

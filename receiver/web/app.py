@@ -11,6 +11,7 @@ from receiver.config.settings import Settings, load_settings
 from receiver.datastore.address import connect
 from receiver.monitoring.backlog import Backlog
 from receiver.observability.metrics import ReceptionMetrics
+from receiver.observability.repeated_lines import RepeatedLines
 from receiver.queue.enqueueing import Enqueuer
 from receiver.reception.delivery_store import SpoolDrain
 from receiver.reception.ingestion import Ingestor
@@ -18,6 +19,7 @@ from receiver.reception.quarantine import Quarantine
 from receiver.reception.spool import Spool
 from receiver.reception.tracing import delivery_store_type
 from receiver.sources import SOURCES
+from receiver.web.admission import Admission
 from receiver.web.operations import operations
 from receiver.web.problems import answer_with_problems
 from receiver.web.request_ids import identify_requests
@@ -50,15 +52,19 @@ def create_app(settings: Settings | None = None, redis: Redis | None = None) -> 
     redis = redis or connect(settings.redis_url)
     app = Receiver("receiver", static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    # A redirect to the path without the second slash would lose deliveries: GitLab takes a 308 for success.
+    app.url_map.merge_slashes = False
     spool = Spool(settings.spool) if settings.spool else None
     identify_requests(app)
     trace_requests_if_on(app)
     store = delivery_store_type()(Enqueuer(redis), Quarantine(redis), spool)
     app.extensions["spool_drain"] = SpoolDrain(store)
     metrics = app.extensions["metrics"] = ReceptionMetrics()
-    app.register_blueprint(webhooks(settings, Ingestor(store), metrics))
+    repeated_lines = app.extensions["repeated_lines"] = RepeatedLines()
+    admission = app.extensions["admission"] = Admission(settings)
+    app.register_blueprint(webhooks(settings, admission, Ingestor(store), metrics, repeated_lines))
     app.register_blueprint(operations(settings, store, metrics, Backlog(redis, store)))
-    answer_with_problems(app)
+    answer_with_problems(app, repeated_lines)
     app.after_request(_secured)
     return app
 

@@ -25,9 +25,17 @@ def operations(
         return {"status": "up"}
 
     @blueprint.get("/readyz")
-    def readyz() -> dict[str, str | int]:
-        """Where a delivery would be stored now; 503 and the reason if it could not be."""
-        return {"status": "ready", "storage": store.storage(), "spooled": store.spooled()}
+    def readyz() -> dict[str, str | int | None]:
+        """Where a delivery would be stored now; 503 and the reason if it could not be.
+
+        A spool that cannot be drained does not make the receiver unready: Redis takes what arrives.
+        """
+        ready: dict[str, str | int | None] = {"status": "ready", "storage": store.storage()}
+        try:
+            spooled, problem = store.spooled(), store.spool_problem()
+        except StorageUnavailable as failure:
+            spooled, problem = None, str(failure)
+        return ready | {"spooled": spooled} | ({} if problem is None else {"spool_problem": problem})
 
     @blueprint.get("/metrics")
     def metrics() -> Response:

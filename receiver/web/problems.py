@@ -3,9 +3,12 @@
 from http import HTTPStatus
 from typing import Any, Final
 
-from flask import Flask, Response, json
+from flask import Flask, Response, json, request
 from structlog import get_logger
 from werkzeug.exceptions import HTTPException, InternalServerError
+
+from receiver.observability.repeated_lines import RepeatedLines
+from receiver.web.paths import right_path
 
 DETAILS: Final = {
     HTTPStatus.UNAUTHORIZED: "The request's signature or token is missing or wrong.",
@@ -30,14 +33,18 @@ def problem(
     return Response(body, status, headers, content_type="application/problem+json")
 
 
-def answer_with_problems(app: Flask) -> None:
+def answer_with_problems(app: Flask, repeated_lines: RepeatedLines) -> None:
     """Give Flask's own errors and unexpected exceptions the same form."""
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
         status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
         headers = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
-        return problem(status, DETAILS.get(status) or error.description or status.description, headers)
+        detail = DETAILS.get(status) or error.description or status.description
+        if status is HTTPStatus.NOT_FOUND and (right := right_path(request.path)):
+            repeated_lines.warn("receiver.webhooks", "no such path", right, status=404, right_path=right)
+            detail = f"{detail} Send it to {right}."
+        return problem(status, detail, headers)
 
     @app.errorhandler(Exception)
     def failure(error: Exception) -> Response:

@@ -4,22 +4,22 @@ from contextlib import suppress
 from dataclasses import asdict
 from http import HTTPStatus
 from time import perf_counter
-from typing import Any, Final
+from typing import Final
 
 from flask import Blueprint, Response, abort, g, json, request
 from structlog import get_logger
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, NotFound
 
-from apitraffic_events.timestamps import now
 from receiver.config.settings import Settings
 from receiver.errors import StorageUnavailable
 from receiver.observability.metrics import ReceptionMetrics
+from receiver.observability.repeated_lines import RepeatedLines
 from receiver.reception.ingestion import Ingestor
 from receiver.sources import SOURCES
-from receiver.sources.base import BODY_START, MIB, PATH_TOKEN, Invalid, Source, explain_refusal
+from receiver.sources.base import MIB, Invalid
 from receiver.translation import translate_and_route
-from receiver.web.client_address import client_address, is_in
-from receiver.web.problems import problem
+from receiver.web.admission import ADMITTED, Admission, IncomingBody, Refused
+from receiver.web.problems import DETAILS, problem
 
 RETRY_AFTER: Final = 30
 """Seconds after which a sender may try again if nothing could be stored."""
@@ -28,6 +28,7 @@ UNREADABLE: Final = (OSError, ClientDisconnected)
 `ClientDisconnected` when the body is read through it."""
 MOST_DISCARDED: Final = 8 * MIB
 """Bytes read and discarded beyond a limit, so that the sender gets a 413 and not a broken connection."""
+READ_AT_ONCE: Final = 64 * 1024
 
 
 REJECTIONS: Final = {
@@ -45,35 +46,28 @@ REJECTIONS: Final = {
 """Values of the metric's label `reason`, for responses that accept nothing."""
 
 
-def webhooks(settings: Settings, ingestor: Ingestor, metrics: ReceptionMetrics) -> Blueprint:
+def webhooks(
+    settings: Settings,
+    admission: Admission,
+    ingestor: Ingestor,
+    metrics: ReceptionMetrics,
+    repeated_lines: RepeatedLines,
+) -> Blueprint:
     blueprint = Blueprint("webhooks", __name__)
     log = get_logger("receiver.webhooks")
-    secrets = {name: settings.secrets_for(source) for name, source in SOURCES.items()}
     options = {name: settings.options_for(source) for name, source in SOURCES.items()}
 
     @blueprint.post("/webhooks/<source_name>")
     @blueprint.post("/webhooks/<source_name>/<path_token>")
-    def accept(source_name: str, path_token: str | None = None) -> Response:
+    def accept(source_name: str, **_path_token: str) -> Response:
+        """The path's token is read by `Admission`."""
         began = perf_counter()
-        source = SOURCES.get(source_name)
-        if source is None or not secrets[source_name] or (path_token and not source.takes_token_in_path):
-            abort(HTTPStatus.NOT_FOUND)
-        _require_allowed(source_name, settings)
-        body = _read_body(source)
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        if path_token:
-            headers[PATH_TOKEN] = path_token
-        received_at = now()
-        if not source.verify(headers, body, secrets[source_name], received_at):
-            reason = explain_refusal(source, headers, body[:BODY_START])
-            log.warning("refused", source=source_name, status=401, bytes=len(body), reason=reason)
-            abort(HTTPStatus.UNAUTHORIZED)
-        if request.mimetype not in source.content_types:
-            log.warning("refused", source=source_name, status=415, content_type=request.mimetype)
-            abort(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Send {' or '.join(sorted(source.content_types))}.")
-
-        headers.pop(PATH_TOKEN, None)
-        delivery = g.delivery = source.receive(headers, body, received_at)
+        admitted = request.environ.get(ADMITTED) or admission.admit(request.environ)
+        if isinstance(admitted, Refused):
+            raise NotFound if admitted.status is HTTPStatus.NOT_FOUND else admitted
+        source = admitted.source
+        body = _body_of(admitted)
+        delivery = g.delivery = source.receive(admitted.headers, body, admitted.received_at)
         with metrics.translation_seconds.labels(source_name).time():
             meaning = translate_and_route(source, delivery, options[source_name], settings.route)
         outcome = g.outcome = ingestor.ingest(delivery, meaning)
@@ -107,6 +101,15 @@ def webhooks(settings: Settings, ingestor: Ingestor, metrics: ReceptionMetrics) 
             {"Retry-After": str(RETRY_AFTER)},
         )
 
+    @blueprint.errorhandler(Refused)
+    def refused(error: Refused) -> Response:
+        if error.source is not None:
+            # The reason is in our own words, and of each there is one line a second.
+            kind = f"{error.source} {error.status.value} {error.fields.get('reason', '')}"
+            fields = {"source": error.source, "status": error.status.value, **error.fields}
+            repeated_lines.warn("receiver.webhooks", "refused", kind, **fields)
+        return problem(error.status, error.detail or DETAILS[error.status])
+
     @blueprint.errorhandler(Invalid)
     def invalid(error: Invalid) -> Response:
         log.warning("invalid", status=422, reason=error.reason)
@@ -116,39 +119,24 @@ def webhooks(settings: Settings, ingestor: Ingestor, metrics: ReceptionMetrics) 
     return blueprint
 
 
-def _require_allowed(source_name: str, settings: Settings) -> None:
-    """Checked before anything is read from an address that webhooks do not come from."""
-    if not settings.allowed_senders:
-        return
-    peer = client_address(
-        request.remote_addr, request.headers.getlist("X-Forwarded-For"), settings.trusted_proxies
-    )
-    if not is_in(peer, settings.allowed_senders):
-        get_logger("receiver.webhooks").warning("refused", source=source_name, status=403, address=str(peer))
-        abort(HTTPStatus.FORBIDDEN, "Webhooks are not taken from this address.")
+def _body_of(incoming: IncomingBody) -> bytes:
+    """The whole body, from the server if that has read it. Raises `Refused`."""
+    if not incoming.is_finished and not incoming.is_refused:
+        try:
+            while part := request.stream.read(READ_AT_ONCE):
+                incoming.add(part)
+                if incoming.is_refused:
+                    _discard_rest()
+                    break
+            incoming.finish()
+        except UNREADABLE:
+            if not incoming.is_refused:
+                abort(HTTPStatus.BAD_REQUEST, "The body could not be read.")
+    return incoming.take()
 
 
-def _read_body(source: Source[Any]) -> bytes:
-    """The raw body; the limit also applies to chunked bodies of unknown length."""
-    # Werkzeug truncates a chunked body at its limit without an error: give it one byte more than ours.
-    request.max_content_length = source.body_limit + 1
-    try:
-        body = request.get_data(cache=False)
-    except RequestEntityTooLarge:
-        body = None
-    except UNREADABLE:
-        abort(HTTPStatus.BAD_REQUEST, "The body could not be read.")
-    if body is not None and len(body) <= source.body_limit:
-        return body
-    _discard_rest(source.body_limit + MOST_DISCARDED)
-    raise RequestEntityTooLarge(
-        f"The body is over the {source.body_limit // MIB} MiB that {source.title} deliveries may have."
-    )
-
-
-def _discard_rest(most: int) -> None:
-    rest = request.environ["wsgi.input"]
+def _discard_rest() -> None:
     discarded = 0
     with suppress(*UNREADABLE):
-        while discarded < most and (chunk := rest.read(min(64 * 1024, most - discarded))):
-            discarded += len(chunk)
+        while discarded < MOST_DISCARDED and (part := request.stream.read(READ_AT_ONCE)):
+            discarded += len(part)

@@ -101,9 +101,14 @@ class Recovery:
         seen, died = self._redis.hmget(key, ["last_heartbeat", "death"])
         if seen is None or died is not None:
             return True
-        place, _, process_id = name.rpartition(".")[0].rpartition(".")
-        is_here = place == place_of_process_ids() and process_id.isdecimal()
-        return is_here and not _is_other_process(int(process_id))
+        return has_ended_here(name)
+
+
+def has_ended_here(name: str) -> bool:
+    """Whether the worker of this name ran where this process runs, and its process has ended."""
+    place, _, process_id = name.rpartition(".")[0].rpartition(".")
+    is_here = place == place_of_process_ids() and process_id.isdecimal()
+    return is_here and not _is_other_process(int(process_id))
 
 
 def _is_other_process(process_id: int) -> bool:

@@ -35,8 +35,9 @@ from apitraffic_events.timestamps import now
 from receiver.config.account import events_client
 from receiver.config.settings import Settings
 from receiver.datastore.acl import require_rights
-from receiver.datastore.address import connect, require_suitable_server
+from receiver.datastore.address import require_suitable_server
 from receiver.datastore.failures import UNREACHABLE, explain
+from receiver.datastore.when_full import connect_to_drain
 from receiver.delivery.budget import RequestBudget
 from receiver.delivery.deliverer import Deliverer
 from receiver.delivery.marker_store import MarkerStore
@@ -283,7 +284,7 @@ def run_worker(settings: Settings, metrics: DeliveryMetrics | None = None) -> No
     Raises `ConfigurationError` if a required setting is missing, if Redis is too old, or if its user lacks
     rights.
     """
-    redis = connect(settings.redis_url)
+    redis = connect_to_drain(settings.redis_url)
     budget = RequestBudget(redis)
     client = events_client(settings, budget)
     logging.getLogger("rq").setLevel(logging.WARNING)

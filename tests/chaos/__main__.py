@@ -8,19 +8,24 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import SystemRandom
 from types import FrameType
 from typing import Final
 
 from tests.chaos import budget
-from tests.chaos.regimes import REGIMES, USUAL
+from tests.chaos.regimes import FULL_STORAGE, REGIMES, USUAL
 from tests.chaos.run import Plan, run
+from tests.support.disks import CannotMount, small_disk
 
 DELIVERIES: Final = 5_000
 DELIVERIES_OF_A_REGIME: Final = 1_500
 QUICK_DELIVERIES: Final = 400
 SECONDS_LIMIT: Final = 900.0
+MEBIBYTES: Final = 8
+"""Of the spool's disk, if that is to be filled."""
 PER_SECOND: Final = 30
 """Deliveries begun in a second: enough to keep two cores busy beside the disturbances."""
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -64,7 +69,9 @@ def _break(arguments: argparse.Namespace, folder: Path) -> bool:
         for seed in range(first, first + arguments.seeds):
             plan = _plan(arguments, regime, seed)
             _say(f"chaos: {regime}, {plan.deliveries} deliveries in {plan.seconds:.0f} s, seed {seed}")
-            verdict = run(plan, folder / f"{regime.replace(' ', '-')}-{seed}")
+            of_run = folder / f"{regime.replace(' ', '-')}-{seed}"
+            with _spool_disk(of_run, is_small=regime == FULL_STORAGE):
+                verdict = run(plan, of_run)
             for line in verdict.lines():
                 _say(line)
             _say("")
@@ -90,6 +97,18 @@ def _plan(arguments: argparse.Namespace, regime: str, seed: int) -> Plan:
         is_hasty=arguments.quick,
         regime=regime,
     )
+
+
+@contextmanager
+def _spool_disk(folder: Path, *, is_small: bool) -> Iterator[None]:
+    """For the spool of this run; a small one takes the right to mount it, and is left out without it."""
+    with ExitStack() as mounted:
+        if is_small:
+            try:
+                mounted.enter_context(small_disk(folder / "spool", MEBIBYTES))
+            except CannotMount as refused:
+                _say(str(refused))
+        yield
 
 
 def _pace(arguments: argparse.Namespace, folder: Path) -> bool:

@@ -32,11 +32,13 @@ class Regime:
     always: tuple[str, ...] = ()
     at_times: tuple[tuple[str, ...], ...] = FAILURES
     has_disliked: bool = False
+    refuses_once: bool = False
+    """Whether the API refuses the token once: it stops the line for a minute, and spares it all else."""
 
 
 REGIMES: Final = MappingProxyType(
     {
-        "failures": Regime(),
+        "failures": Regime(refuses_once=True),
         "lagging lists": Regime(always=("lag=3",), at_times=(*LOST_ANSWERS, *FAILURES)),
         "committed failures": Regime(
             at_times=(
@@ -55,7 +57,10 @@ REGIMES: Final = MappingProxyType(
         ),
         "a firewall": Regime(always=("waf",), has_disliked=True),
         "other filters": Regime(always=("renamed",), at_times=(*LOST_ANSWERS, ("GET:status=502@0.3",))),
+        "full storage": Regime(),
         "no filters": Regime(always=("unfiltered",), at_times=(*LOST_ANSWERS, ("GET:status=502@0.3",))),
     }
 )
 USUAL: Final = "failures"
+FULL_STORAGE: Final = "full storage"
+"""Of which `tests.chaos.full_storage` makes the troubles."""

@@ -54,13 +54,13 @@ class Rig:
         self.redis_process = redis
         self.redis: Redis = connect(redis.url)
         self.api = api
-        self._spool = folder / "spool.sqlite"
+        self.spool = folder / "spool" / "spool.sqlite"
         configuration = folder / "chaos.toml"
         configuration.write_text(CONFIGURATION.format(settle=settle))
         self._environment = {
             **SECRETS,
             "APITRAFFIC_CONFIG": str(configuration),
-            "APITRAFFIC_SPOOL": str(self._spool),
+            "APITRAFFIC_SPOOL": str(self.spool),
             "APITRAFFIC_API_URL": api.url,
             "APITRAFFIC_API_TOKEN": api.token,
             "APITRAFFIC_ACCOUNT_SID": api.account_sid,
@@ -145,9 +145,9 @@ class Rig:
         return [_why(queue, job) for queue in delivery_queues(self.redis) for job in _failed(queue)]
 
     def ever_spooled(self) -> int:
-        if not self._spool.exists():
+        if not self.spool.exists():
             return 0
-        with closing(sqlite3.connect(self._spool)) as database:
+        with closing(sqlite3.connect(self.spool)) as database:
             row = database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'deliveries'").fetchone()
         return int(row[0]) if row else 0
 

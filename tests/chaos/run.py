@@ -10,8 +10,9 @@ import requests
 from redis.exceptions import RedisError
 
 from tests.chaos.disturbances import Disturbances
+from tests.chaos.full_storage import FullStorage
 from tests.chaos.load import Load
-from tests.chaos.regimes import REGIMES, USUAL
+from tests.chaos.regimes import FULL_STORAGE, REGIMES, USUAL
 from tests.chaos.rig import Rig, running_rig
 from tests.chaos.seeds import seeded
 from tests.chaos.senders import Storyteller
@@ -50,9 +51,8 @@ def run(plan: Plan, folder: Path) -> Verdict:
     with running_rig(folder, settle=HASTY_SETTLE if plan.is_hasty else SETTLE) as rig:
         rig.start()
         load = Load(parcels, random, plan.seconds, lambda: rig.url)
-        disturbances = Disturbances(
-            rig, random, regime, away=plan.away, pause=plan.pause, api_phase=plan.api_phase
-        )
+        kind = FullStorage if plan.regime == FULL_STORAGE else Disturbances
+        disturbances = kind(rig, random, regime, away=plan.away, pause=plan.pause, api_phase=plan.api_phase)
         load_began = time.monotonic()
         try:
             load.start()

@@ -4,6 +4,7 @@ import itertools
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import requests
@@ -11,6 +12,7 @@ import requests
 from receiver.datastore.keys import MARKER_PREFIX
 from receiver.queue.queues import delivery_queue
 from receiver.reception.quarantine import Quarantine
+from tests.support.disks import fill
 from tests.support.github import deployment_status, post
 from tests.support.stack import Stack
 from tests.support.waiting import wait_until
@@ -253,6 +255,21 @@ def test_while_redis_is_away_deliveries_are_spooled_and_then_delivered_once(stac
     readiness = requests.get(f"{stack.url}/readyz", timeout=10)
     assert readiness.json() == {"status": "ready", "storage": "redis", "spooled": 0}
     assert "Traceback" not in stack.receiver.log()
+
+
+def test_a_spool_on_a_full_disk_drains_when_redis_is_back(stack: Stack, disk: Path) -> None:
+    stack.environment["APITRAFFIC_SPOOL"] = str(disk / "spool.sqlite")
+    stack.receiver.start()
+    stack.redis_process.stop()
+    keys = accept(stack, 20)
+    fill(disk)
+    assert requests.get(f"{stack.url}/readyz", timeout=10).status_code == 503
+    stack.redis_process.start()
+    stack.worker.start()
+    wait_until(lambda: "spool drained" in stack.receiver.log(), "the spool to drain")
+    assert_listed_once(stack, keys, timeout=30)
+    readiness = requests.get(f"{stack.url}/readyz", timeout=10)
+    assert readiness.json() == {"status": "ready", "storage": "redis", "spooled": 0}
 
 
 def test_a_spooled_delivery_sent_again_is_a_duplicate_before_and_after_the_spool_drains(stack: Stack) -> None:

@@ -121,7 +121,7 @@ def test_a_wrong_input_is_named_before_anything_runs(
 def test_a_token_in_place_of_its_variables_name_is_refused_unseen(
     project: GitLabProject, api: LocalApi, inputs: dict[str, Any]
 ) -> None:
-    """GitLab itself refuses it, by the input's `regex`, which gitlab-ci-local does not know."""
+    """By the script: a `regex` of the input would have GitLab print what it refuses."""
     run = project.run({"include": project.include("event", inputs | {"token-variable": "s3cret value"})}, {})
     assert "the input token-variable is not the name of a variable" in run.log
     assert "s3cret" not in run.log

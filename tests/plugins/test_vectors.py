@@ -20,7 +20,7 @@ from apitraffic_events.responses import failure_of, rate_limit_of
 from apitraffic_events.retrying import Retrier
 from apitraffic_events.text import one_line, paragraphs
 from receiver.cli.events.fields import Fields
-from receiver.config.ci import CiJob, detect
+from receiver.config.ci import CiJob, detect, github_job_instance
 from receiver.events import marker_key
 from receiver.wording import describe_version, duration
 from tests.support.gitlab_ci_local import required
@@ -126,6 +126,7 @@ PYTHON: Final[Mapping[str, Callable[[Given], object]]] = {
     "longest_pause": _longest_pause,
     "asked_pause": _asked_pause,
     "github_job_key": _job_key,
+    "github_job_instance": lambda given: github_job_instance(given["variables"], given["host"]),
     "gitlab_job_key": _job_key,
     "jenkins_job_key": _job_key,
 }

@@ -18,8 +18,8 @@ STOP_TIMEOUT = 10.0
 class RedisProcess:
     """An append-only Redis with its data in `folder`; the data stays when it is stopped and started."""
 
-    def __init__(self, folder: Path) -> None:
-        self._server = RedisServer(folder, find_redis_server())
+    def __init__(self, folder: Path, program: Path | None = None) -> None:
+        self._server = RedisServer(folder, program or find_redis_server())
         self._server.prepare()
         self._log = folder / "output.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -70,15 +70,20 @@ def running_redis(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def redis_process(folder: Path) -> Iterator[RedisProcess]:
-    """A Redis that the test may stop, kill and start."""
-    redis = RedisProcess(folder)
+def redis_process(folder: Path, program: Path | None = None) -> Iterator[RedisProcess]:
+    """A Redis that the test may stop, kill and start: this machine's, or this program."""
+    redis = RedisProcess(folder, program)
     try:
         redis.start()
         yield redis
     finally:
         redis.stop()
         redis.clean_up()
+
+
+def limit_memory(redis: Redis, more: int) -> None:
+    """Let Redis have so many bytes more than it has now."""
+    redis.config_set("maxmemory", int(redis.info("memory")["used_memory"]) + more)
 
 
 def long_in_use(redis: Redis) -> None:

@@ -73,6 +73,7 @@ def test_accepted_must_mean_on_disk(
         ({}, FindingState.OK),
         ({"maxmemory": 2_000_000}, FindingState.OK),
         ({"maxmemory": 1_100_000}, FindingState.WARNING),
+        ({"maxmemory": 1_000_000}, FindingState.FAILURE),
         ({"maxmemory_policy": "allkeys-lru"}, FindingState.WARNING),
         ({"maxmemory_policy": "volatile-ttl", "maxmemory": 2_000_000}, FindingState.FAILURE),
     ],

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from apitraffic_events.event import EVERYWHERE, Event, EventType
 from apitraffic_events.timestamps import now
 from receiver.cli.times import TimeType
-from receiver.config.ci import CiJob
+from receiver.config.ci import ANY_KEY, CiJob
 from receiver.delivery.creation import MARKER_KEY, Wanted
 from receiver.events import marker_key
 
@@ -112,7 +112,8 @@ class Fields:
             event,
             may_exist=may_exist,
             identity=job.identity if job and may_exist and not self.marker_key else (),
-            other_key=job.webhook_key if job else "",
+            their_key=job.their_key if job else ANY_KEY,
+            is_identity_shared=job is not None and job.is_identity_shared,
             keeps_start=self.started_at is None,
         )
 

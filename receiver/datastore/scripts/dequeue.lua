@@ -8,6 +8,7 @@
 -- `ack`, if any
 -- Returns {whether the job before is done, the next job}, nil for none. A job is {key of its queue, its id,
 -- its fields, its permit, its marker as `lock` returns it, or nil}.
+-- include functions/run_when_full
 -- include functions/permit
 -- include functions/resolve
 -- include functions/lock

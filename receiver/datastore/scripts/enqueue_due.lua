@@ -2,6 +2,7 @@
 -- KEYS: scheduled jobs, queue
 -- ARGV: now, most at once, prefix of job keys, status
 -- Returns how many were due.
+-- include functions/run_when_full
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
 for _, id in ipairs(due) do
     redis.call('ZREM', KEYS[1], id)

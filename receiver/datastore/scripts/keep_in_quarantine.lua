@@ -2,7 +2,7 @@
 -- KEYS: index, sizes, entry
 -- ARGV: lifetime, most kept, most bytes, time received, size, then the fields of the entry
 -- Returns how many entries were deleted to make room.
-redis.call('DEL', KEYS[3])
+-- This comes first: it is what Redis refuses if its memory is full, as it should.
 redis.call('HSET', KEYS[3], unpack(ARGV, 6))
 redis.call('EXPIRE', KEYS[3], ARGV[1])
 redis.call('ZADD', KEYS[1], ARGV[4], KEYS[3])

@@ -1,5 +1,6 @@
 -- ARGV: token, '1' if the names are to be resolved, the names as `read_names` takes them, now
 -- Returns what `lock` returns.
+-- include functions/run_when_full
 -- include functions/resolve
 -- include functions/lock
 local names, claims = read_names(ARGV[3])

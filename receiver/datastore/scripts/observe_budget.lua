@@ -3,6 +3,7 @@
 -- KEYS: budget
 -- ARGV: limit, remaining, reset, lifetime
 -- Returns 1 if the answer was noted, else 0.
+-- include functions/run_when_full
 local known, left, provisional = unpack(redis.call('HMGET', KEYS[1], 'reset', 'remaining', 'provisional'))
 local reset, remaining = tonumber(ARGV[3]), tonumber(ARGV[2])
 if known and provisional ~= '1' and reset < tonumber(known) - 1 then

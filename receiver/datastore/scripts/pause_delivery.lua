@@ -1,6 +1,7 @@
 -- KEYS: pause
 -- ARGV: now, seconds, reason, longest pause
 -- Returns 1 if delivery was not paused before, else 0.
+-- include functions/run_when_full
 local paused_until = redis.call('HGET', KEYS[1], 'until')
 redis.call('HSET', KEYS[1], 'until', ARGV[1] + ARGV[2], 'reason', ARGV[3])
 redis.call('EXPIRE', KEYS[1], ARGV[4])

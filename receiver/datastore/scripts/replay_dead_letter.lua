@@ -6,6 +6,7 @@
 -- ARGV: job id, status, time, retries, lifetime of a marker; then, if the job has a trace, the meta that says
 -- so
 -- Returns 1 if the job was moved, 0 if it was not a dead letter any more.
+-- include functions/run_when_full
 if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 or redis.call('EXISTS', KEYS[2]) == 0 then
     return 0
 end

@@ -22,6 +22,7 @@ from receiver.sources.github.payload import (
     commit_facts,
     deploy_effect,
     deploy_times,
+    fork_of,
     repository_facts,
     run_facts,
     since,
@@ -31,7 +32,7 @@ from receiver.wording import describe_version
 
 DEPLOYMENT_URL: Final = re.compile(r".*/deployments/(\d+)")
 PRODUCTION: Final = "production"
-LIKE_PRODUCTION: Final = re.compile(r"prod(uction)?\b.*", re.IGNORECASE)
+LIKE_PRODUCTION: Final = re.compile(r"(.*[^a-z])?(prod|production|live)([^a-z].*)?", re.IGNORECASE)
 
 
 class DeploymentState(Enum):
@@ -266,7 +267,7 @@ def _actor(payload: Payload) -> str | None:
 
 def _name(payload: Payload, task: Task, repository: str, state: DeploymentState) -> str:
     verb = f"{VERBS[state]} {task.noun}" if state in VERBS else task.verb
-    version = describe_version(payload.text("deployment.ref"), payload.text("deployment.sha"))
+    version = describe_version(_ref(payload), payload.text("deployment.sha"))
     environment = _environment(payload)
     words = [
         verb,
@@ -277,6 +278,13 @@ def _name(payload: Payload, task: Task, repository: str, state: DeploymentState)
     return " ".join(word for word in words if word)
 
 
+def _ref(payload: Payload) -> str | None:
+    """For a fork `mallory:main`, as GitHub writes it: runs for its pull request name its own branch."""
+    ref, fork = payload.text("deployment.ref"), fork_of(payload)
+    is_name = ref is not None and ref != payload.text("deployment.sha") and not ref.startswith("refs/")
+    return f"{fork.partition('/')[0]}:{ref}" if fork and ref and is_name else ref
+
+
 def _metadata(payload: Payload) -> dict[str, JsonValue]:
     return (
         repository_facts(payload)
@@ -284,7 +292,7 @@ def _metadata(payload: Payload) -> dict[str, JsonValue]:
             environment=_environment(payload),
             environment_url=payload.url("deployment_status.environment_url"),
             production=_is_production(payload),
-            ref=payload.text("deployment.ref"),
+            ref=_ref(payload),
             task=payload.text("deployment.task"),
             trigger=payload.text("workflow_run.event"),
             job=payload.text("check_run.name"),

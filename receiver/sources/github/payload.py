@@ -121,3 +121,11 @@ def deploy_times(effect: Effect, began_at: datetime | None, occurred_at: datetim
     if effect is Effect.OPEN:
         return {"started_at": began_at or occurred_at, "ended_at": None}
     return {"started_at": occurred_at, "ended_at": None}
+
+
+def fork_of(payload: Payload) -> str | None:
+    """The other repository that the commit of a run is of; `None` if it is of this one, or not known."""
+    head = payload.value("workflow_run.head_repository.id"), payload.value("repository.id")
+    name = payload.text("workflow_run.head_repository.full_name")
+    is_same = head[0] == head[1] if None not in head else name == payload.text("repository.full_name")
+    return None if is_same else name

@@ -20,6 +20,7 @@ from receiver.sources.github.payload import (
     deploy_effect,
     deploy_times,
     first_line,
+    fork_of,
     matches,
     repository_facts,
     run_facts,
@@ -149,8 +150,8 @@ def _require_wanted(payload: Payload, options: Options) -> None:
         raise Ignored(
             f"runs set off by {trigger!r} are none of those in [github] workflow_triggers in apitraffic.toml"
         )
-    if wanted is None and (matches(trigger, REVIEWING) or _fork(payload)):
-        whose = f"the fork {_fork(payload)}" if _fork(payload) else "a change that is not merged"
+    if wanted is None and (matches(trigger, REVIEWING) or fork_of(payload)):
+        whose = f"the fork {fork_of(payload)}" if fork_of(payload) else "a change that is not merged"
         raise Ignored(
             f"a run set off by {trigger!r} for {whose} deploys no branch of this repository; name it in "
             "[github] workflow_triggers in apitraffic.toml if it does"
@@ -162,17 +163,9 @@ def _require_wanted(payload: Payload, options: Options) -> None:
         )
 
 
-def _fork(payload: Payload) -> str | None:
-    """The other repository that the run's commit is of."""
-    head = payload.value("workflow_run.head_repository.id"), payload.value("repository.id")
-    name = payload.text("workflow_run.head_repository.full_name")
-    is_same = head[0] == head[1] if None not in head else name == payload.text("repository.full_name")
-    return None if is_same else name
-
-
 def _branch(payload: Payload) -> str | None:
     """As GitHub writes it: a fork's `main` is not the `main` that everybody thinks of."""
-    branch, fork = payload.text("workflow_run.head_branch"), _fork(payload)
+    branch, fork = payload.text("workflow_run.head_branch"), fork_of(payload)
     return f"{fork.partition('/')[0]}:{branch}" if branch and fork else branch
 
 

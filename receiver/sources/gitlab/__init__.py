@@ -3,7 +3,6 @@
 https://docs.gitlab.com/user/project/integrations/webhook_events/
 """
 
-import json
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
@@ -21,6 +20,7 @@ from receiver.sources.base import (
     Untranslatable,
     delivery_id,
     object_in,
+    read_json,
 )
 from receiver.sources.gitlab import deployments as gitlab_deployments
 from receiver.sources.gitlab import incidents as gitlab_incidents
@@ -28,7 +28,7 @@ from receiver.sources.gitlab import pipelines as gitlab_pipelines
 from receiver.sources.gitlab import releases as gitlab_releases
 from receiver.sources.gitlab.hook import Hook, Options
 from receiver.sources.refusals import missing, standard_webhook_refusal
-from receiver.sources.signatures import matches_any, verify_standard_webhook
+from receiver.sources.signatures import Verification, standard_webhook_verification, token_verification
 
 TOKEN_VARIABLE: Final = "GITLAB_WEBHOOK_TOKEN"  # noqa: S105 - the variable's name, not its value
 SIGNING_VARIABLE: Final = "GITLAB_SIGNING_TOKEN"
@@ -65,7 +65,7 @@ NOT_ITS_OWN: Final = (
 )
 
 
-def verify(headers: Headers, body: bytes, secrets: Secrets, received_at: datetime) -> bool:
+def verification(headers: Headers, secrets: Secrets, received_at: datetime) -> Verification | None:
     """The signature where one can be checked, and then only that; the token else.
 
     Without GITLAB_WEBHOOK_TOKEN nothing passes unsigned: that is how signatures are required.
@@ -74,8 +74,8 @@ def verify(headers: Headers, body: bytes, secrets: Secrets, received_at: datetim
     """
     signing_tokens = secrets.get(SIGNING_VARIABLE, ())
     if signing_tokens and "webhook-signature" in headers:
-        return verify_standard_webhook(headers, body, signing_tokens, received_at)
-    return matches_any(headers.get("x-gitlab-token"), secrets.get(TOKEN_VARIABLE, ()))
+        return standard_webhook_verification(headers, signing_tokens, received_at)
+    return token_verification(headers.get("x-gitlab-token"), secrets.get(TOKEN_VARIABLE, ()))
 
 
 def explain_refusal(headers: Headers, _body_start: bytes) -> str:
@@ -160,7 +160,7 @@ def _payload(delivery: Delivery) -> Payload:
         return Payload.of(delivery)
     except Untranslatable:
         try:
-            json.loads(delivery.body)
+            read_json(delivery.body)
         except (ValueError, RecursionError):
             pass
         else:
@@ -177,8 +177,8 @@ GITLAB: Final = Source(
     options=Options,
     default_events=("deployment", "release", "feature_flag", "issue"),
     features=FEATURES,
-    verify=verify,
     explain_refusal=explain_refusal,
+    verification=verification,
     receive=receive,
     translate=translate,
 )

@@ -1,9 +1,10 @@
 """GitLab's Issue hooks, as far as they tell of incidents, and its Vulnerability hooks."""
 
+import re
 from datetime import datetime
 from enum import Enum
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Final, TypedDict
 
 from apitraffic_events.event import EventType
 from receiver.events import Change, Effect
@@ -54,6 +55,7 @@ TIMES: Final = {
 REMARKABLE: Final = {"severity": "severity", "escalation_status": "escalation"}
 """Changes that matter at night, and how they are called."""
 
+VULNERABILITY_PAGE: Final = re.compile(r".*/-/security/vulnerabilities/(\d{1,20})")
 SEVERITIES: Final = ("info", "unknown", "low", "medium", "high", "critical")
 """Of vulnerabilities, the least first."""
 
@@ -127,7 +129,7 @@ def vulnerability(hook: Hook, options: Options) -> tuple[Change, ...]:
     after = f" after {duration(occurred_at - created_at)}" if effect is Effect.CLOSE and created_at else ""
     change = change_of(
         hook.delivery,
-        key=hook.key("vuln", url),
+        **_names_of_vulnerability(hook, url),
         effect=effect,
         occurred_at=occurred_at,
         type=EventType.INCIDENT,
@@ -253,6 +255,20 @@ def _why_no_incident(payload: Payload, options: Options) -> str:
 
 def _known(severity: str | None) -> str | None:
     return None if severity is None or severity.lower() == "unknown" else severity.lower()
+
+
+class _Names(TypedDict):
+    key: str
+    former_keys: tuple[str, ...]
+
+
+def _names_of_vulnerability(hook: Hook, url: str) -> _Names:
+    """By the id in its address: the rest changes if the project is renamed. Version 0.1 used all of it."""
+    whole = hook.key("vuln", url)
+    page = VULNERABILITY_PAGE.fullmatch(url)
+    if page is None:
+        return {"key": whole, "former_keys": ()}
+    return {"key": hook.key("vulnerability", page[1]), "former_keys": (whole,)}
 
 
 def _severe_enough(payload: Payload, options: Options) -> str:

@@ -36,6 +36,7 @@ from receiver.sources.base import (
     present,
 )
 from receiver.sources.jenkins.builds import (
+    NO_VERSION,
     actor,
     build_key,
     build_number,
@@ -51,7 +52,7 @@ from receiver.sources.jenkins.builds import (
     whole_parameter,
 )
 from receiver.sources.refusals import missing
-from receiver.sources.signatures import matches_any
+from receiver.sources.signatures import ProvenByHeaders, Verification, matches_any
 from receiver.wording import duration
 
 SECRET_VARIABLE: Final = "JENKINS_WEBHOOK_TOKEN"  # noqa: S105 - the variable's name, not its value
@@ -142,7 +143,7 @@ RESULT_OF_EVENT: Final = {"job.failed": "FAILURE"}
 """The result that an event implies if the body has none."""
 
 
-def verify(headers: Headers, _body: bytes, secrets: Secrets, _received_at: datetime) -> bool:
+def verification(headers: Headers, secrets: Secrets, _received_at: datetime) -> Verification | None:
     """All that is presented must be right: a right token in the path does not rescue a wrong header."""
     presented = []
     if "authorization" in headers:
@@ -150,7 +151,7 @@ def verify(headers: Headers, _body: bytes, secrets: Secrets, _received_at: datet
     if PATH_TOKEN in headers:
         presented.append(headers[PATH_TOKEN])
     matches = [matches_any(token, secrets.get(SECRET_VARIABLE, ())) for token in presented]
-    return bool(matches) and all(matches)
+    return ProvenByHeaders() if matches and all(matches) else None
 
 
 def explain_refusal(headers: Headers, _body_start: bytes) -> str:
@@ -226,7 +227,7 @@ def _deploy(payload: Payload, delivery: Delivery, options: Options, job: str, ef
     occurred_at = moment_of(payload) or delivery.received_at
     taken = time_taken(payload) if result else None
     environment = parameter(payload, options.environment_parameters)
-    version = parameter(payload, options.version_parameters)
+    version = parameter(payload, options.version_parameters, but=NO_VERSION)
     what = deployed_version(payload, version)
     words = [
         result.verb if result else "Deploy",
@@ -381,8 +382,8 @@ JENKINS: Final = Source(
     options=Options,
     default_events=tuple(PHASES),
     features=FEATURES,
-    verify=verify,
     explain_refusal=explain_refusal,
+    verification=verification,
     receive=receive,
     translate=translate,
     takes_token_in_path=True,

@@ -31,6 +31,8 @@ REPOSITORY: Final = re.compile(
 """`https://host/acme/shop.git`, `ssh://git@host:7999/acme/shop.git`, `git@host:acme/shop.git`"""
 
 NO_BRANCH: Final = frozenset({"detached", "HEAD"})
+NO_VERSION: Final = frozenset({"true", "false", "yes", "no"})
+"""Of a checkbox, which `RELEASE` may be."""
 NOBODY: Final = frozenset({"SYSTEM", "anonymous", "unknown"})
 """Jenkins' own users: the CloudEvents plugin names them where no person started the build."""
 LONGEST_DURATION: Final = 10**12
@@ -93,12 +95,19 @@ def time_taken(payload: Payload) -> timedelta | None:
     return timedelta(milliseconds=taken) if taken and taken < LONGEST_DURATION else None
 
 
-def parameter(payload: Payload, names: Iterable[str]) -> str | None:
+def parameter(payload: Payload, names: Iterable[str], but: frozenset[str] = frozenset()) -> str | None:
     """The value of the first of these parameters that has one; upper and lower case are the same.
 
-    No other parameter is read: they may hold anything.
+    A value of `but`, in lower case, counts as none. No other parameter is read: they may hold anything.
     """
-    value = whole_parameter(payload, names)
+    value = next(
+        (
+            found
+            for name in names
+            if (found := whole_parameter(payload, (name,))) and found.lower() not in but
+        ),
+        None,
+    )
     return one_line(value, VALUE_LIMIT) if value else None
 
 

@@ -23,7 +23,7 @@ from receiver.sources.base import (
 )
 from receiver.sources.event_format import EVENT
 from receiver.sources.refusals import missing, standard_webhook_refusal
-from receiver.sources.signatures import matches_any, verify_standard_webhook
+from receiver.sources.signatures import Verification, standard_webhook_verification, token_verification
 
 SECRET_VARIABLE: Final = "EVENTS_WEBHOOK_SECRET"  # noqa: S105 - the variable's name, not its value
 
@@ -32,12 +32,12 @@ class Options(SourceOptions):
     """`[events]` in apitraffic.toml."""
 
 
-def verify(headers: Headers, body: bytes, secrets: Secrets, received_at: datetime) -> bool:
+def verification(headers: Headers, secrets: Secrets, received_at: datetime) -> Verification | None:
     """A signature per Standard Webhooks, or a bearer token, which does not rescue a wrong signature."""
     configured = secrets.get(SECRET_VARIABLE, ())
     if "webhook-signature" in headers:
-        return verify_standard_webhook(headers, body, configured, received_at)
-    return matches_any(bearer_token(headers), configured)
+        return standard_webhook_verification(headers, configured, received_at)
+    return token_verification(bearer_token(headers), configured)
 
 
 def explain_refusal(headers: Headers, _body_start: bytes) -> str:
@@ -100,8 +100,8 @@ NATIVE: Final = Source(
     options=Options,
     default_events=(EVENT,),
     features=FEATURES,
-    verify=verify,
     explain_refusal=explain_refusal,
+    verification=verification,
     receive=receive,
     translate=translate,
     answers_with_keys=True,

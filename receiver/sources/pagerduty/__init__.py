@@ -7,7 +7,6 @@ from `event.data.type`, and only some of the incident events carry the incident 
 import re
 from datetime import datetime
 from fnmatch import fnmatchcase
-from itertools import islice
 from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Field, JsonValue
@@ -39,7 +38,7 @@ from receiver.sources.pagerduty.wording import (
     what_happened,
 )
 from receiver.sources.refusals import malformed_digest, missing
-from receiver.sources.signatures import MOST_SIGNATURES, matches_any, pagerduty_signature
+from receiver.sources.signatures import Verification, pagerduty_verification
 
 SECRET_VARIABLE: Final = "PAGERDUTY_WEBHOOK_SECRET"  # noqa: S105 - the variable's name, not its value
 SOURCE_NAME: Final = "pagerduty"
@@ -108,17 +107,9 @@ WHEN_RESOLVED_ALREADY: Final = ("name", "metadata")
 OF_A_REMARK: Final = ("metadata",)
 
 
-def verify(headers: Headers, body: bytes, secrets: Secrets, _received_at: datetime) -> bool:
-    """https://developer.pagerduty.com/docs/verifying-webhook-signatures
-
-    While a secret is changed, the header holds a signature by each.
-    """
-    expected = [pagerduty_signature(secret, body).encode() for secret in secrets.get(SECRET_VARIABLE, ())]
-    parts = (part.strip(" \t") for part in headers.get("x-pagerduty-signature", "").split(","))
-    matched = False
-    for signature in islice((part for part in parts if part.startswith("v1=")), MOST_SIGNATURES):
-        matched |= matches_any(signature, expected)
-    return matched
+def verification(headers: Headers, secrets: Secrets, _received_at: datetime) -> Verification | None:
+    """https://developer.pagerduty.com/docs/verifying-webhook-signatures"""
+    return pagerduty_verification(headers.get("x-pagerduty-signature"), secrets.get(SECRET_VARIABLE, ()))
 
 
 def explain_refusal(headers: Headers, body_start: bytes) -> str:
@@ -306,8 +297,8 @@ PAGERDUTY: Final = Source(
     options=Options,
     default_events=(*INCIDENT_EFFECTS, *REMARKS, *WITHOUT_MARKER, PING),
     features=FEATURES,
-    verify=verify,
     explain_refusal=explain_refusal,
+    verification=verification,
     receive=receive,
     translate=translate,
 )

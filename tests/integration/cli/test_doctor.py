@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -14,13 +15,16 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from apitraffic_events.timestamps import format_timestamp, now
 from receiver.datastore.address import connect
 from receiver.delivery.budget import RequestBudget
 from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import DEAD_LETTER_LIFETIME, delivery_queue, job_of
 from receiver.reception.quarantine import Quarantine
+from receiver.reception.spool import Spool
 from tests.support.changes import change
 from tests.support.command import Command
+from tests.support.disks import fill
 from tests.support.github import received
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.programs import REPOSITORY
@@ -269,7 +273,8 @@ class TestRedis:
         findings = doctor(REDIS_URL=redis_url)
         assert findings["redis"]["state"] == "ok"
         assert findings["redis_write"]["state"] == "failure"
-        assert findings["redis_memory"]["state"] == "warning"
+        assert findings["redis_memory"]["state"] == "failure"
+        assert "go to the spool" in findings["redis_memory"]["found"]
         assert findings["queue"]["state"] == "ok"
 
     def test_that_is_a_replica(self, doctor: Doctor, redis: Redis, redis_url: str) -> None:
@@ -311,6 +316,28 @@ class TestRedis:
         assert findings["dead_letters"]["found"] == "changes that were given up: 1"
         assert findings["quarantine"]["found"] == "deliveries that could not be translated: 1"
 
+    def test_a_worker_that_was_killed_is_not_at_work(self, doctor: Doctor, stack: Stack) -> None:
+        """Redis has its entry for minutes, as it has if Redis was full when the worker ended."""
+        stack.worker.start()
+        redis_url = stack.environment["REDIS_URL"]
+        assert doctor(REDIS_URL=redis_url)["workers"]["found"] == "1 running"
+        stack.worker.kill()
+        assert doctor(REDIS_URL=redis_url)["workers"]["found"] == "none"
+
+    def test_a_worker_on_another_host_that_has_been_silent_is_not_at_work(
+        self, doctor: Doctor, redis: Redis, redis_url: str
+    ) -> None:
+        key = "apitraffic:rq:worker:elsewhere.17.abc"
+        redis.sadd("apitraffic:rq:workers", key)
+
+        def seen(seconds: float, state: str) -> str:
+            moment = format_timestamp(now() - timedelta(seconds=seconds))
+            redis.hset(key, mapping={"state": state, "last_heartbeat": moment})
+            return doctor(REDIS_URL=redis_url)["workers"]["found"]
+
+        assert seen(10, "idle") == seen(100, "busy") == "1 running"
+        assert seen(60, "idle") == seen(200, "busy") == "none"
+
 
 class TestSpool:
     def test_it_is_not_made_by_looking(self, doctor: Doctor, tmp_path: Path) -> None:
@@ -331,6 +358,26 @@ class TestSpool:
         path = run.write("spool.sqlite", "no database " * 100)
         assert doctor(APITRAFFIC_SPOOL=path)["spool"]["state"] == "failure"
 
+    def test_one_that_takes_nothing_more(self, doctor: Doctor, disk: Path) -> None:
+        path = disk / "spool.sqlite"
+        Spool(path).put((change("point"),))
+        fill(disk)
+        found = doctor(APITRAFFIC_SPOOL=str(path))["spool"]
+        assert found["state"] == "failure"
+        assert "full" in found["found"]
+        assert found["advice"].startswith("free space on its disk")
+
+    def test_one_that_does_not_drain_although_redis_accepts_writes(
+        self, doctor: Doctor, tmp_path: Path, redis_url: str
+    ) -> None:
+        path = tmp_path / "spool.sqlite"
+        assert "spool_drain" not in doctor(APITRAFFIC_SPOOL=str(path), REDIS_URL=redis_url)
+        Spool(path).put((change("point"),))
+        found = doctor(APITRAFFIC_SPOOL=str(path), REDIS_URL=redis_url)["spool_drain"]
+        assert found["state"] == "failure"
+        assert found["found"] == f"deliveries stay in {path} although Redis accepts writes: 1"
+        assert "spool_drain" not in doctor(APITRAFFIC_SPOOL=str(path), REDIS_URL="redis://127.0.0.1:1/0")
+
 
 class TestUrl:
     def test_a_receiver_with_another_secret(self, doctor: Doctor, served: Stack) -> None:
@@ -346,14 +393,14 @@ class TestUrl:
         assert doctor("--url", served.url, **signing)["url_gitlab"]["state"] == "ok"
 
     def test_a_secret_that_signs_nothing(self, doctor: Doctor, served: Stack) -> None:
-        """Standard Webhooks' prefix and no base64, and what no header may hold."""
-        wrong = {
-            "EVENTS_WEBHOOK_SECRET": "whsec_123456789012345",
-            "GITLAB_WEBHOOK_TOKEN": "tökën-→-0123456789",
-        }
-        findings = doctor("--url", served.url, **wrong)
-        for name in ("events", "gitlab"):
-            assert "cannot be used" in findings[f"url_{name}"]["found"]
+        """What no header may hold; and `whsec_` without base64, which is refused at start."""
+        findings = doctor("--url", served.url, GITLAB_WEBHOOK_TOKEN="tökën-→-0123456789")
+        assert "cannot be used" in findings["url_gitlab"]["found"]
+        (refused,) = doctor("--url", served.url, EVENTS_WEBHOOK_SECRET="whsec_123456789012345").values()
+        assert refused["check"] == "configuration"
+        assert refused["found"].startswith(
+            "EVENTS_WEBHOOK_SECRET begins with whsec_, and what follows is not"
+        )
 
     def test_a_receiver_where_the_source_is_off(self, doctor: Doctor, stack: Stack) -> None:
         stack.receiver.start()

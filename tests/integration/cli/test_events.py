@@ -255,6 +255,43 @@ class TestCreateOnce:
         assert event["metadata"]["actor"] == "alice"
         assert event["description"] == "Succeeded after 3 min."
 
+    def test_a_deploy_of_this_job_is_found_by_the_jobs_id(self, api: LocalApi, events: Events) -> None:
+        known = {"run_id": "27", "run_attempt": "2", "environment": "production"}
+        key = "github:deployment:{}"
+        for number in ("5", "6"):
+            facts = known | {"check_run_id": number, "marker_key": key.format(number)}
+            made(api, f"Deploy {number}", type="deployment", metadata=facts)
+        for _ in range(2):
+            result = events(
+                "create", "--from-ci", "--to", "Production", "--json", JOB_CHECK_RUN_ID="6", **GITHUB
+            )
+            assert answer(result)["status"] == "updated"
+        found = {event["metadata"]["marker_key"]: event for event in listed(api)}
+        assert set(found) == {key.format("5"), key.format("6")}
+        assert found[key.format("6")]["metadata"]["joined_by"] == "github:job:6:production"
+        assert found[key.format("5")]["name"] == "Deploy 5"
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            [{"check_run_id": "5"}, {"check_run_id": "6"}],
+            [{"joined_by": "github:run:27:2:production:job:0123456789abcdef"}],
+            [{"status": "success"}],
+            [{"marker_key": "mine"}],
+            [{"run_url": "https://ghes.example.test/acme/shop/actions/runs/27"}],
+        ],
+        ids=["of two jobs", "joined", "over", "of another plugin", "on another host"],
+    )
+    def test_by_the_run_alone_it_is_found_only_if_nothing_speaks_against_it(
+        self, api: LocalApi, events: Events, more: list[dict[str, str]]
+    ) -> None:
+        known = {"run_id": "27", "run_attempt": "2", "environment": "production"}
+        for number, facts in enumerate(more):
+            key = {"marker_key": f"github:deployment:{number}"}
+            made(api, "By a webhook", type="deployment", metadata=known | key | facts)
+        result = events("create", "--from-ci", "--to", "production", "--json", **GITHUB)
+        assert answer(result)["status"] == "created"
+
     @pytest.mark.parametrize("other", [{"run_attempt": "1"}, {"environment": "staging"}, {"run_id": "28"}])
     def test_another_deploy_is_another_event(
         self, api: LocalApi, events: Events, other: dict[str, str]
@@ -286,7 +323,7 @@ class TestCreateOnce:
         (event,) = listed(api)
         assert event["name"] == "Deploy acme/shop v2.3.1 to production"
         assert event["source"] == "github_actions"
-        assert event["metadata"]["marker_key"] == "github:acme/shop:run:27:2:production"
+        assert event["metadata"]["marker_key"] == "github:run:27:2:production"
         assert event["metadata"]["actor"] == "bot"
         assert event["metadata"]["short_commit"] == "0123abc"
         assert event["metadata"]["version"] == "v2.3.1"

@@ -35,6 +35,8 @@ MINUTE: Final = (datetime(2026, 11, 28, 11, 5, tzinfo=UTC) - TEN) / timedelta(mi
 MODES: Final = ("point", "span")
 RUN: Final = "github:run:901:1:production"
 """What a plugin calls its event where it does not know its job's id."""
+LEGS: Final = tuple(f"{RUN}:job:{number:016x}" for number in (1, 2))
+"""What plugins in two jobs of that run do."""
 OLD_RUN: Final = "github:acme/shop:run:901:1:production"
 """As plugins of version 0.1 do."""
 
@@ -92,7 +94,7 @@ def matrix(mode: str) -> list[Change]:
 
 def plugin(key: str, job: str, status: str, minute: float = MINUTE) -> Change:
     """The end that a job's plugin reports by way of the receiver."""
-    return change(
+    report = change(
         "close",
         minute,
         source="events",
@@ -103,6 +105,8 @@ def plugin(key: str, job: str, status: str, minute: float = MINUTE) -> Change:
         ended_at=at(minute),
         metadata={"marker_key": key, "plugin_of": job, "status": status},
     )
+    run, job, _ = key.rpartition(":job:")
+    return report.model_copy(update={"claims": (run,) if job and run.startswith("github:run:") else ()})
 
 
 def outcomes(client: EventsClient) -> dict[str, str]:
@@ -186,7 +190,32 @@ def test_a_plugin_that_knows_only_its_run_joins_one_deployment_and_covers_no_out
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("key", [RUN, "github:job:5101:production"])
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_of_two_plugins_that_know_only_their_run_one_joins_a_deployment_and_the_other_none(
+    deliverer: Deliverer, client: EventsClient, order: tuple[int, ...], mode: str
+) -> None:
+    reports = [*matrix(mode), plugin(LEGS[0], "eu", "success"), plugin(LEGS[1], "us", "failure")]
+    for index in order:
+        deliverer.deliver(reports[index])
+    events = list(client.iter_events())
+    found = {event.metadata.get("deployment_id"): event.metadata["status"] for event in events}
+    assert len(events) == 3
+    assert found.items() >= {"5101": "success", "5102": "failure"}.items()
+    assert sorted(str(event.metadata.get("plugin_of")) for event in events) == ["None", "eu", "us"]
+    for report in reports:
+        assert deliverer.deliver(report) is Delivered.UNCHANGED
+
+
+def test_two_plugins_that_know_only_their_run_are_two_events(
+    deliverer: Deliverer, client: EventsClient
+) -> None:
+    for leg, status in zip(LEGS, ("failure", "success"), strict=True):
+        assert deliverer.deliver(plugin(leg, leg, status)) is Delivered.CREATED
+    assert sorted(str(event.metadata["status"]) for event in client.iter_events()) == ["failure", "success"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("key", [RUN, LEGS[0], "github:job:5101:production"])
 def test_what_a_plugin_told_the_api_itself_is_found_by_one_deployment(
     deliverer: Deliverer, client: EventsClient, key: str, mode: str
 ) -> None:
@@ -363,9 +392,10 @@ def test_every_deployment_is_one_event_with_its_own_last_outcome(
     ]
     keys = [
         "github:run:77:1:production",
+        *(f"github:run:77:1:production:job:{number:016x}" for number in range(3)),
         *(f"github:job:{1000 + one.number}:production" for one in deployments),
     ]
-    for key in data.draw(st.lists(st.sampled_from(keys), unique=True, max_size=3)):
+    for key in data.draw(st.lists(st.sampled_from(keys), unique=True, max_size=4)):
         report = plugin(key, key, data.draw(st.sampled_from(["success", "failure"])), minute=1.05)
         changes.insert(data.draw(st.integers(0, len(changes))), report)
     for one in changes:

@@ -128,16 +128,15 @@ class TestDequeue:
         assert reply.names == (KEY,)
         assert redis.get(ALIAS_PREFIX + "run:7") == KEY.encode()
 
-    def test_where_another_is_at_it_the_worker_waits_for_its_turn(
+    def test_while_another_is_at_it_its_job_waits_in_its_place(
         self, redis: Redis, job_queue: JobQueue, markers: MarkerStore
     ) -> None:
-        redis.set(LOCK, "another worker 0123", px=200)
+        redis.set(LOCK, "another worker 0123")
         queue(redis, change("point"))
-        reply = dequeued(job_queue).lock
-        assert reply is not None
-        assert reply.marker() is None
-        assert redis.get(LOCK) == b"another worker 0123"
-        markers.use_prefetched(reply)
+        assert job_queue.dequeue() is None
+        assert len(delivery_queue(redis).job_ids) == 1
+        redis.delete(LOCK)
+        markers.use_prefetched(dequeued(job_queue).lock)
         with markers.locked((KEY,)):
             assert str(redis.get(LOCK)).startswith(f"b'{WORKER} ")
 

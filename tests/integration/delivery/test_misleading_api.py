@@ -363,7 +363,11 @@ class TestTheCostOfALookUp:
         """Of GitHub Actions: a step of its job may have told the API of it already."""
         made = change("point", 5, started_at=at(5), metadata={"marker_key": KEY})
         return made.model_copy(
-            update={"claims": ("github:job:7:production",), "lasted": timedelta(minutes=4)}
+            update={
+                "claims": ("github:job:7:production",),
+                "lasted": timedelta(minutes=4),
+                "is_authoritative": True,
+            }
         )
 
     @pytest.mark.parametrize("faults", [[], ["renamed"], ["unfiltered"]], ids=["as it is", "renamed", "none"])

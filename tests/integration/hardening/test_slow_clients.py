@@ -1,62 +1,22 @@
 """Slow, idle and too many clients, with one thread and no proxy in front, plainly and over TLS."""
 
 import itertools
-import os
 import socket
-import ssl
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
-from urllib.parse import urlsplit
 
-import pytest
 import requests
 
 from receiver.serving.buffering_worker import MOST_WAITING
 from tests.fuzz.wire import STATUS, authentic, request
-from tests.support.certificates import make_certificate
+from tests.support.connections import connected, connected_only, url_of
 from tests.support.github import deployment_status, post
 from tests.support.programs import Program
 from tests.support.stack import Stack
 
 NUMBERS = itertools.count(1)
-
-
-@pytest.fixture(params=["http", "https"])
-def one_thread(
-    stack: Stack, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Program]:
-    options: tuple[str, ...] = ()
-    if request.param == "https":
-        certificate = make_certificate(tmp_path)
-        options = certificate.options
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.path))
-    receiver = stack.program(
-        *("serve", "--port", "0", "--workers", "1", "--threads", "1", *options),
-        ready=r"receiver listens url=(?P<url>\S+)",
-    ).start()
-    yield receiver
-    receiver.stop()
-
-
-def url_of(receiver: Program) -> str:
-    assert receiver.announced is not None
-    return receiver.announced["url"]
-
-
-def connected_only(url: str) -> socket.socket:
-    return socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=30)
-
-
-def connected(url: str) -> socket.socket:
-    client = connected_only(url)
-    if urlsplit(url).scheme == "http":
-        return client
-    context = ssl.create_default_context(cafile=os.environ["REQUESTS_CA_BUNDLE"])
-    return context.wrap_socket(client, server_hostname=urlsplit(url).hostname)
 
 
 def test_clients_that_send_nothing_or_a_part_hold_no_thread(one_thread: Program) -> None:

@@ -135,6 +135,15 @@ def test_while_redis_is_away_a_scrape_says_so_and_what_the_spool_holds(stack: St
     assert not any(name.startswith(("queue", "budget", "dead", "delivery_")) for name, _ in shown)
 
 
+def test_while_redis_has_no_memory_left_a_scrape_says_what_waits_in_it(stack: Stack) -> None:
+    stack.receiver.start()
+    post(stack.url, deployment_status(next(NUMBERS)))
+    stack.redis.config_set("maxmemory", 1)
+    shown = figures(stack.url)
+    assert shown["storage_in_use", "spool"] == 1
+    assert shown["queue_depth", "deliveries"] == 1
+
+
 def test_with_a_token_configured_a_scrape_needs_it(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
     settings = Settings.model_validate({"redis_url": redis_url, "metrics_token": "a-token-of-the-tests"})

@@ -17,6 +17,7 @@ from receiver.datastore.replies import as_text
 from receiver.events import Change
 from receiver.queue.queues import delivery_queue, job_of
 from receiver.worker.jobs import deliver
+from tests.fuzz.wire import answers, authentic
 from tests.support.github import deployment_status, post, signed
 from tests.support.stack import Stack
 
@@ -99,6 +100,12 @@ def test_a_delivery_without_an_id_is_known_by_its_body(served: Stack, body: byte
     del headers["X-GitHub-Delivery"]
     assert post(served.url, body, headers).json()["status"] == "accepted"
     assert post(served.url, body, headers).json()["status"] == "duplicate"
+
+
+def test_slashes_at_the_beginning_of_the_path_are_one(served: Stack, body: bytes) -> None:
+    """As of a base URL that ends in one."""
+    head, _, rest = authentic(body).partition(b" ")
+    assert answers(served.url, head + b" /" + rest) == [202]
 
 
 @pytest.mark.parametrize("event", ["ping", "star", "workflow_run", "no such event"])

@@ -7,7 +7,7 @@ import org.codehaus.groovy.runtime.InvokerHelper
  */
 class Sandbox {
 
-    /** How many calls there were: each takes some 0.1 ms in a real sandbox. */
+    /** How many calls there were: in a real sandbox each takes time of the controller. */
     static final AtomicLong calls = new AtomicLong()
 
     static final Set<List> RULES = [] as LinkedHashSet

@@ -130,7 +130,7 @@ RUN_URLS = {
     "bitbucket_pipelines": "https://bitbucket.org/acme/shop/pipelines/results/118",
 }
 KEYS = {
-    "github_actions": "github:acme/shop:run:27496031417:2:production",
+    "github_actions": "github:run:27496031417:2:production",
     "gitlab_ci": "gitlab:gitlab.example.com:job:379",
     "jenkins": "jenkins:https://ci.example.com/job/shop/job/main/12:production",
     "circleci": "circleci:https://circleci.com/gh/acme/shop/118:production",
@@ -195,6 +195,16 @@ class TestEverySystem:
             name: value for name, value in ALL[source].items() if value.lower() == "true" or name in marks
         }
         assert job(bare).source == source
+
+
+def test_a_github_job_may_be_given_its_id() -> None:
+    found = job(GITHUB, JOB_CHECK_RUN_ID="51725241954", GITHUB_SERVER_URL="https://GHES.example.test")
+    assert found.marker_key(EventType.DEPLOYMENT, "Production") == (
+        "github:ghes.example.test:job:51725241954:production",
+        True,
+    )
+    assert found.metadata["check_run_id"] == "51725241954"
+    assert "check_run_id" not in job(GITHUB, JOB_CHECK_RUN_ID="${{ job.check_run_id }}").metadata
 
 
 def test_no_ci_system_is_none() -> None:

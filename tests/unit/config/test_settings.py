@@ -13,7 +13,8 @@ from pydantic import SecretStr
 from apitraffic_events.client import DEFAULT_API_URL
 from apitraffic_events.errors import ConfigurationError
 from receiver.config.environment import SECRET_VARIABLES, VARIABLES
-from receiver.config.settings import Settings, load_settings, split_secrets
+from receiver.config.secrets import split_secrets
+from receiver.config.settings import Settings, load_settings
 from receiver.sources import SOURCES
 from receiver.sources.github import GITHUB
 
@@ -274,6 +275,75 @@ class TestSecrets:
         expected = tuple(secret.encode() for secret in several)
         assert load_settings().secrets_for(GITHUB) == {"GITHUB_WEBHOOK_SECRET": expected}
 
+    @pytest.mark.parametrize(
+        ("name", "value", "reason"),
+        [
+            ("GITHUB_WEBHOOK_SECRET", "x", "has 1 character; that can be guessed: it needs at least 8;"),
+            (
+                "GITHUB_WEBHOOK_SECRET",
+                "1234567",
+                "has 7 characters; that can be guessed: it needs at least 8",
+            ),
+            ("PAGERDUTY_WEBHOOK_SECRET", "1234567", "has 7 characters"),
+            ("GITLAB_SIGNING_TOKEN", "1234567", "has 7 characters"),
+            (
+                "GITLAB_WEBHOOK_TOKEN",
+                "fifteen-letters",
+                "has 15 characters; that can be guessed: it needs at least 16",
+            ),
+            ("JENKINS_WEBHOOK_TOKEN", "fifteen-letters", "it needs at least 16"),
+            ("EVENTS_WEBHOOK_SECRET", "fifteen-letters", "it needs at least 16"),
+            ("JENKINS_WEBHOOK_TOKEN", ",", "holds nothing but separators;"),
+            ("JENKINS_WEBHOOK_TOKEN", ", ,\n" * 9, "holds nothing but separators;"),
+            (
+                "JENKINS_WEBHOOK_TOKEN",
+                f"old-token,{SECRET}",
+                "holds 2 secrets, one of which has 9 characters",
+            ),
+            ("EVENTS_WEBHOOK_SECRET", "whsec_", "has 6 characters"),
+            ("EVENTS_WEBHOOK_SECRET", f"whsec_,{SECRET}", "one of which has 6 characters"),
+            ("EVENTS_WEBHOOK_SECRET", "whsec_no-base64-at-all", "what follows is not base64; copy all of it"),
+            ("GITLAB_SIGNING_TOKEN", f"{SECRET} whsec_AAA", "what follows is not base64"),
+            ("GITLAB_SIGNING_TOKEN", "whsec_AAAAAAAAAAAAAAAAAAAA", "fewer than 16 bytes; make one with echo"),
+        ],
+    )
+    def test_one_that_can_be_guessed_or_not_be_used_is_refused_with_the_reason_and_never_shown(
+        self, configure: Configure, name: str, value: str, reason: str
+    ) -> None:
+        """Each of these turned its source on."""
+        configure(**{name: value})
+        with pytest.raises(ConfigurationError) as refused:
+            load_settings()
+        said = str(refused.value)
+        assert said.startswith(f"{name} ")
+        assert reason in said
+        assert "\n" not in said
+        for part in re.split(r"[\s,]+", value):
+            assert len(part) < 3 or part == "whsec_" or part not in said
+            assert not part or part.removeprefix("whsec_") not in said.split()
+
+    def test_all_that_are_refused_are_named_at_once(self, configure: Configure) -> None:
+        configure(GITHUB_WEBHOOK_SECRET="x", JENKINS_WEBHOOK_TOKEN="x", APITRAFFIC_ACCOUNT_SID="nonsense")
+        with pytest.raises(ConfigurationError) as refused:
+            load_settings()
+        named = {line.partition(" ")[0] for line in str(refused.value).splitlines()}
+        assert named == {"GITHUB_WEBHOOK_SECRET", "JENKINS_WEBHOOK_TOKEN", "APITRAFFIC_ACCOUNT_SID"}
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("GITHUB_WEBHOOK_SECRET", "12345678"),
+            ("GITHUB_WEBHOOK_SECRET", "whsec_no-base64"),
+            ("GITLAB_WEBHOOK_TOKEN", "sixteen-letters!"),
+            ("EVENTS_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+            ("EVENTS_WEBHOOK_SECRET", f"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw {SECRET}"),
+            ("GITLAB_SIGNING_TOKEN", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw,whsec_" + "A" * 43 + "="),
+        ],
+    )
+    def test_what_senders_use_is_taken(self, configure: Configure, name: str, value: str) -> None:
+        configure(**{name: value})
+        assert load_settings().webhook_secrets[name]
+
     def test_an_empty_secret_never_comes_of_it(self) -> None:
         assert split_secrets("first-secret,,  ,second-secret") == (
             "first-secret",
@@ -288,15 +358,15 @@ class TestSecrets:
         }
 
     def test_a_secret_that_is_no_text_is_the_bytes_it_is(self, configure: Configure) -> None:
-        configure(GITHUB_WEBHOOK_SECRET=os.fsdecode(b"latin-1 schl\xfcssel"))
+        configure(GITHUB_WEBHOOK_SECRET=os.fsdecode(b"latin-1-schl\xfcssel"))
         secrets = load_settings().secrets_for(GITHUB)["GITHUB_WEBHOOK_SECRET"]
-        assert b"latin-1 schl\xfcssel" in secrets
+        assert b"latin-1-schl\xfcssel" in secrets
 
     def test_no_secret_is_shown_by_the_settings(self, configure: Configure) -> None:
         configure(
             APITRAFFIC_API_TOKEN="hunter2",
             REDIS_URL="redis://:hunter2@localhost",
-            **dict.fromkeys(SECRETS, "hunter2hunter2"),
+            **dict.fromkeys(SECRETS, "hunter2hunter2hunter2"),
         )
         settings = load_settings()
         assert "hunter2" not in f"{settings!r} {settings}"
@@ -307,7 +377,9 @@ class TestSecrets:
         self, configure: Configure
     ) -> None:
         configure(
-            **dict.fromkeys(SECRETS, "hunter2hunter2"), APITRAFFIC_ACCOUNT_SID="x", toml="[github]\nx = 1"
+            **dict.fromkeys(SECRETS, "hunter2hunter2hunter2"),
+            APITRAFFIC_ACCOUNT_SID="x",
+            toml="[github]\nx = 1",
         )
         problem()
 

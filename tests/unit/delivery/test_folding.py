@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from apitraffic_events.event import Event
 from apitraffic_events.records import EventUpdate
-from receiver.delivery.folding import LISTED, difference, fold, in_order, is_called_off
+from receiver.delivery.folding import difference, fold, in_order, is_called_off
+from receiver.delivery.outcomes import LISTED
 from receiver.events import Change, Effect, stand_in_name
 from tests.support.changes import KEY, at, change, event
 from tests.support.properties import reproducible, thorough

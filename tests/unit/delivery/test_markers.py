@@ -79,6 +79,12 @@ def test_no_metadata_is_forgotten_however_many_updates_follow() -> None:
     assert len(found.metadata) == MOST_CHANGES + 10
 
 
+def test_what_was_called_off_stays_so_however_many_updates_follow() -> None:
+    off = change("update", 0, sets=("metadata",)).model_copy(update={"is_final": True})
+    more = [change("update", 1 + number, sets=("metadata",)) for number in range(MOST_CHANGES * 2)]
+    assert fold(remembered(off, *more, CLOSED).changes) is None
+
+
 @pytest.mark.parametrize("effects", [("update",), ("close", "reopen")])
 def test_no_name_of_the_marker_is_forgotten_however_many_changes_follow(effects: tuple[str, ...]) -> None:
     named = [change(effects[0], 1, key="by another key")]

@@ -1,5 +1,6 @@
 """What a CI plugin calls a deploy, and a webhook too: the recipe of the keys that both make."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -10,6 +11,7 @@ from receiver.sources.base import translate
 from receiver.sources.github import GITHUB
 from receiver.sources.gitlab import GITLAB
 from receiver.sources.jenkins import JENKINS
+from receiver.sources.native import NATIVE
 from tests.support import jenkins
 from tests.support.source_fixtures import body_of
 
@@ -83,7 +85,7 @@ def test_gitlab_names_the_job_on_its_instance() -> None:
                 "GITHUB_RUN_ID": "77",
                 "GITHUB_RUN_ATTEMPT": "1",
             },
-            "github:acme/shop:run:77:1:production",
+            "github:run:77:1:production",
         ),
         (
             {"GITLAB_CI": "true", "CI_SERVER_HOST": "gitlab.example.test", "CI_JOB_ID": "796"},
@@ -95,6 +97,70 @@ def test_a_job_calls_its_own_deploy_the_same(environ: dict[str, str], alias: str
     job = detect(environ)
     assert job is not None
     assert job.marker_key(EventType.DEPLOYMENT, "production") == (alias, True)
+
+
+RUNNER = {
+    "GITHUB_ACTIONS": "true",
+    "GITHUB_SERVER_URL": "https://ghes.example.test",
+    "GITHUB_RUN_ID": "77",
+    "GITHUB_RUN_ATTEMPT": "1",
+    "GITHUB_JOB": "deploy",
+    "RUNNER_TEMP": "/work/_temp",
+}
+HOST_RUN = "github:ghes.example.test:run:77:1:production"
+
+
+def own_key(environ: dict[str, str], environment: str) -> str:
+    job = detect(environ)
+    assert job is not None
+    key, _ = job.marker_key(EventType.DEPLOYMENT, environment)
+    return key
+
+
+def test_a_github_job_that_knows_its_id_is_claimed_by_its_deployment() -> None:
+    key = own_key(RUNNER | {"JOB_CHECK_RUN_ID": "5"}, "Production")
+    assert key == github_claims("enterprise_server")[0]
+
+
+def test_jobs_of_a_run_that_know_no_id_have_names_of_their_own() -> None:
+    tracked = (RUNNER | {"RUNNER_TRACKING_ID": f"github_{number}"} for number in range(3))
+    keys = {own_key(environ, "production") for environ in (RUNNER, RUNNER | {"GITHUB_JOB": "web"}, *tracked)}
+    assert len(keys) == 5
+    assert all(key.startswith(f"{HOST_RUN}:job:") for key in keys)
+    assert own_key(RUNNER, "production") == own_key(RUNNER, "PRODUCTION")
+
+
+def native_claims(key: str) -> tuple[str, ...]:
+    body = json.dumps({"type": "deployment", "name": "Deploy", "key": key}).encode()
+    delivery = NATIVE.receive({"content-type": "application/json"}, body, RECEIVED_AT)
+    (change,) = translate(NATIVE, delivery, NATIVE.options()).changes
+    assert change.key == key
+    return change.claims
+
+
+@pytest.mark.parametrize("run", ["github:run:77:1:production", HOST_RUN, "github:run:77:1:prod: job:eu"])
+def test_a_plugin_that_knows_only_its_run_claims_it_as_deployments_do(run: str) -> None:
+    assert native_claims(f"{run}:job:0123456789abcdef") == (run,)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "github:run:77:1:production",
+        "github:run:77:1:production:job:0123456789abcdef:2",
+        "github:run:77:1:event:3f0f7a0e-0000-4000-8000-000000000000",
+        "github:job:5:production",
+        "mine:job:0123456789abcdef",
+        "gitlab:gitlab.example.test:job:796",
+    ],
+)
+def test_no_other_key_claims_anything(key: str) -> None:
+    assert native_claims(key) == ()
+
+
+def test_what_the_plugin_claims_is_what_the_webhook_claims() -> None:
+    (claim,) = native_claims(own_key(RUNNER, "Production"))
+    assert claim in github_claims("enterprise_server")
 
 
 def jenkins_names(case: str) -> tuple[str, ...]:

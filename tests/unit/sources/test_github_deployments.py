@@ -206,3 +206,40 @@ def test_every_deployment_shows_its_own_last_outcome(run: tuple[list[Deployment]
             str(event.metadata["deployment_id"]): event.metadata["status"] for event in found.values()
         }
         assert outcomes == last_outcomes(deployments, mode)
+
+
+@pytest.mark.parametrize(
+    ("environment", "is_production"),
+    [
+        ("production", True),
+        ("Production", True),
+        *(
+            (name, None)
+            for name in ("eu-production", "aws-prod", "shop/production", "prod_eu", "production1")
+        ),
+        ("live", None),
+        *((name, False) for name in ("staging", "preproduction", "products", "delivery", "review/alive")),
+    ],
+)
+def test_what_is_named_like_production_is_not_said_to_be_none(
+    environment: str, is_production: bool | None
+) -> None:
+    payload = json.loads(body_of("github", "deployment_status__production_success"))
+    payload["deployment"] |= {"environment": environment, "production_environment": False}
+    payload["deployment_status"]["environment"] = environment
+    assert read(payload, "point").event.metadata.get("production") is is_production
+
+
+def test_a_deployment_of_a_forks_pull_request_does_not_read_like_one_of_our_branch() -> None:
+    payload = json.loads(body_of("github", "deployment_status__production_success"))
+    payload["deployment"] |= {"ref": "main", "sha": "0123456789abcdef0123456789abcdef01234567"}
+    ours = read(payload, "point").event
+    payload["workflow_run"] = payload.get("workflow_run") or {"id": 7, "run_attempt": 1}
+    payload["workflow_run"] |= {
+        "event": "pull_request",
+        "head_repository": {"id": 666, "full_name": "mallory/shop"},
+    }
+    theirs = read(payload, "point").event
+    assert " main@0123456 " in ours.name
+    assert " mallory:main@0123456 " in theirs.name
+    assert (ours.metadata["ref"], theirs.metadata["ref"]) == ("main", "mallory:main")

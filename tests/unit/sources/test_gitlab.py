@@ -592,3 +592,11 @@ def test_a_saved_body_that_is_sent_again_is_of_the_instance_that_sent_it(case: s
 )
 def test_a_body_that_names_no_instance_is_sent_without_one(body: bytes) -> None:
     assert "X-Gitlab-Instance" not in SENDERS["gitlab"].headers("a-token", "Push Hook", body, DELIVERY_ID)
+
+
+def test_a_vulnerability_of_a_renamed_project_is_still_the_same() -> None:
+    detected = change("vulnerability__detected")
+    url = json.loads(body_of("gitlab", "vulnerability__resolved"))["object_attributes"]["url"]
+    resolved = change("vulnerability__resolved", object_attributes__url=url.replace("/shop/", "/store/"))
+    assert resolved.key == detected.key
+    assert detected.former_keys[0].startswith("gitlab:gitlab.example.test:vuln:https://")

@@ -409,3 +409,11 @@ def test_a_jobs_name_has_its_folders(url: str, name: str) -> None:
     payload["name"] = "deploy-checkout"
     (change,) = translate(JENKINS, delivery(json.dumps(payload).encode()), Options()).changes
     assert change.event.metadata["job"] == name
+
+
+@pytest.mark.parametrize("checked", ["true", "false", "True", "no"])
+def test_a_checkbox_is_no_version(checked: str) -> None:
+    parameters = {"RELEASE": checked, "ENVIRONMENT": "production"}
+    change = completed("build.parameters", parameters)
+    assert checked not in change.event.name.split()
+    assert "release" not in change.event.metadata

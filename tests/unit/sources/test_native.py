@@ -123,7 +123,7 @@ def test_an_item_that_is_no_object_is_said_to_be_none(item: object) -> None:
             "is not a time; write it as ISO 8601, for example 2026-01-10T10:05:00.000Z",
         ),
         (
-            GOOD | {"occurredAt": ""},
+            GOOD | {"occurredAt": "soon"},
             "occurredAt",
             "is not a time; write it as ISO 8601, for example 2026-01-10T10:05:00.000Z",
         ),
@@ -370,3 +370,31 @@ def test_how_deploys_are_drawn_is_the_callers_word() -> None:
     body = json.dumps(GOOD | {"type": "deployment"}).encode()
     (change,) = translate(NATIVE, received(body), Options(deployments="span")).changes
     assert change.effect is Effect.POINT
+
+
+@pytest.mark.parametrize("unset", ["", None, "0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000000000Z"])
+@pytest.mark.parametrize("field", ["startedAt", "occurredAt"])
+def test_a_time_that_templates_write_for_none_is_not_given(field: str, unset: str | None) -> None:
+    given: dict[str, Any] = GOOD | {field: unset}
+    assert change_of(**given) == change_of(**GOOD)
+
+
+def test_an_end_that_templates_write_for_none_leaves_an_incident_open() -> None:
+    change = change_of(type="incident", name="Errors", key="alert-1", endedAt="0001-01-01T00:00:00Z")
+    assert (change.effect, change.event.ended_at) == (Effect.OPEN, None)
+
+
+@pytest.mark.parametrize("field", ["startedAt", "occurredAt", "endedAt"])
+@pytest.mark.parametrize(
+    ("moment", "complaint"),
+    [
+        ("1999-12-31T23:59:59Z", "is before the year 2000; leave it out if it is not known"),
+        ("1970-01-01T00:00:00Z", "is before the year 2000; leave it out if it is not known"),
+        ("2026-01-11T12:00:01Z", "is more than a day ahead; are the clock and the time zone of the sender"),
+        ("9999-12-31T23:59:59Z", "is more than a day ahead; are the clock and the time zone of the sender"),
+    ],
+)
+def test_a_time_that_no_chart_shows_is_refused(field: str, moment: str, complaint: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        change_of(**GOOD, **{field: moment})
+    assert any(error.field == field and error.detail.startswith(complaint) for error in refused.value.errors)

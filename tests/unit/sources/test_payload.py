@@ -115,3 +115,10 @@ def test_a_delivery_id_is_always_fit_for_a_key_and_a_log(given_id: str) -> None:
 
 def test_metadata_that_is_missing_is_left_out_but_false_and_zero_are_values() -> None:
     assert present(a=None, b="", c=False, d=0, e="x") == {"c": False, "d": 0, "e": "x"}
+
+
+@pytest.mark.parametrize("unset", ["0001-01-01T00:00:00Z", "1999-12-31T23:59:59Z", 0, 1])
+def test_a_time_before_2000_is_none(unset: str | int) -> None:
+    payload = Payload({"updated_at": unset, "created_at": "2026-01-10T10:05:00Z"})
+    assert payload.time("updated_at") is None
+    assert payload.time("updated_at", "created_at") == datetime(2026, 1, 10, 10, 5, tzinfo=UTC)

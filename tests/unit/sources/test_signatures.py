@@ -1,6 +1,6 @@
 import pytest
 
-from receiver.sources.signatures import github_signature, matches_any
+from receiver.sources.signatures import github_verification, matches_any
 
 
 @pytest.mark.parametrize("given", [None, ""])
@@ -21,7 +21,11 @@ def test_it_must_be_the_same_to_the_last_byte(given: str) -> None:
     assert matches_any(given, [b"a", b"b"]) is False
 
 
-def test_github_signs_with_lower_case_hex() -> None:
-    assert github_signature(b"It's a Secret to Everybody", b"Hello, World!") == (
-        "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
-    )
+def test_github_signs_with_lower_case_hex_over_the_body_in_any_parts() -> None:
+    right = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+    verification = github_verification(right, [b"It's a Secret to Everybody"])
+    assert verification is not None
+    for part in (b"Hello", memoryview(b", "), b"", b"World!"):
+        verification.update(part)
+    assert verification.is_authentic() is True
+    assert github_verification(right.upper(), [b"It's a Secret to Everybody"]) is None

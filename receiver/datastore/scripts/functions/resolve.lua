@@ -18,6 +18,28 @@ local function make_alias(name, target)
     end
 end
 
+-- A plugin that does not know its job's id calls its event by the name of the run and a part of its own.
+local function is_plugin_of(own_name, name)
+    local start = name .. ':job:'
+    return string.sub(own_name, 1, #start) == start
+end
+
+-- A run's name may be claimed twice: by one event of a plugin and by one deployment, which are one marker then.
+-- Returned are the keys of this marker's claim and of the other one.
+local function claim_keys(name, own_name)
+    local of_deployment, of_plugin = CLAIM_PREFIX .. name, CLAIM_PREFIX .. 'plugin:' .. name
+    if is_plugin_of(own_name, name) then
+        return of_plugin, of_deployment
+    end
+    return of_deployment, of_plugin
+end
+
+-- Whether what is stored under this name is the marker that has the other claim.
+local function is_others(stored, other_claim)
+    local other = redis.call('GET', other_claim)
+    return other and stored_name(other) == stored
+end
+
 -- Of the names that a marker shares with its neighbours, those that it has for itself: it came first with them,
 -- and what is stored under one of them is not the marker of something else.
 local function grant(names, claims)
@@ -29,9 +51,12 @@ local function grant(names, claims)
         end
     end
     for _, name in ipairs(claims) do
-        local owner, stored = redis.call('GET', CLAIM_PREFIX .. name), stored_name(name)
-        if owner == names[1] or not owner and (not stored or stored == name or own[stored]) then
-            redis.call('SET', CLAIM_PREFIX .. name, names[1], 'EX', MARKER_LIFETIME)
+        local claim, other_claim = claim_keys(name, names[1])
+        local owner, stored = redis.call('GET', claim), stored_name(name)
+        local is_keyed = stored == name and not is_plugin_of(names[1], name)
+        if owner == names[1]
+            or not owner and (not stored or is_keyed or own[stored] or is_others(stored, other_claim)) then
+            redis.call('SET', claim, names[1], 'EX', MARKER_LIFETIME)
             granted[#granted + 1] = name
             if stored then
                 own[stored] = true

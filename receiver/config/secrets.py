@@ -1,0 +1,88 @@
+"""Secrets of webhooks: several in one value, and none that can be guessed or not be used."""
+
+import base64
+import re
+from typing import Final
+
+from pydantic import SecretStr
+
+from receiver.sources import github, gitlab, native, pagerduty
+
+SHORTEST_SEPARATE_SECRET: Final = 6
+"""A value of several words is several secrets only if each is at least this long; else it is one phrase."""
+SHORTEST_TOKEN: Final = 16
+"""Characters of a secret that is sent with each request: who may try often enough guesses a shorter one."""
+SHORTEST_KEY: Final = 8
+"""Characters of a secret that only signs. GitHub takes any, and hooks are old: up to 15 are warned about."""
+SHORTEST_STRONG_SECRET: Final = 16
+SHORTEST_STANDARD_KEY: Final = 16
+"""Bytes behind `whsec_`; the specification has 24 to 64.
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md"""
+
+ONLY_SIGN: Final = frozenset(
+    {github.SECRET_VARIABLE, pagerduty.SECRET_VARIABLE, gitlab.SIGNING_VARIABLE},
+)
+STANDARD_WEBHOOKS: Final = frozenset({gitlab.SIGNING_VARIABLE, native.SECRET_VARIABLE})
+"""Variables in which `whsec_` and base64 stand for a key."""
+STANDARD_PREFIX: Final = "whsec_"
+NEW_ONE: Final = "make one with openssl rand -hex 32, and set it here and at the sender"
+NEW_STANDARD_ONE: Final = (
+    f'make one with echo "{STANDARD_PREFIX}$(openssl rand -base64 32)", and set it here and at the sender'
+)
+
+
+def split_secrets(value: object) -> object:
+    """All secrets in a variable's value, separated by white space or commas; the whole value comes last.
+
+    The whole value counts too, so that a secret with a space or a comma in it works. If a part is too short
+    to be a secret, only the whole value counts.
+    """
+    if not isinstance(value, str):
+        return value
+    parts = [part for part in re.split(r"[\s,]+", value) if part]
+    if any(len(part) < SHORTEST_SEPARATE_SECRET for part in parts):
+        parts = []
+    return tuple(dict.fromkeys([*parts, value]))
+
+
+def check_secrets(secrets: dict[str, tuple[SecretStr, ...]]) -> dict[str, tuple[SecretStr, ...]]:
+    """The secrets by variable, as they are; raises `ValueError` with a line for each that cannot be used."""
+    problems = [
+        f"{name} {problem}"
+        for name, values in secrets.items()
+        if (problem := _problem_with(name, [value.get_secret_value() for value in values])) is not None
+    ]
+    if problems:
+        raise ValueError("\n".join(problems))
+    return secrets
+
+
+def _problem_with(name: str, values: list[str]) -> str | None:
+    """What is wrong with a variable and what to do, without a character of the secret."""
+    *parts, whole = values
+    if not whole.strip(" ,\t\r\n"):
+        return f"holds nothing but separators; {NEW_ONE}"
+    shortest = min(len(value) for value in parts or [whole])
+    needed = SHORTEST_KEY if name in ONLY_SIGN else SHORTEST_TOKEN
+    if shortest < needed:
+        length = f"{shortest} character{'' if shortest == 1 else 's'}"
+        has = f"holds {len(parts)} secrets, one of which has {length}" if len(parts) > 1 else f"has {length}"
+        return f"{has}; that can be guessed: it needs at least {needed}; {NEW_ONE}"
+    if name in STANDARD_WEBHOOKS:
+        keys = [_standard_key(value) for value in parts or [whole] if value.startswith(STANDARD_PREFIX)]
+        if any(key is None for key in keys):
+            return f"begins with {STANDARD_PREFIX}, and what follows is not base64; copy all of it again"
+        if any(key is not None and len(key) < SHORTEST_STANDARD_KEY for key in keys):
+            return (
+                f"begins with {STANDARD_PREFIX}, and the key behind that has fewer than "
+                f"{SHORTEST_STANDARD_KEY} bytes; {NEW_STANDARD_ONE}"
+            )
+    return None
+
+
+def _standard_key(secret: str) -> bytes | None:
+    """As `receiver.sources.signatures` reads it; `None` if it is not base64."""
+    try:
+        return base64.b64decode(secret.removeprefix(STANDARD_PREFIX), validate=True)
+    except ValueError:
+        return None
