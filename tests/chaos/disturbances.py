@@ -46,12 +46,13 @@ class Disturbances:
         self._stopped = threading.Event()
         self.done: Counter[str] = Counter()
         self.failures: list[BaseException] = []
+        refusal = [self._order(REFUSAL)] if regime.refuses_once else []
         self._threads = [
             threading.Thread(target=self._trouble, args=(seeded(random.randrange(10**9)), *kind), daemon=True)
             for kind in (
                 (self._process_troubles(), pause, ()),
                 (self._redis_troubles(), pause, ()),
-                (self._api_troubles(), (0.0, api_phase / 2), [self._order(REFUSAL)]),
+                (self._api_troubles(), (0.0, api_phase / 2), refusal),
             )
         ]
 

@@ -32,11 +32,13 @@ class Regime:
     always: tuple[str, ...] = ()
     at_times: tuple[tuple[str, ...], ...] = FAILURES
     has_disliked: bool = False
+    refuses_once: bool = False
+    """Whether the API refuses the token once: it stops the line for a minute, and spares it all else."""
 
 
 REGIMES: Final = MappingProxyType(
     {
-        "failures": Regime(),
+        "failures": Regime(refuses_once=True),
         "lagging lists": Regime(always=("lag=3",), at_times=(*LOST_ANSWERS, *FAILURES)),
         "committed failures": Regime(
             at_times=(

@@ -9,7 +9,15 @@ from apitraffic_events.client import EventsClient
 from apitraffic_events.filters import EventFilter
 from apitraffic_events.records import EventPage, StoredEvent
 from apitraffic_events.timestamps import format_timestamp
-from receiver.delivery.lookup import FRESH_FOR, LOOK_BACK, ROUNDING, Search, find_event, searches_for
+from receiver.delivery.lookup import (
+    FRESH_FOR,
+    LOOK_BACK,
+    ROUNDING,
+    Search,
+    events_of,
+    find_event,
+    searches_for,
+)
 from receiver.delivery.markers import Marker
 from receiver.events import Change
 from tests.support.changes import KEY, at, change
@@ -74,7 +82,8 @@ class List:
     def find(self, number: int, most_requests: int = 20) -> str | None:
         period = EventFilter(started_from=at(number) - ROUNDING, started_to=at(number) + ROUNDING)
         client = cast("EventsClient", self)
-        found = find_event(client, Search(period, most_requests), lambda event: event.sid == f"evt_{number}")
+        listed = events_of(client, Search(period, most_requests))
+        found = find_event(listed, lambda event: event.sid == f"evt_{number}")
         return found.sid if found else None
 
     @staticmethod
