@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -249,7 +250,7 @@ def test_what_a_person_must_mend_stops_the_line(redis: Redis, status: int) -> No
     with responses.RequestsMock() as mock:
         address = "https://wrong.example/v1/accounts/acc_1/events"
         mock.post(address, status=status, headers={"Location": "https://elsewhere.example/"})
-        if status == requests.codes.forbidden:
+        if status == HTTPStatus.FORBIDDEN:
             # Asked whether that is about this event only.
             mock.get(address, status=status)
         with pytest.raises(EventsApiError):
