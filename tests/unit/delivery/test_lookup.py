@@ -59,7 +59,8 @@ class TestWhatIsSearchedFor:
 
     def test_a_deploy_is_within_its_job_and_of_its_type(self) -> None:
         made = change("point", 5, started_at=at(5))
-        made = made.model_copy(update={"claims": ("job:7",), "lasted": timedelta(minutes=4)})
+        of_its_job = {"claims": ("job:7",), "lasted": timedelta(minutes=4), "is_authoritative": True}
+        made = made.model_copy(update=of_its_job)
         (search,) = searches(made)
         assert search.wanted == EventFilter("deployment", at(1 - 10), at(5 + 10))
         assert search.most_requests == 2
