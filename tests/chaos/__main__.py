@@ -104,6 +104,7 @@ def _spool_disk(folder: Path, *, is_small: bool) -> Iterator[None]:
     """For the spool of this run; a small one takes the right to mount it, and is left out without it."""
     with ExitStack() as mounted:
         if is_small:
+            folder.mkdir(parents=True, exist_ok=True)
             try:
                 mounted.enter_context(small_disk(folder / "spool", MEBIBYTES))
             except CannotMount as refused:
