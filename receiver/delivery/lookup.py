@@ -20,8 +20,12 @@ AROUND_A_JOB: Final = timedelta(minutes=10)
 """How far outside the time of a deploy another party's event of it is searched for."""
 LOOK_BACK: Final = timedelta(hours=1)
 """How far back, if no change says when it began."""
+CLOCKS_DIFFER: Final = timedelta(seconds=2)
+"""How much later than Redis' loss of its data a sender's clock may have put what happened before it."""
 FRESH_FOR: Final = timedelta(hours=1)
-"""How long after Redis has lost its data a change may be one that was delivered before."""
+"""How long after the loss a sender without a clock may repeat what it sent before."""
+WITHOUT_CLOCK: Final = frozenset({"events"})
+"""Sources whose changes happened when they were received, unless they name a time."""
 LOOK_FAR_BACK: Final = timedelta(days=30)
 """How far back, if no change says when it began and Redis has lost its data since."""
 MOST_REQUESTS: Final = 2
@@ -128,7 +132,7 @@ def searches_for(marker: Marker, sent: Marker, remembers_since: datetime) -> tup
     was_sent = marker.is_in_doubt and bool(sent.changes)
     if marker.is_in_doubt:
         searches += _of_what_was_sent(sent if was_sent else marker)
-    is_fresh = any(known.occurred_at < remembers_since + FRESH_FOR for known in marker.changes)
+    is_fresh = any(_may_be_older(known, remembers_since) for known in marker.changes)
     if any(_others_know(known) for known in marker.changes):
         searches.append(_of_others(marker.changes))
     elif not was_sent and (is_fresh or not _has_begun(marker.changes)):
@@ -215,6 +219,12 @@ def _of_earlier(changes: Iterable[Change], remembers_since: datetime, *, is_fres
         # it sent the same once more.
         first = remembers_since - LOOK_BACK
     return Search(EventFilter(started_from=first, started_to=max(exact) + margin), MOST_REQUESTS)
+
+
+def _may_be_older(change: Change, remembers_since: datetime) -> bool:
+    """Whether an event may have been created of it before Redis lost its data."""
+    margin = FRESH_FOR if change.delivery.source in WITHOUT_CLOCK else CLOCKS_DIFFER
+    return change.occurred_at < remembers_since + margin
 
 
 def _has_begun(changes: Iterable[Change]) -> bool:

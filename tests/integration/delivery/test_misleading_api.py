@@ -352,7 +352,7 @@ class TestAfterRedisLostItsData:
 
 
 def received_at(moment: datetime) -> Change:
-    made = change("point", metadata={"marker_key": KEY})
+    made = change("point", source="events", metadata={"marker_key": KEY})
     event = made.event.model_copy(update={"started_at": moment})
     return made.model_copy(update={"occurred_at": moment, "event": event})
 

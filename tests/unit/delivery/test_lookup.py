@@ -10,6 +10,7 @@ from apitraffic_events.filters import EventFilter
 from apitraffic_events.records import EventPage, StoredEvent
 from apitraffic_events.timestamps import format_timestamp
 from receiver.delivery.lookup import (
+    CLOCKS_DIFFER,
     FRESH_FOR,
     LOOK_BACK,
     ROUNDING,
@@ -40,8 +41,12 @@ class TestWhatIsSearchedFor:
         (search,) = searches(change(effect, started_at=at(0)), since=at(30))
         assert search.wanted == EventFilter(started_from=at(0) - ROUNDING, started_to=at(0) + ROUNDING)
 
-    def test_a_beginning_long_after_redis_began_is_not(self) -> None:
-        assert searches(change("open", started_at=at(0)), since=at(0) - FRESH_FOR) == ()
+    @pytest.mark.parametrize(("source", "margin"), [("github", CLOCKS_DIFFER), ("events", FRESH_FOR)])
+    def test_a_beginning_after_redis_began_is_not(self, source: str, margin: timedelta) -> None:
+        """A script that names no time sends the same once more, and its time is when that was received."""
+        begun = change("open", source=source, started_at=at(0))
+        assert searches(begun, since=at(0) - margin) == ()
+        assert len(searches(begun, since=at(0) - margin + timedelta(seconds=1))) == 1
 
     def test_what_was_sent_is_around_the_start_that_was_sent(self) -> None:
         sent = Marker(KEY).with_change(change("open", started_at=at(0))).in_doubt(None)
