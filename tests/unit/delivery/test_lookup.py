@@ -14,6 +14,7 @@ from receiver.delivery.lookup import (
     FRESH_FOR,
     LOOK_BACK,
     ROUNDING,
+    SAME_MOMENT,
     Search,
     events_of,
     find_event,
@@ -39,7 +40,8 @@ class TestWhatIsSearchedFor:
     @pytest.mark.parametrize("effect", ["point", "open"])
     def test_a_beginning_that_redis_may_have_forgotten_is_around_its_start(self, effect: str) -> None:
         (search,) = searches(change(effect, started_at=at(0)), since=at(30))
-        assert search.wanted == EventFilter(started_from=at(0) - ROUNDING, started_to=at(0) + ROUNDING)
+        assert search.wanted == EventFilter("deployment", at(0) - SAME_MOMENT, at(0) + SAME_MOMENT)
+        assert search.most_requests == 1
 
     @pytest.mark.parametrize(("source", "margin"), [("github", CLOCKS_DIFFER), ("events", FRESH_FOR)])
     def test_a_beginning_after_redis_began_is_not(self, source: str, margin: timedelta) -> None:
