@@ -43,7 +43,7 @@ class Search:
     """One search. It costs no more than so many requests, whatever the account holds.
 
     If it `may_learn`, those are not counted that show how the API spells its filters: a few, once in the life
-    of a client.
+    of a client. It may then take `MOST_FOR_PROOF` if the API turns out to ignore the period.
     """
 
     wanted: EventFilter
@@ -74,11 +74,14 @@ def events_of(client: EventsClient, *searches: Search) -> Iterator[StoredEvent]:
     """
     for search in searches:
         pages = _Pages(client, search.wanted)
-        left = search.most_requests
-        while left and (number := pages.next_to_read()) is not None:
+        taken = 0
+        while (number := pages.next_to_read()) is not None:
             page = pages.read(number)
-            left -= not (search.may_learn and page.is_worth_repeating)
+            taken += not (search.may_learn and page.is_worth_repeating)
             yield from page.records
+            is_filtered = client.filters.in_use("start") is not None
+            if taken >= (search.most_requests if is_filtered or not search.may_learn else MOST_FOR_PROOF):
+                break
 
 
 class _Pages:

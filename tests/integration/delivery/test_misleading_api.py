@@ -309,7 +309,7 @@ class TestAfterRedisLostItsData:
         first = change("point", 0, started_at=at(0), metadata={"marker_key": KEY})
         deliverer.deliver(first)
         redis.flushdb()
-        fill(client, 90 if fault == "unfiltered" else 150, start=1)
+        fill(client, 250, start=1, step=0.1)
         api.set_faults([fault])
         assert deliverer.deliver(first) is Delivered.FOUND
 

@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from apitraffic_events.client import EventsClient
-from apitraffic_events.filters import EventFilter
+from apitraffic_events.filters import EventFilter, FilterSpellings
 from apitraffic_events.records import EventPage, StoredEvent
 from apitraffic_events.timestamps import format_timestamp
 from receiver.delivery.lookup import (
@@ -79,6 +79,7 @@ class List:
 
     def __init__(self, events: int, *, knows_pages: bool = True) -> None:
         self.asked: list[int] = []
+        self.filters = FilterSpellings()
         self._records = [self._record(number) for number in range(events - 1, -1, -1)]
         self._knows_pages = knows_pages
 
