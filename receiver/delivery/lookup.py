@@ -16,12 +16,18 @@ from receiver.timestamps import EARLIEST
 
 ROUNDING: Final = timedelta(minutes=1)
 """How far from the start that we sent an event is searched for: an API may round it."""
+SAME_MOMENT: Final = timedelta(seconds=5)
+"""How far from its start the event of a beginning is searched for that was delivered before."""
 AROUND_A_JOB: Final = timedelta(minutes=10)
 """How far outside the time of a deploy another party's event of it is searched for."""
 LOOK_BACK: Final = timedelta(hours=1)
 """How far back, if no change says when it began."""
+CLOCKS_DIFFER: Final = timedelta(seconds=2)
+"""How much later than Redis' loss of its data a sender's clock may have put what happened before it."""
 FRESH_FOR: Final = timedelta(hours=1)
-"""How long after Redis has lost its data a change may be one that was delivered before."""
+"""How long after the loss a sender without a clock may repeat what it sent before."""
+WITHOUT_CLOCK: Final = frozenset({"events"})
+"""Sources whose changes happened when they were received, unless they name a time."""
 LOOK_FAR_BACK: Final = timedelta(days=30)
 """How far back, if no change says when it began and Redis has lost its data since."""
 MOST_REQUESTS: Final = 2
@@ -34,10 +40,15 @@ MOST_FOR_PROOF: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """One search. It costs no more than so many requests, whatever the account holds."""
+    """One search. It costs no more than so many requests, whatever the account holds.
+
+    If it `may_learn`, those are not counted that show how the API spells its filters: a few, once in the life
+    of a client. It may then take `MOST_FOR_PROOF` if the API turns out to ignore the period.
+    """
 
     wanted: EventFilter
     most_requests: int
+    may_learn: bool = True
 
 
 def find_event(
@@ -63,11 +74,14 @@ def events_of(client: EventsClient, *searches: Search) -> Iterator[StoredEvent]:
     """
     for search in searches:
         pages = _Pages(client, search.wanted)
-        for _ in range(search.most_requests):
-            number = pages.next_to_read()
-            if number is None:
+        taken = 0
+        while (number := pages.next_to_read()) is not None:
+            page = pages.read(number)
+            taken += not (search.may_learn and page.is_worth_repeating)
+            yield from page.records
+            is_filtered = client.filters.in_use("start") is not None
+            if taken >= (search.most_requests if is_filtered or not search.may_learn else MOST_FOR_PROOF):
                 break
-            yield from pages.read(number).records
 
 
 class _Pages:
@@ -128,7 +142,7 @@ def searches_for(marker: Marker, sent: Marker, remembers_since: datetime) -> tup
     was_sent = marker.is_in_doubt and bool(sent.changes)
     if marker.is_in_doubt:
         searches += _of_what_was_sent(sent if was_sent else marker)
-    is_fresh = any(known.occurred_at < remembers_since + FRESH_FOR for known in marker.changes)
+    is_fresh = any(_may_be_older(known, remembers_since) for known in marker.changes)
     if any(_others_know(known) for known in marker.changes):
         searches.append(_of_others(marker.changes))
     elif not was_sent and (is_fresh or not _has_begun(marker.changes)):
@@ -195,7 +209,7 @@ def _of_others(changes: Iterable[Change]) -> Search:
         started_from=first,
         started_to=max(moments) + AROUND_A_JOB,
     )
-    return Search(wanted, MOST_REQUESTS)
+    return Search(wanted, MOST_REQUESTS, may_learn=False)
 
 
 def _of_earlier(changes: Iterable[Change], remembers_since: datetime, *, is_fresh: bool) -> Search:
@@ -206,15 +220,30 @@ def _of_earlier(changes: Iterable[Change], remembers_since: datetime, *, is_fres
     last = max(EARLIEST + LOOK_FAR_BACK, *(change.occurred_at for change in known)) + ROUNDING
     if not exact:
         first = last - (LOOK_FAR_BACK if is_fresh else LOOK_BACK)
-        return Search(EventFilter(started_from=first, started_to=last), MOST_TO_REMEMBER)
+        most = MOST_TO_REMEMBER if is_fresh else MOST_REQUESTS
+        return Search(EventFilter(started_from=first, started_to=last), most)
+    if _has_begun(known):
+        return _of_a_beginning(known[0], min(exact), max(exact), remembers_since)
     # A script that closes something may name another start than the one that opened it.
     margin = ROUNDING if all(change.sets is None for change in known) else LOOK_BACK
-    first = min(exact) - margin
-    if is_fresh and first >= remembers_since:
+    wanted = EventFilter(started_from=min(exact) - margin, started_to=max(exact) + margin)
+    return Search(wanted, MOST_REQUESTS)
+
+
+def _of_a_beginning(begun: Change, first: datetime, last: datetime, remembers_since: datetime) -> Search:
+    """In one request, because a new Redis makes this necessary for each: of the same type and second."""
+    first -= SAME_MOMENT
+    if first >= remembers_since:
         # It says that it happened after Redis had lost its data: of a sender that names no time, this is when
         # it sent the same once more.
         first = remembers_since - LOOK_BACK
-    return Search(EventFilter(started_from=first, started_to=max(exact) + margin), MOST_REQUESTS)
+    return Search(EventFilter(begun.event.type.value, first, last + SAME_MOMENT), 1)
+
+
+def _may_be_older(change: Change, remembers_since: datetime) -> bool:
+    """Whether an event may have been created of it before Redis lost its data."""
+    margin = FRESH_FOR if change.delivery.source in WITHOUT_CLOCK else CLOCKS_DIFFER
+    return change.occurred_at < remembers_since + margin
 
 
 def _has_begun(changes: Iterable[Change]) -> bool:

@@ -302,6 +302,17 @@ class TestAfterRedisLostItsData:
         assert lists(api) == before + 1
         assert len(own(client)) == 1
 
+    @pytest.mark.parametrize("fault", ["renamed", "unfiltered"])
+    def test_what_was_delivered_is_found_whatever_the_filters(
+        self, deliverer: Deliverer, client: EventsClient, redis: Redis, api: LocalApi, fault: str
+    ) -> None:
+        first = change("point", 0, started_at=at(0), metadata={"marker_key": KEY})
+        deliverer.deliver(first)
+        redis.flushdb()
+        fill(client, 250, start=1, step=0.1)
+        api.set_faults([fault])
+        assert deliverer.deliver(first) is Delivered.FOUND
+
     def test_what_its_sender_gives_no_time_is_found(
         self, deliverer: Deliverer, client: EventsClient, redis: Redis, clock: Clock
     ) -> None:
@@ -352,7 +363,7 @@ class TestAfterRedisLostItsData:
 
 
 def received_at(moment: datetime) -> Change:
-    made = change("point", metadata={"marker_key": KEY})
+    made = change("point", source="events", metadata={"marker_key": KEY})
     event = made.event.model_copy(update={"started_at": moment})
     return made.model_copy(update={"occurred_at": moment, "event": event})
 

@@ -6,13 +6,15 @@ from typing import cast
 import pytest
 
 from apitraffic_events.client import EventsClient
-from apitraffic_events.filters import EventFilter
+from apitraffic_events.filters import EventFilter, FilterSpellings
 from apitraffic_events.records import EventPage, StoredEvent
 from apitraffic_events.timestamps import format_timestamp
 from receiver.delivery.lookup import (
+    CLOCKS_DIFFER,
     FRESH_FOR,
     LOOK_BACK,
     ROUNDING,
+    SAME_MOMENT,
     Search,
     events_of,
     find_event,
@@ -38,10 +40,15 @@ class TestWhatIsSearchedFor:
     @pytest.mark.parametrize("effect", ["point", "open"])
     def test_a_beginning_that_redis_may_have_forgotten_is_around_its_start(self, effect: str) -> None:
         (search,) = searches(change(effect, started_at=at(0)), since=at(30))
-        assert search.wanted == EventFilter(started_from=at(0) - ROUNDING, started_to=at(0) + ROUNDING)
+        assert search.wanted == EventFilter("deployment", at(0) - SAME_MOMENT, at(0) + SAME_MOMENT)
+        assert search.most_requests == 1
 
-    def test_a_beginning_long_after_redis_began_is_not(self) -> None:
-        assert searches(change("open", started_at=at(0)), since=at(0) - FRESH_FOR) == ()
+    @pytest.mark.parametrize(("source", "margin"), [("github", CLOCKS_DIFFER), ("events", FRESH_FOR)])
+    def test_a_beginning_after_redis_began_is_not(self, source: str, margin: timedelta) -> None:
+        """A script that names no time sends the same once more, and its time is when that was received."""
+        begun = change("open", source=source, started_at=at(0))
+        assert searches(begun, since=at(0) - margin) == ()
+        assert len(searches(begun, since=at(0) - margin + timedelta(seconds=1))) == 1
 
     def test_what_was_sent_is_around_the_start_that_was_sent(self) -> None:
         sent = Marker(KEY).with_change(change("open", started_at=at(0))).in_doubt(None)
@@ -72,6 +79,7 @@ class List:
 
     def __init__(self, events: int, *, knows_pages: bool = True) -> None:
         self.asked: list[int] = []
+        self.filters = FilterSpellings()
         self._records = [self._record(number) for number in range(events - 1, -1, -1)]
         self._knows_pages = knows_pages
 
