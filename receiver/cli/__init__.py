@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "translate": "translate",
     "send": "send",
     "events": "events",
+    "console": "console",
     "status": "status",
     "deadletters": "deadletters",
     "quarantine": "quarantine",

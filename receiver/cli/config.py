@@ -11,7 +11,8 @@ from pydantic import BaseModel, SecretStr
 
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.config.environment import SECRET_VARIABLES, VARIABLES, config_file
-from receiver.config.settings import Network, Settings, load_settings
+from receiver.config.networks import Network
+from receiver.config.settings import Settings, load_settings
 from receiver.sources import SOURCES
 
 NOT_SET = "(not set)"
@@ -68,6 +69,10 @@ def _sections(settings: Settings) -> Iterator[str]:
     for name, source in SOURCES.items():
         yield f"\n[{name}]"
         yield from _table(settings.options_for(source))
+    for name, section in (("console", settings.console), ("charts", settings.charts)):
+        if lines := [*_table(section)]:
+            yield f"\n[{name}]"
+            yield from lines
     for route in settings.route:
         yield "\n[[route]]"
         yield from _table(route)

@@ -41,9 +41,16 @@ DEFAULT_RECEIVER_URL: Final = "http://127.0.0.1:8080"
     show_default=True,
     help="Port of the local Events API. Only this machine can reach it.",
 )
+@click.option(
+    "--console-port",
+    type=click.IntRange(1, 65535),
+    default=8081,
+    show_default=True,
+    help="Port of the console. Only this machine can reach it.",
+)
 @data_dir_option
-def command(host: str, port: int, api_port: int, data_dir: Path) -> None:
-    """Run receiver, worker, Redis and Events API on this machine.
+def command(host: str, port: int, api_port: int, console_port: int, data_dir: Path) -> None:
+    """Run receiver, worker, console, Redis and Events API on this machine.
 
     If REDIS_URL is set, that Redis is used and none is started. If APITRAFFIC_API_TOKEN is set, markers go to
     ApiTraffic and no local Events API is started.
@@ -59,8 +66,10 @@ def command(host: str, port: int, api_port: int, data_dir: Path) -> None:
             api_port=None if settings.api_token else api_port,
             environment=os.environ,
             secrets=_generated_secrets(settings, folder),
+            console_port=console_port,
         )
         require_free_port(host, port, "--port")
+        require_free_port(LOOPBACK, console_port, "--console-port")
         if stack.api_port is not None:
             require_free_port(LOOPBACK, stack.api_port, "--api-port")
         with stack.prepared() as notes:
@@ -100,6 +109,7 @@ def _generated_secrets(settings: "Settings", folder: DataFolder) -> dict[str, st
 
 def _welcome(stack: LocalStack, settings: "Settings") -> Iterator[str]:
     folder = stack.folder
+    yield f"  Console      {stack.console_url}   open it in a browser"
     yield f"  Receiver     {stack.receiver_url}   /webhooks/<source>  /healthz  /readyz"
     if stack.api_url is None:
         yield f"  Events API   {settings.api_url}"

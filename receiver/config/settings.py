@@ -4,7 +4,6 @@ import difflib
 import os
 import re
 from collections.abc import Iterator
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -24,6 +23,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from apitraffic_events.client import DEFAULT_API_URL
 from apitraffic_events.errors import ConfigurationError
+from receiver.config.console import ChartsSection, ConsoleSection
 from receiver.config.environment import (
     SECRET_VARIABLES,
     VARIABLES,
@@ -31,12 +31,14 @@ from receiver.config.environment import (
     TomlFileSource,
     config_file,
 )
+from receiver.config.networks import Networks
 from receiver.config.secrets import SHORTEST_STRONG_SECRET, check_secrets, split_secrets
 from receiver.datastore.address import PLAIN_SCHEMES, SENTINEL_SCHEMES, pool_at
 from receiver.routing import Route
 from receiver.sources import SOURCES
 from receiver.sources.base import Secrets, Source, SourceOptions
 
+SHORTEST_CONSOLE_TOKEN: Final = 16
 ACCOUNT_SID_LENGTH: Final = len("acc_") + 27
 
 
@@ -45,6 +47,12 @@ def _check_token(token: SecretStr) -> SecretStr:
     if not value.isascii() or not value.isprintable() or " " in value:
         raise ValueError("holds characters that no token has (a space, a line break, a typographic quote?)")
     return token
+
+
+def _check_console_token(token: SecretStr) -> SecretStr:
+    if len(token.get_secret_value()) < SHORTEST_CONSOLE_TOKEN:
+        raise ValueError(f"has fewer than {SHORTEST_CONSOLE_TOKEN} characters, so that it can be guessed")
+    return _check_token(token)
 
 
 def _spool_path(value: object) -> object:
@@ -90,23 +98,6 @@ def _check_redis_url(url: str) -> str:
     return url
 
 
-Network = IPv4Network | IPv6Network
-
-
-def split_networks(value: object) -> object:
-    """The networks in a variable's value, separated by white space or commas. An address is a network too."""
-    if not isinstance(value, str):
-        return value
-    networks = []
-    for part in re.split(r"[\s,]+", value):
-        try:
-            networks.append(ip_network(part))
-        except ValueError:
-            raise ValueError(f"holds {part[:50]!r}, which is no address and no network") from None
-    return tuple(networks)
-
-
-Networks = Annotated[tuple[Network, ...], BeforeValidator(split_networks)]
 SecretValues = Annotated[tuple[SecretStr, ...], BeforeValidator(split_secrets)]
 
 _section_fields: Final[dict[str, Any]] = {
@@ -143,6 +134,8 @@ class Settings(BaseSettings):
     """Only checked here: `receiver.observability.logs` reads it before there are settings."""
     metrics_token: Annotated[SecretStr, AfterValidator(_check_token)] | None = None
     """The bearer token that `/metrics` requires; `None` if it requires none."""
+    console_token: Annotated[SecretStr, AfterValidator(_check_console_token)] | None = None
+    """What is typed in to log in to the console; `None` if nobody has to."""
     trusted_proxies: Networks = ()
     """Proxies whose `X-Forwarded-For` is trusted."""
     allowed_senders: Networks = ()
@@ -155,6 +148,8 @@ class Settings(BaseSettings):
     sources: SerializeAsAny[SourceSections] = Field(default_factory=SourceSections)
     """One section for each source, as in the file; read them with `options_for`."""
     route: tuple[Route, ...] = ()
+    console: ConsoleSection = ConsoleSection()
+    charts: ChartsSection = ChartsSection()
 
     @classmethod
     def settings_customise_sources(

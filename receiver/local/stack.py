@@ -21,6 +21,7 @@ REDIS: Final = "redis"
 API: Final = "api"
 WORKER: Final = "worker"
 RECEIVER: Final = "receiver"
+CONSOLE: Final = "console"
 
 LOOPBACK: Final = "127.0.0.1"
 """The local Events API listens only here, whatever --host is: it is a stand-in, not a service."""
@@ -33,7 +34,8 @@ API_TOKEN: Final = "APITRAFFIC_API_TOKEN"  # noqa: S105 - the variable's name
 
 @dataclass(frozen=True)
 class LocalStack:
-    """`redis` is a server to run or the URL of another. `api_port` is None if the real API is used.
+    """`redis` is a server to run or the URL of another. `api_port` is None if the real API is used, and
+    `console_port` if no console is wanted.
 
     All processes get `environment` and `secrets`, and what is set here.
     """
@@ -45,6 +47,7 @@ class LocalStack:
     api_port: int | None
     environment: Mapping[str, str] = field(repr=False)
     secrets: Mapping[str, str] = field(repr=False)
+    console_port: int | None = None
 
     @property
     def redis_url(self) -> str:
@@ -59,6 +62,11 @@ class LocalStack:
     @property
     def api_url(self) -> str | None:
         return None if self.api_port is None else f"http://{LOOPBACK}:{self.api_port}/v1"
+
+    @property
+    def console_url(self) -> str:
+        """Only this machine reaches the console: on others it would need a login."""
+        return f"http://{LOOPBACK}:{self.console_port}"
 
     @contextmanager
     def prepared(self) -> Iterator[list[str]]:
@@ -107,7 +115,27 @@ class LocalStack:
                 stop_timeout=SLOW_STOP,
             )
         )
+        if self.console_port is not None:
+            children.append(self._console(environment, after_redis))
         return children
+
+    def _console(self, environment: Mapping[str, str], after: tuple[str, ...]) -> Child:
+        figures = "api" if self.api_port is None else "receiver"
+        options = [
+            "--port",
+            str(self.console_port),
+            "--receiver-url",
+            self.receiver_url,
+            "--figures",
+            figures,
+        ]
+        return Child(
+            CONSOLE,
+            _command("console", "--host", LOOPBACK, *options),
+            environment,
+            ready=lambda _pid: answers_ok(f"{self.console_url}/healthz"),
+            after=after,
+        )
 
     def _api(self, environment: Mapping[str, str]) -> Child:
         data = self.folder.events_api
