@@ -1,6 +1,5 @@
 """`apitraffic-events config`"""
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from receiver.cli.failures import configuration_errors_in_words
 from receiver.config.environment import SECRET_VARIABLES, VARIABLES, config_file
 from receiver.config.networks import Network
 from receiver.config.settings import Settings, load_settings
+from receiver.config.toml import as_toml
 from receiver.sources import SOURCES
 
 NOT_SET = "(not set)"
@@ -80,10 +80,4 @@ def _sections(settings: Settings) -> Iterator[str]:
 
 def _table(model: BaseModel) -> Iterator[str]:
     for name, value in model.model_dump(mode="json", exclude_none=True).items():
-        yield f"{name} = {_toml(value)}"
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{name} = {_toml(item)}" for name, item in value.items()) + " }"
-    return json.dumps(value, ensure_ascii=False)
+        yield f"{name} = {as_toml(value)}"

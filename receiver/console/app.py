@@ -24,15 +24,24 @@ from receiver.console.guard import Guard
 from receiver.console.history import History
 from receiver.console.known_events import KnownEvents
 from receiver.console.links import links
+from receiver.console.problem_pages import ProblemPages
+from receiver.console.samples import Samples
 from receiver.console.sessions import Sessions
+from receiver.console.source_pages import SourcePages
 from receiver.console.static_files import serve_static_files
+from receiver.console.try_pages import TryPages
 from receiver.console.wording import DONE, lasted
 
 LARGEST_FORM: Final = 2 * 1024 * 1024
 """Bytes; a payload that is tried out is the largest thing that is sent here."""
 MOST_PARTS: Final = 500
 
-PAGES: Final = (("Events", "events.index"),)
+PAGES: Final = (
+    ("Events", "events.index"),
+    ("Problems", "problems.page"),
+    ("Sources", "sources.page"),
+    ("Try", "trying.page"),
+)
 """Name -> endpoint of each page, in the order of the navigation."""
 
 FigureSource = Literal["api", "receiver"]
@@ -63,8 +72,16 @@ def create_console(settings: Settings, options: Options, redis: Redis | None) ->
     figures = _figures(settings, options, known_events)
     Guard(access, Sessions(token), options.is_read_only).protect(app)
     serve_static_files(app)
-    app.register_blueprint(EventList(known_events, figures, can_send_samples=False).blueprint())
-    app.register_blueprint(EventPages(known_events, History(redis)).blueprint())
+    is_local = options.figures == "receiver"
+    samples = Samples(settings, options.receiver_url)
+    for pages in (
+        EventList(known_events, figures, can_send_samples=is_local),
+        EventPages(known_events, History(redis)),
+        ProblemPages(settings, redis),
+        SourcePages(settings, samples, is_local=is_local),
+        TryPages(settings),
+    ):
+        app.register_blueprint(pages.blueprint())
     app.extensions["start"] = figures.start if isinstance(figures, OwnRequests) else lambda: None
 
     @app.get("/healthz")
@@ -72,7 +89,7 @@ def create_console(settings: Settings, options: Options, redis: Redis | None) ->
         return {"status": "up"}
 
     @app.context_processor
-    def pages() -> dict[str, object]:
+    def names() -> dict[str, object]:
         return {"pages": PAGES, "done_words": DONE}
 
     _answer_errors_in_words(app)

@@ -9,6 +9,7 @@ DONE: Final = {
     "closed": "Closed.",
     "reopened": "It is open again.",
     "deleted": "Deleted.",
+    "sent": "The samples were accepted. Their markers appear within a few seconds.",
 }
 """What a page says after something was done, by the word in its address."""
 

@@ -1,0 +1,71 @@
+"""Send sample deliveries, signed as their senders sign, to the receiver."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import requests
+
+from apitraffic_events.text import one_line
+from apitraffic_events.timestamps import now
+from receiver.config.settings import Settings
+from receiver.local.sample_deliveries import SAMPLES, sample_deliveries
+from receiver.sources.signing import SENDERS
+
+ANSWER_WITHIN: Final = 10.0
+"""Seconds; as long as GitHub and GitLab wait."""
+LONGEST_REASON: Final = 300
+
+WITH_SAMPLES: Final = frozenset(sample.source for sample in SAMPLES)
+"""The sources of which there are samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """How the receiver answered. `status` is its word, such as `accepted`, or `failed`."""
+
+    source: str
+    event: str
+    status: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Sends to the receiver at `url`."""
+
+    settings: Settings
+    url: str
+
+    def send(self, source: str | None = None) -> Sequence[Sent]:
+        """Samples of one source, or of all that are on. Never raises."""
+        chosen = [one for one in sample_deliveries(now()) if source in {None, one.source}]
+        sent = []
+        with requests.Session() as session:
+            session.trust_env = False
+            for delivery in chosen:
+                sender = SENDERS[delivery.source]
+                secrets = self.settings.webhook_secrets.get(sender.secret_name)
+                if not secrets:
+                    continue
+                headers = sender.headers(
+                    secrets[0].get_secret_value(), delivery.event, delivery.body, delivery.delivery_id
+                )
+                status, reason = self._post(session, delivery.source, delivery.body, headers)
+                sent.append(Sent(delivery.source, delivery.event, status, reason))
+        return sent
+
+    def _post(
+        self, session: requests.Session, source: str, body: bytes, headers: dict[str, str]
+    ) -> tuple[str, str]:
+        url = f"{self.url.rstrip('/')}/webhooks/{source}"
+        try:
+            answer = session.post(
+                url, data=body, headers=headers, timeout=ANSWER_WITHIN, allow_redirects=False
+            )
+            content: Any = answer.json()
+        except requests.RequestException:
+            return "failed", f"No receiver answers at {self.url}; --receiver-url says where it is."
+        said = content if isinstance(content, dict) else {}
+        reason = one_line(str(said.get("reason") or said.get("detail") or ""), LONGEST_REASON)
+        return (str(said.get("status")), reason) if answer.ok else (f"HTTP {answer.status_code}", reason)
