@@ -18,6 +18,7 @@ from receiver.console.charts.api_metrics import ApiMetrics
 from receiver.console.charts.figures import Figures
 from receiver.console.charts.own_requests import OwnRequests
 from receiver.console.charts.prometheus import PrometheusFigures
+from receiver.console.delivery_pages import DeliveryPages
 from receiver.console.event_list import EventList
 from receiver.console.event_pages import EventPages
 from receiver.console.guard import Guard
@@ -25,6 +26,7 @@ from receiver.console.history import History
 from receiver.console.known_events import KnownEvents
 from receiver.console.links import links
 from receiver.console.problem_pages import ProblemPages
+from receiver.console.recent_deliveries import RecentDeliveries
 from receiver.console.samples import Samples
 from receiver.console.sessions import Sessions
 from receiver.console.source_pages import SourcePages
@@ -38,6 +40,7 @@ MOST_PARTS: Final = 500
 
 PAGES: Final = (
     ("Events", "events.index"),
+    ("Deliveries", "deliveries.page"),
     ("Problems", "problems.page"),
     ("Sources", "sources.page"),
     ("Try", "trying.page"),
@@ -72,13 +75,15 @@ def create_console(settings: Settings, options: Options, redis: Redis | None) ->
     figures = _figures(settings, options, known_events)
     Guard(access, Sessions(token), options.is_read_only).protect(app)
     serve_static_files(app)
+    recent = RecentDeliveries(redis)
     is_local = options.figures == "receiver"
     samples = Samples(settings, options.receiver_url)
     for pages in (
         EventList(known_events, figures, can_send_samples=is_local),
-        EventPages(known_events, History(redis)),
+        EventPages(known_events, History(redis, recent)),
+        DeliveryPages(recent, known_events),
         ProblemPages(settings, redis),
-        SourcePages(settings, samples, is_local=is_local),
+        SourcePages(settings, samples, recent, is_local=is_local),
         TryPages(settings),
     ):
         app.register_blueprint(pages.blueprint())

@@ -9,9 +9,12 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from apitraffic_events import StoredEvent
+from receiver.console.recent_deliveries import RecentDeliveries
 from receiver.datastore.failures import explain
 from receiver.delivery.marker_store import MarkerStore
+from receiver.errors import StorageUnavailable
 from receiver.events import Change
+from receiver.queue.delivery_log import Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +36,15 @@ class Past:
 
     key: str = ""
     steps: Sequence[Step] = ()
+    deliveries: Sequence[Entry] = ()
+    """Those of the last days, also repeated ones and those whose change the marker no longer keeps."""
     problem: str | None = None
 
 
 class History:
-    def __init__(self, redis: Redis | None) -> None:
+    def __init__(self, redis: Redis | None, recent: RecentDeliveries) -> None:
         self._redis = redis
+        self._recent = recent
 
     def of(self, event: StoredEvent) -> Past:
         """Never raises."""
@@ -49,11 +55,15 @@ class History:
             return Past(key, problem="REDIS_URL is not set, so its history is not known here.")
         try:
             changes = MarkerStore(self._redis, "console").changes_of(key)
-        except RedisError as error:
-            return Past(key, problem=f"Redis: {explain(error)}")
+            keys = frozenset({key, *(change.key for change in changes)})
+            deliveries = self._recent.of_markers(keys)
+        except (RedisError, StorageUnavailable) as error:
+            words = f"Redis: {explain(error)}" if isinstance(error, RedisError) else str(error)
+            return Past(key, problem=words)
         except ValidationError:
             return Past(key, problem="Another version of the receiver has stored it in another form.")
-        return Past(key, [_step(change) for change in sorted(changes, key=lambda one: one.occurred_at)])
+        steps = [_step(change) for change in sorted(changes, key=lambda one: one.occurred_at)]
+        return Past(key, steps, deliveries)
 
 
 def _step(change: Change) -> Step:

@@ -8,7 +8,10 @@ from flask import Blueprint, abort, redirect, render_template, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from receiver.config.settings import Settings
+from receiver.console.recent_deliveries import RecentDeliveries
 from receiver.console.samples import WITH_SAMPLES, Samples, Sent
+from receiver.errors import StorageUnavailable
+from receiver.queue.delivery_log import REFUSED, Entry
 from receiver.sources import SOURCES
 
 
@@ -22,6 +25,8 @@ class Sender:
     variables: tuple[str, ...]
     is_on: bool
     has_sample: bool
+    last_delivery: Entry | None
+    last_refusal: Entry | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,7 @@ class SourcePages:
 
     settings: Settings
     samples: Samples
+    recent: RecentDeliveries
     is_local: bool
 
     def blueprint(self) -> Blueprint:
@@ -58,6 +64,10 @@ class SourcePages:
 
     def _page(self, sent: Sequence[Sent]) -> str:
         base = self.samples.url.rstrip("/")
+        try:
+            entries, problem = self.recent.newest_first(), None
+        except StorageUnavailable as error:
+            entries, problem = (), f"{str(error).rstrip('.')}."
         senders = [
             Sender(
                 name,
@@ -66,9 +76,22 @@ class SourcePages:
                 source.secret_variables,
                 is_on=bool(self.settings.secrets_for(source)),
                 has_sample=name in WITH_SAMPLES,
+                last_delivery=_last(entries, name, is_refusal=False),
+                last_refusal=_last(entries, name, is_refusal=True),
             )
             for name, source in SOURCES.items()
         ]
         return render_template(
-            "sources.html", senders=senders, sent=sent, is_local=self.is_local, receiver_url=self.samples.url
+            "sources.html",
+            problem=problem,
+            senders=senders,
+            sent=sent,
+            is_local=self.is_local,
+            receiver_url=self.samples.url,
         )
+
+
+def _last(entries: Sequence[Entry], source: str, *, is_refusal: bool) -> Entry | None:
+    return next(
+        (one for one in entries if one.source == source and (one.status == REFUSED) == is_refusal), None
+    )

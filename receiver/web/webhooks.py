@@ -19,6 +19,7 @@ from receiver.sources import SOURCES
 from receiver.sources.base import MIB, Invalid
 from receiver.translation import translate_and_route
 from receiver.web.admission import ADMITTED, Admission, IncomingBody, Refused
+from receiver.web.noting import Noting
 from receiver.web.problems import DETAILS, problem
 
 RETRY_AFTER: Final = 30
@@ -52,6 +53,7 @@ def webhooks(
     ingestor: Ingestor,
     metrics: ReceptionMetrics,
     repeated_lines: RepeatedLines,
+    noting: Noting,
 ) -> Blueprint:
     blueprint = Blueprint("webhooks", __name__)
     log = get_logger("receiver.webhooks")
@@ -64,13 +66,17 @@ def webhooks(
         began = perf_counter()
         admitted = request.environ.get(ADMITTED) or admission.admit(request.environ)
         if isinstance(admitted, Refused):
-            raise NotFound if admitted.status is HTTPStatus.NOT_FOUND else admitted
+            if admitted.status is not HTTPStatus.NOT_FOUND:
+                raise admitted
+            noting.refusal(admitted)
+            raise NotFound
         source = admitted.source
         body = _body_of(admitted)
         delivery = g.delivery = source.receive(admitted.headers, body, admitted.received_at)
         with metrics.translation_seconds.labels(source_name).time():
             meaning = translate_and_route(source, delivery, options[source_name], settings.route)
         outcome = g.outcome = ingestor.ingest(delivery, meaning)
+        noting.outcome(delivery, outcome)
         seconds = perf_counter() - began
         metrics.deliveries.labels(source_name, outcome.body["status"]).inc()
         metrics.accept_seconds.labels(source_name).observe(seconds)
@@ -103,6 +109,7 @@ def webhooks(
 
     @blueprint.errorhandler(Refused)
     def refused(error: Refused) -> Response:
+        noting.refusal(error)
         if error.source is not None:
             # The reason is in our own words, and of each there is one line a second.
             kind = f"{error.source} {error.status.value} {error.fields.get('reason', '')}"
@@ -113,6 +120,7 @@ def webhooks(
     @blueprint.errorhandler(Invalid)
     def invalid(error: Invalid) -> Response:
         log.warning("invalid", status=422, reason=error.reason)
+        noting.invalid(error)
         errors = [asdict(item) for item in error.errors]
         return problem(HTTPStatus.UNPROCESSABLE_ENTITY, error.reason, members={"errors": errors})
 

@@ -1,15 +1,17 @@
 -- Queue the changes of one delivery, unless it has been queued before. For each job this is what
 -- `Queue.enqueue` of RQ does in eight commands and two round trips. What all jobs have in common is a
 -- constant of the script.
--- KEYS: seen, set of queues, bell, then the job and the queue of each change
--- ARGV: lifetime of seen, time, then for each job its id, data, description, names of its marker and name of
--- its queue; last, if there is a trace, the meta of all jobs
+-- KEYS: seen, set of queues, bell, log of deliveries, then the job and the queue of each change
+-- ARGV: lifetime of seen, time, entry for the log, then for each job its id, data, description, names of its
+-- marker and name of its queue; last, if there is a trace, the meta of all jobs
 -- Returns 1 if they were queued, 0 if the delivery had been queued before.
+-- include functions/note_delivery
 if not redis.call('SET', KEYS[1], '1', 'NX', 'EX', ARGV[1]) then
+    note_delivery(KEYS[4], 'duplicate', ARGV[3])
     return 0
 end
-local first = 3
-for index = 4, #KEYS, 2 do
+local first = 4
+for index = 5, #KEYS, 2 do
     redis.call('HSET', KEYS[index], 'created_at', ARGV[2], 'enqueued_at', ARGV[2], 'data', ARGV[first + 1],
         'description', ARGV[first + 2], 'names', ARGV[first + 3], 'origin', ARGV[first + 4], unpack(COMMON_FIELDS))
     redis.call('RPUSH', KEYS[index + 1], ARGV[first])
@@ -17,11 +19,12 @@ for index = 4, #KEYS, 2 do
     first = first + 5
 end
 if ARGV[first] then
-    for index = 4, #KEYS, 2 do
+    for index = 5, #KEYS, 2 do
         redis.call('HSET', KEYS[index], 'meta', ARGV[first])
     end
 end
 redis.call('LPUSH', KEYS[3], '1')
 redis.call('LTRIM', KEYS[3], 0, 31)
 redis.call('EXPIRE', KEYS[3], 3600)
+note_delivery(KEYS[4], 'accepted', ARGV[3])
 return 1

@@ -1,6 +1,4 @@
-"""What tests need at run time: `/_faults` to inject failures, `/_requests` to count requests, `/_traffic` to set
-the metrics.
-"""
+"""What tests need at run time: `/_faults` injects failures, `/_requests` counts, `/_traffic` sets metrics."""
 
 import json
 from http import HTTPStatus
