@@ -306,6 +306,7 @@ STEPS: Final[tuple[Callable[[Journey], None], ...]] = (
 """In this order: later ones find what earlier ones have made."""
 
 
+@pytest.mark.timeout(300)  # a machine that is busy with other tests
 def test_each_page_does_what_it_is_for(stack: Stack, browser: Browser, subtests: pytest.Subtests) -> None:
     program = stack.program("console", "--port", "0", "--receiver-url", stack.url, ready=READY).start()
     assert program.announced
