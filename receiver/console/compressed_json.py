@@ -9,7 +9,7 @@ from typing import Final
 from flask import Response, json, request
 from werkzeug.wrappers import Response as AnyResponse
 
-COMPRESSION: Final = 5
+COMPRESSION: Final = 1
 SMALLEST_COMPRESSED: Final = 1_000
 """Bytes."""
 

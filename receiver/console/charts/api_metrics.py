@@ -62,14 +62,19 @@ class ApiMetrics:
                 view.started_from, view.started_to, bucket=bucket, environment=environment
             )
             times = [(int(point.timestamp.timestamp()) // step * step, point) for point in points]
-            requests = {at: None if it.requests is None else it.requests / step for at, it in times}
+            # The hour that has just begun counts too: it is what somebody looks for.
+            end = view.started_to.timestamp()
+            requests = {
+                at: None if it.requests is None else it.requests / max(1.0, min(step, end - at))
+                for at, it in times
+            }
             averages = {at: it.average for at, it in times}
             return Series(
                 ORIGIN,
                 start,
                 step,
-                on_grid(requests, start, step, count),
-                on_grid(averages, start, step, count),
+                on_grid(requests, start, step, count + 1),
+                on_grid(averages, start, step, count + 1),
                 totals={
                     "requests": total.total_requests,
                     "errors": total.total_errors,

@@ -52,9 +52,9 @@ class Figures(Protocol):
 
 
 def grid(started_from: datetime, started_to: datetime, step: int) -> tuple[int, int]:
-    """The first point at or before the period, and how many there are until its end."""
+    """The first point at or before the period, and how many there are whose steps end within it."""
     start = int(started_from.timestamp()) // step * step
-    return start, max(0, math.floor((started_to.timestamp() - start) / step) + 1)
+    return start, max(0, math.floor((started_to.timestamp() - start) / step))
 
 
 def on_grid(points: Mapping[int, float | None], start: int, step: int, count: int) -> list[float | None]:

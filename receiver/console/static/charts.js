@@ -319,10 +319,13 @@
   function draw() {
     if (waiting) return;
     waiting = requestAnimationFrame(() => {
+      const began = performance.now();
       waiting = 0;
       group();
       for (const plot of plots) plot.batch(() => { plot.setScale('x', { min: shown.from / 1000, max: shown.to / 1000 }); plot.redraw(false); });
       flags();
+      performance.clearMeasures('frame');
+      performance.measure('frame', { start: began });
     });
   }
 
@@ -500,5 +503,8 @@
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { readColours(); draw(); });
   document.addEventListener('visibilitychange', () => { if (!document.hidden) { readMarkers().catch(() => {}); pollFigures(); } });
   if (new URLSearchParams(location.search).has('from')) live = false;
-  Promise.all([poll(), pollFigures()]).then(() => { box.dataset.drawn = 'yes'; });
+  Promise.all([poll(), pollFigures()]).then(() => requestAnimationFrame(() => requestAnimationFrame(() => {
+    box.dataset.drawn = 'yes';
+    performance.mark('drawn');
+  })));
 })();
