@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from itertools import zip_longest
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import JsonValue, ValidationError
 from werkzeug.datastructures import MultiDict
@@ -18,7 +17,6 @@ from apitraffic_events.updates import closing
 SOURCE: Final = "manual"
 """The vendor's own word for events made by hand."""
 SPARE_ROWS: Final = 2
-LONGEST_ZONE: Final = 64
 FIELDS: Final = ("type", "name", "description", "startedAt", "endedAt", "buckets", "environments", "metadata")
 OF_THE_WHOLE: Final = ""
 """The name under which a form's errors are kept that belong to no field."""
@@ -33,7 +31,6 @@ class Filled:
     description: str = ""
     started_at: str = ""
     ended_at: str = ""
-    zone: str = "UTC"
     buckets: tuple[str, ...] = EVERYWHERE
     environments: tuple[str, ...] = EVERYWHERE
     metadata: tuple[tuple[str, str], ...] = ()
@@ -72,9 +69,8 @@ def filled(form: MultiDict[str, str], errors: Mapping[str, str]) -> Filled:
         type=form.get("type", ""),
         name=form.get("name", ""),
         description=form.get("description", ""),
-        started_at=form.get("started_at", ""),
-        ended_at=form.get("ended_at", ""),
-        zone=form.get("zone", "UTC"),
+        started_at=_typed_again(form, "started_at"),
+        ended_at=_typed_again(form, "ended_at"),
         buckets=_places(form, "buckets"),
         environments=_places(form, "environments"),
         metadata=tuple((key, value) for key, value in _rows(form) if key or value),
@@ -142,7 +138,7 @@ def closing_of(form: MultiDict[str, str], event: StoredEvent, now: datetime) -> 
     resolution = form.get("resolution", "").strip()
     if not resolution:
         raise Wrong({"resolution": "Say how it ended; it goes below the description."})
-    ended_at = _moment(form, "ended_at", "endedAt", _zone(form)) or now
+    ended_at = _moment(form, "ended_at", "endedAt") or now
     if event.started_at and ended_at < event.started_at:
         raise Wrong({"endedAt": "This is before the start."})
     return closing(event, ended_at, resolution)
@@ -211,9 +207,8 @@ def _times(
     form: MultiDict[str, str], event: StoredEvent | None = None
 ) -> tuple[datetime | None, datetime | None]:
     """Start and end. Forms know no parts of a second: a time that is as it was keeps them."""
-    zone = _zone(form)
-    started_at = _moment(form, "started_at", "startedAt", zone)
-    ended_at = _moment(form, "ended_at", "endedAt", zone)
+    started_at = _moment(form, "started_at", "startedAt")
+    ended_at = _moment(form, "ended_at", "endedAt")
     if event is not None:
         started_at = _same_second(started_at, event.started_at)
         ended_at = _same_second(ended_at, event.ended_at)
@@ -227,25 +222,24 @@ def _same_second(typed: datetime | None, before: datetime | None) -> datetime | 
     return before if is_same else typed
 
 
-def _moment(form: MultiDict[str, str], name: str, api_name: str, zone: tzinfo) -> datetime | None:
-    """A time as `<input type=datetime-local>` sends it, in the reader's zone."""
+def _moment(form: MultiDict[str, str], name: str, api_name: str) -> datetime | None:
+    """A time as the page's script sends it, in UTC. Without the script, the page says to type it in UTC."""
     typed = form.get(name, "").strip()
     if not typed:
         return None
     try:
         moment = datetime.fromisoformat(typed)
-        return (moment.replace(tzinfo=zone) if moment.tzinfo is None else moment).astimezone(UTC)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise Wrong({api_name: f"{typed[:40]!r} is not a time; write it as 2026-01-10T10:05"}) from None
 
 
-def _zone(form: MultiDict[str, str]) -> tzinfo:
-    """The reader's zone, as the browser names it; UTC if it names none that is known here."""
-    name = form.get("zone", "")[:LONGEST_ZONE]
+def _typed_again(form: MultiDict[str, str], name: str) -> str:
+    """What was typed, in the form in which the page shows times."""
     try:
-        return ZoneInfo(name) if name else UTC
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return UTC
+        return _as_typed(_moment(form, name, name))
+    except Wrong:
+        return ""
 
 
 def _as_typed(moment: datetime | None) -> str:

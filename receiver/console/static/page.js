@@ -36,10 +36,13 @@
       since.textContent = `for ${lasted((Date.now() - new Date(since.dataset.since)) / 1000)}`;
     }
     for (const name of root.querySelectorAll('[data-zone-name]')) name.textContent = zone;
-    for (const field of root.querySelectorAll('[data-zone]')) field.value = zone;
-    for (const field of root.querySelectorAll('input[data-utc]')) {
+    // The server knows UTC only; the reader sees and types times of his own zone.
+    for (const field of fresh(root, 'input[data-utc]')) {
       if (field.value) field.value = typed(new Date(`${field.value}Z`));
-      field.removeAttribute('data-utc');
+      field.form.addEventListener('formdata', (event) => {
+        const date = new Date(field.value);
+        if (field.value && !Number.isNaN(date.getTime())) event.formData.set(field.name, date.toISOString());
+      });
     }
     for (const note of fresh(root, '[data-utc-of]')) {
       const field = document.getElementById(note.dataset.utcOf);
