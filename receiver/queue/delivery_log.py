@@ -7,7 +7,6 @@ no answer waits for it; if Redis is away, or the process dies, the latest of the
 A refusal may come from anybody. So it has a stream of its own, where it pushes out no delivery.
 """
 
-import json
 import threading
 import time
 from collections import deque
@@ -52,7 +51,9 @@ SAME_REFUSAL: Final = 1.0
 """Seconds."""
 MOST_KINDS: Final = 1_000
 REFUSED: Final = "refused"
-AS_JSON: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
+SEPARATOR: Final = "\x1f"
+FIXED_TEXTS: Final = 6
+"""Of an entry; the keys and names of its markers follow them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,30 +78,29 @@ class Entry:
     def at(self) -> datetime:
         return datetime.fromtimestamp(int(self.id.partition("-")[0] or 0) / 1000, tz=UTC)
 
-    def to_json(self) -> str:
-        """All but the status and the id."""
-        return AS_JSON(
-            [self.source, self.delivery, self.event, self.subject, self.reason, self.markers, self.address]
-        )
+    def to_text(self) -> str:
+        """All but the status and the id. None of it holds a control character, such as the separator."""
+        markers = (text for marker in self.markers for text in marker)
+        texts = (self.source, self.delivery, self.event, self.subject, self.reason, self.address, *markers)
+        return SEPARATOR.join(texts)
 
     @classmethod
     def from_item(cls, item_id: Any, fields: Any) -> Self | None:
         """`None` for what another version has written in another form."""
         texts = {as_text(name): as_text(value) for name, value in (fields or {}).items()}
-        try:
-            source, delivery, event, subject, reason, markers, address = json.loads(texts["entry"])
-            found = tuple((str(key), str(name)) for key, name in markers)
-        except (KeyError, ValueError, TypeError):
+        words = texts.get("entry", "").split(SEPARATOR)
+        if len(words) < FIXED_TEXTS or len(words) % 2 != FIXED_TEXTS % 2:
             return None
+        source, delivery, event, subject, reason, address, *markers = words
         return cls(
             status=texts.get("status", ""),
-            source=str(source),
-            delivery=str(delivery),
-            event=str(event),
-            subject=str(subject),
-            reason=str(reason),
-            markers=found,
-            address=str(address),
+            source=source,
+            delivery=delivery,
+            event=event,
+            subject=subject,
+            reason=reason,
+            markers=tuple(zip(markers[::2], markers[1::2], strict=True)),
+            address=address,
             id=as_text(item_id),
         )
 
@@ -157,7 +157,7 @@ class DeliveryNotes:
             for entry in entries:
                 is_refusal = entry.status == REFUSED
                 stream, most = (REFUSALS, MOST_REFUSALS) if is_refusal else (DELIVERIES, MOST_DELIVERIES)
-                pipeline.xadd(stream, {"status": entry.status, "entry": entry.to_json()}, maxlen=most)
+                pipeline.xadd(stream, {"status": entry.status, "entry": entry.to_text()}, maxlen=most)
                 pipeline.expire(stream, LIFETIME)
             pipeline.execute()
 

@@ -61,7 +61,7 @@ class Enqueuer:
             BELL,
             DELIVERIES,
         ]
-        arguments: list[str | bytes | int] = [SEEN_LIFETIME, utcformat(now()), entry_of(changes).to_json()]
+        arguments: list[str | bytes | int] = [SEEN_LIFETIME, utcformat(now()), entry_of(changes).to_text()]
         for number, change in enumerate(changes):
             job_id = f"{stem}-{number}"
             queue = self._urgent if is_urgent(change) else self._routine
