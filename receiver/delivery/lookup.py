@@ -22,12 +22,10 @@ AROUND_A_JOB: Final = timedelta(minutes=10)
 """How far outside the time of a deploy another party's event of it is searched for."""
 LOOK_BACK: Final = timedelta(hours=1)
 """How far back, if no change says when it began."""
-CLOCKS_DIFFER: Final = timedelta(seconds=2)
+CLOCKS_DIFFER: Final = timedelta(minutes=1)
 """How much later than Redis' loss of its data a sender's clock may have put what happened before it."""
 FRESH_FOR: Final = timedelta(hours=1)
-"""How long after the loss a sender without a clock may repeat what it sent before."""
-WITHOUT_CLOCK: Final = frozenset({"events"})
-"""Sources whose changes happened when they were received, unless they name a time."""
+"""How long after the loss a sender may repeat what has no time of its own."""
 LOOK_FAR_BACK: Final = timedelta(days=30)
 """How far back, if no change says when it began and Redis has lost its data since."""
 MOST_REQUESTS: Final = 2
@@ -234,15 +232,15 @@ def _of_a_beginning(begun: Change, first: datetime, last: datetime, remembers_si
     """In one request, because a new Redis makes this necessary for each: of the same type and second."""
     first -= SAME_MOMENT
     if first >= remembers_since:
-        # It says that it happened after Redis had lost its data: of a sender that names no time, this is when
-        # it sent the same once more.
+        # It says that it happened after Redis had lost its data: without a time of its own, this is when it
+        # was received once more.
         first = remembers_since - LOOK_BACK
     return Search(EventFilter(begun.event.type.value, first, last + SAME_MOMENT), 1)
 
 
 def _may_be_older(change: Change, remembers_since: datetime) -> bool:
     """Whether an event may have been created of it before Redis lost its data."""
-    margin = FRESH_FOR if change.delivery.source in WITHOUT_CLOCK else CLOCKS_DIFFER
+    margin = FRESH_FOR if change.is_undated else CLOCKS_DIFFER
     return change.occurred_at < remembers_since + margin
 
 

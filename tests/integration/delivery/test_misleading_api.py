@@ -363,9 +363,10 @@ class TestAfterRedisLostItsData:
 
 
 def received_at(moment: datetime) -> Change:
-    made = change("point", source="events", metadata={"marker_key": KEY})
+    """Of a sender that names no time, such as a script or GitLab of a feature flag."""
+    made = change("point", source="gitlab", metadata={"marker_key": KEY})
     event = made.event.model_copy(update={"started_at": moment})
-    return made.model_copy(update={"occurred_at": moment, "event": event})
+    return made.model_copy(update={"occurred_at": moment, "event": event, "is_undated": True})
 
 
 class TestTheCostOfALookUp:

@@ -43,10 +43,10 @@ class TestWhatIsSearchedFor:
         assert search.wanted == EventFilter("deployment", at(0) - SAME_MOMENT, at(0) + SAME_MOMENT)
         assert search.most_requests == 1
 
-    @pytest.mark.parametrize(("source", "margin"), [("github", CLOCKS_DIFFER), ("events", FRESH_FOR)])
-    def test_a_beginning_after_redis_began_is_not(self, source: str, margin: timedelta) -> None:
-        """A script that names no time sends the same once more, and its time is when that was received."""
-        begun = change("open", source=source, started_at=at(0))
+    @pytest.mark.parametrize(("is_undated", "margin"), [(False, CLOCKS_DIFFER), (True, FRESH_FOR)])
+    def test_a_beginning_after_redis_began_is_not(self, margin: timedelta, *, is_undated: bool) -> None:
+        """Whoever names no time sends the same once more, and its time is when that was received."""
+        begun = change("open", started_at=at(0)).model_copy(update={"is_undated": is_undated})
         assert searches(begun, since=at(0) - margin) == ()
         assert len(searches(begun, since=at(0) - margin + timedelta(seconds=1))) == 1
 
