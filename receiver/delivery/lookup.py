@@ -219,7 +219,9 @@ def _of_earlier(changes: Iterable[Change], remembers_since: datetime, *, is_fres
     if not exact:
         first = last - (LOOK_FAR_BACK if is_fresh else LOOK_BACK)
         most = MOST_TO_REMEMBER if is_fresh else MOST_REQUESTS
-        return Search(EventFilter(started_from=first, started_to=last), most)
+        # An end may be ahead of our clock, and starts the event of which only the end was heard of.
+        ends = [change.event.ended_at + ROUNDING for change in known if change.event.ended_at]
+        return Search(EventFilter(started_from=first, started_to=max([last, *ends])), most)
     if _has_begun(known):
         return _of_a_beginning(known[0], min(exact), max(exact), remembers_since)
     # A script that closes something may name another start than the one that opened it.

@@ -64,6 +64,12 @@ class TestWhatIsSearchedFor:
         (search,) = searches(change("close", 5, ended_at=at(5), sets=("ended_at",)))
         assert search.wanted.started_from == at(5) + ROUNDING - LOOK_BACK
 
+    def test_an_end_that_is_ahead_of_the_clock_may_have_made_an_event_there(self) -> None:
+        """An event of which only the end was heard of starts when it ends."""
+        (search,) = searches(change("close", 5, ended_at=at(30), sets=("ended_at",)))
+        assert search.wanted.started_to == at(30) + ROUNDING
+        assert search.wanted.started_from == at(5) + ROUNDING - LOOK_BACK
+
     def test_a_deploy_is_within_its_job_and_of_its_type(self) -> None:
         made = change("point", 5, started_at=at(5))
         made = made.model_copy(
