@@ -269,7 +269,11 @@ class PluginContract:
     ) -> None:
         """Also if the API ignores the period that it is asked for."""
         for number in range(230):
-            old = {"type": "scale", "name": f"Scaled {number}", "startedAt": f"2026-01-10T10:00:00.{number:03}Z"}
+            old = {
+                "type": "scale",
+                "name": f"Scaled {number}",
+                "startedAt": f"2026-01-10T10:00:00.{number:03}Z",
+            }
             api.call("POST", "/events", json=old)
         api.set_faults(["unfiltered"])
         before = requests_made(api)
