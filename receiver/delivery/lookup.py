@@ -144,7 +144,7 @@ def searches_for(marker: Marker, sent: Marker, remembers_since: datetime) -> tup
     if any(_others_know(known) for known in marker.changes):
         searches.append(_of_others(marker.changes))
     elif not was_sent and (is_fresh or not _has_begun(marker.changes)):
-        searches.append(_of_earlier(marker.changes, remembers_since, is_fresh=is_fresh))
+        searches += _of_earlier(marker.changes, remembers_since)
     return tuple(searches)
 
 
@@ -210,24 +210,35 @@ def _of_others(changes: Iterable[Change]) -> Search:
     return Search(wanted, MOST_REQUESTS, may_learn=False)
 
 
-def _of_earlier(changes: Iterable[Change], remembers_since: datetime, *, is_fresh: bool) -> Search:
+def _of_earlier(changes: Iterable[Change], remembers_since: datetime) -> Iterator[Search]:
     """What this or another receiver has created of the same marker."""
     known = tuple(changes)
     starts = [change.event.started_at for change in known if _says_start(change)]
     exact = [max(start, EARLIEST) for start in starts if start is not None]
-    last = max(EARLIEST + LOOK_FAR_BACK, *(change.occurred_at for change in known)) + ROUNDING
     if not exact:
-        first = last - (LOOK_FAR_BACK if is_fresh else LOOK_BACK)
-        most = MOST_TO_REMEMBER if is_fresh else MOST_REQUESTS
-        # An end may be ahead of our clock, and starts the event of which only the end was heard of.
-        ends = [change.event.ended_at + ROUNDING for change in known if change.event.ended_at]
-        return Search(EventFilter(started_from=first, started_to=max([last, *ends])), most)
-    if _has_begun(known):
-        return _of_a_beginning(known[0], min(exact), max(exact), remembers_since)
-    # A script that closes something may name another start than the one that opened it.
-    margin = ROUNDING if all(change.sets is None for change in known) else LOOK_BACK
-    wanted = EventFilter(started_from=min(exact) - margin, started_to=max(exact) + margin)
-    return Search(wanted, MOST_REQUESTS)
+        yield from _of_an_unknown_start(known, remembers_since)
+    elif _has_begun(known):
+        yield _of_a_beginning(known[0], min(exact), max(exact), remembers_since)
+    else:
+        # A script that closes something may name another start than the one that opened it.
+        margin = ROUNDING if all(change.sets is None for change in known) else LOOK_BACK
+        yield Search(
+            EventFilter(started_from=min(exact) - margin, started_to=max(exact) + margin), MOST_REQUESTS
+        )
+
+
+def _of_an_unknown_start(known: Iterable[Change], remembers_since: datetime) -> Iterator[Search]:
+    """What others may have begun a short time ago, and what we may have begun before Redis lost its data."""
+    now = max(EARLIEST + LOOK_FAR_BACK, *(change.occurred_at for change in known)) + ROUNDING
+    # An end may be ahead of our clock, and starts the event of which only the end was heard of.
+    last = max([now, *(change.event.ended_at + ROUNDING for change in known if change.event.ended_at)])
+    forgotten = remembers_since + CLOCKS_DIFFER
+    if forgotten < now:
+        first = max(now - LOOK_BACK, forgotten)
+        yield Search(EventFilter(started_from=first, started_to=last), MOST_REQUESTS)
+    if now - LOOK_FAR_BACK < forgotten:
+        until = last if now <= forgotten else forgotten
+        yield Search(EventFilter(started_from=now - LOOK_FAR_BACK, started_to=until), MOST_TO_REMEMBER)
 
 
 def _of_a_beginning(begun: Change, first: datetime, last: datetime, remembers_since: datetime) -> Search:

@@ -13,6 +13,7 @@ from receiver.delivery.lookup import (
     CLOCKS_DIFFER,
     FRESH_FOR,
     LOOK_BACK,
+    LOOK_FAR_BACK,
     ROUNDING,
     SAME_MOMENT,
     Search,
@@ -63,6 +64,22 @@ class TestWhatIsSearchedFor:
     def test_the_end_of_what_somebody_began_is_within_an_hour(self) -> None:
         (search,) = searches(change("close", 5, ended_at=at(5), sets=("ended_at",)))
         assert search.wanted.started_from == at(5) + ROUNDING - LOOK_BACK
+
+    def test_the_end_of_what_redis_may_have_forgotten_is_also_before_the_loss(self) -> None:
+        end = change("close", 600, ended_at=at(600), sets=("ended_at",))
+        recently, long_ago = searches(end, since=at(300))
+        assert recently.wanted == EventFilter(
+            started_from=at(600) + ROUNDING - LOOK_BACK, started_to=at(600) + ROUNDING
+        )
+        assert long_ago.wanted == EventFilter(
+            started_from=at(600) + ROUNDING - LOOK_FAR_BACK, started_to=at(300) + CLOCKS_DIFFER
+        )
+        assert (recently.most_requests, long_ago.most_requests) == (2, 10)
+
+    def test_the_end_of_what_redis_has_forgotten_is_searched_for_once(self) -> None:
+        (search,) = searches(change("close", 5, ended_at=at(5), sets=("ended_at",)), since=at(30))
+        assert search.wanted.started_from == at(5) + ROUNDING - LOOK_FAR_BACK
+        assert search.most_requests == 10
 
     def test_an_end_that_is_ahead_of_the_clock_may_have_made_an_event_there(self) -> None:
         """An event of which only the end was heard of starts when it ends."""
