@@ -144,7 +144,7 @@ def searches_for(marker: Marker, sent: Marker, remembers_since: datetime) -> tup
     if any(_others_know(known) for known in marker.changes):
         searches.append(_of_others(marker.changes))
     elif not was_sent and (is_fresh or not _has_begun(marker.changes)):
-        searches += _of_earlier(marker.changes, remembers_since)
+        searches += _of_earlier(marker.changes, remembers_since, is_first=not sent.changes)
     return tuple(searches)
 
 
@@ -210,13 +210,14 @@ def _of_others(changes: Iterable[Change]) -> Search:
     return Search(wanted, MOST_REQUESTS, may_learn=False)
 
 
-def _of_earlier(changes: Iterable[Change], remembers_since: datetime) -> Iterator[Search]:
+def _of_earlier(changes: Iterable[Change], remembers_since: datetime, *, is_first: bool) -> Iterator[Search]:
     """What this or another receiver has created of the same marker."""
     known = tuple(changes)
     starts = [change.event.started_at for change in known if _says_start(change)]
     exact = [max(start, EARLIEST) for start in starts if start is not None]
     if not exact:
-        yield from _of_an_unknown_start(known, remembers_since)
+        # What Redis may have forgotten was looked for with the marker's first change.
+        yield from _of_an_unknown_start(known, remembers_since if is_first else EARLIEST)
     elif _has_begun(known):
         yield _of_a_beginning(known[0], min(exact), max(exact), remembers_since)
     else:

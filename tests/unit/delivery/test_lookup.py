@@ -76,6 +76,12 @@ class TestWhatIsSearchedFor:
         )
         assert (recently.most_requests, long_ago.most_requests) == (2, 10)
 
+    def test_what_redis_may_have_forgotten_is_searched_for_with_the_first_change_only(self) -> None:
+        known = Marker(KEY).with_change(change("update", 10, sets=("metadata",)))
+        end = change("close", 600, ended_at=at(600), sets=("ended_at",))
+        (search,) = searches(end, since=at(300), sent=known)
+        assert search.most_requests == 2
+
     def test_the_end_of_what_redis_has_forgotten_is_searched_for_once(self) -> None:
         (search,) = searches(change("close", 5, ended_at=at(5), sets=("ended_at",)), since=at(30))
         assert search.wanted.started_from == at(5) + ROUNDING - LOOK_FAR_BACK
