@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint audit format bench chaos fuzz container docs gitlab lock clean
+.PHONY: help demo up test lint audit format bench chaos fuzz matrix container docs gitlab lock clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ chaos: $(VENV)/.dev ## Kill, stop and cut everything at random under load, then 
 fuzz: $(VENV)/.dev ## Send a receiver hostile bytes for a minute (FUZZ="--seconds 600 --seed 7")
 	@$(BIN)/python -m tests.fuzz $(FUZZ)
 
+matrix: ## Run the suite on each Python found, and what needs Redis on Valkey (PYTHONS=… SERVERS=…: .ci/matrix)
+	@.ci/matrix
+
 container: $(VENV)/.dev ## Build the image with podman and try it (Linux, root or sudo; no Docker is needed)
 	@$(BIN)/pytest --capture=no --durations=3 --timeout=1800 -o faulthandler_timeout=0 tests/container
 
@@ -72,7 +75,7 @@ LOCK := pip compile --quiet --upgrade --universal --python-version 3.11 --genera
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
 clean: ## Remove environments, caches and what local runs have kept
-	@rm -rf $(VENV) .apitraffic .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	@rm -rf $(VENV) .matrix .apitraffic .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
