@@ -13,7 +13,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import NewConnectionError
 
-from apitraffic_events.environment import read_variable
+from apitraffic_events.environment import DEFAULT_API_URL, read_variable
 from apitraffic_events.errors import (
     ConfigurationError,
     EventsApiError,
@@ -40,7 +40,6 @@ from apitraffic_events.responses import (
     unwrap,
 )
 
-DEFAULT_API_URL: Final = "https://api.apitraffic.io/v1"
 CONNECT_TIMEOUT: Final = 5.0
 READ_TIMEOUT: Final = 20.0
 """Seconds."""

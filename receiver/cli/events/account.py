@@ -3,16 +3,18 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 from apitraffic_events.client import EventsClient
+from apitraffic_events.event import EventType
 from apitraffic_events.retrying import Retrier
 from receiver.cli.exits import api_problems
-from receiver.config.account import events_client
-from receiver.config.settings import load_settings
+from receiver.config.account import events_client, load_account
 from receiver.delivery.scopes import Scopes
+
+TYPES: Final = tuple(kind.value for kind in EventType)
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -38,7 +40,7 @@ class AccountSession:
 
 @contextmanager
 def account_session(timeout: float, what: str = "request") -> Iterator[AccountSession]:
-    with api_problems(what), events_client(load_settings()) as client:
+    with api_problems(what), events_client(load_account()) as client:
         yield AccountSession(client, Retrier(client, timeout), Scopes(client))
 
 

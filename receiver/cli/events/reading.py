@@ -14,8 +14,7 @@ from apitraffic_events.filters import EventFilter
 from apitraffic_events.paging import iter_matching
 from apitraffic_events.records import EventPage, StoredEvent
 from receiver.cli import consoles
-from receiver.cli.events.account import AccountSession, account_session, json_option, timeout_option
-from receiver.cli.events.fields import TYPES
+from receiver.cli.events.account import TYPES, AccountSession, account_session, json_option, timeout_option
 from receiver.cli.events.output import HEADINGS, as_json, as_row, details
 from receiver.cli.events.tables import event_table
 from receiver.cli.exits import api_problems
