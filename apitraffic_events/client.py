@@ -271,8 +271,10 @@ class EventsClient:
         except requests.Timeout as error:
             raise Unreachable(f"no answer within {self._timeout[1]:g} s", was_sent=True) from error
         except requests.RequestException as error:
-            was_sent = not isinstance(cause_of(error), NewConnectionError)
-            raise Unreachable(f"no answer: {reason_of(error)}", was_sent=was_sent) from error
+            is_unconnected = isinstance(cause_of(error), NewConnectionError)
+            raise Unreachable(
+                f"no answer: {reason_of(error)}", was_sent=not is_unconnected, is_lasting=is_unconnected
+            ) from error
         rate_limit = rate_limit_of(response.headers)
         self.rate_limit = rate_limit or self.rate_limit
         self.date = date_of(response.headers) or self.date
