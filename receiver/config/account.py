@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -51,13 +52,13 @@ class AccountSettings(BaseModel):
     api_url: Annotated[str, AfterValidator(_check_url)] = DEFAULT_API_URL
 
 
-def load_account() -> AccountSettings:
+def load_account(environ: Mapping[str, str] = os.environ) -> AccountSettings:
     """These settings alone, without looking at the others; raises `ConfigurationError`."""
     fields = AccountSettings.model_fields
     own = {variable.field: variable for variable in VARIABLES if variable.field in fields}
-    content = in_file(os.environ)
+    content = in_file(environ)
     values = {field: content[field] for field in own if field in content}
-    given = in_environment(own.values(), os.environ)
+    given = in_environment(own.values(), environ)
     values |= {field: given[variable.name] for field, variable in own.items() if variable.name in given}
     try:
         return AccountSettings.model_validate(values)

@@ -3,7 +3,7 @@
 import difflib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -159,26 +159,28 @@ def _bytes_of(secret: SecretStr) -> bytes:
     return secret.get_secret_value().encode("utf-8", "surrogateescape")
 
 
-def load_settings() -> Settings:
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read environment and file; raises `ConfigurationError` naming each variable and what belongs there."""
-    content = in_file(os.environ)
+    content = in_file(environ)
     sections = {name: content.pop(name) for name in SOURCES if name in content}
-    given = in_environment(VARIABLES, os.environ)
+    given = in_environment(VARIABLES, environ)
     values = (
         {"sources": sections, "webhook_secrets": {}}
         | content
         | {variable.field: given[variable.name] for variable in VARIABLES if variable.name in given}
     )
     if isinstance(values["webhook_secrets"], dict):
-        values["webhook_secrets"] |= in_environment(SECRET_VARIABLES, os.environ)
+        values["webhook_secrets"] |= in_environment(SECRET_VARIABLES, environ)
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        lines = [_explain(tuple(detail["loc"]), detail["msg"]) for detail in error.errors()]
+        lines = [
+            _explain(tuple(detail["loc"]), detail["msg"], config_file(environ)) for detail in error.errors()
+        ]
         raise ConfigurationError("\n".join(dict.fromkeys(lines))) from None
 
 
-def _explain(location: tuple[int | str, ...], message: str) -> str:
+def _explain(location: tuple[int | str, ...], message: str, file: Path | None) -> str:
     if location == ("webhook_secrets",):
         return in_our_words(message)  # It names its variables.
     for variable in (*VARIABLES, *SECRET_VARIABLES):
@@ -191,7 +193,7 @@ def _explain(location: tuple[int | str, ...], message: str) -> str:
     message = in_our_words(message)
     if message == "Extra inputs are not permitted":
         message = f"is not a setting{_suggestion(location)}; correct or remove it"
-    return f"{config_file(os.environ)}: {where} {message}"
+    return f"{file}: {where} {message}"
 
 
 def _suggestion(location: tuple[int | str, ...]) -> str:

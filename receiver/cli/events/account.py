@@ -12,6 +12,7 @@ from apitraffic_events.event import EventType
 from apitraffic_events.retrying import Retrier
 from receiver.cli import consoles
 from receiver.cli.exits import api_problems
+from receiver.cli.local_system import ACCOUNT, environment_for
 from receiver.cli.waiting import Patience
 from receiver.config.account import events_client, load_account
 from receiver.delivery.scopes import Scopes
@@ -45,7 +46,7 @@ class AccountSession:
 @contextmanager
 def account_session(timeout: float, what: str = "request") -> Iterator[AccountSession]:
     """For commands that write. Their standard error holds nothing but the reason if they fail."""
-    with api_problems(what), events_client(load_account()) as client:
+    with api_problems(what), events_client(load_account(environment_for(ACCOUNT))) as client:
         yield AccountSession(client, Retrier(client, timeout), Scopes(client))
 
 
@@ -55,7 +56,7 @@ def reading_session(timeout: float, *, is_quiet: bool = False) -> Iterator[Accou
 
     Unless `is_quiet`, for a command that shows by itself that it is at work.
     """
-    with api_problems(), events_client(load_account()) as client:
+    with api_problems(), events_client(load_account(environment_for(ACCOUNT))) as client:
         patience = None if is_quiet else Patience(consoles.errors())
         retrier = Retrier(
             client,

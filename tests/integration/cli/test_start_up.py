@@ -66,7 +66,7 @@ def test_completing_a_name_imports_no_command(tmp_path: Path, words: str, comple
 def test_listing_events_imports_what_talks_to_the_api_and_nothing_of_the_receiver(tmp_path: Path) -> None:
     modules, _ = imported_by(tmp_path, "events", "list")
     assert modules & HEAVY == NEEDED_TO_LIST
-    assert not modules & {"receiver.config.settings", "receiver.sources", "receiver.datastore"}
+    assert not modules & {"receiver.config.settings", "receiver.sources", "receiver.queue"}
 
 
 def test_settings_without_a_redis_import_no_redis(tmp_path: Path) -> None:
