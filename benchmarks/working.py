@@ -1,10 +1,10 @@
 """`python -m benchmarks.working [CHECKOUT …]`: how many deliveries a second one worker makes.
 
 Measured with two upstreams: a trivial one, which answers every request at once, and the local Events API.
-Other checkouts of this repository can be measured beside this one; they take turns, so that the machine's other
-work affects all of them alike. Redis syncs its file at each write. It stands for one that has been in use for
-long: a worker looks for every marker in the API whose change is older than Redis' data, and in a new Redis
-that is every marker.
+Other checkouts of this repository can be measured beside this one; they take turns, so that the machine's
+other work affects all of them alike. Redis syncs its file at each write. It stands for one that has been in
+use for long: a worker looks for every marker in the API whose change is older than Redis' data, and in a new
+Redis that is every marker.
 """
 
 import argparse
