@@ -16,7 +16,9 @@ from receiver.worker.batch import Batch
 from receiver.worker.job_queue import Dequeued
 
 UNTIL_ACKED: Final = 0.005
-"""Seconds after which a helper without work sends the acks that nobody has sent along with something else."""
+"""Seconds after which a helper that has no work tells the worker so: somebody may have sent the acks by then,
+along with something else, or have got more jobs.
+"""
 
 
 class Helper:
@@ -27,11 +29,13 @@ class Helper:
         name: str,
         batch: Batch,
         run: "Callable[[Dequeued, Helper], None]",
-        flush_acks: Callable[[], None],
+        has_nothing: Callable[[], bool],
     ) -> None:
+        """`has_nothing` is called if the batch is empty; returns whether there is something in it now."""
         self._batch = batch
         self._run = run
-        self._flush_acks = flush_acks
+        self._has_nothing = has_nothing
+        self.is_idle = True
         self._wakes: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._began: float | None = None
         # Attempts are recorded by what the context of the worker's thread has.
@@ -72,13 +76,21 @@ class Helper:
     def _work(self) -> None:
         try:
             while self._wakes.get():
-                while (dequeued := self._batch.take()) is not None:
-                    self._run(dequeued, self)
-                try:
-                    is_to_go_on = self._wakes.get(timeout=UNTIL_ACKED)
-                except queue.Empty:
-                    self._flush_acks()
-                else:
-                    self._wakes.put(is_to_go_on)
+                self.is_idle = False
+                is_to_go_on = True
+                while is_to_go_on:
+                    while (dequeued := self._batch.take()) is not None:
+                        self._run(dequeued, self)
+                    is_to_go_on = not self._is_woken() and self._has_nothing()
+                self.is_idle = True
         except BaseException as error:  # noqa: BLE001 - the worker raises it again
             self.error = error
+
+    def _is_woken(self) -> bool:
+        """Wait a moment for it."""
+        try:
+            is_to_go_on = self._wakes.get(timeout=UNTIL_ACKED)
+        except queue.Empty:
+            return False
+        self._wakes.put(is_to_go_on)
+        return True

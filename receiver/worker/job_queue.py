@@ -121,6 +121,8 @@ class JobQueue:
         self._unsent: deque[Ack] = deque()
         self._doubts: deque[Doubt] = deque()
         self._noting = threading.Lock()
+        self.dequeuing = threading.Lock()
+        """Held while jobs of this worker are in work that are not in its hands yet."""
 
     def dequeue(self) -> Dequeued | None:
         """The next job, if there is one and it may be delivered now; sends the acks of those before."""
@@ -128,6 +130,10 @@ class JobQueue:
 
     def dequeue_some(self, most: int) -> list[Dequeued]:
         """As `dequeue`, at most so many jobs, in their order, each of another marker."""
+        with self.dequeuing:
+            return self._dequeue_some(most)
+
+    def _dequeue_some(self, most: int) -> list[Dequeued]:
         moment, held = now(), list(self.held)
         ids = [uuid4().hex for _ in range(most)]
         acks = self._take_acks()

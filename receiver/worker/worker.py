@@ -63,6 +63,8 @@ SCHEDULE_INTERVAL: Final = 0.5
 """Seconds between checks for retries that are due."""
 HELPERS: Final = 3
 """Threads that run jobs beside the worker's own."""
+HELD_UP: Final = 0.05
+"""Seconds after which the worker's own thread, which dequeues, counts as held up by its job."""
 RESTART_PAUSE: Final = 1.0
 """Seconds between attempts to start while Redis cannot be reached."""
 
@@ -116,6 +118,8 @@ class DeliveryWorker(SimpleWorker):
         self._suspension_checked_at = -math.inf
         self._current_state = self._stored_state = ""
         self._first: Dequeued | None = None
+        self._began: float | None = None
+        self._is_ending = False
         self.recoveries = tuple(Recovery(queue, self.name) for queue in queues)
 
     def employ(self, desks: Sequence[Desk]) -> None:
@@ -130,7 +134,7 @@ class DeliveryWorker(SimpleWorker):
         def run(dequeued: Dequeued, helper: Helper) -> None:
             self._run(dequeued, markers, desk.budget, run_job, helper.limited)
 
-        return Helper(f"delivery-{number}", self._batch, run, self._job_queue.flush_acks)
+        return Helper(f"delivery-{number}", self._batch, run, self._helper_has_nothing)
 
     def _marker_store(self) -> MarkerStore:
         return MarkerStore(
@@ -149,8 +153,9 @@ class DeliveryWorker(SimpleWorker):
     def run_maintenance_tasks(self) -> None:
         """Put jobs back before RQ cleans up, which would lose those that a dead worker was rescheduling."""
         self._job_queue.flush_acks()
-        for recovery in self.recoveries:
-            recovery.requeue_abandoned(set(self._job_queue.in_hand))
+        with self._job_queue.dequeuing:
+            for recovery in self.recoveries:
+                recovery.requeue_abandoned(set(self._job_queue.in_hand))
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # see above
 
     def set_shutdown_requested_date(self) -> None:
@@ -171,6 +176,7 @@ class DeliveryWorker(SimpleWorker):
         """Give back what was not begun, and wait for the helpers. Also stop the thread that listens for
         commands: without Redis, RQ would leave it running.
         """
+        self._is_ending = True
         try:
             try:
                 self._batch.give_back()
@@ -178,6 +184,7 @@ class DeliveryWorker(SimpleWorker):
                 # A worker that begins after this one takes what is left of it for abandoned.
                 for helper in self._helpers:
                     helper.stop()
+            self._batch.give_back()
             self._job_queue.flush_acks()
             super().teardown()  # type: ignore[no-untyped-call]  # see above
         finally:
@@ -251,10 +258,35 @@ class DeliveryWorker(SimpleWorker):
         self._stored_state = WorkerStatus.BUSY
         self.last_heartbeat = jobs[0].job.started_at
         self._first, *others = jobs
-        self._batch.put(others)
-        for helper in self._helpers[: len(others)]:
-            helper.wake()
+        self._hand_out(others)
         return self._first
+
+    def _hand_out(self, jobs: Sequence[Dequeued]) -> None:
+        self._batch.put(jobs)
+        for helper in self._helpers[: len(jobs)]:
+            helper.wake()
+
+    def _stand_in(self) -> bool:
+        """Dequeue jobs for the helpers if this worker's own thread, which does that, is held up by its job.
+
+        Returns whether there were any.
+        """
+        began = self._began
+        if began is None or time.monotonic() - began < HELD_UP or self._must_end:
+            return False
+        jobs = self._job_queue.dequeue_some(self._batch.size)
+        self._hand_out(jobs)
+        if self._must_end:
+            self._batch.give_back()
+        return bool(jobs)
+
+    @property
+    def _must_end(self) -> bool:
+        return self._is_ending or self._stop.is_set()
+
+    def _helper_has_nothing(self) -> bool:
+        self._job_queue.flush_acks()
+        return self._stand_in()
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Run the jobs of the batch, beside the helpers."""
@@ -263,7 +295,9 @@ class DeliveryWorker(SimpleWorker):
             raise RuntimeError("only a job that this worker has dequeued can be executed")
         began, number = time.perf_counter(), 0
         while dequeued is not None:
+            self._began = time.monotonic()
             self._run(dequeued, self.markers, self._budget, self.run_job, self._limited)
+            self._began = None
             number += 1
             dequeued = None if self._stop.is_set() else self._batch.take()
         # This thread and the helpers share the batch, and take about as many jobs each.
@@ -345,13 +379,16 @@ class DeliveryWorker(SimpleWorker):
         job.redis_server_version = self.get_redis_server_version()  # type: ignore[no-untyped-call]  # no types
 
     def look_after_batch(self) -> None:
-        """Give back what waits too long, or at once if the worker is to stop; called by another thread while
-        all others may be waiting for the API.
+        """Give back what waits too long, or at once if the worker is to stop, and find work for idle helpers.
+
+        Another thread calls this every half a second, because all others may be waiting for the API.
         """
         if self._stop.is_set():
             self._batch.give_back()
         else:
             self._batch.give_back_if_late()
+            if any(helper.is_idle for helper in self._helpers):
+                self._stand_in()
         for helper in self._helpers:
             helper.interrupt_if_late()
 
