@@ -94,7 +94,7 @@ class EventsClient:
         # As `auth`: requests replaces a plain header by credentials that the URL holds.
         self._authorise = _bearer(token)
         self.rate_limit: RateLimit | None = None
-        self.date: datetime | None = None
+        self._date: str | None = None
         self.filters = FilterSpellings()
 
     @classmethod
@@ -124,6 +124,10 @@ class EventsClient:
         with requests.Session() as session:
             found = session.merge_environment_settings(self.account_url, {}, None, None, None)
         return found["proxies"], found["verify"]
+
+    @property
+    def date(self) -> datetime | None:
+        return date_of({"Date": self._date}) if self._date is not None else None
 
     def __enter__(self) -> Self:
         return self
@@ -277,7 +281,7 @@ class EventsClient:
             raise Unreachable(f"no answer: {reason_of(error)}", was_sent=was_sent) from error
         rate_limit = rate_limit_of(response.headers)
         self.rate_limit = rate_limit or self.rate_limit
-        self.date = date_of(response.headers) or self.date
+        self._date = response.headers.get("Date") or self._date
         if self._pacer is not None:
             self._pacer.after_answer(rate_limit)
         content = content_of(response)

@@ -21,6 +21,8 @@ class OneServerAdapter(HTTPAdapter):
         super().__init__(pool_connections=1, pool_maxsize=MOST_KEPT_OPEN, max_retries=0)
         self._connections: ConnectionPool | None = None
         self._is_verified = False
+        self._origin: str | None = None
+        """What a URL begins with that is not part of the request line."""
 
     def get_connection_with_tls_context(self, *arguments: Any, **options: Any) -> Any:
         if self._connections is None:
@@ -32,6 +34,16 @@ class OneServerAdapter(HTTPAdapter):
         if not self._is_verified:
             super().cert_verify(*arguments, **options)  # type: ignore[no-untyped-call]  # no types there
             self._is_verified = True
+
+    def request_url(self, request: PreparedRequest, proxies: Any) -> str:
+        """What stands in the request line: the path, or the whole URL for a proxy that forwards it."""
+        url = request.url or ""
+        if self._origin is None:
+            asked = super().request_url(request, proxies)
+            if not url.endswith(asked):
+                return asked
+            self._origin = url.removesuffix(asked)
+        return url.removeprefix(self._origin)
 
     def build_response(self, req: PreparedRequest, resp: Any) -> Response:
         response = Response()
