@@ -22,7 +22,7 @@ up: $(VENV)/.runtime ## Run receiver, worker, Redis and (without a token) a loca
 	@$(BIN)/apitraffic-events up
 
 test: $(VENV)/.dev ## Run the tests (TESTS=… for some of them)
-	@$(BIN)/pytest -n 4 --dist worksteal $(TESTS)
+	@$(BIN)/pytest -n auto --dist worksteal $(TESTS)
 
 lint: $(VENV)/.dev ## Check style, types, and what is unsafe in code and workflows
 	@$(BIN)/ruff check .
