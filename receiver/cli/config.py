@@ -9,8 +9,9 @@ import click
 from pydantic import BaseModel, SecretStr
 
 from receiver.cli.failures import configuration_errors_in_words
-from receiver.config.environment import SECRET_VARIABLES, VARIABLES, config_file
+from receiver.config.environment import VARIABLES, config_file
 from receiver.config.networks import Network
+from receiver.config.secrets import SECRET_VARIABLES
 from receiver.config.settings import Settings, load_settings
 from receiver.config.toml import as_toml
 from receiver.sources import SOURCES
