@@ -45,7 +45,7 @@ def _variables(settings: Settings) -> Iterator[str]:
         yield f"{variable.name}={state}{_origin(variable.name)}"
 
 
-def _masked(value: str | Path | SecretStr | tuple[Network, ...] | None) -> str:
+def _masked(value: str | int | Path | SecretStr | tuple[Network, ...] | None) -> str:
     """The value as it can be shown: only the length of a secret, and a URL without its password."""
     if value is None or value == ():
         return NOT_SET

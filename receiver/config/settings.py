@@ -36,6 +36,7 @@ from receiver.sources import SOURCES
 from receiver.sources.base import Secrets, Source, SourceOptions
 
 SHORTEST_CONSOLE_TOKEN: Final = 16
+MOST_PAYLOADS: Final = 10_000
 ACCOUNT_SID_LENGTH: Final = len("acc_") + 27
 
 
@@ -109,6 +110,8 @@ class Settings(AccountSettings):
     """The bearer token that `/metrics` requires; `None` if it requires none."""
     console_token: Annotated[Token, AfterValidator(_check_console_token)] | None = None
     """What is typed in to log in to the console; `None` if nobody has to."""
+    keep_payloads: Annotated[int, Field(ge=0, le=MOST_PAYLOADS)] = 0
+    """Of how many deliveries the console can show the payload."""
     trusted_proxies: Networks = ()
     """Proxies whose `X-Forwarded-For` is trusted."""
     allowed_senders: Networks = ()

@@ -81,7 +81,7 @@ def create_console(settings: Settings, options: Options, redis: Redis | None) ->
     for pages in (
         EventList(known_events, figures, can_send_samples=is_local),
         EventPages(known_events, History(redis, recent)),
-        DeliveryPages(recent, known_events),
+        DeliveryPages(recent, known_events, samples),
         ProblemPages(settings, redis),
         SourcePages(settings, samples, recent, is_local=is_local),
         TryPages(settings),

@@ -8,7 +8,10 @@ from flask import Blueprint, abort, render_template, request
 
 from receiver.console.known_events import KnownEvents
 from receiver.console.recent_deliveries import STATUSES, EntryFilter, RecentDeliveries
+from receiver.console.samples import Samples, Sent
+from receiver.console.wording import readable
 from receiver.errors import StorageUnavailable
+from receiver.events import Delivery
 from receiver.queue.delivery_log import Entry
 from receiver.sources import SOURCES
 
@@ -20,12 +23,14 @@ ROWS: Final = 100
 class DeliveryPages:
     recent: RecentDeliveries
     known_events: KnownEvents
+    samples: Samples
 
     def blueprint(self) -> Blueprint:
         pages = Blueprint("deliveries", __name__)
         pages.add_url_rule("/deliveries", "page", self.page)
         pages.add_url_rule("/deliveries/rows", "rows", self.rows)
         pages.add_url_rule("/deliveries/<entry_id>", "show", self.show)
+        pages.add_url_rule("/deliveries/<entry_id>/again", "send_again", self.send_again, methods=["POST"])
         return pages
 
     def page(self) -> str:
@@ -35,13 +40,42 @@ class DeliveryPages:
         return render_template("_deliveries.html", **self._shown())
 
     def show(self, entry_id: str) -> str:
+        return self._shown_whole(entry_id, None)
+
+    def send_again(self, entry_id: str) -> str:
+        """Post its payload to the receiver, under a new id."""
+        entry = self._entry(entry_id)
+        payload = self._payload(entry)
+        if payload is None:
+            abort(HTTPStatus.NOT_FOUND, "Its payload is not kept any more.")
+        return self._shown_whole(entry_id, self.samples.send_again(payload))
+
+    def _shown_whole(self, entry_id: str, sent: Sent | None) -> str:
+        entry = self._entry(entry_id)
+        payload = self._payload(entry)
+        return render_template(
+            "delivery.html",
+            entry=entry,
+            events=self._events_of(entry),
+            payload=payload,
+            body=readable(payload.body) if payload else "",
+            sent=sent,
+        )
+
+    def _entry(self, entry_id: str) -> Entry:
         try:
-            entry = next((one for one in self.recent.newest_first() if one.id == entry_id), None)
+            found = next((one for one in self.recent.newest_first() if one.id == entry_id), None)
         except StorageUnavailable as error:
             abort(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
-        if entry is None:
+        if found is None:
             abort(HTTPStatus.NOT_FOUND, "It is not among the latest deliveries any more.")
-        return render_template("delivery.html", entry=entry, events=self._events_of(entry))
+        return found
+
+    def _payload(self, entry: Entry) -> Delivery | None:
+        try:
+            return self.recent.payload_of(entry)
+        except StorageUnavailable as error:
+            abort(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
 
     def _shown(self) -> dict[str, Any]:
         wanted = EntryFilter.of(lambda name: request.args.get(name, ""))

@@ -10,6 +10,7 @@ from redis import Redis
 
 from apitraffic_events.timestamps import now
 from receiver.config.settings import Settings
+from receiver.console.wording import readable
 from receiver.errors import StorageUnavailable
 from receiver.queue.dead_letters import Cause, DeadLetter, DeadLetterFilter, DeadLetters
 from receiver.queue.enqueueing import Enqueuer
@@ -80,7 +81,7 @@ class ProblemPages:
         item = self._stored(lambda redis: Quarantine(redis).find(request.args.get("name", "")))
         if not isinstance(item, Quarantined):
             abort(HTTPStatus.NOT_FOUND, "It is not in quarantine any more.")
-        return render_template("quarantined.html", item=item, body=_readable(item.delivery.body))
+        return render_template("quarantined.html", item=item, body=readable(item.delivery.body))
 
     def dead_letter(self) -> str:
         name = request.args.get("name", "")
@@ -192,10 +193,3 @@ def _result_of(name: str, state: JobState, letters: DeadLetters) -> Result:
         return Result(name, "dead again", letter.death.message if letter else "")
     words = {JobState.GONE: "delivered", JobState.WAITING: "queued again", JobState.IN_WORK: "in work"}
     return Result(name, words.get(state, "will be retried"))
-
-
-def _readable(body: bytes) -> str:
-    try:
-        return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return body.decode("utf-8", "backslashreplace")

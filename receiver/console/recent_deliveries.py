@@ -13,6 +13,7 @@ from redis import Redis
 from apitraffic_events.text import one_line
 from apitraffic_events.timestamps import now
 from receiver.errors import StorageUnavailable
+from receiver.events import Delivery
 from receiver.queue.delivery_log import (
     DELIVERIES,
     LIFETIME,
@@ -84,6 +85,12 @@ class RecentDeliveries:
                     entries.popleft()
             copies = [list(reversed(entries)) for entries in self._entries.values()]
         return list(merge(*copies, key=lambda entry: entry.at, reverse=True))
+
+    def payload_of(self, entry: Entry) -> Delivery | None:
+        """What was received, if it is still kept."""
+        if self._log is None or not entry.delivery:
+            return None
+        return self._log.payload(entry.source, entry.delivery)
 
     def of_markers(self, keys: frozenset[str]) -> list[Entry]:
         """Those about one of these markers, the oldest first."""

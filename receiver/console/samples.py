@@ -1,5 +1,6 @@
 """Send sample deliveries, signed as their senders sign, to the receiver."""
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,6 +10,7 @@ import requests
 from apitraffic_events.text import one_line
 from apitraffic_events.timestamps import now
 from receiver.config.settings import Settings
+from receiver.events import Delivery
 from receiver.local.sample_deliveries import SAMPLES, sample_deliveries
 from receiver.sources.signing import SENDERS
 
@@ -16,6 +18,8 @@ ANSWER_WITHIN: Final = 10.0
 """Seconds; as long as GitHub and GitLab wait."""
 LONGEST_REASON: Final = 300
 
+OF_THE_WAY: Final = ("x-forwarded", "x-real-", "x-request-")
+"""Headers that proxies add."""
 WITH_SAMPLES: Final = frozenset(sample.source for sample in SAMPLES)
 """The sources of which there are samples."""
 
@@ -55,6 +59,22 @@ class Samples:
                 sent.append(Sent(delivery.source, delivery.event, status, reason))
         return sent
 
+    def send_again(self, delivery: Delivery) -> Sent:
+        """A delivery that was received before, signed anew and with a new id. Never raises."""
+        sender = SENDERS[delivery.source]
+        secrets = self.settings.webhook_secrets.get(sender.secret_name)
+        if not secrets:
+            return Sent(delivery.source, delivery.event, "failed", f"{sender.secret_name} is not set here.")
+        own = sender.headers(
+            secrets[0].get_secret_value(), delivery.event, delivery.body, f"again-{uuid.uuid4()}"
+        )
+        given = {name.lower() for name in own}
+        kept = {name: value for name, value in delivery.headers.items() if _is_to_be_kept(name, given)}
+        with requests.Session() as session:
+            session.trust_env = False
+            status, reason = self._post(session, delivery.source, delivery.body, kept | own)
+        return Sent(delivery.source, delivery.event, status, reason)
+
     def _post(
         self, session: requests.Session, source: str, body: bytes, headers: dict[str, str]
     ) -> tuple[str, str]:
@@ -69,3 +89,12 @@ class Samples:
         said = content if isinstance(content, dict) else {}
         reason = one_line(str(said.get("reason") or said.get("detail") or ""), LONGEST_REASON)
         return (str(said.get("status")), reason) if answer.ok else (f"HTTP {answer.status_code}", reason)
+
+
+def _is_to_be_kept(name: str, given: set[str]) -> bool:
+    """What only the sender knows, such as its instance; not what belongs to the request that was."""
+    return (
+        name.startswith(("x-", "ce-"))
+        and not name.startswith(("x-forwarded", "x-real", "x-request"))
+        and name not in given
+    )

@@ -1,5 +1,6 @@
-"""How pages write lengths of time."""
+"""How pages write lengths of time and payloads, and what they say after something was done."""
 
+import json
 from datetime import timedelta
 from typing import Final
 
@@ -28,3 +29,11 @@ def lasted(length: timedelta) -> str:
     if seconds < DAY:
         return f"{seconds // HOUR} h {seconds % HOUR // MINUTE} min"
     return f"{seconds // DAY} d {seconds % DAY // HOUR} h"
+
+
+def readable(body: bytes) -> str:
+    """A payload, indented if it is JSON."""
+    try:
+        return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return body.decode("utf-8", "backslashreplace")

@@ -29,6 +29,9 @@ LOOPBACK: Final = "127.0.0.1"
 SLOW_STOP: Final = 25.0
 """Seconds; longer than the receiver and the worker need to finish requests and jobs after SIGTERM."""
 
+PAYLOADS: Final = "200"
+"""Of how many deliveries the console shows the payload, unless the environment says something else."""
+
 API_TOKEN: Final = "APITRAFFIC_API_TOKEN"  # noqa: S105 - the variable's name
 
 
@@ -166,7 +169,13 @@ class LocalStack:
             name: value for name, value in self.environment.items() if name.removesuffix("_FILE") not in ours
         }
         # Unbuffered, because their output goes through a pipe to the terminal.
-        return {"APITRAFFIC_LOG_FORMAT": "text", **rest, **ours, "PYTHONUNBUFFERED": "1"}
+        return {
+            "APITRAFFIC_LOG_FORMAT": "text",
+            "APITRAFFIC_KEEP_PAYLOADS": PAYLOADS,
+            **rest,
+            **ours,
+            "PYTHONUNBUFFERED": "1",
+        }
 
 
 def _command(*arguments: str) -> list[str]:

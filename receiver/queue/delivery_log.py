@@ -5,8 +5,11 @@ for three days. What is queued is noted by the script that queues it. The rest i
 no answer waits for it; if Redis is away, or the process dies, the latest of these are lost.
 
 A refusal may come from anybody. So it has a stream of its own, where it pushes out no delivery.
+
+If the configuration says so, payloads of the latest deliveries are kept too: `apitraffic:payloads`, a stream.
 """
 
+import json
 import threading
 import time
 from collections import deque
@@ -26,10 +29,11 @@ from receiver.datastore.failures import explain
 from receiver.datastore.replies import as_text
 from receiver.datastore.scripts.runner import Constant
 from receiver.errors import StorageUnavailable
-from receiver.events import Change
+from receiver.events import Change, Delivery
 
 DELIVERIES: Final = "apitraffic:deliveries"
 REFUSALS: Final = "apitraffic:refusals"
+PAYLOADS: Final = "apitraffic:payloads"
 MOST_DELIVERIES: Final = 10_000
 MOST_REFUSALS: Final = 1_000
 LIFETIME: Final = timedelta(days=3)
@@ -43,6 +47,9 @@ MOST_MARKERS: Final = 5
 LONGEST_TEXT: Final = 200
 SUBJECTS: Final = ("repository", "service", "job")
 BATCH: Final = 500
+LARGEST_PAYLOAD: Final = 64 * 1024
+"""Bytes; larger ones are not kept."""
+PAYLOADS_AT_ONCE: Final = 20
 INTERVAL: Final = 0.5
 """Seconds between two writes of the thread."""
 MOST_WAITING: Final = 500
@@ -76,7 +83,7 @@ class Entry:
 
     @property
     def at(self) -> datetime:
-        return datetime.fromtimestamp(int(self.id.partition("-")[0] or 0) / 1000, tz=UTC)
+        return _moment_of(self.id)
 
     def to_text(self) -> str:
         """All but the status and the id. None of it holds a control character, such as the separator."""
@@ -120,19 +127,36 @@ def entry_of(changes: Sequence[Change], status: str = "accepted") -> Entry:
     )
 
 
-class DeliveryNotes:
-    """Takes notes from any thread, and writes them from one of its own. `start` it in each process."""
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What the thread adds to a stream that keeps so many entries."""
 
-    def __init__(self, redis: Redis, clock: Callable[[], float] = time.monotonic) -> None:
+    stream: str
+    most: int
+    fields: Mapping[str, str | bytes]
+
+
+class DeliveryNotes:
+    """Takes notes from any thread, and writes them from one of its own. `start` it in each process.
+
+    `payloads` says of how many deliveries the payload is kept.
+    """
+
+    def __init__(self, redis: Redis, payloads: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
         self._redis = redis
+        self._payloads = payloads
         self._clock = clock
         self._refused_at: dict[tuple[str, str], float] = {}
-        self._waiting: deque[Entry] = deque(maxlen=MOST_WAITING)
+        self._waiting: deque[Note] = deque(maxlen=MOST_WAITING)
         self._due = threading.Event()
+
+    @property
+    def keeps_payloads(self) -> bool:
+        return self._payloads > 0
 
     def note(self, status: str, source: str, delivery: str, event: str, reason: str) -> None:
         """Note a delivery that was not queued. Costs some microseconds, and never raises."""
-        self._add(Entry(status, source, _line(delivery), _line(event), reason=_line(reason)))
+        self._add_entry(Entry(status, source, _line(delivery), _line(event), reason=_line(reason)))
 
     def refused(self, source: str, reason: str, address: str) -> None:
         """Note a refusal: one a second of each source and reason, for anybody may cause them."""
@@ -141,25 +165,42 @@ class DeliveryNotes:
             if len(self._refused_at) >= MOST_KINDS:
                 self._refused_at.clear()
             self._refused_at[kind] = moment
-            self._add(Entry(REFUSED, source, reason=_line(reason), address=address))
+            self._add_entry(Entry(REFUSED, source, reason=_line(reason), address=address))
 
-    def _add(self, entry: Entry) -> None:
-        self._waiting.append(entry)
-        self._due.set()
+    def keep_payload(self, delivery: Delivery) -> None:
+        """Keep an authentic delivery, whose headers hold no credentials, if payloads are kept."""
+        if self.keeps_payloads and len(delivery.body) <= LARGEST_PAYLOAD:
+            fields: dict[str, str | bytes] = {
+                "source": delivery.source,
+                "id": delivery.id,
+                "event": delivery.event,
+                "headers": json.dumps(delivery.headers),
+                "body": delivery.body,
+            }
+            self._add(Note(PAYLOADS, self._payloads, fields))
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="delivery-notes", daemon=True).start()
 
     def write(self) -> None:
         """Write what waits. Raises `RedisError`; then it is lost."""
-        entries = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        notes = [self._waiting.popleft() for _ in range(len(self._waiting))]
         with self._redis.pipeline(transaction=False) as pipeline:
-            for entry in entries:
-                is_refusal = entry.status == REFUSED
-                stream, most = (REFUSALS, MOST_REFUSALS) if is_refusal else (DELIVERIES, MOST_DELIVERIES)
-                pipeline.xadd(stream, {"status": entry.status, "entry": entry.to_text()}, maxlen=most)
-                pipeline.expire(stream, LIFETIME)
+            for note in notes:
+                is_rough = note.most > BATCH
+                fields: dict[Any, Any] = dict(note.fields)
+                pipeline.xadd(note.stream, fields, maxlen=note.most, approximate=is_rough)
+                pipeline.expire(note.stream, LIFETIME)
             pipeline.execute()
+
+    def _add_entry(self, entry: Entry) -> None:
+        is_refusal = entry.status == REFUSED
+        stream, most = (REFUSALS, MOST_REFUSALS) if is_refusal else (DELIVERIES, MOST_DELIVERIES)
+        self._add(Note(stream, most, {"status": entry.status, "entry": entry.to_text()}))
+
+    def _add(self, note: Note) -> None:
+        self._waiting.append(note)
+        self._due.set()
 
     def _run(self) -> None:
         while True:
@@ -168,7 +209,7 @@ class DeliveryNotes:
             with suppress(RedisError):
                 self.write()
             # Notes that arrive within this time are written together.
-            threading.Event().wait(INTERVAL)
+            time.sleep(INTERVAL)
 
 
 class DeliveryLog:
@@ -191,6 +232,41 @@ class DeliveryLog:
         except RedisError as error:
             raise StorageUnavailable(f"Redis: {explain(error)}") from error
         return found
+
+    def payload(self, source: str, delivery_id: str) -> Delivery | None:
+        """The delivery as it was received, without credentials, if its payload is still kept."""
+        end = "+"
+        try:
+            while items := self._redis.xrevrange(PAYLOADS, end, "-", count=PAYLOADS_AT_ONCE):
+                for item_id, fields in items:
+                    found = _delivery_from(as_text(item_id), fields or {})
+                    if found is not None and (found.source, found.id) == (source, delivery_id):
+                        return found
+                end = f"({as_text(items[-1][0])}"
+        except RedisError as error:
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
+        return None
+
+
+def _delivery_from(item_id: str, fields: Mapping[Any, Any]) -> Delivery | None:
+    raw = {as_text(name): value for name, value in fields.items()}
+    try:
+        body = raw["body"]
+        return Delivery(
+            source=as_text(raw["source"]),
+            id=as_text(raw["id"]),
+            event=as_text(raw["event"]),
+            headers=json.loads(raw["headers"]),
+            body=body if isinstance(body, bytes) else str(body).encode(),
+            received_at=_moment_of(item_id),
+        )
+    except (KeyError, ValueError):
+        return None
+
+
+def _moment_of(item_id: str) -> datetime:
+    """The time in an entry's id: https://redis.io/docs/latest/develop/data-types/streams/#entry-ids"""
+    return datetime.fromtimestamp(int(item_id.partition("-")[0] or 0) / 1000, tz=UTC)
 
 
 def _line(text: str) -> str:

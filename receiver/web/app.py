@@ -64,7 +64,7 @@ def create_app(settings: Settings | None = None, redis: Redis | None = None) -> 
     metrics = app.extensions["metrics"] = ReceptionMetrics()
     repeated_lines = app.extensions["repeated_lines"] = RepeatedLines()
     admission = app.extensions["admission"] = Admission(settings)
-    notes = app.extensions["delivery_notes"] = DeliveryNotes(redis)
+    notes = app.extensions["delivery_notes"] = DeliveryNotes(redis, settings.keep_payloads)
     noting = Noting(notes, settings.trusted_proxies)
     app.register_blueprint(webhooks(settings, admission, Ingestor(store), metrics, repeated_lines, noting))
     app.register_blueprint(operations(settings, store, metrics, Backlog(redis, store)))

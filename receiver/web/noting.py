@@ -9,6 +9,7 @@ from receiver.config.networks import Networks
 from receiver.events import Delivery
 from receiver.queue.delivery_log import DeliveryNotes
 from receiver.reception.ingestion import Outcome
+from receiver.reception.quarantine import Quarantined
 from receiver.sources import SOURCES
 from receiver.sources.base import Invalid
 from receiver.web.admission import Refused
@@ -26,6 +27,8 @@ class Noting:
         self._trusted_proxies = trusted_proxies
 
     def outcome(self, delivery: Delivery, outcome: Outcome) -> None:
+        if self._notes.keeps_payloads:
+            self._notes.keep_payload(Quarantined.of(delivery, "").delivery)
         status = outcome.body["status"]
         if status in NOT_QUEUED:
             self._notes.note(status, delivery.source, delivery.id, delivery.event, outcome.body["reason"])

@@ -40,7 +40,7 @@ class Journey:
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
     with running_stack(tmp_path) as stack:
-        stack.environment["EVENTS_WEBHOOK_SECRET"] = SECRET
+        stack.environment |= {"EVENTS_WEBHOOK_SECRET": SECRET, "APITRAFFIC_KEEP_PAYLOADS": "50"}
         stack.receiver.start()
         stack.worker.start()
         yield stack
@@ -197,6 +197,18 @@ def a_refused_delivery_is_explained(journey: Journey) -> None:
     expect(github).to_contain_text("X-Hub-Signature-256 is missing")
 
 
+def a_delivery_is_shown_whole_and_sent_again(journey: Journey) -> None:
+    page = journey.page
+    page.goto("/deliveries?q=Checkout")
+    page.locator("#deliveries tbody a").last.click()
+    expect(page.locator("pre")).to_contain_text('"effect": "open"')
+    assert SECRET not in page.content()
+    page.get_by_role("button", name="Send it again").click()
+    expect(page.get_by_role("status")).to_contain_text("accepted")
+    page.get_by_role("button", name="What would it become now?").click()
+    expect(page.locator(".try")).to_contain_text("Checkout is slow")
+
+
 def a_payload_is_tried_out_with_other_routes_beside_it(journey: Journey) -> None:
     page = journey.page
     page.goto("/try")
@@ -295,6 +307,7 @@ STEPS: Final[tuple[Callable[[Journey], None], ...]] = (
     a_range_is_chosen_by_dragging_and_a_double_click_leads_back,
     a_dead_letter_is_replayed_and_the_page_says_what_came_of_it,
     a_refused_delivery_is_explained,
+    a_delivery_is_shown_whole_and_sent_again,
     a_payload_is_tried_out_with_other_routes_beside_it,
     the_keyboard_alone_is_enough,
     axe_finds_no_serious_fault,

@@ -6,6 +6,7 @@ from redis import Redis
 
 from apitraffic_events.timestamps import now
 from receiver.datastore.address import connect
+from receiver.events import Delivery
 from receiver.queue.delivery_log import (
     DELIVERIES,
     LIFETIME,
@@ -55,7 +56,7 @@ class TestNotes:
     def test_refusals_are_kept_apart_and_one_a_second_of_each_kind(self, redis_url: str) -> None:
         moment = 100.0
         with connect(redis_url) as redis:
-            notes = DeliveryNotes(redis, lambda: moment)
+            notes = DeliveryNotes(redis, clock=lambda: moment)
             for _ in range(3):
                 notes.refused("github", "the signature is missing", "192.0.2.1")
             notes.refused("gitlab", "the signature is missing", "192.0.2.1")
@@ -88,3 +89,20 @@ class TestNotes:
             (entry,) = entries(redis)
             assert entry.delivery.isprintable()
             assert len(entry.event) <= 200
+
+    def test_payloads_are_kept_if_wanted_the_latest_only_and_no_large_ones(self, redis_url: str) -> None:
+        def delivery(name: str, body: bytes = b"{}") -> Delivery:
+            return Delivery("github", name, "push", {"x-github-event": "push"}, body, now())
+
+        with connect(redis_url) as redis:
+            DeliveryNotes(redis).keep_payload(delivery("d-0"))
+            notes = DeliveryNotes(redis, payloads=2)
+            bodies = {"d-1": b"{}", "d-2": b'{"a": "\xc3\xa9"}', "d-3": b"\xff\x00", "large": b" " * 100_000}
+            for name, body in bodies.items():
+                notes.keep_payload(delivery(name, body))
+            notes.write()
+            log = DeliveryLog(redis)
+            found = {name: log.payload("github", name) for name in ("d-0", *bodies)}
+            kept = {name: one.body for name, one in found.items() if one is not None}
+            assert kept == {"d-2": bodies["d-2"], "d-3": bodies["d-3"]}
+            assert log.payload("gitlab", "d-3") is None
