@@ -1,6 +1,6 @@
 """Finding an event in the API before creating one that may exist already."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -145,9 +145,9 @@ def searches_for(marker: Marker, sent: Marker, remembers_since: datetime) -> tup
         searches += _of_what_was_sent(sent if was_sent else marker)
     is_fresh = any(_may_be_older(known, remembers_since) for known in marker.changes)
     if any(_others_know(known) for known in marker.changes):
+        if not (was_sent or sent.changes):
+            searches += _of_a_deploy(marker.changes, remembers_since)
         searches.append(_of_others(marker.changes))
-        if not (was_sent or sent.changes or _has_begun(marker.changes)):
-            searches += _of_a_long_job(marker.changes, remembers_since)
     elif not was_sent and (is_fresh or not _has_begun(marker.changes)):
         searches += _of_earlier(marker.changes, remembers_since, is_first=not sent.changes)
     return tuple(searches)
@@ -214,12 +214,19 @@ def _of_others(changes: Iterable[Change]) -> Search:
     return Search(wanted, MOST_REQUESTS, may_learn=False)
 
 
-def _of_a_long_job(known: Iterable[Change], remembers_since: datetime) -> Iterator[Search]:
-    """What we may have begun of a deploy before Redis lost its data, and before what `_of_others` covers."""
-    last = min(_moments(known))
-    first, until = last - LONGEST_JOB, min(last - LOOK_BACK, remembers_since + CLOCKS_DIFFER)
-    if first < until and not _is_start_known(known):
-        yield Search(EventFilter(EventType.DEPLOYMENT, first, until), MOST_TO_REMEMBER)
+def _of_a_deploy(known: Sequence[Change], remembers_since: datetime) -> Iterator[Search]:
+    """What we may have created of it before Redis lost its data, and `_of_others` need not come to."""
+    forgotten = remembers_since + CLOCKS_DIFFER
+    exact = {change.event.started_at for change in known if _has_begun([change]) or _knows_start(change)}
+    starts = [max(start, EARLIEST) for start in exact if start is not None]
+    if starts and min(starts) < forgotten:
+        wanted = EventFilter(known[0].event.type.value, min(starts) - SAME_MOMENT, max(starts) + SAME_MOMENT)
+        yield Search(wanted, 1)
+    elif not (starts or _is_start_known(known)):
+        ended_at = min(_moments(known))
+        first, until = ended_at - LONGEST_JOB, min(ended_at - LOOK_BACK, forgotten)
+        if first < until:
+            yield Search(EventFilter(EventType.DEPLOYMENT, first, until), MOST_TO_REMEMBER)
 
 
 def _of_earlier(changes: Iterable[Change], remembers_since: datetime, *, is_first: bool) -> Iterator[Search]:
