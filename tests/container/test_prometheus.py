@@ -64,10 +64,10 @@ def prometheus(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         "scrape_configs": [{"job_name": "apitraffic", "static_configs": [{"targets": targets}]}],
     }
     (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
-    listen = f"--web.listen-address=127.0.0.1:{port}"
+    options = (f"--web.listen-address=127.0.0.1:{port}", f"--storage.tsdb.path={folder}/data")
     with (folder / "prometheus.log").open("w") as log:
         process = subprocess.Popen(
-            [required("prometheus"), f"--config.file={folder}/prometheus.yml", listen],
+            [required("prometheus"), f"--config.file={folder}/prometheus.yml", *options],
             cwd=folder,
             stdout=log,
             stderr=log,
