@@ -105,7 +105,7 @@ def unknown_events(source: Source[Any], patterns: Iterable[str]) -> Iterator[Sus
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in known):
             yield Suspicion(
-                "events",
+                "event_names",
                 f"[{source.name}] events has {pattern!r}, which is no event of {source.title}",
                 f"{_meant(pattern, known)}docs/events.md lists them",
             )
