@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from receiver.cli.failures import configuration_errors_in_words
-from receiver.cli.start_checks import examine_redis, log_suspicions
+from receiver.cli.start_checks import examine_redis, log_start
 from receiver.config.settings import load_settings
 from receiver.observability.logs import configure_logging
 from receiver.serving.certificates import CannotUseCertificate
@@ -60,8 +60,8 @@ def command(
         raise click.UsageError("--tls-cert and --tls-key go together; give both, or neither for plain HTTP")
     with configuration_errors_in_words():
         settings = load_settings()
+        log_start(settings)
         examine_redis(settings)
-        log_suspicions(settings)
     try:
         listener = listen(host, port)
     except CannotListen as error:

@@ -8,6 +8,7 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 from structlog import get_logger
 
+from apitraffic_events import __version__
 from apitraffic_events.errors import EventsApiError, Unauthorised
 from receiver.config.account import events_client
 from receiver.config.settings import Settings
@@ -22,8 +23,9 @@ LONGEST_ANSWER: Final = 5.0
 """Seconds for which the API's answer is waited for."""
 
 
-def log_suspicions(settings: Settings) -> None:
-    """Settings that are valid and probably mistakes."""
+def log_start(settings: Settings) -> None:
+    """Which version starts, and settings that are valid and probably mistakes."""
+    get_logger("receiver").info("starting", version=__version__)
     for suspicion in suspicions(settings, os.environ):
         get_logger("receiver").warning(suspicion.found, advice=suspicion.advice)
 

@@ -1,5 +1,6 @@
 """What the receiver and the worker find out when they start, and log."""
 
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -71,8 +72,10 @@ def test_a_wrong_token_is_logged_before_the_first_delivery(tmp_path: Path) -> No
 def test_what_is_probably_a_mistake_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_WEBHOK_SECRET", "hunter2")
     with capture_logs() as lines:
-        start_checks.log_suspicions(settings())
+        start_checks.log_start(settings())
     assert [(line["event"], line["log_level"]) for line in lines] == [
-        ("GITHUB_WEBHOK_SECRET is not read", "warning")
+        ("starting", "info"),
+        ("GITHUB_WEBHOK_SECRET is not read", "warning"),
     ]
+    assert lines[0]["version"] == version("apitraffic-events")
     assert "hunter2" not in str(lines)

@@ -21,7 +21,7 @@ from tests.support.stack import Stack, running_stack
 from tests.support.waiting import wait_until
 
 NUMBERS = itertools.count(1)
-UP = b'{"status":"up"}'
+UP = b'{"status":"up",'
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
