@@ -206,11 +206,12 @@ def _queue_lines(status: QueueStatus, at: datetime) -> Iterator[Text]:
 
 
 def _next_words(job: WaitingJob, at: datetime) -> str:
-    """Which change, and since when it waits; `soft_wrap` keeps it on one line."""
-    words = one_line(job.description, WIDEST_CHANGE)
-    since = f"{duration(at - job.accepted_at)} ago" if job.accepted_at else ""
-    again = f"again in {duration(job.again_at - at)}" if job.again_at and job.again_at > at else ""
-    return ", ".join(filter(None, (f"{words:<{WIDEST_CHANGE}}  {since}".rstrip(), again)))
+    """Which change, and since when it waits or when it is tried again."""
+    if job.again_at is not None and job.again_at > at:
+        when = f"again in {duration(job.again_at - at)}"
+    else:
+        when = f"{duration(at - job.accepted_at)} ago" if job.accepted_at else ""
+    return f"{one_line(job.description, WIDEST_CHANGE):<{WIDEST_CHANGE}}  {when}".rstrip()
 
 
 def _budget_words(budget: BudgetState | None, at: datetime) -> tuple[str, str]:
