@@ -18,6 +18,8 @@ from typing import Any, Final
 from uuid import uuid4
 
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 from rq import Queue
 from rq.executions import Execution, ExecutionRegistry
 from rq.job import Job, JobStatus
@@ -27,6 +29,7 @@ from rq.worker import WorkerStatus
 from structlog import get_logger
 
 from apitraffic_events.timestamps import now
+from receiver.datastore.replication import Unreplicated
 from receiver.datastore.replies import as_text
 from receiver.datastore.scripts.runner import Script
 from receiver.delivery.budget import BUDGET, PAUSE, PERMIT_CONSTANTS, Permit
@@ -40,6 +43,8 @@ EXECUTION_LIFETIME: Final = JOB_TIMEOUT + 60
 """Seconds after which RQ takes a started job for abandoned; as `SimpleWorker.get_heartbeat_ttl`."""
 MOST_PASSED_OVER: Final = 1_000
 """Jobs at the front of a queue that are passed over while somebody is busy with their markers."""
+TRIAL: Final = 2.0
+"""Seconds after the end of a pause in which a worker takes one job at a time: it may be refused again."""
 
 DEQUEUE: Final = Script(
     "dequeue",
@@ -48,6 +53,7 @@ DEQUEUE: Final = Script(
         **PERMIT_CONSTANTS,
         "JOB_STARTED": JobStatus.STARTED.value,
         "MOST_PASSED_OVER": MOST_PASSED_OVER,
+        "TRIAL": TRIAL,
         "WORKER_BUSY": WorkerStatus.BUSY.value,
         "WORKER_IDLE": WorkerStatus.IDLE.value,
     },
@@ -93,7 +99,7 @@ class Doubt:
     def __init__(self, save: MarkerSave) -> None:
         self.save = save
         self.reply: str | None = None
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
 
 class JobQueue:
@@ -250,10 +256,14 @@ class JobQueue:
         arguments = [now().timestamp(), len(doubts), len(saves) // len(doubts), *saves, *_of_acks(acks)]
         try:
             done, replies = NOTE_DOUBTS.run_replicated(self._redis, [*self._keys(), PAUSE, BUDGET], arguments)
-        except Exception as error:  # noqa: BLE001 - raised by each thread whose doubt was to be noted
+        except BaseException as error:
             self._unsent.extendleft(reversed(acks))
+            is_of_all = isinstance(error, RedisError | Unreplicated)
             for doubt in doubts:
-                doubt.error = error
+                # What interrupts this thread is not the others' concern: they try again.
+                doubt.error = error if is_of_all else RedisConnectionError("sending was interrupted")
+            if not is_of_all:
+                raise
             return
         self._note_acks(acks, done)
         for doubt, reply in zip(doubts, replies, strict=True):
