@@ -124,6 +124,8 @@ class JobQueue:
         self.held: set[str] = set()
         self.in_hand: dict[str, Dequeued] = {}
         """By the id of its execution, each job that was dequeued here and is still this worker's."""
+        self.stored_state = ""
+        """What Redis has as the worker's state."""
         self._unsent: deque[Ack] = deque()
         self._doubts: deque[Doubt] = deque()
         self._noting = threading.Lock()
@@ -143,6 +145,7 @@ class JobQueue:
         moment, held = now(), list(self.held)
         ids = [uuid4().hex for _ in range(most)]
         acks = self._take_acks()
+        is_idle = self._is_idle_without(acks)
         keys = [PAUSE, BUDGET, *self._keys(), *self._queue_keys]
         arguments: Arguments = [
             moment.timestamp(),
@@ -150,7 +153,7 @@ class JobQueue:
             EXECUTION_LIFETIME,
             self._worker_name,
             *self._prefixes,
-            int(self._is_idle_without(acks)),
+            int(is_idle),
             most,
             *ids,
             len(held),
@@ -162,6 +165,10 @@ class JobQueue:
             self._unsent.extendleft(reversed(acks))
             raise
         self._note_acks(acks, done)
+        if found:
+            self.stored_state = WorkerStatus.BUSY
+        elif is_idle and acks:
+            self.stored_state = WorkerStatus.IDLE
         return [self._dequeued(*each) for each in found]
 
     def _dequeued(
@@ -225,12 +232,15 @@ class JobQueue:
         if not acks:
             return
         keys = [*self._keys(), BELL, *self._queues]
+        is_idle = self._is_idle_without(acks)
         try:
-            done = ACK.run(self._redis, keys, [int(self._is_idle_without(acks)), *_of_acks(acks)])
+            done = ACK.run(self._redis, keys, [int(is_idle), *_of_acks(acks)])
         except BaseException:
             self._unsent.extendleft(reversed(acks))
             raise
         self._note_acks(acks, done)
+        if is_idle:
+            self.stored_state = WorkerStatus.IDLE
 
     def note_doubt(self, save: MarkerSave) -> bool:
         """Save the marker before a request about it begins; returns whether its lock was still held.
@@ -291,7 +301,10 @@ class JobQueue:
         for dequeued in jobs:
             self.done_with(dequeued)
         keys = [self._worker_key, self._executions_key, BUDGET, BELL, *self._queues]
-        GIVE_BACK.run(self._redis, keys, [JobStatus.QUEUED.value, int(not self.in_hand), *arguments])
+        is_idle = not self.in_hand
+        GIVE_BACK.run(self._redis, keys, [JobStatus.QUEUED.value, int(is_idle), *arguments])
+        if is_idle:
+            self.stored_state = WorkerStatus.IDLE
 
     def done_with(self, dequeued: Dequeued) -> None:
         """The job is not this worker's any more: it was given back, or RQ has dealt with its failure."""

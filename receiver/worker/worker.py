@@ -116,7 +116,7 @@ class DeliveryWorker(SimpleWorker):
         self._helpers: tuple[Helper, ...] = ()
         self.markers = self._marker_store()
         self._suspension_checked_at = -math.inf
-        self._current_state = self._stored_state = ""
+        self._current_state = ""
         self._first: Dequeued | None = None
         self._began: float | None = None
         self._is_ending = False
@@ -211,9 +211,9 @@ class DeliveryWorker(SimpleWorker):
     def set_state(self, state: str, pipeline: Pipeline | None = None) -> None:
         """Store the state only if Redis has another one."""
         self._current_state = state
-        if state != self._stored_state:
+        if state != self._job_queue.stored_state:
             super().set_state(state, pipeline)
-            self._stored_state = state
+            self._job_queue.stored_state = state
 
     def get_state(self) -> str:
         """RQ's signal handler asks for this: it lets a busy worker finish its job."""
@@ -255,7 +255,6 @@ class DeliveryWorker(SimpleWorker):
         if not jobs:
             self._current_state = WorkerStatus.IDLE
             return None
-        self._stored_state = WorkerStatus.BUSY
         self.last_heartbeat = jobs[0].job.started_at
         self._first, *others = jobs
         self._hand_out(others)
