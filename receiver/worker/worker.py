@@ -65,6 +65,8 @@ HELPERS: Final = 3
 """Threads that run jobs beside the worker's own."""
 HELD_UP: Final = 0.05
 """Seconds after which the worker's own thread, which dequeues, counts as held up by its job."""
+LONGEST_TURN: Final = 1.0
+"""Seconds after which the worker's own thread begins no further job before it gives a sign of life."""
 RESTART_PAUSE: Final = 1.0
 """Seconds between attempts to start while Redis cannot be reached."""
 
@@ -298,7 +300,9 @@ class DeliveryWorker(SimpleWorker):
             self._run(dequeued, self.markers, self._budget, self.run_job, self._limited)
             self._began = None
             number += 1
-            dequeued = None if self._stop.is_set() else self._batch.take()
+            # Helpers may dequeue, too, and RQ's loop has other things to do.
+            is_over = self._must_end or time.perf_counter() - began > LONGEST_TURN
+            dequeued = None if is_over else self._batch.take()
         # This thread and the helpers share the batch, and take about as many jobs each.
         self._batch.measured(number * (1 + len(self._helpers)), time.perf_counter() - began)
         self._current_state = WorkerStatus.IDLE
@@ -321,6 +325,7 @@ class DeliveryWorker(SimpleWorker):
         if run_job is None:
             raise RuntimeError("the worker has not been told how to run jobs")
         job = dequeued.job
+        job.started_at = began_at = now()
         budget.use_prefetched(dequeued.permit)
         markers.use_prefetched(dequeued.lock)
         try:
@@ -338,7 +343,7 @@ class DeliveryWorker(SimpleWorker):
         if retry is not None:
             self._finish(dequeued, markers, retry)
             return
-        seconds = (job.ended_at - job.started_at).total_seconds() if job.started_at else 0.0
+        seconds = (job.ended_at - began_at).total_seconds()
         self._job_queue.ack(dequeued, seconds, markers.deferred_release())
 
     def _finish(self, dequeued: Dequeued, markers: MarkerStore, retry: Retry) -> None:
