@@ -11,9 +11,10 @@ registries, its tools and its own handling of failures and retries find what the
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 from uuid import uuid4
 
@@ -67,18 +68,41 @@ Arguments = list[str | bytes | float]
 
 @dataclass(frozen=True)
 class Dequeued:
-    """A job in work, its queue, and the execution that makes it this worker's.
+    """A job in work, with the fields that Redis has of it, and the execution that makes it this worker's.
 
     It comes with the permit for its first request and with the lock of its marker. There is no `lock` if the
     marker cannot be read, or if the version that queued the job did not store the marker's names.
     """
 
-    job: Job
+    id: str
+    fields: Mapping[bytes, bytes]
     queue: Queue
     execution: Execution
     permit: Permit
     lock: LockReply | None
     taken_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def data(self) -> bytes:
+        """Its call, which RQ may have compressed."""
+        return self.fields[b"data"]
+
+    @property
+    def accepted_at(self) -> str | None:
+        return as_text(self.fields.get(b"created_at")) or None
+
+    @cached_property
+    def meta(self) -> Mapping[str, Any]:
+        """Before this attempt; an attempt that fails changes that of `job`."""
+        meta = self.fields.get(b"meta")
+        return self.queue.serializer.loads(meta) if meta else {}
+
+    @cached_property
+    def job(self) -> Job:
+        """As RQ knows it. To make it takes as long as to read the change, so that is done if it failed."""
+        job = Job(self.id, self.queue.connection, self.queue.serializer)
+        job.restore(self.fields)
+        return job
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,14 +204,13 @@ class JobQueue:
         permitted: Sequence[bytes],
         locked: Sequence[Any] | None,
     ) -> Dequeued:
-        queue = self._queues[as_text(queue_key)]
-        job = Job(as_text(job_id), self._redis, queue.serializer)
-        job.restore(dict(zip(fields[::2], fields[1::2], strict=True)))
-        execution = Execution(as_text(execution_id), job.id, self._redis, self._worker_name)
+        name, queue = as_text(job_id), self._queues[as_text(queue_key)]
+        execution = Execution(as_text(execution_id), name, self._redis, self._worker_name)
         lock = LockReply(f"{self._worker_name} {execution.id}", *locked) if locked else None
         if lock is not None and lock.fields:
             self.held.add(lock.token)
-        dequeued = Dequeued(job, queue, execution, Permit.read(permitted), lock)
+        of_job = dict(zip(fields[::2], fields[1::2], strict=True))
+        dequeued = Dequeued(name, of_job, queue, execution, Permit.read(permitted), lock)
         self.in_hand[execution.id] = dequeued
         return dequeued
 
@@ -202,14 +225,14 @@ class JobQueue:
         died before, another one would find the marker in doubt if a request had been made: it would look for
         an event that was created, and send an update a second time.
         """
-        job, execution = dequeued.job, dequeued.execution
+        execution, job_key = dequeued.execution, Job.key_for(dequeued.id)
         stored = (
-            job.key,
+            job_key,
             execution.key,
-            ExecutionRegistry(job.id, self._redis).key,
-            job.dependents_key,
-            job.dependencies_key,
-            Result.get_key(job.id),  # type: ignore[no-untyped-call]  # RQ has no types here
+            self._prefixes[2] + dequeued.id,
+            Job.dependents_key_for(dequeued.id),
+            f"{Job.redis_job_namespace_prefix}:{dequeued.id}:dependencies",
+            Result.get_key(dequeued.id),  # type: ignore[no-untyped-call]  # RQ has no types here
         )
         saved = () if save is None else (*save.keys, *save.arguments)
         arguments = (
@@ -224,7 +247,7 @@ class JobQueue:
         token = save.arguments[0] if save is not None else None
         if dequeued.lock is not None and token != dequeued.lock.token:
             self.held.discard(dequeued.lock.token)
-        self._unsent.append(Ack(job.id, execution.id, token, arguments))
+        self._unsent.append(Ack(dequeued.id, execution.id, token, arguments))
 
     def flush_acks(self) -> None:
         """Send the acks that are still to be sent."""
@@ -291,10 +314,10 @@ class JobQueue:
                 queue.key,
                 queue.started_job_registry.key,
                 execution.composite_key,
-                dequeued.job.key,
-                dequeued.job.id,
+                Job.key_for(dequeued.id),
+                dequeued.id,
                 execution.key,
-                ExecutionRegistry(dequeued.job.id, self._redis).key,
+                self._prefixes[2] + dequeued.id,
                 *((lock.key, lock.token) if lock is not None and is_locked else ("", "")),
                 dequeued.permit.window or "",
             ]

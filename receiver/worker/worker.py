@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 from redis import Redis
@@ -71,7 +71,7 @@ RESTART_PAUSE: Final = 1.0
 """Seconds between attempts to start while Redis cannot be reached."""
 
 
-RunJob = Callable[[Job], Retry | None]
+RunJob = Callable[[Dequeued], Retry | None]
 """Makes an attempt at a job; returns a `Retry` if it is to be retried, and raises if it failed."""
 Limit = Callable[[str], AbstractContextManager[None]]
 """Around the job of this id: raises `JobTimeoutException` in it if it takes too long."""
@@ -119,7 +119,6 @@ class DeliveryWorker(SimpleWorker):
         self.markers = self._marker_store()
         self._suspension_checked_at = -math.inf
         self._current_state = ""
-        self._first: Dequeued | None = None
         self._began: float | None = None
         self._is_ending = False
         self.recoveries = tuple(Recovery(queue, self.name) for queue in queues)
@@ -223,7 +222,7 @@ class DeliveryWorker(SimpleWorker):
 
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
-    ) -> tuple[Job, Queue] | None:
+    ) -> tuple[Any, Queue] | None:
         """The first job of the next batch, already in work; `None` if the worker is to stop, or if there is
         none and no `timeout`.
 
@@ -238,7 +237,8 @@ class DeliveryWorker(SimpleWorker):
             if self.should_run_maintenance_tasks:
                 self.run_maintenance_tasks()
             if dequeued := self._dequeue():
-                return dequeued.job, dequeued.queue
+                # RQ only passes it on, to `execute_job`.
+                return dequeued, dequeued.queue
             if (timeout is None and not self._job_queue.in_hand) or self._stop.is_set():
                 break
             self._job_queue.wait_for_bell()
@@ -257,10 +257,10 @@ class DeliveryWorker(SimpleWorker):
         if not jobs:
             self._current_state = WorkerStatus.IDLE
             return None
-        self.last_heartbeat = jobs[0].job.started_at
-        self._first, *others = jobs
+        self.last_heartbeat = now()
+        first, *others = jobs
         self._hand_out(others)
-        return self._first
+        return first
 
     def _hand_out(self, jobs: Sequence[Dequeued]) -> None:
         self._batch.put(jobs)
@@ -289,11 +289,9 @@ class DeliveryWorker(SimpleWorker):
         self._job_queue.flush_acks()
         return self._stand_in()
 
-    def execute_job(self, job: Job, queue: Queue) -> None:
-        """Run the jobs of the batch, beside the helpers."""
-        dequeued, self._first = self._first, None
-        if dequeued is None or dequeued.job is not job:
-            raise RuntimeError("only a job that this worker has dequeued can be executed")
+    def execute_job(self, job: Any, queue: Queue) -> None:
+        """Run the jobs of the batch, beside the helpers. `job` is the first of them."""
+        dequeued: Dequeued | None = job
         began, number = time.perf_counter(), 0
         while dequeued is not None:
             self._began = time.monotonic()
@@ -324,26 +322,25 @@ class DeliveryWorker(SimpleWorker):
         """Run the job in this thread. Ack it, or let RQ deal with it; raises if Redis cannot be reached."""
         if run_job is None:
             raise RuntimeError("the worker has not been told how to run jobs")
-        job = dequeued.job
-        job.started_at = began_at = now()
+        began_at = now()
         budget.use_prefetched(dequeued.permit)
         markers.use_prefetched(dequeued.lock)
         try:
-            with limit(job.id):
-                retry = run_job(job)
+            with limit(dequeued.id):
+                retry = run_job(dequeued)
         except MustWait:
             # Its permit has been returned, and its marker released.
             self._batch.give_back(replace(dequeued, permit=Permit()))
             return
         except Exception as error:  # noqa: BLE001 - RQ retries what is unexpected
-            job.ended_at = now()
+            dequeued.job.started_at, dequeued.job.ended_at = began_at, now()
             self._failed(dequeued, markers, error)
             return
-        job.ended_at = now()
         if retry is not None:
+            dequeued.job.started_at, dequeued.job.ended_at = began_at, now()
             self._finish(dequeued, markers, retry)
             return
-        seconds = (job.ended_at - began_at).total_seconds()
+        seconds = (now() - began_at).total_seconds()
         self._job_queue.ack(dequeued, seconds, markers.deferred_release())
 
     def _finish(self, dequeued: Dequeued, markers: MarkerStore, retry: Retry) -> None:
