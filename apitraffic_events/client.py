@@ -13,7 +13,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import NewConnectionError
 
-from apitraffic_events.environment import read_variable
+from apitraffic_events.environment import DEFAULT_API_URL, read_variable
 from apitraffic_events.errors import (
     ConfigurationError,
     EventsApiError,
@@ -41,7 +41,6 @@ from apitraffic_events.responses import (
 )
 from apitraffic_events.transport import OneServerAdapter
 
-DEFAULT_API_URL: Final = "https://api.apitraffic.io/v1"
 CONNECT_TIMEOUT: Final = 5.0
 READ_TIMEOUT: Final = 20.0
 """Seconds."""
@@ -277,8 +276,10 @@ class EventsClient:
         except requests.Timeout as error:
             raise Unreachable(f"no answer within {self._timeout[1]:g} s", was_sent=True) from error
         except requests.RequestException as error:
-            was_sent = not isinstance(cause_of(error), NewConnectionError)
-            raise Unreachable(f"no answer: {reason_of(error)}", was_sent=was_sent) from error
+            is_unconnected = isinstance(cause_of(error), NewConnectionError)
+            raise Unreachable(
+                f"no answer: {reason_of(error)}", was_sent=not is_unconnected, is_lasting=is_unconnected
+            ) from error
         rate_limit = rate_limit_of(response.headers)
         self.rate_limit = rate_limit or self.rate_limit
         self._date = response.headers.get("Date") or self._date
