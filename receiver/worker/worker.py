@@ -50,6 +50,7 @@ from receiver.worker.batch import Batch
 from receiver.worker.helper import Helper
 from receiver.worker.job_queue import Dequeued, JobQueue
 from receiver.worker.recovery import Recovery, worker_name
+from receiver.worker.wake_up import WakeUp
 
 WORKER_TTL: Final = 30
 """Seconds without a sign of life after which a worker on another host counts as dead (RQ adds a minute)."""
@@ -94,12 +95,12 @@ class DeliveryWorker(SimpleWorker):
 
     run_job: RunJob | None = None
 
-    def __init__(self, redis: Redis, budget: RequestBudget, stop: threading.Event | None = None) -> None:
+    def __init__(self, redis: Redis, budget: RequestBudget, stop: WakeUp | None = None) -> None:
         """`budget` counts the requests to the API. The worker sets `stop` when it is asked to stop, and does
         not start if it is set already.
         """
         self._budget = budget
-        self._stop = stop or threading.Event()
+        self._stop = stop or WakeUp()
         queues = delivery_queues(redis)
         super().__init__(
             [queue.name for queue in queues],
@@ -111,7 +112,7 @@ class DeliveryWorker(SimpleWorker):
             log_job_description=False,
         )
         self.log_result_lifespan = False
-        self.wants_attention = threading.Event()
+        self.wants_attention = WakeUp()
         """Set if `look_after_batch` is to be called at once."""
         self._job_queue = JobQueue(redis, queues, self.name, self.key)
         self._batch = Batch(self._give_back, threads=1)
@@ -465,7 +466,7 @@ def run_worker(settings: Settings, metrics: DeliveryMetrics | None = None) -> No
     logging.getLogger("rq").setLevel(logging.WARNING)
     logging.getLogger("rq.worker").addFilter(RedisOutage())
     log = get_logger("receiver.worker")
-    stop = threading.Event()
+    stop = WakeUp()
     _stop_on_signals(stop)
     while not stop.is_set():
         try:
@@ -495,7 +496,7 @@ def _attempts(
     return DeliveryAttempts(Deliverer(client, markers, budget, settle=settle), metrics).make
 
 
-def _work(redis: Redis, api: str, desks: Sequence[Desk], stop: threading.Event) -> None:
+def _work(redis: Redis, api: str, desks: Sequence[Desk], stop: WakeUp) -> None:
     """Run an RQ worker until it ends; `stop` is set if that is because it was asked to."""
     own, *others = desks
     worker = DeliveryWorker(redis, own.budget, stop)
@@ -514,6 +515,6 @@ def _work(redis: Redis, api: str, desks: Sequence[Desk], stop: threading.Event) 
         clock.stop()
 
 
-def _stop_on_signals(stop: threading.Event) -> None:
+def _stop_on_signals(stop: WakeUp) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
