@@ -117,6 +117,9 @@ end
 
 local done = ack_all(KEYS[3], KEYS[4], KEYS[5], ARGV, tokens_at + ARGV[tokens_at - 1])
 local paused_until = redis.call('HGET', KEYS[1], 'until')
+if paused_until and moment < paused_until + TRIAL then
+    most = 1
+end
 if not (paused_until and moment < tonumber(paused_until)) then
     dequeue(KEYS[6], KEYS[7], true)
     dequeue(KEYS[8], KEYS[9], false)
