@@ -27,9 +27,9 @@ def _header(name: str) -> str:
 
 def _from_list(value: object) -> object:
     """Networks in the file are a list of texts, or one text as in a variable."""
-    return (
-        " ".join(value) if isinstance(value, list) and all(isinstance(item, str) for item in value) else value
-    )
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return " ".join(value) or ()
+    return value
 
 
 class ConsoleSection(BaseModel):
@@ -64,18 +64,21 @@ Query = Annotated[str, Field(min_length=1, max_length=2_000)]
 
 
 class Queries(BaseModel):
-    """Two queries in PromQL: requests per second, and the response time in seconds."""
+    """Two queries in PromQL."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     throughput: Query | None = None
+    """Requests per second."""
     response_time: Query | None = None
+    """Seconds."""
 
 
 class ChartsSection(Queries):
     """`[charts]`: a Prometheus to ask instead of ApiTraffic's own metrics."""
 
     prometheus: Annotated[str, AfterValidator(_check_prometheus)] | None = None
+    """Its address, such as `http://prometheus:9090`."""
     buckets: dict[str, Queries] = Field(default_factory=dict)
     """A bucket's name or SID -> its own queries."""
 

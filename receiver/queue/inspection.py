@@ -167,3 +167,42 @@ def states_of(redis: Redis, names: Sequence[str]) -> dict[str, JobState]:
         name: JobState.GONE if status is None else words.get(as_text(status), JobState.WAITING)
         for name, status in zip(names, found, strict=True)
     }
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingJob:
+    """A job that is next: its change in words, when that was accepted, and when it is tried again, if so."""
+
+    description: str
+    accepted_at: datetime | None
+    again_at: datetime | None = None
+
+
+def next_jobs(redis: Redis, most: int) -> list[WaitingJob]:
+    """What a worker takes next, the urgent queue first, then what is to be tried again soonest."""
+    queues = delivery_queues(redis)
+    with redis.pipeline(transaction=False) as pipeline:
+        for queue in queues:
+            pipeline.lrange(queue.key, 0, most - 1)
+        for queue in queues:
+            pipeline.zrange(queue.scheduled_job_registry.key, 0, most - 1, withscores=True)
+        replies = pipeline.execute()
+    waiting = [(as_text(name), None) for names in replies[: len(queues)] for name in names]
+    to_retry = sorted(
+        (
+            (as_text(name), parse_timestamp(score))
+            for found in replies[len(queues) :]
+            for name, score in found
+        ),
+        key=lambda entry: entry[1] or now(),
+    )
+    chosen: list[tuple[str, datetime | None]] = [*waiting, *to_retry][:most]
+    with redis.pipeline(transaction=False) as pipeline:
+        for name, _ in chosen:
+            pipeline.hmget(Job.key_for(name), ["description", "created_at"])
+        found = pipeline.execute()
+    return [
+        WaitingJob(as_text(description), parse_timestamp(as_text(created) or None), again_at)
+        for (_, again_at), (description, created) in zip(chosen, found, strict=True)
+        if description is not None
+    ]

@@ -14,6 +14,7 @@ from receiver.sources import SOURCES
 from receiver.sources.base import Invalid
 from receiver.web.admission import Refused
 from receiver.web.client_address import client_address
+from receiver.web.pings import is_from_doctor
 
 NOT_QUEUED: Final = frozenset({"ignored", "quarantined"})
 SOURCE_OFF: Final = "the source is off: none of its secrets is set"
@@ -27,6 +28,8 @@ class Noting:
         self._trusted_proxies = trusted_proxies
 
     def outcome(self, delivery: Delivery, outcome: Outcome) -> None:
+        if is_from_doctor(delivery.id):
+            return
         if self._notes.keeps_payloads:
             self._notes.keep_payload(Quarantined.of(delivery, "").delivery)
         status = outcome.body["status"]
