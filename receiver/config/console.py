@@ -39,9 +39,13 @@ class ConsoleSection(BaseModel):
 
     hosts: tuple[Annotated[str, AfterValidator(_host)], ...] = ()
     """Names under which browsers may ask for it, besides `localhost` and IP addresses."""
-    user_header: Annotated[str, AfterValidator(_header)] | None = None
+    user_header: Annotated[str, AfterValidator(_header)] | None = Field(
+        default=None, examples=["X-Forwarded-User"]
+    )
     """The header in which a proxy names the user whom it has authenticated."""
-    user_proxies: Annotated[Networks, BeforeValidator(_from_list)] = ()
+    user_proxies: Annotated[Networks | None, BeforeValidator(_from_list)] = Field(
+        default=None, examples=[["10.0.0.5"]]
+    )
     """The proxies from which that header is believed."""
 
     @model_validator(mode="after")
@@ -68,18 +72,26 @@ class Queries(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    throughput: Query | None = None
-    """Requests per second."""
-    response_time: Query | None = None
-    """Seconds."""
+    throughput: Query | None = Field(default=None, examples=["sum(rate(http_requests_total[5m]))"])
+    """PromQL: requests per second."""
+    response_time: Query | None = Field(
+        default=None,
+        examples=["sum(rate(http_duration_seconds_sum[5m])) / sum(rate(http_duration_seconds_count[5m]))"],
+    )
+    """PromQL: response time in seconds."""
 
 
 class ChartsSection(Queries):
     """`[charts]`: a Prometheus to ask instead of ApiTraffic's own metrics."""
 
-    prometheus: Annotated[str, AfterValidator(_check_prometheus)] | None = None
-    """Its address, such as `http://prometheus:9090`."""
-    buckets: dict[str, Queries] = Field(default_factory=dict)
+    prometheus: Annotated[str, AfterValidator(_check_prometheus)] | None = Field(
+        default=None, examples=["http://prometheus:9090"]
+    )
+    """The address of a Prometheus whose figures are drawn instead of ApiTraffic's own."""
+    buckets: dict[str, Queries] = Field(
+        default_factory=dict,
+        examples=[{"Checkout API": {"throughput": 'sum(rate(http_requests_total{app="checkout"}[5m]))'}}],
+    )
     """A bucket's name or SID -> its own queries."""
 
     @model_validator(mode="after")

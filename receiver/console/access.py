@@ -58,7 +58,7 @@ class Access:
             address = ip_address(peer)
         except ValueError:
             return None
-        if not any(address in network for network in self.section.user_proxies):
+        if not any(address in network for network in self.section.user_proxies or ()):
             return None
         return headers.get(name, "").strip()[:LONGEST_USER] or None
 

@@ -223,14 +223,17 @@ class DeliveryLog:
         """The entries that were added after this one, the oldest first; all that are not too old for ""."""
         oldest = str(int((self._clock() - LIFETIME).timestamp() * 1000))
         start = f"({entry_id}" if entry_id else oldest
+        end = "+"
         found: list[Entry] = []
         try:
-            while items := self._redis.xrange(stream, start, "+", count=BATCH):
+            # Backwards, by the command that users of Redis may send already.
+            while items := self._redis.xrevrange(stream, end, start, count=BATCH):
                 entries = (Entry.from_item(*item) for item in items)
                 found += [entry for entry in entries if entry is not None]
-                start = f"({as_text(items[-1][0])}"
+                end = f"({as_text(items[-1][0])}"
         except RedisError as error:
             raise StorageUnavailable(f"Redis: {explain(error)}") from error
+        found.reverse()
         return found
 
     def payload(self, source: str, delivery_id: str) -> Delivery | None:

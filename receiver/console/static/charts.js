@@ -12,7 +12,7 @@
   const [SID, TYPE, START, END, NAME, PLACE, OUTCOME, SOURCE] = [0, 1, 2, 3, 4, 5, 6, 7];
 
   const POLL = 3000;
-  const FIGURES = 10000;
+  const FIGURES = 5000;
   const HEIGHT = 150;
   const AXIS = 54;
   const APART = 17;           // pixels between two flags
