@@ -10,7 +10,6 @@ import socket
 import time
 from contextlib import suppress
 from functools import partial
-from io import BytesIO
 from selectors import EVENT_READ
 from typing import Any, Final
 
@@ -22,9 +21,10 @@ from structlog import get_logger
 
 from receiver.serving.budget import MemoryBudget
 from receiver.serving.connection import REQUEST_TIMEOUT, Body, Connection, Exchange, Unacceptable
+from receiver.serving.heads import head_of
 from receiver.serving.refusals import FAILURE, NO_ROOM, TOO_LATE, TOO_MANY, Refusal
 from receiver.serving.signals import SignalSafeWorker
-from receiver.web.admission import ADMITTED, Refused
+from receiver.web.admission import ADMITTED, IncomingBody, Refused
 
 MOST_WAITING: Final = 256
 """Complete requests that wait for a thread; at some 700 a second the last one waits well under a second."""
@@ -116,22 +116,27 @@ class BufferingWorker(SignalSafeWorker):
         log, exchange = get_logger("receiver.server"), conn.exchange
         if exchange is None:
             return False
+        response = None
         try:
             conn.sock.settimeout(TIME_TO_ANSWER)
-            return self._answer(exchange)
+            response, environ = conn.response_and_environ(exchange)
+            return self._answer(exchange, response, environ)
         except OSError:  # The client has gone.
             return False
         except Exception:
             # Without the request's address, which may hold a token.
             log.exception("response failed")
-            if not exchange.response.headers_sent:
+            if response is None or not response.headers_sent:
                 with suppress(OSError):
                     conn.sock.sendall(FAILURE.answer)
             return False
 
     def finish_request(self, conn: Connection, fs: Any) -> None:
         self._with_threads -= 1
-        is_kept = not fs.cancelled() and fs.exception() is None and fs.result()
+        self._finish(conn, is_kept=not fs.cancelled() and fs.exception() is None and fs.result())
+
+    def _finish(self, conn: Connection, *, is_kept: bool) -> None:
+        """After the answer: the next request, or none."""
         conn.exchange = None
         self._budget.release(conn)
         if not is_kept:
@@ -204,20 +209,16 @@ class BufferingWorker(SignalSafeWorker):
         if connection.exchange is None:
             return
         if connection.exchange.is_ready:
-            self._give_to_thread(connection)
+            self._respond(connection)
         elif self._budget.reserve(connection, connection.needed):
             self._invite(connection.exchange, connection.sock)
         else:
             self._stop_polling(connection)
             self._without_room[connection] = time.monotonic() + TIME_FOR_ROOM
 
-    def _admit(self, environ: dict[str, Any]) -> Body | None:
-        admitted = environ[ADMITTED] = self.wsgi.extensions["admission"].admit(environ)
-        environ["wsgi.input"] = BytesIO()
-        if isinstance(admitted, Refused):
-            return None
-        body: Body = admitted
-        return body
+    def _admit(self, request: Any, client: Any) -> tuple[Body | None, dict[str, Any]]:
+        admitted: IncomingBody | Refused = self.wsgi.extensions["admission"].admit(head_of(request, client))
+        return None if isinstance(admitted, Refused) else admitted, {ADMITTED: admitted}
 
     def _invite(self, exchange: Exchange, client: socket.socket) -> None:
         if exchange.expects_continue:
@@ -269,19 +270,27 @@ class BufferingWorker(SignalSafeWorker):
 
     # Answering.
 
-    def _give_to_thread(self, connection: Connection) -> None:
+    def _respond(self, connection: Connection) -> None:
+        """All of a request is there that its answer needs."""
         self._stop_receiving(connection)
-        if self._with_threads >= self.cfg.threads + MOST_WAITING:
+        if self._answering >= self.cfg.threads + MOST_WAITING:
             self._refuse(connection, TOO_MANY)
             return
         self._budget.release(connection)
         self._budget.hold(connection, connection.size)
+        self._give_to_thread(connection)
+
+    @property
+    def _answering(self) -> int:
+        """Requests whose answers are awaited."""
+        return self._with_threads
+
+    def _give_to_thread(self, connection: Connection) -> None:
         self._with_threads += 1
         super().enqueue_req(connection)
 
-    def _answer(self, exchange: Exchange) -> bool:
-        """As gunicorn's `handle_request`, without its hooks, its access log and files."""
-        response, request = exchange.response, exchange.request
+    def _count_request(self, exchange: Exchange) -> None:
+        """Decide whether the connection is kept, as gunicorn's `handle_request` does."""
         self.nr += 1
         if self.nr >= self.max_requests:
             self.alive = False
@@ -291,8 +300,12 @@ class BufferingWorker(SignalSafeWorker):
             or not exchange.framing.is_complete
             or len(self.keepalived_conns) >= self.max_keepalived
         ):
-            request.force_close()
-        parts = self.wsgi(exchange.environ, response.start_response)
+            exchange.request.force_close()
+
+    def _answer(self, exchange: Exchange, response: Any, environ: dict[str, Any]) -> bool:
+        """As gunicorn's `handle_request`, without its hooks, its access log and files."""
+        self._count_request(exchange)
+        parts = self.wsgi(environ, response.start_response)
         try:
             for part in parts:
                 response.write(part)

@@ -1,0 +1,149 @@
+"""The buffering worker with a short way for ordinary deliveries: no thread, and many of them with one fsync.
+
+A delivery that is small, authentic and understood needs nothing but a place in Redis. The loop reads it by
+the same rules as the application (`receiver.web.acceptance`), sends it to Redis with the others of its turn,
+and answers when Redis has. Everything else, and everything that Redis does not take, goes the ordinary way:
+through a thread and the application.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter
+from typing import Final
+
+from receiver.reception.delivery_store import DeliveryStore
+from receiver.reception.ingestion import Outcome, outcome_of
+from receiver.serving.budget import SMALL
+from receiver.serving.buffering_worker import CHECK_INTERVAL, TIME_TO_ANSWER, BufferingWorker
+from receiver.serving.connection import Connection, Exchange
+from receiver.serving.group_commit import GroupCommit, Loop
+from receiver.serving.responses import response_bytes
+from receiver.serving.tls_worker import TlsWorker
+from receiver.sources.base import Ignored, Translation
+from receiver.web.acceptance import READING, Acceptance, Reading
+from receiver.web.admission import IncomingBody
+from receiver.web.answers import answer_to
+from receiver.web.request_ids import HEADER, request_id
+
+HTTP_1_1: Final = (1, 1)
+REQUEST_ID: Final = HEADER.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class OnItsWay:
+    """A delivery whose answer the loop gives."""
+
+    connection: Connection
+    exchange: Exchange
+    body: IncomingBody
+    reading: Reading
+
+    def outcome(self, *, is_new: bool) -> Outcome:
+        return outcome_of(self.reading.delivery, self.reading.meaning, is_new=is_new)
+
+
+class DirectWorker(BufferingWorker):
+    """Everything here but `_send_rest` runs on the process' one event loop."""
+
+    def run(self) -> None:
+        extensions = self.wsgi.extensions
+        self._acceptance: Acceptance = extensions["acceptance"]
+        self._store: DeliveryStore = extensions["delivery_store"]
+        loop = Loop(self.poller, self.method_queue.defer)
+        self._commit = GroupCommit(extensions["redis"], self._store, loop, self._replied)
+        self._ignored: list[OnItsWay] = []
+        self._commit.check()
+        super().run()
+
+    @property
+    def _answering(self) -> int:
+        return self._with_threads + len(self._commit) + len(self._ignored)
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """One turn. What it has received goes to Redis together."""
+        if self._ignored:
+            timeout = 0.0
+        elif self._commit.is_awaiting:
+            timeout = min(timeout, CHECK_INTERVAL)
+        super().wait_for_and_dispatch_events(timeout)
+        # Not as they are read: a client may send many at once, each of which follows the answer before.
+        ignored, self._ignored = self._ignored, []
+        for delivery in ignored:
+            self._answer_directly(delivery, is_new=True)
+        self._commit.flush()
+
+    def murder_pending(self) -> None:
+        super().murder_pending()
+        self._commit.check()
+
+    def _give_to_thread(self, connection: Connection) -> None:
+        """Unless the loop itself can see to it."""
+        delivery = self._ordinary_delivery(connection)
+        if delivery is None or not self._goes_directly(delivery):
+            super()._give_to_thread(connection)
+
+    def _ordinary_delivery(self, connection: Connection) -> OnItsWay | None:
+        """What the request says, if it is a small and authentic delivery; the loop has no time for others."""
+        exchange = connection.exchange
+        if exchange is None or not self._commit.is_open or exchange.request.version != HTTP_1_1:
+            return None
+        body = exchange.body
+        if not isinstance(body, IncomingBody) or body.is_refused or not body.is_finished or body.size > SMALL:
+            return None
+        try:
+            reading = self._acceptance.read(body, perf_counter())
+        except Exception:  # noqa: BLE001 - the application fails too, and says so
+            return None
+        exchange.found[READING] = reading
+        return OnItsWay(connection, exchange, body, reading)
+
+    def _goes_directly(self, delivery: OnItsWay) -> bool:
+        meaning = delivery.reading.read
+        if isinstance(meaning, Ignored):
+            self._ignored.append(delivery)
+            return True
+        call = self._store.call_to_store(meaning.changes) if isinstance(meaning, Translation) else None
+        if call is None:
+            return False
+        self._commit.add(delivery, call)
+        return True
+
+    def _replied(self, delivery: OnItsWay, reply: int | None) -> None:
+        if reply is None:
+            super()._give_to_thread(delivery.connection)
+        else:
+            self._answer_directly(delivery, is_new=bool(reply))
+
+    def _answer_directly(self, delivery: OnItsWay, *, is_new: bool) -> None:
+        connection, exchange = delivery.connection, delivery.exchange
+        name = request_id(delivery.body.headers.get(REQUEST_ID, ""))
+        outcome = delivery.outcome(is_new=is_new)
+        self._acceptance.conclude(delivery.reading, outcome, request=name)
+        self._count_request(exchange)
+        is_kept = not exchange.request.should_close()
+        response = response_bytes(answer_to(outcome), name, is_kept=is_kept)
+        try:
+            sent = connection.sock.send(response)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:  # The client has gone.
+            sent, is_kept = len(response), False
+        if sent == len(response):
+            self._finish(connection, is_kept=is_kept)
+            return
+        self._with_threads += 1
+        sending = self.tpool.submit(self._send_rest, connection, response[sent:], is_kept)
+        sending.add_done_callback(partial(self.method_queue.defer, self.finish_request, connection))
+
+    def _send_rest(self, connection: Connection, rest: bytes, is_kept: bool) -> bool:
+        """In a thread: a client that takes its answer slowly. Returns whether the connection is kept."""
+        try:
+            connection.sock.settimeout(TIME_TO_ANSWER)
+            connection.sock.sendall(rest)
+        except OSError:
+            return False
+        return is_kept
+
+
+class DirectTlsWorker(DirectWorker, TlsWorker):
+    """Used only with TLS."""
