@@ -128,8 +128,9 @@ def pack(*words: bytes | str | float) -> bytes:
     """A command as Redis reads it. https://redis.io/docs/latest/develop/reference/protocol-spec/"""
     parts = [b"*%d\r\n" % len(words)]
     for word in words:
-        data = word if isinstance(word, bytes) else str(word).encode()
-        parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
+        if not isinstance(word, bytes):
+            word = (word if isinstance(word, str) else str(word)).encode()  # noqa: PLW2901 - the same word
+        parts.append(b"$%d\r\n%b\r\n" % (len(word), word))
     return b"".join(parts)
 
 

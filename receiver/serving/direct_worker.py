@@ -17,7 +17,7 @@ from receiver.serving.budget import SMALL
 from receiver.serving.buffering_worker import CHECK_INTERVAL, TIME_TO_ANSWER, BufferingWorker
 from receiver.serving.connection import Connection, Exchange
 from receiver.serving.group_commit import GroupCommit, Loop
-from receiver.serving.responses import response_bytes
+from receiver.serving.responses import ResponseWriter
 from receiver.serving.tls_worker import TlsWorker
 from receiver.sources.base import Ignored, Translation
 from receiver.web.acceptance import READING, Acceptance, Reading
@@ -51,6 +51,7 @@ class DirectWorker(BufferingWorker):
         self._store: DeliveryStore = extensions["delivery_store"]
         loop = Loop(self.poller, self.method_queue.defer)
         self._commit = GroupCommit(extensions["redis"], self._store, loop, self._replied)
+        self._writer = ResponseWriter()
         self._ignored: list[OnItsWay] = []
         self._commit.check()
         super().run()
@@ -121,7 +122,7 @@ class DirectWorker(BufferingWorker):
         self._acceptance.conclude(delivery.reading, outcome, request=name)
         self._count_request(exchange)
         is_kept = not exchange.request.should_close()
-        response = response_bytes(answer_to(outcome), name, is_kept=is_kept)
+        response = self._writer.response(answer_to(outcome), name, is_kept=is_kept)
         try:
             sent = connection.sock.send(response)
         except (BlockingIOError, InterruptedError):
