@@ -61,10 +61,14 @@ class DeliveryStore:
         """
         return self._enqueuer.call_for(changes) if self._clock() >= self._redis_retried_at else None
 
-    def redis_failed(self, reason: str, pause: float = REDIS_PAUSE) -> None:
-        """Leave Redis alone: for so many seconds, deliveries go into the spool at once."""
-        self._redis_retried_at = self._clock() + pause
+    def redis_failed(self, reason: str) -> None:
+        """Log it, and leave Redis alone for a while."""
         get_logger("receiver.intake").warning("Redis did not take a delivery", reason=reason)
+        self.leave_redis_alone(REDIS_PAUSE)
+
+    def leave_redis_alone(self, seconds: float) -> None:
+        """Let deliveries go into the spool at once, for so long."""
+        self._redis_retried_at = self._clock() + seconds
 
     def redis_answers(self) -> None:
         """Let deliveries go to Redis again."""

@@ -11,6 +11,7 @@ from functools import partial
 from time import perf_counter
 from typing import Final
 
+from receiver.observability.logs import LinesTogether
 from receiver.reception.delivery_store import DeliveryStore
 from receiver.reception.ingestion import Outcome, outcome_of
 from receiver.serving.budget import SMALL
@@ -20,7 +21,7 @@ from receiver.serving.group_commit import GroupCommit, Loop
 from receiver.serving.responses import ResponseWriter
 from receiver.serving.tls_worker import TlsWorker
 from receiver.sources.base import Ignored, Translation
-from receiver.web.acceptance import READING, Acceptance, Reading
+from receiver.web.acceptance import LOGGER, READING, Acceptance, Reading
 from receiver.web.admission import IncomingBody
 from receiver.web.answers import answer_to
 from receiver.web.request_ids import HEADER, request_id
@@ -51,7 +52,7 @@ class DirectWorker(BufferingWorker):
         self._store: DeliveryStore = extensions["delivery_store"]
         loop = Loop(self.poller, self.method_queue.defer)
         self._commit = GroupCommit(extensions["redis"], self._store, loop, self._replied)
-        self._writer = ResponseWriter()
+        self._writer, self._log = ResponseWriter(), LinesTogether(LOGGER)
         self._ignored: list[OnItsWay] = []
         self._commit.check()
         super().run()
@@ -72,6 +73,7 @@ class DirectWorker(BufferingWorker):
         for delivery in ignored:
             self._answer_directly(delivery, is_new=True)
         self._commit.flush()
+        self._log.flush()
 
     def murder_pending(self) -> None:
         super().murder_pending()
@@ -119,7 +121,7 @@ class DirectWorker(BufferingWorker):
         connection, exchange = delivery.connection, delivery.exchange
         name = request_id(delivery.body.headers.get(REQUEST_ID, ""))
         outcome = delivery.outcome(is_new=is_new)
-        self._acceptance.conclude(delivery.reading, outcome, request=name)
+        self._acceptance.conclude(delivery.reading, outcome, self._log.info, request=name)
         self._count_request(exchange)
         is_kept = not exchange.request.should_close()
         response = self._writer.response(answer_to(outcome), name, is_kept=is_kept)

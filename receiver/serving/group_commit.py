@@ -37,7 +37,9 @@ ItemT = TypeVar("ItemT")
 class Store(Protocol):
     """What is told how Redis is; `receiver.reception.delivery_store.DeliveryStore`."""
 
-    def redis_failed(self, reason: str, pause: float) -> None: ...
+    def redis_failed(self, reason: str) -> None: ...
+
+    def leave_redis_alone(self, seconds: float) -> None: ...
 
     def redis_answers(self) -> None: ...
 
@@ -169,22 +171,27 @@ class GroupCommit(Generic[ItemT]):
 
     def _not_connected(self, error: Exception) -> None:
         self._connected_at = self._clock() + RECONNECT_PAUSE
-        if self._is_left_alone and isinstance(error, RedisTimeoutError):
-            self._store.redis_failed(f"Redis: {explain(error)}", LEFT_ALONE)
+        if isinstance(error, RedisTimeoutError):
+            self._leave_alone()
 
     def _fail(self, error: RedisError | Unreplicated) -> None:
         """Pass everything back. A Redis that hangs is left alone: no delivery is to wait for it again."""
         self.close()
         if isinstance(error, RedisTimeoutError):
-            self._is_left_alone = True
-            self._store.redis_failed(f"Redis: {explain(error)}", LEFT_ALONE)
+            self._store.redis_failed(f"Redis: {explain(error)}")
+            self._leave_alone()
         elif isinstance(error, Unreplicated):
-            self._store.redis_failed(str(error), RECONNECT_PAUSE)
+            self._store.redis_failed(str(error))
         self._connected_at = self._clock()
         items = [*self._sent, *(item for item, _ in self._waiting)]
         self._sent, self._waiting = (), []
         for item in items:
             self._replied(item, None)
+
+    def _leave_alone(self) -> None:
+        """Until the next attempt to connect has shown whether Redis answers again."""
+        self._is_left_alone = True
+        self._store.leave_redis_alone(LEFT_ALONE)
 
     def close(self) -> None:
         if self._groups is not None:

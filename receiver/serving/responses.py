@@ -29,7 +29,7 @@ class ResponseWriter:
             f"Connection: {'keep-alive' if is_kept else 'close'}\r\n"
             f"{headers}Content-Type: {answer.content_type}\r\n"
             f"Content-Length: {len(body)}\r\n"
-            f"{HEADER}: {request_id}\r\n{OF_ALL}\r\n"
+            f"{OF_ALL}{HEADER}: {request_id}\r\n\r\n"
         )
         return head.encode("latin-1") + body
 

@@ -4,11 +4,10 @@ Knows neither Flask nor a server, and stores nothing: `read` says what a request
 that stored (`receiver.reception`), and `conclude` counts and logs the outcome.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Final
-
-from structlog import get_logger
 
 from receiver.config.settings import Settings
 from receiver.events import Delivery
@@ -19,6 +18,7 @@ from receiver.sources.base import Invalid
 from receiver.translation import Meaning, translate_and_route
 from receiver.web.admission import IncomingBody
 
+LOGGER: Final = "receiver.webhooks"
 READING: Final = "apitraffic.reading"
 """The key under which a server leaves what `Acceptance.read` has returned, so that it is not read again."""
 
@@ -47,7 +47,6 @@ class Acceptance:
         self._options = {name: settings.options_for(source) for name, source in SOURCES.items()}
         self._routes = settings.route
         self._metrics = metrics
-        self._log = get_logger("receiver.webhooks")
 
     def read(self, admitted: IncomingBody, began: float) -> Reading:
         """What the request means, once its body is there.
@@ -66,12 +65,12 @@ class Acceptance:
             self._metrics.translated(source.name, perf_counter() - translation_began)
         return Reading(delivery, meaning, began)
 
-    def conclude(self, reading: Reading, outcome: Outcome, **names: str) -> None:
+    def conclude(self, reading: Reading, outcome: Outcome, log: Callable[..., object], **names: str) -> None:
         """Count and log the outcome; `names` are further fields of the log line."""
         delivery, status = reading.delivery, outcome.body["status"]
         seconds = perf_counter() - reading.began
         self._metrics.answered(delivery.source, status, seconds)
-        self._log.info(
+        log(
             status,
             source=delivery.source,
             delivery_event=delivery.event,

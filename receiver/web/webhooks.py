@@ -15,7 +15,7 @@ from receiver.observability.metrics import ReceptionMetrics
 from receiver.observability.repeated_lines import RepeatedLines
 from receiver.reception.ingestion import Ingestor
 from receiver.sources.base import MIB, Invalid
-from receiver.web.acceptance import READING, Acceptance
+from receiver.web.acceptance import LOGGER, READING, Acceptance
 from receiver.web.admission import ADMITTED, Admission, Head, IncomingBody, Refused
 from receiver.web.answers import answer_to
 from receiver.web.problems import DETAILS, problem, response_of
@@ -53,7 +53,7 @@ def webhooks(
     repeated_lines: RepeatedLines,
 ) -> Blueprint:
     blueprint = Blueprint("webhooks", __name__)
-    log = get_logger("receiver.webhooks")
+    log = get_logger(LOGGER)
 
     @blueprint.post("/webhooks/<source_name>")
     @blueprint.post("/webhooks/<source_name>/<path_token>")
@@ -69,7 +69,7 @@ def webhooks(
             reading = acceptance.read(admitted, began)
         g.delivery = reading.delivery
         outcome = g.outcome = ingestor.ingest(reading.delivery, reading.meaning)
-        acceptance.conclude(reading, outcome)
+        acceptance.conclude(reading, outcome, log.info)
         return response_of(answer_to(outcome))
 
     @blueprint.after_request
