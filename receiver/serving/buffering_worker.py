@@ -24,7 +24,7 @@ from receiver.serving.connection import REQUEST_TIMEOUT, Body, Connection, Excha
 from receiver.serving.heads import head_of
 from receiver.serving.refusals import FAILURE, NO_ROOM, TOO_LATE, TOO_MANY, Refusal
 from receiver.serving.signals import SignalSafeWorker
-from receiver.web.admission import ADMITTED, IncomingBody, Refused
+from receiver.web.admission import ADMITTED, HEAD, IncomingBody, Refused
 
 MOST_WAITING: Final = 256
 """Complete requests that wait for a thread; at some 700 a second the last one waits well under a second."""
@@ -230,8 +230,9 @@ class BufferingWorker(SignalSafeWorker):
             self._without_room[connection] = time.monotonic() + TIME_FOR_ROOM
 
     def _admit(self, request: Any, client: Any) -> tuple[Body | None, dict[str, Any]]:
-        admitted: IncomingBody | Refused = self.wsgi.extensions["admission"].admit(head_of(request, client))
-        return None if isinstance(admitted, Refused) else admitted, {ADMITTED: admitted}
+        head = head_of(request, client)
+        admitted: IncomingBody | Refused = self.wsgi.extensions["admission"].admit(head)
+        return None if isinstance(admitted, Refused) else admitted, {HEAD: head, ADMITTED: admitted}
 
     def _invite(self, exchange: Exchange, client: socket.socket) -> None:
         if exchange.expects_continue:

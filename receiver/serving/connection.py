@@ -69,6 +69,7 @@ class Exchange:
     found: dict[str, Any]
     """What the application is to find in its environment."""
     expects_continue: bool
+    request_id: str | None = None
 
     @property
     def is_ready(self) -> bool:

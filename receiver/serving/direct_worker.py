@@ -13,7 +13,7 @@ from typing import Final
 
 from receiver.observability.logs import LinesTogether
 from receiver.reception.delivery_store import DeliveryStore
-from receiver.reception.ingestion import Outcome, outcome_of
+from receiver.reception.ingestion import outcome_of
 from receiver.serving.budget import SMALL
 from receiver.serving.buffering_worker import CHECK_INTERVAL, TIME_TO_ANSWER, BufferingWorker
 from receiver.serving.connection import Connection, Exchange
@@ -22,8 +22,8 @@ from receiver.serving.responses import ResponseWriter
 from receiver.serving.tls_worker import TlsWorker
 from receiver.sources.base import Ignored, Translation
 from receiver.web.acceptance import LOGGER, READING, Acceptance, Reading
-from receiver.web.admission import IncomingBody
-from receiver.web.answers import answer_to
+from receiver.web.admission import HEAD, IncomingBody
+from receiver.web.answers import HEALTH, HEALTH_PATH, Answer, answer_to
 from receiver.web.request_ids import HEADER, request_id
 
 HTTP_1_1: Final = (1, 1)
@@ -32,15 +32,11 @@ REQUEST_ID: Final = HEADER.lower()
 
 @dataclass(frozen=True, slots=True)
 class OnItsWay:
-    """A delivery whose answer the loop gives."""
+    """A delivery that Redis is to store."""
 
     connection: Connection
     exchange: Exchange
-    body: IncomingBody
     reading: Reading
-
-    def outcome(self, *, is_new: bool) -> Outcome:
-        return outcome_of(self.reading.delivery, self.reading.meaning, is_new=is_new)
 
 
 class DirectWorker(BufferingWorker):
@@ -53,25 +49,25 @@ class DirectWorker(BufferingWorker):
         loop = Loop(self.poller, self.method_queue.defer)
         self._commit = GroupCommit(extensions["redis"], self._store, loop, self._replied)
         self._writer, self._log = ResponseWriter(), LinesTogether(LOGGER)
-        self._ignored: list[OnItsWay] = []
+        self._answered: list[tuple[Connection, Exchange, Answer]] = []
         self._commit.check()
         super().run()
 
     @property
     def _answering(self) -> int:
-        return self._with_threads + len(self._commit) + len(self._ignored)
+        return self._with_threads + len(self._commit) + len(self._answered)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """One turn. What it has received goes to Redis together."""
-        if self._ignored:
+        if self._answered:
             timeout = 0.0
         elif self._commit.is_awaiting:
             timeout = min(timeout, CHECK_INTERVAL)
         super().wait_for_and_dispatch_events(timeout)
         # Not as they are read: a client may send many at once, each of which follows the answer before.
-        ignored, self._ignored = self._ignored, []
-        for delivery in ignored:
-            self._answer_directly(delivery, is_new=True)
+        answered, self._answered = self._answered, []
+        for each in answered:
+            self._send(*each)
         self._commit.flush()
         self._log.flush()
 
@@ -81,29 +77,40 @@ class DirectWorker(BufferingWorker):
 
     def _give_to_thread(self, connection: Connection) -> None:
         """Unless the loop itself can see to it."""
-        delivery = self._ordinary_delivery(connection)
-        if delivery is None or not self._goes_directly(delivery):
+        exchange = connection.exchange
+        if (
+            exchange is None
+            or exchange.request.version != HTTP_1_1
+            or not self._sees_to(connection, exchange)
+        ):
             super()._give_to_thread(connection)
 
-    def _ordinary_delivery(self, connection: Connection) -> OnItsWay | None:
-        """What the request says, if it is a small and authentic delivery; the loop has no time for others."""
-        exchange = connection.exchange
-        if exchange is None or not self._commit.is_open or exchange.request.version != HTTP_1_1:
-            return None
-        body = exchange.body
-        if not isinstance(body, IncomingBody) or body.is_refused or not body.is_finished or body.size > SMALL:
-            return None
+    def _sees_to(self, connection: Connection, exchange: Exchange) -> bool:
+        """Small and authentic deliveries; the loop has no time for others. And whether the process is up."""
+        body, request = exchange.body, exchange.request
+        if request.path == HEALTH_PATH and request.method == "GET":
+            self._answered.append((connection, exchange, HEALTH))
+            return True
+        if (
+            not isinstance(body, IncomingBody)
+            or body.is_refused
+            or not body.is_finished
+            or body.size > SMALL
+            or not self._commit.is_open
+        ):
+            return False
         try:
             reading = self._acceptance.read(body, perf_counter())
         except Exception:  # noqa: BLE001 - the application fails too, and says so
-            return None
+            return False
         exchange.found[READING] = reading
-        return OnItsWay(connection, exchange, body, reading)
+        return self._goes_directly(OnItsWay(connection, exchange, reading))
 
     def _goes_directly(self, delivery: OnItsWay) -> bool:
         meaning = delivery.reading.read
         if isinstance(meaning, Ignored):
-            self._ignored.append(delivery)
+            answer = self._conclude(delivery, is_new=True)
+            self._answered.append((delivery.connection, delivery.exchange, answer))
             return True
         call = self._store.call_to_store(meaning.changes) if isinstance(meaning, Translation) else None
         if call is None:
@@ -114,17 +121,20 @@ class DirectWorker(BufferingWorker):
     def _replied(self, delivery: OnItsWay, reply: int | None) -> None:
         if reply is None:
             super()._give_to_thread(delivery.connection)
-        else:
-            self._answer_directly(delivery, is_new=bool(reply))
+            return
+        answer = self._conclude(delivery, is_new=bool(reply))
+        self._send(delivery.connection, delivery.exchange, answer)
 
-    def _answer_directly(self, delivery: OnItsWay, *, is_new: bool) -> None:
-        connection, exchange = delivery.connection, delivery.exchange
-        name = request_id(delivery.body.headers.get(REQUEST_ID, ""))
-        outcome = delivery.outcome(is_new=is_new)
-        self._acceptance.conclude(delivery.reading, outcome, self._log.info, request=name)
+    def _conclude(self, delivery: OnItsWay, *, is_new: bool) -> Answer:
+        reading = delivery.reading
+        outcome = outcome_of(reading.delivery, reading.meaning, is_new=is_new)
+        self._acceptance.conclude(reading, outcome, self._log.info, request=_id_of(delivery.exchange))
+        return answer_to(outcome)
+
+    def _send(self, connection: Connection, exchange: Exchange, answer: Answer) -> None:
         self._count_request(exchange)
         is_kept = not exchange.request.should_close()
-        response = self._writer.response(answer_to(outcome), name, is_kept=is_kept)
+        response = self._writer.response(answer, _id_of(exchange), is_kept=is_kept)
         try:
             sent = connection.sock.send(response)
         except (BlockingIOError, InterruptedError):
@@ -146,6 +156,13 @@ class DirectWorker(BufferingWorker):
         except OSError:
             return False
         return is_kept
+
+
+def _id_of(exchange: Exchange) -> str:
+    """The request's id, the same whenever it is asked for."""
+    if exchange.request_id is None:
+        exchange.request_id = request_id(exchange.found[HEAD].headers.get(REQUEST_ID, ""))
+    return exchange.request_id
 
 
 class DirectTlsWorker(DirectWorker, TlsWorker):

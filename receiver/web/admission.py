@@ -22,6 +22,8 @@ from receiver.web.client_address import client_address, is_in
 
 ADMITTED: Final = "apitraffic.admitted"
 """The key under which a server that has read the body leaves what `Admission.admit` returned."""
+HEAD: Final = "apitraffic.head"
+"""Likewise, the `Head` that it was given."""
 FIELD: Final = "HTTP_"
 JSON: Final = "application/json"
 MOST_DIGITS: Final = 18

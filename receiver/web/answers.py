@@ -26,6 +26,11 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+HEALTH_PATH: Final = "/healthz"
+HEALTH: Final = Answer(HTTPStatus.OK, "application/json", '{"status":"up"}\n')
+"""The process is up; its dependencies are not checked."""
+
+
 def answer_to(outcome: Outcome) -> Answer:
     """The answer to an authentic delivery."""
     return Answer(outcome.status, "application/json", json.dumps(outcome.body))
