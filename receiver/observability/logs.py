@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -80,8 +81,10 @@ class LinesTogether:
     def flush(self) -> None:
         if self._lines:
             lines, self._lines = self._lines, []
-            sys.stderr.write("\n".join(lines) + "\n")
-            sys.stderr.flush()
+            # A log that nobody reads any more, or a full disk, is no reason to stop.
+            with suppress(OSError):
+                sys.stderr.write("\n".join(lines) + "\n")
+                sys.stderr.flush()
 
 
 def render_line(_logger: WrappedLogger, _method: str, fields: EventDict) -> str:

@@ -11,6 +11,8 @@ from functools import partial
 from time import perf_counter
 from typing import Final
 
+from structlog import get_logger
+
 from receiver.observability.logs import LinesTogether
 from receiver.reception.delivery_store import DeliveryStore
 from receiver.reception.ingestion import outcome_of
@@ -18,6 +20,7 @@ from receiver.serving.budget import SMALL
 from receiver.serving.buffering_worker import CHECK_INTERVAL, TIME_TO_ANSWER, BufferingWorker
 from receiver.serving.connection import Connection, Exchange
 from receiver.serving.group_commit import GroupCommit, Loop
+from receiver.serving.refusals import FAILURE
 from receiver.serving.responses import ResponseWriter
 from receiver.serving.tls_worker import TlsWorker
 from receiver.sources.base import Ignored, Translation
@@ -100,11 +103,10 @@ class DirectWorker(BufferingWorker):
         ):
             return False
         try:
-            reading = self._acceptance.read(body, perf_counter())
+            reading = exchange.found[READING] = self._acceptance.read(body, perf_counter())
+            return self._goes_directly(OnItsWay(connection, exchange, reading))
         except Exception:  # noqa: BLE001 - the application fails too, and says so
             return False
-        exchange.found[READING] = reading
-        return self._goes_directly(OnItsWay(connection, exchange, reading))
 
     def _goes_directly(self, delivery: OnItsWay) -> bool:
         meaning = delivery.reading.read
@@ -122,7 +124,12 @@ class DirectWorker(BufferingWorker):
         if reply is None:
             super()._give_to_thread(delivery.connection)
             return
-        answer = self._conclude(delivery, is_new=bool(reply))
+        try:
+            answer = self._conclude(delivery, is_new=bool(reply))
+        except Exception:  # noqa: BLE001 - the loop goes on for all others
+            get_logger("receiver.server").exception("response failed")
+            self._refuse(delivery.connection, FAILURE)
+            return
         self._send(delivery.connection, delivery.exchange, answer)
 
     def _conclude(self, delivery: OnItsWay, *, is_new: bool) -> Answer:
