@@ -10,7 +10,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -87,16 +87,20 @@ QUICK: Final = Extent(
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer turns; the figures are rough")
+    parser.add_argument("--rounds", type=int, metavar="N", help="turns of each contender")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument(
         "--before", type=Path, metavar="TREE", help="a checkout of another commit, to compare"
     )
     parser.add_argument("--only", choices=PARTS, action="append", help="measure this; repeatable")
     arguments = parser.parse_args()
+    extent = QUICK if arguments.quick else FULL
+    if arguments.rounds:
+        extent = replace(extent, rounds=arguments.rounds)
     for number in STOP_SIGNALS:
         signal.signal(number, _stop)
     try:
-        results = measure(QUICK if arguments.quick else FULL, arguments.only or PARTS, arguments.before)
+        results = measure(extent, arguments.only or PARTS, arguments.before)
     except (BenchmarkError, LocalModeError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

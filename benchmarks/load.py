@@ -22,7 +22,7 @@ from benchmarks.deliveries import DELIVERY_ID, PATH, SignedBody, new_delivery_id
 from receiver.cli.child import stop_with_parent
 from receiver.local.stack import LOOPBACK
 
-BODIES: Final = 1024
+BODIES: Final = 256
 """Different bodies, in turn; every request has a delivery id that no other one has."""
 ANSWER_TIMEOUT: Final = 10.0
 HEAD_END: Final = b"\r\n\r\n"
