@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
 
+from apitraffic_events import __version__
 from receiver.reception.ingestion import Outcome
 
 SECURITY_HEADERS: Final = {
@@ -27,7 +28,9 @@ class Answer:
 
 
 HEALTH_PATH: Final = "/healthz"
-HEALTH: Final = Answer(HTTPStatus.OK, "application/json", '{"status":"up"}\n')
+HEALTH: Final = Answer(
+    HTTPStatus.OK, "application/json", json.dumps({"status": "up", "version": __version__}) + "\n"
+)
 """The process is up; its dependencies are not checked."""
 
 

@@ -15,9 +15,10 @@ from receiver.observability.metrics import ReceptionMetrics
 from receiver.observability.repeated_lines import RepeatedLines
 from receiver.reception.ingestion import Ingestor
 from receiver.sources.base import MIB, Invalid
-from receiver.web.acceptance import LOGGER, READING, Acceptance
-from receiver.web.admission import ADMITTED, Admission, Head, IncomingBody, Refused
+from receiver.web.acceptance import LOGGER, READING, Acceptance, Reading
+from receiver.web.admission import ADMITTED, Admission, Head, IncomingBody, Refused, headers_of
 from receiver.web.answers import answer_to
+from receiver.web.pings import is_from_doctor
 from receiver.web.problems import DETAILS, problem, response_of
 
 RETRY_AFTER: Final = 30
@@ -59,14 +60,7 @@ def webhooks(
     @blueprint.post("/webhooks/<source_name>/<path_token>")
     def accept(**_in_path: str) -> Response:
         """What is in the path is read by `Admission`."""
-        began = perf_counter()
-        admitted = request.environ.get(ADMITTED) or admission.admit(Head.of_environ(request.environ))
-        if isinstance(admitted, Refused):
-            raise NotFound if admitted.status is HTTPStatus.NOT_FOUND else admitted
-        reading = request.environ.get(READING)
-        if reading is None:
-            _receive(admitted)
-            reading = acceptance.read(admitted, began)
+        reading = request.environ.get(READING) or _read(admission, acceptance)
         g.delivery = reading.delivery
         outcome = g.outcome = ingestor.ingest(reading.delivery, reading.meaning)
         acceptance.conclude(reading, outcome, log.info)
@@ -74,7 +68,7 @@ def webhooks(
 
     @blueprint.after_request
     def count(response: Response) -> Response:
-        if response.status_code >= HTTPStatus.BAD_REQUEST:
+        if response.status_code >= HTTPStatus.BAD_REQUEST and not _is_examined():
             source_name = str((request.view_args or {}).get("source_name"))
             metrics.rejected(source_name, REJECTIONS.get(HTTPStatus(response.status_code), "other"))
         return response
@@ -93,17 +87,42 @@ def webhooks(
         if error.source is not None:
             # The reason is in our own words, and of each there is one line a second.
             kind = f"{error.source} {error.status.value} {error.fields.get('reason', '')}"
-            fields = {"source": error.source, "status": error.status.value, **error.fields}
+            fields = {
+                "source": error.source,
+                "status": error.status.value,
+                **_facts(admission),
+                **error.fields,
+            }
             repeated_lines.warn("receiver.webhooks", "refused", kind, **fields)
         return problem(error.status, error.detail or DETAILS[error.status])
 
     @blueprint.errorhandler(Invalid)
     def invalid(error: Invalid) -> Response:
-        log.warning("invalid", status=422, reason=error.reason)
+        source_name = str((request.view_args or {}).get("source_name"))
+        if not _is_examined():
+            log.warning("invalid", source=source_name, status=422, reason=error.reason, **_facts(admission))
         errors = [asdict(item) for item in error.errors]
         return problem(HTTPStatus.UNPROCESSABLE_ENTITY, error.reason, members={"errors": errors})
 
     return blueprint
+
+
+def _read(admission: Admission, acceptance: Acceptance) -> Reading:
+    """What the request says; raises `Refused`."""
+    began = perf_counter()
+    admitted = request.environ.get(ADMITTED) or admission.admit(Head.of_environ(request.environ))
+    if isinstance(admitted, Refused):
+        raise NotFound if admitted.status is HTTPStatus.NOT_FOUND else admitted
+    _receive(admitted)
+    return acceptance.read(admitted, began)
+
+
+def _facts(admission: Admission) -> dict[str, str]:
+    return admission.facts(headers_of(request.environ), request.remote_addr)
+
+
+def _is_examined() -> bool:
+    return "delivery" in g and is_from_doctor(g.delivery.id)
 
 
 def _receive(incoming: IncomingBody) -> None:
