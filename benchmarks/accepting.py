@@ -17,7 +17,7 @@ from rq import Queue
 from benchmarks import webhook
 from benchmarks.contenders import CONTENDERS, EMPTY, FLOOR, NAIVE_QUEUE
 from benchmarks.deliveries import signed_bodies
-from benchmarks.load import Load, Plan
+from benchmarks.load import FEWER_BODIES, Load, Plan
 from benchmarks.processes import POLL, BenchmarkError, Launcher, processor_seconds
 from receiver.local.plain_http import answers_ok
 from receiver.local.stack import LOOPBACK, free_port
@@ -129,6 +129,7 @@ class Contest:
             warm_up=seconds / 10,
             seconds=seconds,
             most=MOST_REQUESTS,
+            bodies=FEWER_BODIES,
             from_actions=from_actions,
         )
         server, redis = processor_seconds(process_id), self._redis_seconds()
