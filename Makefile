@@ -39,8 +39,8 @@ format: $(VENV)/.dev ## Format the code
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/.dev ## Measure this receiver beside an empty route and a naive one
-	@$(BIN)/python -m benchmarks
+bench: $(VENV)/.dev ## Measure this receiver beside others (QUICK=1 for fewer turns)
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 	@$(BIN)/python -m benchmarks.action
 
 chaos: $(VENV)/.dev ## Kill, stop and cut everything at random under load, then count: 0 missing, 0 double, 0 wrong
