@@ -54,7 +54,7 @@ def command(host: str, port: int, api_port: int, data_dir: Path) -> None:
     with errors_in_words(), folder.locked():
         stack = LocalStack(
             folder=folder,
-            redis=settings.redis_url or RedisServer(folder.redis, find_redis_server()),
+            redis=settings.redis_url or RedisServer(folder.redis, find_redis_server(data=folder.redis)),
             host=host,
             port=port,
             api_port=None if settings.api_token else api_port,
