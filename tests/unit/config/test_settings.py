@@ -577,6 +577,31 @@ class TestWarnings:
         (warning,) = load_settings().warnings()
         assert warning.startswith("APITRAFFIC_ACCOUNT_SID is not 31 characters long")
 
+    @pytest.mark.parametrize(
+        "value",
+        [
+            *(
+                "changeme",
+                "change-me-please",
+                "CHANGE_ME_0123456789",
+                "<your secret here>",
+                "your-secret-goes-here",
+            ),
+            *("webhook_123", "password", "replace-this", f"{SECRET} changeme"),
+        ],
+    )
+    def test_a_placeholder_is_said_however_long_it_is(self, configure: Configure, value: str) -> None:
+        configure(GITHUB_WEBHOOK_SECRET=value)
+        (warning,) = load_settings().warnings()
+        assert warning.startswith("GITHUB_WEBHOOK_SECRET is a placeholder that anybody can guess; ")
+
+    @pytest.mark.parametrize(
+        "value", [SECRET, "exchange-medal-0123", "a-token-of-ours-0123", "testify-0123456789"]
+    )
+    def test_a_secret_of_words_is_no_placeholder(self, configure: Configure, value: str) -> None:
+        configure(GITHUB_WEBHOOK_SECRET=value)
+        assert list(load_settings().warnings()) == []
+
     @pytest.mark.parametrize("value", ["x" * 15, f"short-one {SECRET}"])
     def test_a_secret_that_can_be_guessed_is_said_even_beside_a_good_one(
         self, configure: Configure, value: str
