@@ -39,18 +39,21 @@ def malformed_digest(header: str, prefix: str, digest: str) -> str | None:
     return f"{header} is malformed: it should be {prefix} and 64 hexadecimal digits{hint}"
 
 
-def standard_webhook_refusal(headers: Headers, variable: str) -> str:
-    """Of a request with `webhook-signature`, which the secrets in this variable check."""
-    items = [item.partition(",") for item in headers.get("webhook-signature", "").split(" ")]
+def standard_webhook_refusal(headers: Headers, variable: str, brand: str = "webhook") -> str:
+    """Of a request with `webhook-signature`, which the secrets in this variable check.
+
+    `brand` is how the headers' names begin.
+    """
+    items = [item.partition(",") for item in headers.get(f"{brand}-signature", "").split(" ")]
     if not any(version == "v1" and BASE64_DIGEST.fullmatch(digest) for version, _, digest in items):
         is_hex = any(HEX_DIGEST.fullmatch(digest) for _, _, digest in items)
         hint = "; this one is hexadecimal" if is_hex else ""
-        return f"webhook-signature is malformed: it should be v1, and 44 characters of base64{hint}"
-    if not headers.get("webhook-id"):
-        return "webhook-id is missing, and it is signed: does a proxy remove it?"
-    if not SECONDS.fullmatch(headers.get("webhook-timestamp", "")):
-        return "webhook-timestamp is missing or malformed: it should be in seconds since 1970"
+        return f"{brand}-signature is malformed: it should be v1, and 44 characters of base64{hint}"
+    if not headers.get(f"{brand}-id"):
+        return f"{brand}-id is missing, and it is signed: does a proxy remove it?"
+    if not SECONDS.fullmatch(headers.get(f"{brand}-timestamp", "")):
+        return f"{brand}-timestamp is missing or malformed: it should be in seconds since 1970"
     return (
-        f"webhook-signature matches no secret in {variable}, or webhook-timestamp is more than five minutes "
+        f"{brand}-signature matches no secret in {variable}, or {brand}-timestamp is more than five minutes "
         "from this clock, or something on the way changes the body"
     )

@@ -10,9 +10,9 @@ from typing import Final
 from apitraffic_events.event import EventType
 from receiver.events import Delivery, Effect
 from receiver.sources import event_format
-from receiver.sources.authorization import bearer_token
 from receiver.sources.base import (
     MIB,
+    PATH_TOKEN,
     Feature,
     Headers,
     Secrets,
@@ -22,10 +22,13 @@ from receiver.sources.base import (
     delivery_id,
 )
 from receiver.sources.event_format import EVENT
+from receiver.sources.presented_tokens import presented_token_refusal, presented_token_verification
 from receiver.sources.refusals import missing, standard_webhook_refusal
-from receiver.sources.signatures import Verification, standard_webhook_verification, token_verification
+from receiver.sources.signatures import Verification, matches_any, standard_webhook_verification
 
 SECRET_VARIABLE: Final = "EVENTS_WEBHOOK_SECRET"  # noqa: S105 - the variable's name, not its value
+BRANDS: Final = ("webhook", "svix")
+"""How the names of the headers of a signature begin."""
 
 
 class Options(SourceOptions):
@@ -33,34 +36,44 @@ class Options(SourceOptions):
 
 
 def verification(headers: Headers, secrets: Secrets, received_at: datetime) -> Verification | None:
-    """A signature per Standard Webhooks, or a bearer token, which does not rescue a wrong signature."""
+    """A signature per Standard Webhooks, or a token, which does not rescue a wrong signature.
+
+    A wrong token in the path is not rescued by a right signature either.
+    """
     configured = secrets.get(SECRET_VARIABLE, ())
-    if "webhook-signature" in headers:
-        return standard_webhook_verification(headers, configured, received_at)
-    return token_verification(bearer_token(headers), configured)
+    if brand := _brand(headers):
+        if PATH_TOKEN in headers and not matches_any(headers[PATH_TOKEN], configured):
+            return None
+        return standard_webhook_verification(headers, configured, received_at, brand)
+    return presented_token_verification(headers, configured)
+
+
+def _brand(headers: Headers) -> str | None:
+    """How the names of the headers begin that a signature is in; `None` if there is none."""
+    return next((brand for brand in BRANDS if f"{brand}-signature" in headers), None)
 
 
 def explain_refusal(headers: Headers, _body_start: bytes) -> str:
     """Why `verify` may have refused this request."""
-    if "webhook-signature" in headers:
-        return standard_webhook_refusal(headers, SECRET_VARIABLE)
-    if not headers.get("authorization"):
+    if brand := _brand(headers):
+        return standard_webhook_refusal(headers, SECRET_VARIABLE, brand)
+    if not headers.get("authorization") and not headers.get(PATH_TOKEN):
         return missing(
             "webhook-signature and Authorization are",
             "events",
             headers,
-            "sign, or send the secret as a bearer token",
+            "sign, or send the secret as a bearer token, as Basic's password or at the end of the path",
         )
-    if bearer_token(headers) is None:
-        return "Authorization is malformed: it should be Bearer, one space and the secret"
-    return f"the bearer token matches no secret in {SECRET_VARIABLE}"
+    return presented_token_refusal(headers, "events", SECRET_VARIABLE, "")
 
 
 def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
     """Without an id the body identifies a delivery, so that a script that tries again does no harm."""
     return Delivery(
         source="events",
-        id=delivery_id(headers.get("webhook-id") or headers.get("idempotency-key"), body),
+        id=delivery_id(
+            headers.get("webhook-id") or headers.get("svix-id") or headers.get("idempotency-key"), body
+        ),
         event=EVENT,
         headers=dict(headers),
         body=body,
@@ -104,5 +117,6 @@ NATIVE: Final = Source(
     verification=verification,
     receive=receive,
     translate=translate,
+    takes_token_in_path=True,
     answers_with_keys=True,
 )

@@ -396,7 +396,7 @@ class TestUrl:
         """What no header may hold; and `whsec_` without base64, which is refused at start."""
         findings = doctor("--url", served.url, GITLAB_WEBHOOK_TOKEN="tökën-→-0123456789")
         assert "cannot be used" in findings["url_gitlab"]["found"]
-        (refused,) = doctor("--url", served.url, EVENTS_WEBHOOK_SECRET="whsec_123456789012345").values()
+        (refused,) = doctor("--url", served.url, EVENTS_WEBHOOK_SECRET="whsec_1234567890123").values()
         assert refused["check"] == "configuration"
         assert refused["found"].startswith(
             "EVENTS_WEBHOOK_SECRET begins with whsec_, and what follows is not"
