@@ -3,14 +3,16 @@
 from types import MappingProxyType
 from typing import Any, Final
 
+from receiver.sources.alertmanager import ALERTMANAGER
 from receiver.sources.base import Source
 from receiver.sources.github import GITHUB
 from receiver.sources.gitlab import GITLAB
+from receiver.sources.grafana import GRAFANA
 from receiver.sources.jenkins import JENKINS
 from receiver.sources.native import NATIVE
 from receiver.sources.pagerduty import PAGERDUTY
 
 SOURCES: Final = MappingProxyType[str, Source[Any]](
-    {source.name: source for source in (GITHUB, GITLAB, JENKINS, PAGERDUTY, NATIVE)}
+    {source.name: source for source in (GITHUB, GITLAB, JENKINS, PAGERDUTY, ALERTMANAGER, GRAFANA, NATIVE)}
 )
 """Path under /webhooks/ -> the source of what is posted there."""

@@ -212,6 +212,8 @@ def change_of(
     is_authoritative: bool = False,
     is_final: bool = False,
     is_indirect: bool = False,
+    heard_at: datetime | None = None,
+    lapses_after: timedelta | None = None,
     **event: Any,
 ) -> Change:
     """A change made by this delivery; `event` holds the fields of its `Event`, without `marker_metadata`."""
@@ -232,6 +234,8 @@ def change_of(
         is_authoritative=is_authoritative,
         is_final=is_final,
         is_indirect=is_indirect,
+        heard_at=heard_at,
+        lapses_after=lapses_after,
         delivery=delivery.reference(),
     )
 

@@ -93,6 +93,27 @@ def jenkins_request(secret: str, _event: str, _body: bytes, _delivery_id: str) -
     return {"Authorization": f"Bearer {secret}", "Content-Type": "application/json;charset=UTF-8"}
 
 
+def alertmanager_request(secret: str, _event: str, _body: bytes, _delivery_id: str) -> dict[str, str]:
+    """https://prometheus.io/docs/alerting/latest/configuration/#http_config"""
+    return {
+        "Authorization": f"Bearer {secret}",
+        "Content-Type": "application/json",
+        "User-Agent": "Alertmanager/0.25.0",
+    }
+
+
+def grafana_request(secret: str, _event: str, body: bytes, _delivery_id: str) -> dict[str, str]:
+    """https://grafana.com/docs/grafana/latest/alerting/configure-notifications/manage-contact-points/"""
+    timestamp = str(int(time.time()))
+    signature = hmac.new(secret.encode(), f"{timestamp}:".encode() + body, hashlib.sha256).hexdigest()
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": "Grafana",
+        "X-Grafana-Alerting-Signature": signature,
+        "X-Grafana-Alerting-Timestamp": timestamp,
+    }
+
+
 def events_request(secret: str, _event: str, body: bytes, delivery_id: str) -> dict[str, str]:
     """https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md"""
     timestamp = str(int(time.time()))
@@ -113,6 +134,8 @@ SENDERS: Final = MappingProxyType(
         "gitlab": Sender("GITLAB_WEBHOOK_TOKEN", gitlab_request),
         "jenkins": Sender("JENKINS_WEBHOOK_TOKEN", jenkins_request),
         "pagerduty": Sender("PAGERDUTY_WEBHOOK_SECRET", pagerduty_request),
+        "alertmanager": Sender("ALERTMANAGER_WEBHOOK_TOKEN", alertmanager_request),
+        "grafana": Sender("GRAFANA_WEBHOOK_SECRET", grafana_request),
         "events": Sender("EVENTS_WEBHOOK_SECRET", events_request),
     }
 )

@@ -43,6 +43,7 @@ from receiver.delivery.deliverer import Deliverer
 from receiver.delivery.marker_store import MarkerStore
 from receiver.observability.metrics import DeliveryMetrics
 from receiver.queue.queues import delivery_queues
+from receiver.worker.alert_checks import AlertChecks
 from receiver.worker.attempts import DeliveryAttempts, GivenUp
 from receiver.worker.job_queue import Dequeued, JobQueue
 from receiver.worker.jobs import DeliveryJob
@@ -236,7 +237,7 @@ class RetryClock(threading.Thread):
     restarts and leaves its lock behind when it is killed. Several at once do no harm: each move is atomic.
     """
 
-    def __init__(self, recoveries: Iterable[Recovery]) -> None:
+    def __init__(self, recoveries: Iterable[Recovery | AlertChecks]) -> None:
         super().__init__(name="retry-clock", daemon=True)
         self._recoveries = tuple(recoveries)
         self._stopped = threading.Event()
@@ -315,7 +316,7 @@ def _work(
 ) -> None:
     """Run an RQ worker until it ends; `stop` is set if that is because it was asked to."""
     worker = DeliveryWorker(redis, budget, stop)
-    clock = RetryClock(worker.recoveries)
+    clock = RetryClock((*worker.recoveries, AlertChecks(redis)))
     get_logger("receiver.worker").info("worker started", name=worker.name, api=api)
     clock.start()
     try:
