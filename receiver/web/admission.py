@@ -141,7 +141,7 @@ class Admission:
         headers.pop(PATH_TOKEN, None)
         given = parse_options_header(headers.get("content-type"))[0].lower()
         if given not in source.content_types:
-            wanted = f"Send {' or '.join(sorted(source.content_types))}."
+            wanted = f"Send {' or '.join(sorted(filter(None, source.content_types)))}."
             raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, wanted, source.name, content_type=given)
         return IncomingBody(source, headers, verification, received_at, length)
 
