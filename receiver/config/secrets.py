@@ -5,7 +5,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from receiver.sources import github, gitlab, native, pagerduty
+from receiver.sources import forgejo, gitea, github, gitlab, native, pagerduty
 from receiver.sources.signatures import SHORTEST_STANDARD_KEY, standard_key
 
 SHORTEST_SEPARATE_SECRET: Final = 6
@@ -17,7 +17,13 @@ SHORTEST_KEY: Final = 8
 SHORTEST_STRONG_SECRET: Final = 16
 
 ONLY_SIGN: Final = frozenset(
-    {github.SECRET_VARIABLE, pagerduty.SECRET_VARIABLE, gitlab.SIGNING_VARIABLE},
+    {
+        github.SECRET_VARIABLE,
+        pagerduty.SECRET_VARIABLE,
+        gitlab.SIGNING_VARIABLE,
+        *gitea.GITEA.secret_variables,
+        *forgejo.FORGEJO.secret_variables,
+    },
 )
 STANDARD_WEBHOOKS: Final = frozenset({gitlab.SIGNING_VARIABLE, native.SECRET_VARIABLE})
 """Variables in which `whsec_` and base64 stand for a key."""

@@ -42,6 +42,12 @@ PINGS: Final = {
     "gitlab": Ping("Ping Hook", b'{"object_kind": "ping"}'),
     "jenkins": Ping("", b'{"event": "ping"}'),
     "pagerduty": Ping("", b'{"event": {"event_type": "pagey.ping", "data": {"type": "ping"}}}'),
+    "gitea": Ping("ping", b"{}"),
+    "forgejo": Ping("ping", b"{}"),
+    "alertmanager": Ping("", b'{"status": "ping"}'),
+    "grafana": Ping("", b'{"status": "ping"}'),
+    # Without a text, one is refused, but only after the token has been verified.
+    "annotations": Ping("", b"{}", (HTTPStatus.UNPROCESSABLE_ENTITY,)),
     # An empty list is refused, but only after the signature has been verified.
     "events": Ping("", b"[]", (HTTPStatus.UNPROCESSABLE_ENTITY,)),
 }

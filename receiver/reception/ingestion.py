@@ -30,6 +30,13 @@ class Ingestor:
 
         Raises `StorageUnavailable` if neither could be stored.
         """
+        outcome = self._ingest(delivery, meaning)
+        answer = SOURCES[delivery.source].answer
+        if answer is None:
+            return outcome
+        return Outcome(HTTPStatus.OK, outcome.body | answer(delivery), outcome.keys)
+
+    def _ingest(self, delivery: Delivery, meaning: Translation | Ignored | Untranslatable) -> Outcome:
         if isinstance(meaning, Ignored):
             return Outcome(HTTPStatus.OK, {"status": "ignored", "reason": meaning.reason})
         if isinstance(meaning, Untranslatable):

@@ -15,18 +15,24 @@ SECONDS: Final = re.compile(r"[0-9]{1,12}")
 
 KNOWN_BY: Final = MappingProxyType(
     {
+        "x-forgejo-event": ("Forgejo", "forgejo"),
+        "x-gitea-event": ("Gitea", "gitea"),
         "x-github-event": ("GitHub", "github"),
         "x-gitlab-event": ("GitLab", "gitlab"),
         "x-pagerduty-signature": ("PagerDuty", "pagerduty"),
     }
 )
-"""A header that only one sender sends -> its title, and its name in the URL."""
+"""A header by which a sender is known -> its title, and its name in the URL; the first that is there counts.
+
+Forgejo sends Gitea's headers too, and both send GitHub's."""
 
 
 def missing(proof: str, source: str, headers: Headers, advice: str) -> str:
     """What to say if the proof is not there: whose delivery it looks like, else this advice."""
     for header, (title, name) in KNOWN_BY.items():
-        if header in headers and name != source:
+        if header in headers:
+            if name == source:
+                break
             return f"{proof} missing; this looks like a delivery from {title}: send it to /webhooks/{name}"
     return f"{proof} missing: {advice}"
 

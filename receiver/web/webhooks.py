@@ -85,6 +85,12 @@ def webhooks(
         )
         return Response(json.dumps(outcome.body), outcome.status, content_type="application/json")
 
+    for name, path in ((name, source.api_path) for name, source in SOURCES.items() if source.api_path):
+        own = {"source_name": name}
+        blueprint.add_url_rule(path, view_func=accept, methods=["POST"], defaults=own)
+        methods = ["POST", "PATCH", "PUT"]
+        blueprint.add_url_rule(f"{path}/<path_token>", view_func=accept, methods=methods, defaults=own)
+
     @blueprint.after_request
     def count(response: Response) -> Response:
         if response.status_code >= HTTPStatus.BAD_REQUEST:
