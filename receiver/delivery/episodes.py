@@ -9,7 +9,7 @@ difference.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import zip_longest
+from itertools import takewhile, zip_longest
 from typing import Final
 
 from pydantic import JsonValue
@@ -17,9 +17,10 @@ from pydantic import JsonValue
 from receiver.events import Change, Effect, marker_key
 from receiver.wording import duration
 
-LATE: Final = timedelta(minutes=10)
-"""How long after an end a report of firing that began before it is taken for one that was under way: longer
-than two Alertmanagers of a pair are apart. Later, the alert fires again, with a start that is never new."""
+GOES_ON: Final = timedelta(minutes=10)
+"""How long after an end a report of firing since before it takes that back. Alertmanager takes the end of an
+alert for granted if Prometheus is silent, as in a restart, and then goes on with the old start. Later, the
+alert fires again, by a sender whose start is never new."""
 MOST_EPISODES: Final = 10
 """Of one alert that are remembered."""
 MOST_REPORTS: Final = 20
@@ -37,8 +38,9 @@ class Episode:
 
     @property
     def end(self) -> Change | None:
-        """The first report of its end."""
-        return next((report for report in self.reports if report.effect is Effect.CLOSE), None)
+        """The first report of its end since it was last heard of as firing."""
+        ends = takewhile(lambda report: report.effect is Effect.CLOSE, reversed(self.reports))
+        return next(reversed([*ends]), None)
 
     @property
     def last(self) -> Change:
@@ -211,7 +213,7 @@ def _belongs(report: Change, last: Episode) -> bool:
         return not is_new
     if _start(report) > _ended(last.end):
         return False
-    return report.effect is Effect.CLOSE or _heard(report) - _heard(last.end) <= LATE
+    return report.effect is Effect.CLOSE or _heard(report) - _heard(last.end) <= GOES_ON
 
 
 def _start_after(report: Change, last: Episode | None) -> datetime:
@@ -262,7 +264,9 @@ def _in_order(reports: Iterable[Change]) -> tuple[Change, ...]:
     once: dict[tuple[str, str, Effect], Change] = {}
     for report in reports:
         once.setdefault(_identity(report), report)
-    return tuple(sorted(once.values(), key=lambda each: (_heard(each), each.delivery.id, each.effect)))
+    return tuple(
+        sorted(once.values(), key=lambda each: (_heard(each), each.effect is Effect.CLOSE, each.delivery.id))
+    )
 
 
 def _identity(report: Change) -> tuple[str, str, Effect]:

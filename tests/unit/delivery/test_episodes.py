@@ -8,7 +8,7 @@ from itertools import permutations
 import pytest
 
 from apitraffic_events.event import Event
-from receiver.delivery.episodes import LATE, MOST_EPISODES, with_report
+from receiver.delivery.episodes import GOES_ON, MOST_EPISODES, with_report
 from receiver.delivery.folding import fold
 from receiver.events import Change
 from tests.support.alerts import firing, moment, resolved
@@ -72,9 +72,18 @@ CASES = {
         ],
         [("09:58", "10:08")],
     ),
-    "one of a pair repeats it when it is over": (
+    "its end is taken back, as after a restart of Prometheus": (
         [firing("10:00", "09:59"), resolved("10:10", "09:59", "10:08"), firing("10:12", "09:59")],
-        [("09:59", "10:08")],
+        [("09:59", "")],
+    ),
+    "its end is taken back and comes after all": (
+        [
+            firing("10:00", "09:59"),
+            resolved("10:10", "09:59", "10:08"),
+            firing("10:12", "09:59"),
+            resolved("10:20", "09:59", "10:18"),
+        ],
+        [("09:59", "10:18")],
     ),
     "a sender with one start for ever": (
         [
@@ -177,7 +186,7 @@ def test_what_is_remembered_of_an_alert_is_bounded() -> None:
 
 def test_a_repeat_long_after_the_end_is_a_new_episode() -> None:
     reports = [firing("10:00", "09:59"), resolved("10:10", "09:59", "10:08")]
-    at = moment("10:10") + LATE
+    at = moment("10:10") + GOES_ON
     assert len(spans([*reports, firing(f"{at:%H:%M}", "09:59")])) == 1
     assert len(spans([*reports, firing(f"{at:%H:%M}:01", "09:59")])) == 2
 
