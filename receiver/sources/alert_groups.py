@@ -90,16 +90,16 @@ class Sender:
 
 
 def receive(source: str, headers: Headers, body: bytes, received_at: datetime) -> Delivery:
-    """No request has an id, and a repeat has the same body.
+    """Each request is a delivery of its own: none has an id, and a repeat has the same body.
 
-    So the id is that of the body within a minute: a repeat is news, which says that the alert still fires,
-    and an attempt to send the same again is not.
+    A repeat is news, which says that the alert still fires, or fires again. That the same is sent again because
+    a response got lost does no harm: it is one more repeat.
     """
     content = object_in(body)
-    minute = int(received_at.timestamp()) // 60
+    milliseconds = round(received_at.timestamp() * 1000)
     return Delivery(
         source=source,
-        id=f"{delivery_id(None, body)}-{minute}",
+        id=f"{delivery_id(None, body)}-{milliseconds}",
         event=Payload(content or {}).text("status") or "",
         headers=dict(headers),
         body=body,

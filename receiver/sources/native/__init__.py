@@ -92,7 +92,8 @@ def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
     if cloudevents.is_batch(headers):
         return replace(delivery, event=cloudevents.BATCH_EVENT)
     if not cloudevents.is_cloud_event(headers, content := _object_that_may_be_one(body)):
-        return _named_as_cdevent(delivery, Payload(content if isinstance(content, dict) else {}))
+        return _named_as_cdevent(replace(delivery, content=content), Payload(_object(content)))
+    delivery = replace(delivery, content=content)
     try:
         (event,) = cloudevents.read(delivery)
     except Invalid:
@@ -104,9 +105,9 @@ def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
 def translate(delivery: Delivery, _options: Options) -> Translation:
     """The right ones of the events; raises `Invalid` if there are none."""
     if delivery.event == EVENT and not cloudevents.is_cloud_event(delivery.headers):
-        return event_format.translate(delivery, event_format.parse(delivery.body))
+        return event_format.translate(delivery, _content(delivery))
     is_cloud_event = cloudevents.is_cloud_event(delivery.headers)
-    content = None if is_cloud_event else event_format.parse(delivery.body)
+    content = None if is_cloud_event else _content(delivery)
     if not is_cloud_event and not cloudevents.is_cloud_event(delivery.headers, content):
         items = [cdevents.as_event(content)]
     else:
@@ -118,6 +119,15 @@ def translate(delivery: Delivery, _options: Options) -> Translation:
     if not wanted:
         raise Ignored(f"{delivery.event} makes no marker: nothing is deployed, changed or down")
     return event_format.translate(delivery, wanted)
+
+
+def _content(delivery: Delivery) -> JsonValue:
+    """The body's JSON, parsed unless it has been already; raises `Invalid` if it is none."""
+    return event_format.parse(delivery.body) if delivery.content is None else delivery.content
+
+
+def _object(content: JsonValue) -> dict[str, JsonValue]:
+    return content if isinstance(content, dict) else {}
 
 
 def _object_that_may_be_one(body: bytes) -> JsonValue:

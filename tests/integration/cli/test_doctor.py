@@ -35,9 +35,14 @@ SECRETS = {
     for name in (
         *("GITHUB_WEBHOOK_SECRET", "GITLAB_WEBHOOK_TOKEN", "GITLAB_SIGNING_TOKEN"),
         *("JENKINS_WEBHOOK_TOKEN", "PAGERDUTY_WEBHOOK_SECRET", "EVENTS_WEBHOOK_SECRET"),
+        *("GITEA_WEBHOOK_SECRET", "FORGEJO_WEBHOOK_SECRET", "ALERTMANAGER_WEBHOOK_TOKEN"),
+        *("GRAFANA_WEBHOOK_SECRET", "ANNOTATIONS_TOKEN"),
     )
 }
-SENDERS = ("github", "gitlab", "jenkins", "pagerduty", "events")
+SENDERS = (
+    *("github", "gitlab", "gitea", "forgejo", "jenkins", "pagerduty"),
+    *("alertmanager", "grafana", "annotations", "events"),
+)
 
 
 class Doctor:

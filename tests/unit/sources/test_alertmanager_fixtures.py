@@ -58,12 +58,11 @@ def test_a_resolved_with_another_start_ends_what_was_heard_of_as_firing(case: st
     assert event.ended_at == resolved.event.ended_at
 
 
-def test_a_repeat_is_another_delivery_and_an_attempt_to_send_the_same_again_is_not() -> None:
+def test_a_repeat_is_another_delivery_although_its_body_is_the_same() -> None:
+    """Seen: firing, resolved and firing again with the first body, within seconds, as Prometheus was killed."""
     body = body_of("alertmanager", "firing__all_fields")
-    at = moment("10:00")
-    ids = [received("alertmanager", body, moment(when)).id for when in ("10:00", "10:00:40", "14:00")]
-    assert ids[0] == ids[1] == received("alertmanager", body, at).id
-    assert ids[2] != ids[0]
+    ids = {received("alertmanager", body, moment(when)).id for when in ("10:00", "10:00:05", "14:00")}
+    assert len(ids) == 3
 
 
 def test_a_report_says_when_it_was_heard_and_how_long_it_holds() -> None:
