@@ -59,7 +59,7 @@ def test_a_resolved_with_another_start_ends_what_was_heard_of_as_firing(case: st
 
 
 def test_a_repeat_is_another_delivery_although_its_body_is_the_same() -> None:
-    """Seen: firing, resolved and firing again with the first body, within seconds, as Prometheus was killed."""
+    """Seen: firing, resolved and firing again with the first body, within seconds, as Prometheus died."""
     body = body_of("alertmanager", "firing__all_fields")
     ids = {received("alertmanager", body, moment(when)).id for when in ("10:00", "10:00:05", "14:00")}
     assert len(ids) == 3
