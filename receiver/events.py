@@ -141,6 +141,8 @@ class Change(Model):
     firing to resolved, is a marker."""
     lapses_after: timedelta | None = Field(default=None, exclude_if=_is_unused)
     """Of an alert that fires: without news for so long, it has ended unseen."""
+    is_undated: bool = Field(default=False, exclude_if=_is_unused)
+    """Whether it has no time of its own: it counts as of when it was received, so a repeat is a later one."""
     delivery: DeliveryReference
 
     @property

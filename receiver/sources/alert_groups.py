@@ -92,8 +92,8 @@ class Sender:
 def receive(source: str, headers: Headers, body: bytes, received_at: datetime) -> Delivery:
     """Each request is a delivery of its own: none has an id, and a repeat has the same body.
 
-    A repeat is news, which says that the alert still fires, or fires again. One that is sent because a response
-    got lost does no harm.
+    A repeat is news, which says that the alert still fires, or fires again. One that is sent because a
+    response got lost does no harm.
     """
     content = object_in(body)
     milliseconds = round(received_at.timestamp() * 1000)

@@ -243,6 +243,7 @@ def change_of(
         is_indirect=is_indirect,
         heard_at=heard_at,
         lapses_after=lapses_after,
+        is_undated=occurred_at == delivery.received_at,
         delivery=delivery.reference(),
     )
 

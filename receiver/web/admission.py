@@ -16,6 +16,7 @@ from apitraffic_events.timestamps import now
 from receiver.config.settings import Settings
 from receiver.sources import SOURCES
 from receiver.sources.base import BODY_START, MIB, PATH_ITEM, PATH_TOKEN, Source, explain_refusal
+from receiver.sources.refusals import names_in
 from receiver.sources.signatures import Verification
 from receiver.web.client_address import client_address, is_in
 from receiver.web.paths import own_path
@@ -124,6 +125,12 @@ class Admission:
             return self._admit(environ)
         except Refused as refused:
             return refused
+
+    def facts(self, headers: Mapping[str, str], connected: str | None) -> dict[str, str]:
+        """Who sent a request that is refused, and what it says it is: for the log."""
+        forwarded = headers.get("x-forwarded-for")
+        peer = client_address(connected, [forwarded] if forwarded else [], self._trusted_proxies)
+        return ({"address": str(peer)} if peer is not None else {}) | names_in(headers)
 
     def _admit(self, environ: WSGIEnvironment) -> IncomingBody:
         method = environ["REQUEST_METHOD"]

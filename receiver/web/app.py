@@ -45,7 +45,7 @@ def create_app(settings: Settings | None = None, redis: Redis | None = None) -> 
     """The receiver as a WSGI application, with settings from the environment unless given.
 
     Raises `ConfigurationError` if they are invalid. Connects to Redis with the first request. In each
-    process, the server has to start the thread `app.extensions["spool_drain"]`, and call
+    process, the server has to start `app.extensions["spool_drain"]`, and call
     `receiver.observability.tracing.start_in_this_process`.
     """
     settings = settings or load_settings()

@@ -1,5 +1,6 @@
 """POST /webhooks/<source>: read, verify, translate and store a delivery, and answer."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from http import HTTPStatus
@@ -18,7 +19,7 @@ from receiver.reception.ingestion import Ingestor
 from receiver.sources import SOURCES
 from receiver.sources.base import MIB, Invalid
 from receiver.translation import translate_and_route
-from receiver.web.admission import ADMITTED, Admission, IncomingBody, Refused
+from receiver.web.admission import ADMITTED, Admission, IncomingBody, Refused, headers_of
 from receiver.web.problems import DETAILS, problem
 
 RETRY_AFTER: Final = 30
@@ -55,6 +56,10 @@ def webhooks(
 ) -> Blueprint:
     blueprint = Blueprint("webhooks", __name__)
     log = get_logger("receiver.webhooks")
+
+    def facts() -> dict[str, str]:
+        return admission.facts(headers_of(request.environ), request.remote_addr)
+
     options = {name: settings.options_for(source) for name, source in SOURCES.items()}
 
     @blueprint.post("/webhooks/<source_name>")
@@ -85,11 +90,7 @@ def webhooks(
         )
         return Response(json.dumps(outcome.body), outcome.status, content_type="application/json")
 
-    for name, path in ((name, source.api_path) for name, source in SOURCES.items() if source.api_path):
-        own = {"source_name": name}
-        blueprint.add_url_rule(path, view_func=accept, methods=["POST"], defaults=own)
-        methods = ["POST", "PATCH", "PUT"]
-        blueprint.add_url_rule(f"{path}/<path_token>", view_func=accept, methods=methods, defaults=own)
+    _add_own_paths(blueprint, accept)
 
     @blueprint.after_request
     def count(response: Response) -> Response:
@@ -112,17 +113,26 @@ def webhooks(
         if error.source is not None:
             # The reason is in our own words, and of each there is one line a second.
             kind = f"{error.source} {error.status.value} {error.fields.get('reason', '')}"
-            fields = {"source": error.source, "status": error.status.value, **error.fields}
+            fields = {"source": error.source, "status": error.status.value, **facts(), **error.fields}
             repeated_lines.warn("receiver.webhooks", "refused", kind, **fields)
         return problem(error.status, error.detail or DETAILS[error.status])
 
     @blueprint.errorhandler(Invalid)
     def invalid(error: Invalid) -> Response:
-        log.warning("invalid", status=422, reason=error.reason)
+        source_name = str((request.view_args or {}).get("source_name"))
+        log.warning("invalid", source=source_name, status=422, reason=error.reason, **facts())
         errors = [asdict(item) for item in error.errors]
         return problem(HTTPStatus.UNPROCESSABLE_ENTITY, error.reason, members={"errors": errors})
 
     return blueprint
+
+
+def _add_own_paths(blueprint: Blueprint, accept: Callable[..., Response]) -> None:
+    """The paths of sources that have one of their own, and of items there."""
+    for name, path in ((name, source.api_path) for name, source in SOURCES.items() if source.api_path):
+        names, methods = {"source_name": name}, ("POST", "PATCH", "PUT")
+        blueprint.add_url_rule(path, view_func=accept, methods=("POST",), defaults=names)
+        blueprint.add_url_rule(f"{path}/<path_token>", view_func=accept, methods=methods, defaults=names)
 
 
 def _body_of(incoming: IncomingBody) -> bytes:

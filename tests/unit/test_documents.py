@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from receiver.cli import COMMANDS, reference
-from receiver.config.environment import CONFIG_VARIABLE, SECRET_VARIABLES, VARIABLES
+from receiver.config.environment import CONFIG_VARIABLE, VARIABLES
+from receiver.config.secrets import SECRET_VARIABLES
 from receiver.mcp_server.http import PATH
 from receiver.mcp_server.tools import TOOLS
 from receiver.routing import Match, Route
