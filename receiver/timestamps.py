@@ -18,6 +18,7 @@ EPOCH: Final = re.compile(r"-?\d{1,19}(?:\.\d{1,9})?", re.ASCII)
 """Seconds since 1970, or milliseconds, microseconds, nanoseconds."""
 MICROSECONDS_FROM: Final = 10**14
 NANOSECONDS_FROM: Final = 10**17
+TOO_LARGE: Final = 10**21
 LONGEST_TEXT: Final = 80
 ISO_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}[tT ]")
 ZONE_AFTER_OFFSET: Final = re.compile(r"(?<=[+-]\d{4})\s+[A-Z+-][A-Z0-9+-]{0,5}(?:\s+M=\S+)?$")
@@ -56,6 +57,8 @@ def read_written(value: object) -> datetime | None:
     if isinstance(value, str):
         return _read_text(value.strip())
     if isinstance(value, int | float) and not isinstance(value, bool):
+        if abs(value) >= TOO_LARGE:
+            return None
         if abs(value) >= NANOSECONDS_FROM:
             return parse_timestamp(value / 10**6)
         if abs(value) >= MICROSECONDS_FROM:

@@ -44,7 +44,6 @@ MOST_LABELS: Final = 40
 LABEL_LIMIT: Final = 200
 """Characters of a label's value."""
 HALF_DAY: Final = 12 * 3600
-SHORTEST_SILENCE: Final = 60
 MOST_DAYS: Final = 30
 
 SUMMARIES: Final = ("summary", "message", "title")
