@@ -140,20 +140,23 @@ class Deliverer:
         news since, the episode may have ended unseen.
         """
         revision = with_report(report.key, lock.known.changes, report)
+        known = replace(lock.known, changes=revision.alert.reports)
+        for key in revision.gone:
+            with self._markers.locked((key,)) as own_lock:
+                marker, _ = self._look_up(own_lock.known, own_lock)
+                own_lock.save(self._withdraw(marker)[0])
+        # Before an event can be created: the next report must find the key that it has.
+        lock.save(known)
         outcome = Delivered.UNCHANGED
         for episode in revision.changed:
             shown = episode.changes(self._clock())
             with self._markers.locked((episode.key,)) as own_lock:
                 marker, outcome = self._deliver(shown[-1], own_lock, shown)
                 own_lock.save(marker)
-        for key in revision.gone:
-            with self._markers.locked((key,)) as own_lock:
-                marker, _ = self._look_up(own_lock.known, own_lock)
-                own_lock.save(self._withdraw(marker)[0])
         check_at = revision.alert.checked_at
         is_due = check_at is not None and check_at <= self._clock()
         self._markers.check_again(report.key, None if is_due else check_at)
-        return replace(lock.known, changes=revision.alert.reports), outcome
+        return known, outcome
 
     def _deliver(
         self, change: Change, lock: MarkerLock, shown: tuple[Change, ...] = ()

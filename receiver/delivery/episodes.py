@@ -150,8 +150,10 @@ def with_report(key: str, known: Sequence[Change], report: Change) -> Revision:
         for name in (episode.key, before.get(_identity(each), episode.key))
         if _identity(each) == _identity(report) or before.get(_identity(each), name) != episode.key
     }
-    # One that was passed over by the next one may have ended unseen since.
-    unseen = {episode.key for episode in episodes[:-1] if episode.end is None}
+    # One that was passed over by the next one may have ended unseen since. If the report is known already, an
+    # attempt to show what it changes has failed.
+    is_repeated = _identity(report) in before
+    unseen = {each.key for each in episodes if is_repeated or (each.end is None and each != episodes[-1])}
     return Revision(
         Alert(key, episodes),
         tuple(each for each in episodes if each.key in changed | unseen),

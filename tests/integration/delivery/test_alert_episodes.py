@@ -9,6 +9,7 @@ import pytest
 from redis import Redis
 
 from apitraffic_events.client import EventsClient
+from apitraffic_events.errors import Unreachable
 from apitraffic_events.event import EventType
 from apitraffic_events.timestamps import now
 from receiver.datastore.address import connect
@@ -58,6 +59,7 @@ def client(api: LocalApi, redis: Redis) -> Iterator[EventsClient]:
     ) as client:
         _start_anew(client, redis)
         yield client
+    api.set_faults([])
 
 
 def _start_anew(client: EventsClient, redis: Redis) -> None:
@@ -159,3 +161,29 @@ def test_a_report_of_which_the_end_is_due_already_when_it_is_delivered_is_ended_
     deliverer.deliver(REPORTS[0])
     assert spans(client) == [(moment("09:59"), moment("10:00"))]
     assert redis.zcard(ALERTS_TO_CHECK) == 0
+
+
+def test_a_lost_answer_makes_no_second_event_although_another_report_comes_first(
+    deliverer: Deliverer, client: EventsClient, api: LocalApi
+) -> None:
+    first, of_the_other = firing("10:00", "09:59"), firing("10:00:15", "09:58")
+    api.set_faults(["POST:dropx1"])
+    with pytest.raises(Unreachable):
+        deliverer.deliver(first)
+    deliverer.deliver(of_the_other)
+    deliverer.deliver(first)
+    assert spans(client) == [(moment("09:58"), None)]
+
+
+def test_a_report_that_splits_an_episode_is_finished_after_a_failure_in_between(
+    deliverer: Deliverer, client: EventsClient, api: LocalApi
+) -> None:
+    fires, ends, fires_again = REPORTS[0], REPORTS[2], REPORTS[3]
+    deliverer.deliver(fires)
+    deliverer.deliver(fires_again)
+    assert spans(client) == [(moment("09:59"), None)]
+    api.set_faults(["POST:dropx1"])
+    with pytest.raises(Unreachable):
+        deliverer.deliver(ends)
+    deliverer.deliver(ends)
+    assert spans(client) == [(moment("09:59"), moment("10:08")), (moment("10:19"), None)]
