@@ -44,6 +44,8 @@ GRAPHITE: Final = "graphite"
 """`POST /api/annotations/graphite` takes `{what, when, tags, data}`."""
 CREATED: Final = "created"
 CHANGED: Final = "changed"
+PING: Final = "ping"
+"""What `doctor` sends."""
 ID: Final = re.compile(r"[0-9]{1,16}")
 MOST_TAGS: Final = 25
 TAG_LIMIT: Final = 200
@@ -94,7 +96,9 @@ def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
     item = headers.get(PATH_ITEM, "")
     content = object_in(body) or {}
     digest = hashlib.sha256(body)
-    if item not in {"", GRAPHITE}:
+    if content == {PING: True}:
+        event, identifier = PING, "0"
+    elif item not in {"", GRAPHITE}:
         event, identifier = CHANGED, f"{item[:20]}-{digest.hexdigest()[:32]}"
     else:
         if not content.keys() & {"time", "when"}:
@@ -258,6 +262,7 @@ FEATURES: Final = (
     Feature(CREATED, "any other tags", EventType.CUSTOM, Effect.OPEN, note="with timeEnd it is complete"),
     Feature(CHANGED, "with timeEnd", EventType.CUSTOM, Effect.CLOSE, note="any type alike"),
     Feature(CHANGED, "without", EventType.CUSTOM, Effect.UPDATE, note="any type alike"),
+    Feature(PING, "any", note="answered"),
 )
 
 

@@ -17,7 +17,7 @@ from receiver.datastore.keys import ALERTS_TO_CHECK
 from receiver.delivery.budget import RequestBudget
 from receiver.delivery.deliverer import Delivered, Deliverer
 from receiver.delivery.marker_store import MarkerStore
-from receiver.queue.queues import URGENT, change_of, delivery_queue
+from receiver.queue.queues import URGENT, change_in, delivery_queue
 from receiver.worker.alert_checks import AlertChecks
 from tests.support.alerts import change_of_case, firing, moment, resolved
 from tests.support.local_api import LocalApi, running_local_api
@@ -136,7 +136,7 @@ def test_an_alert_without_news_is_ended_by_a_worker_and_goes_on_if_it_fires_afte
     assert [checks.enqueue_due(), checks.enqueue_due()] == [1, 0]
     (job,) = queue.jobs
     clock.now = moment("22:00")
-    assert deliverer.deliver(change_of(job)) is Delivered.UPDATED
+    assert deliverer.deliver(change_in(job.data)) is Delivered.UPDATED
     assert spans(client) == [(moment("09:59"), moment("10:00"))]
     (event,) = client.iter_events()
     assert event.metadata["status"] == "lapsed"

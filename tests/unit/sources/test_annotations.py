@@ -8,7 +8,7 @@ import pytest
 from receiver.delivery.folding import fold
 from receiver.events import Change, Delivery
 from receiver.sources.annotations import ANNOTATIONS, answer
-from receiver.sources.base import PATH_ITEM, Invalid, translate
+from receiver.sources.base import PATH_ITEM, Ignored, Invalid, translate
 from tests.support.native import RECEIVED_AT
 from tests.support.source_fixtures import body_of, cases, expected, outcome
 
@@ -40,8 +40,8 @@ def test_an_annotation_becomes_exactly_what_is_written_beside_it(case: str) -> N
 
 
 def test_the_table_says_what_the_fixtures_become() -> None:
-    rows = {(each.event, each.effect) for each in ANNOTATIONS.features}
-    types = {each.type for each in ANNOTATIONS.features}
+    rows = {(each.event, each.effect) for each in ANNOTATIONS.features if each.type}
+    types = {each.type for each in ANNOTATIONS.features if each.type}
     became = [
         (case.partition("__")[0], change)
         for case in CASES
@@ -57,6 +57,11 @@ def test_the_answer_is_grafanas_and_its_id_is_a_number_that_javascript_can_hold(
     assert answer(delivery) == {"message": "Annotation added", "id": int(delivery.id)}
     assert int(delivery.id) < 2**53
     assert answer(received({}, "7")) == {"message": "Annotation patched"}
+
+
+def test_a_ping_of_the_doctor_makes_no_marker() -> None:
+    with pytest.raises(Ignored):
+        change_of({"ping": True})
 
 
 def test_an_attempt_to_send_it_again_has_the_same_id() -> None:
