@@ -38,6 +38,18 @@ NEW_STANDARD_ONE: Final = (
 )
 
 
+PLACEHOLDER: Final = re.compile(
+    r"<.*>|(secret|password|todo|example|placeholder|test|token|webhook)[-_ ]?\d*"
+    r"|.*(change|replace)[-_ ]?(me|this|it)(?![a-z]).*|.*\byour[-_ ](secret|token|password).*",
+    re.IGNORECASE,
+)
+"""What examples have in place of a secret. Long or short, anybody can guess it."""
+
+
+def is_placeholder(secret: str) -> bool:
+    return PLACEHOLDER.fullmatch(secret) is not None
+
+
 def split_secrets(value: object) -> object:
     """All secrets in a variable's value, separated by white space or commas; the whole value comes last.
 

@@ -1,6 +1,5 @@
 """The configuration: environment first, apitraffic.toml second, checked at start. Errors say what to do."""
 
-import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -19,22 +18,34 @@ from pydantic import (
     ValidationError,
     create_model,
 )
+from pydantic_core import ErrorDetails
 
 from apitraffic_events.errors import ConfigurationError
 from receiver.config.account import AccountSettings, Token
 from receiver.config.environment import (
+    DEFAULT_CONFIG_FILE,
     VARIABLES,
     config_file,
     explained,
-    in_environment,
     in_file,
     in_our_words,
+    readable_in_environment,
+    text_of_file,
 )
-from receiver.config.secrets import SECRET_VARIABLES, SHORTEST_STRONG_SECRET, check_secrets, split_secrets
+from receiver.config.mistakes import ConfigFile
+from receiver.config.secrets import (
+    SECRET_VARIABLES,
+    SHORTEST_STRONG_SECRET,
+    check_secrets,
+    is_placeholder,
+    split_secrets,
+)
 from receiver.routing import Route
 from receiver.sources import SOURCES
 from receiver.sources.base import Secrets, Source, SourceOptions
 
+WRONG: Final = object()
+"""Stands for an item of a list until all mistakes have been named, so that the others keep their numbers."""
 ACCOUNT_SID_LENGTH: Final = len("acc_") + 27
 
 
@@ -94,6 +105,10 @@ SourceSections: Final[type[BaseModel]] = create_model(
 )
 
 
+TABLES: Final[Mapping[str, type[BaseModel]]] = {name: source.options for name, source in SOURCES.items()}
+"""Tables of apitraffic.toml that are named after a source."""
+
+
 class DeliverySection(BaseModel):
     """`[delivery]`: how markers are drawn."""
 
@@ -150,7 +165,9 @@ class Settings(AccountSettings):
         if self.account_sid and len(self.account_sid) != ACCOUNT_SID_LENGTH:
             yield f"APITRAFFIC_ACCOUNT_SID is not {ACCOUNT_SID_LENGTH} characters long; was it copied whole?"
         for name, secrets in self.webhook_secrets.items():
-            if min(len(secret.get_secret_value()) for secret in secrets) < SHORTEST_STRONG_SECRET:
+            if any(is_placeholder(secret.get_secret_value()) for secret in secrets):
+                yield f"{name} is a placeholder that anybody can guess; make one with openssl rand -hex 32"
+            elif min(len(secret.get_secret_value()) for secret in secrets) < SHORTEST_STRONG_SECRET:
                 yield f"{name} is short enough to be guessed; better: openssl rand -hex 32"
 
 
@@ -160,27 +177,62 @@ def _bytes_of(secret: SecretStr) -> bytes:
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read environment and file; raises `ConfigurationError` naming each variable and what belongs there."""
-    content = in_file(environ)
-    sections = {name: content.pop(name) for name in SOURCES if name in content}
-    given = in_environment(VARIABLES, environ)
-    values = (
-        {"sources": sections, "webhook_secrets": {}}
-        | content
-        | {variable.field: given[variable.name] for variable in VARIABLES if variable.name in given}
-    )
-    if isinstance(values["webhook_secrets"], dict):
-        values["webhook_secrets"] |= in_environment(SECRET_VARIABLES, environ)
+    """Read environment and file.
+
+    Raises `ConfigurationError` with a line for each mistake, which says what belongs there.
+    """
+    settings, problems = load_what_is_right(environ)
+    if problems:
+        raise ConfigurationError("\n".join(problems))
+    return settings
+
+
+def load_what_is_right(environ: Mapping[str, str] = os.environ) -> tuple[Settings, list[str]]:
+    """The settings without those that are wrong, and a line for each of these."""
+    values, problems = _values(environ)
+    file: ConfigFile | None = None
+    while True:
+        try:
+            return Settings.model_validate(values), list(dict.fromkeys(problems))
+        except ValidationError as error:
+            file = file or _file(environ)
+            before = repr(values)
+            for mistake in error.errors():
+                problems.append(_explain(mistake, file))
+                _leave_out(values, tuple(mistake["loc"]), mistake["msg"])
+            values = _without_wrong(values)
+            if repr(values) == before:
+                raise ConfigurationError("\n".join(problems)) from None
+
+
+def _values(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    """All that is set, as the fields of `Settings`, and a line for each place that cannot be read."""
+    values: dict[str, Any] = {"webhook_secrets": {}}
+    problems: list[str] = []
     try:
-        return Settings.model_validate(values)
-    except ValidationError as error:
-        lines = [
-            _explain(tuple(detail["loc"]), detail["msg"], config_file(environ)) for detail in error.errors()
-        ]
-        raise ConfigurationError("\n".join(dict.fromkeys(lines))) from None
+        content = in_file(environ)
+    except ConfigurationError as error:
+        problems.append(str(error))
+    else:
+        values |= {"sources": {name: content.pop(name) for name in SOURCES if name in content}} | content
+    given, unreadable = readable_in_environment(VARIABLES, environ)
+    secrets, also_unreadable = readable_in_environment(SECRET_VARIABLES, environ)
+    values |= {variable.field: given[variable.name] for variable in VARIABLES if variable.name in given}
+    if isinstance(values["webhook_secrets"], dict):
+        values["webhook_secrets"] |= secrets
+    return values, problems + unreadable + also_unreadable
 
 
-def _explain(location: tuple[int | str, ...], message: str, file: Path | None) -> str:
+def _file(environ: Mapping[str, str]) -> ConfigFile:
+    try:
+        text = text_of_file(environ)
+    except ConfigurationError:
+        text = ""
+    return ConfigFile(config_file(environ) or Path(DEFAULT_CONFIG_FILE), text, Settings, TABLES)
+
+
+def _explain(mistake: ErrorDetails, file: ConfigFile) -> str:
+    location, message = tuple(mistake["loc"]), mistake["msg"]
     if location == ("webhook_secrets",):
         return in_our_words(message)  # It names its variables.
     for variable in (*VARIABLES, *SECRET_VARIABLES):
@@ -188,22 +240,30 @@ def _explain(location: tuple[int | str, ...], message: str, file: Path | None) -
             variable.field != "webhook_secrets" or variable.name in location
         ):
             return explained(variable, message)
-    path = [str(part) for part in location if part != "sources"]
-    where = ".".join(path)
-    message = in_our_words(message)
-    if message == "Extra inputs are not permitted":
-        message = f"is not a setting{_suggestion(location)}; correct or remove it"
-    return f"{file}: {where} {message}"
+    return file.explain(mistake, tuple(part for part in location if part != "sources"))
 
 
-def _suggestion(location: tuple[int | str, ...]) -> str:
-    *parents, unknown = (part for part in location if isinstance(part, str))
-    model: type[BaseModel] = Settings
-    for parent in parents:
-        annotation = Route if parent == "route" else model.model_fields[parent].annotation
-        if not isinstance(annotation, type) or not issubclass(annotation, BaseModel):
-            return ""
-        model = annotation
-    known = [*model.model_fields, *(SOURCES if model is Settings else ())]
-    close = difflib.get_close_matches(unknown, known, n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
+def _leave_out(values: dict[str, Any], location: tuple[int | str, ...], message: str) -> None:
+    """Remove the value that is wrong, or the smallest part that holds it; in a list, put `WRONG` there."""
+    if location == ("webhook_secrets",):
+        wrong = {line.split(" ", 1)[0] for line in in_our_words(message).splitlines()}
+        kept = {name: value for name, value in values["webhook_secrets"].items() if name not in wrong}
+        values["webhook_secrets"] = kept if len(kept) < len(values["webhook_secrets"]) else {}
+        return
+    holder: dict[str, Any] = values
+    for part, following in zip(location, (*location[1:], None), strict=True):
+        inner = holder.get(str(part))
+        if isinstance(inner, list) and isinstance(following, int) and following < len(inner):
+            inner[following] = WRONG
+            return
+        if not isinstance(inner, dict) or following not in inner:
+            holder.pop(str(part), None)
+            return
+        holder = inner
+
+
+def _without_wrong(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: [item for item in value if item is not WRONG] if isinstance(value, list) else value
+        for name, value in values.items()
+    }

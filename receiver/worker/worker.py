@@ -21,9 +21,9 @@ from typing import Any, Final
 from uuid import uuid4
 
 from redis import Redis
-from redis.client import Pipeline
+from redis.client import Pipeline, PubSub, PubSubWorkerThread
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 from rq import Queue, Retry, SimpleWorker
 from rq.exceptions import StopRequested
 from rq.job import Job
@@ -66,6 +66,8 @@ HELPERS: Final = 5
 """Threads that run jobs beside the worker's own."""
 HELD_UP: Final = 0.05
 """Seconds after which the worker's own thread, which dequeues, counts as held up by its job."""
+SUBSCRIBE_PAUSE: Final = 2.0
+"""Seconds between attempts to subscribe to RQ's commands while Redis is full."""
 LONGEST_TURN: Final = 1.0
 """Seconds after which the worker's own thread begins no further job before it gives a sign of life."""
 RESTART_PAUSE: Final = 1.0
@@ -164,6 +166,18 @@ class DeliveryWorker(SimpleWorker):
         """RQ calls this in the signal handler, which must not fail if Redis cannot be reached."""
         with suppress(RedisError):
             super().set_shutdown_requested_date()  # type: ignore[no-untyped-call]  # see above
+
+    def _pubsub_exception_handler(
+        self, exc: Exception, pubsub: PubSub, pubsub_thread: PubSubWorkerThread
+    ) -> None:
+        """Let the thread that listens for commands subscribe again later if Redis is full.
+
+        Redis 8.6 refuses that at `maxmemory`, unlike 8.0 and Valkey 9, and RQ would end the thread.
+        """
+        if not isinstance(exc, OutOfMemoryError):
+            super()._pubsub_exception_handler(exc, pubsub, pubsub_thread)
+        elif not self._stop.wait(SUBSCRIBE_PAUSE) and pubsub.connection is not None:
+            pubsub.connection.disconnect()  # The next read connects and subscribes.
 
     def unsubscribe(self) -> None:
         """End the thread that listens for commands before RQ wakes it.

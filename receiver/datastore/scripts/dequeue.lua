@@ -74,9 +74,10 @@ local function take(queue, in_work, id, names, is_urgent)
     if permitted[1] ~= '0' then
         return false
     end
-    redis.call('LREM', queue, 1, id)
     local job, execution_id = job_prefix .. id, ARGV[10 + #jobs]
     start(id, job, in_work, execution_id)
+    -- Afterwards: Redis does not undo a script that fails in the middle.
+    redis.call('LREM', queue, 1, id)
     jobs[#jobs + 1] = {queue, id, execution_id, redis.call('HGETALL', job), permitted,
         locked(names, owner .. execution_id)}
     return true
