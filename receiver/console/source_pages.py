@@ -23,6 +23,7 @@ class Sender:
     title: str
     address: str
     variables: tuple[str, ...]
+    takes_token_in_path: bool
     is_on: bool
     has_sample: bool
     last_delivery: Entry | None
@@ -72,8 +73,9 @@ class SourcePages:
             Sender(
                 name,
                 source.title,
-                f"{base}/webhooks/{name}",
+                f"{base}{source.api_path or f'/webhooks/{name}'}",
                 source.secret_variables,
+                takes_token_in_path=source.takes_token_in_path,
                 is_on=bool(self.settings.secrets_for(source)),
                 has_sample=name in WITH_SAMPLES,
                 last_delivery=_last(entries, name, is_refusal=False),
