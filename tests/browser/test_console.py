@@ -270,6 +270,15 @@ def nothing_is_loaded_from_elsewhere_and_the_browser_has_nothing_to_complain_abo
     assert journey.watched.complaints == []
 
 
+def samples_of_a_sender_are_sent_through_the_receiver(journey: Journey) -> None:
+    page = journey.page
+    page.goto("/sources")
+    github = page.get_by_role("row", name=re.compile("GitHub"))
+    github.get_by_text("Send a sample").click()
+    github.get_by_role("button", name="Send it all the same").click()
+    expect(page.get_by_role("status")).to_contain_text("github deployment_status: accepted")
+
+
 def who_does_not_know_the_token_sees_nothing(journey: Journey) -> None:
     stack = journey.stack
     stack.environment["APITRAFFIC_CONSOLE_TOKEN"] = TOKEN
@@ -308,6 +317,7 @@ STEPS: Final[tuple[Callable[[Journey], None], ...]] = (
     a_dead_letter_is_replayed_and_the_page_says_what_came_of_it,
     a_refused_delivery_is_explained,
     a_delivery_is_shown_whole_and_sent_again,
+    samples_of_a_sender_are_sent_through_the_receiver,
     a_payload_is_tried_out_with_other_routes_beside_it,
     the_keyboard_alone_is_enough,
     axe_finds_no_serious_fault,
