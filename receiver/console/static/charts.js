@@ -11,7 +11,7 @@
   const types = box.dataset.types.split(' ');
   const [SID, TYPE, START, END, NAME, PLACE, OUTCOME, SOURCE] = [0, 1, 2, 3, 4, 5, 6, 7];
 
-  const POLL = 3000;
+  const POLL = 2000;
   const FIGURES = 5000;
   const HEIGHT = 150;
   const AXIS = 54;
