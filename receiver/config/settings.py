@@ -46,6 +46,8 @@ from receiver.sources.base import Secrets, Source, SourceOptions
 
 WRONG: Final = object()
 """Stands for an item of a list until all mistakes have been named, so that the others keep their numbers."""
+NAMES_ITS_VARIABLES: Final = frozenset[tuple[int | str, ...]]({(), ("webhook_secrets",)})
+"""Where pydantic says a mistake is, if the message begins with the name of the variable on each line."""
 ACCOUNT_SID_LENGTH: Final = len("acc_") + 27
 
 
@@ -233,8 +235,8 @@ def _file(environ: Mapping[str, str]) -> ConfigFile:
 
 def _explain(mistake: ErrorDetails, file: ConfigFile) -> str:
     location, message = tuple(mistake["loc"]), mistake["msg"]
-    if location == ("webhook_secrets",):
-        return in_our_words(message)  # It names its variables.
+    if location in NAMES_ITS_VARIABLES:
+        return in_our_words(message)
     for variable in (*VARIABLES, *SECRET_VARIABLES):
         if location[0] == variable.field and (
             variable.field != "webhook_secrets" or variable.name in location
@@ -245,7 +247,7 @@ def _explain(mistake: ErrorDetails, file: ConfigFile) -> str:
 
 def _leave_out(values: dict[str, Any], location: tuple[int | str, ...], message: str) -> None:
     """Remove the value that is wrong, or the smallest part that holds it; in a list, put `WRONG` there."""
-    if location == ("webhook_secrets",):
+    if location in NAMES_ITS_VARIABLES:
         wrong = {line.split(" ", 1)[0] for line in in_our_words(message).splitlines()}
         kept = {name: value for name, value in values["webhook_secrets"].items() if name not in wrong}
         values["webhook_secrets"] = kept if len(kept) < len(values["webhook_secrets"]) else {}

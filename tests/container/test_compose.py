@@ -34,7 +34,7 @@ print(urllib.request.urlopen(request).read().decode())
 
 
 class Compose:
-    """podman-compose in a folder with compose.yaml, and nothing else of the repository."""
+    """podman-compose in a folder with compose.yaml and what it mounts, and nothing else of the repository."""
 
     def __init__(self, podman: Podman, folder: Path) -> None:
         self._folder = folder
@@ -67,7 +67,10 @@ def compose(podman: Podman, image: str, tmp_path_factory: pytest.TempPathFactory
     if shutil.which("podman-compose") is None:
         pytest.skip("podman-compose is not installed; see above")
     folder = tmp_path_factory.mktemp("compose")
-    (folder / "compose.yaml").write_text((REPOSITORY / "compose.yaml").read_text())
+    for name in ("compose.yaml", "deploy/apitraffic.toml"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text((REPOSITORY / name).read_text())
+        (folder / name).chmod(0o644)
     (folder / "secrets").mkdir()
     for name, value in SECRETS.items():
         (folder / "secrets" / name).write_text(value)
