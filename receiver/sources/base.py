@@ -252,6 +252,7 @@ class Payload:
     def __init__(self, content: dict[str, JsonValue]) -> None:
         self.content = content
         self._lines: dict[str, str | None] = {}
+        self._objects: dict[str, dict[str, JsonValue] | None] = {}
 
     @classmethod
     def from_json(cls, body: bytes | str) -> "Payload":
@@ -273,30 +274,38 @@ class Payload:
         return cls(content) if isinstance(content, dict) else cls.from_json(delivery.body)
 
     def value(self, path: str) -> JsonValue:
-        found: object = self.content
-        for part in path.split("."):
-            if not isinstance(found, dict):
-                return None
-            found = found.get(part)
-        return cast("JsonValue", found)
+        where, dot, name = path.rpartition(".")
+        holder = self._object_at(where) if dot else self.content
+        return None if holder is None else holder.get(name)
+
+    def _object_at(self, path: str) -> dict[str, JsonValue] | None:
+        """The object at this path, which is looked for once."""
+        if path not in self._objects:
+            found = self.value(path)
+            self._objects[path] = found if isinstance(found, dict) else None
+        return self._objects[path]
 
     def text(self, *paths: str) -> str | None:
         """The first of these that is text and not blank, on one line. Each text is cleaned once."""
-        return next((line for line in map(self._line, paths) if line), None)
-
-    def _line(self, path: str) -> str | None:
-        if path not in self._lines:
-            found = self.value(path)
-            self._lines[path] = one_line(found, VALUE_LIMIT) if isinstance(found, str) else None
-        return self._lines[path]
+        lines = self._lines
+        for path in paths:
+            if path not in lines:
+                found = self.value(path)
+                lines[path] = one_line(found, VALUE_LIMIT) if isinstance(found, str) else None
+            if line := lines[path]:
+                return line
+        return None
 
     def url(self, *paths: str) -> str | None:
         """The first of these that is an http or https URL; other schemes could run code when it is opened.
 
         A URL that contains a space or had to be cut does not work and is skipped.
         """
-        candidates = (self.text(path) for path in paths)
-        return next((url for url in candidates if url and WEB_URL.fullmatch(url)), None)
+        for path in paths:
+            url = self.text(path)
+            if url and WEB_URL.fullmatch(url):
+                return url
+        return None
 
     def identifier(self, path: str) -> str | None:
         """An id as text, whether the sender writes it as a number or as text."""
@@ -311,8 +320,11 @@ class Payload:
 
     def time(self, *paths: str) -> datetime | None:
         """The first of these that is a time; Go's zero time, and whatever else lies before 2000, is none."""
-        times = (parse_timestamp(self.value(path)) for path in paths)
-        return next((moment for moment in times if moment and moment >= EARLIEST), None)
+        for path in paths:
+            moment = parse_timestamp(self.value(path))
+            if moment and moment >= EARLIEST:
+                return moment
+        return None
 
     def objects(self, path: str) -> Iterator["Payload"]:
         """The objects in the list at this path; other items are skipped."""
@@ -360,16 +372,20 @@ def read_json(body: bytes | str) -> JsonValue:
     nested too deeply. Brackets and commas inside texts are counted too. 18 MB of brackets would take seconds,
     and gigabytes of memory.
     """
+    if len(body) > MOST_CONTAINERS and _has_too_many_values(body):
+        raise TooManyValues
+    try:
+        return cast("JsonValue", from_json(body, cache_strings="keys"))
+    except ValueError:
+        return cast("JsonValue", json.loads(body))
+
+
+def _has_too_many_values(body: bytes | str) -> bool:
     if isinstance(body, str):
         containers, values = body.count("[") + body.count("{"), body.count(",")
     else:
         containers, values = body.count(b"[") + body.count(b"{"), body.count(b",")
-    if containers > MOST_CONTAINERS or values > MOST_VALUES:
-        raise TooManyValues
-    try:
-        return cast("JsonValue", from_json(body))
-    except ValueError:
-        return cast("JsonValue", json.loads(body))
+    return containers > MOST_CONTAINERS or values > MOST_VALUES
 
 
 def delivery_id(given: str | None, body: bytes) -> str:
