@@ -17,7 +17,7 @@ from receiver.datastore.acl import RightsMissing, require_rights
 from receiver.datastore.address import connect, require_suitable_server
 from receiver.datastore.failures import advice_on
 from receiver.doctor.findings import FindingState
-from receiver.doctor.storage import persistence
+from receiver.doctor.storage import persistence, setting
 
 LONGEST_ANSWER: Final = 5.0
 """Seconds for which the API's answer is waited for."""
@@ -53,7 +53,7 @@ def examine_redis(settings: Settings) -> None:
 
 def _examine_persistence(redis: Redis) -> None:
     try:
-        found = persistence(redis.info("persistence"), None)
+        found = persistence(redis.info("persistence"), setting(redis, "appendfsync"))
     except ResponseError:
         return  # An access list may forbid INFO.
     if found.state is FindingState.FAILURE:
