@@ -21,7 +21,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from apitraffic_events.errors import ConfigurationError
-from receiver.config.account import AccountSettings, Token
+from receiver.config.account_settings import AccountSettings, Token
 from receiver.config.environment import (
     DEFAULT_CONFIG_FILE,
     VARIABLES,

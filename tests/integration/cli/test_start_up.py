@@ -76,7 +76,7 @@ def test_commands_for_events_import_what_talks_to_the_api_and_nothing_of_the_rec
 
 def test_settings_without_a_redis_import_no_redis(tmp_path: Path) -> None:
     modules, _ = imported_by(tmp_path, "config")
-    assert modules & HEAVY == {"pydantic", "requests"}
+    assert modules & HEAVY == {"pydantic"}
 
 
 def test_a_command_is_listed_with_the_first_sentence_of_its_own_help() -> None:
