@@ -41,6 +41,14 @@ class Ingestor:
 
 def outcome_of(delivery: Delivery, meaning: Meaning, *, is_new: bool) -> Outcome:
     """The outcome of a delivery that is stored, or that there is nothing to store of."""
+    outcome = _outcome_of(delivery, meaning, is_new=is_new)
+    answer = SOURCES[delivery.source].answer
+    if answer is None:
+        return outcome
+    return Outcome(HTTPStatus.OK, outcome.body | answer(delivery), outcome.keys)
+
+
+def _outcome_of(delivery: Delivery, meaning: Meaning, *, is_new: bool) -> Outcome:
     if isinstance(meaning, Ignored):
         return Outcome(HTTPStatus.OK, {"status": "ignored", "reason": meaning.reason})
     if isinstance(meaning, Untranslatable):

@@ -39,6 +39,8 @@ LONGEST_REFUSAL: Final = 300
 """Characters."""
 PATH_TOKEN: Final = ":path-token"  # noqa: S105 - a header's name
 """The header that holds a token from the URL's path; no real header's name begins with a colon."""
+PATH_ITEM: Final = ":path-item"
+"""The header that holds what follows `Source.api_path` in the URL's path."""
 MOST_CONTAINERS: Final = 300_000
 """Objects and lists of one JSON text. The largest that GitHub sends, 25 MiB of commits, has fewer; parsing so
 many takes less than a second."""
@@ -145,6 +147,11 @@ class Source(Generic[OptionsT]):
     takes_token_in_path: bool = False
     answers_with_keys: bool = False
     """Whether the response lists the markers' keys, for senders that read it."""
+    api_path: str | None = None
+    """A second path, for senders whose own path is fixed. `receive` is given what follows it in the URL as
+    the header `PATH_ITEM`; requests to change an item are accepted too."""
+    answer: Callable[[Delivery], dict[str, JsonValue]] | None = None
+    """What the response has besides; its status is then 200, which such senders want."""
     explain_refusal: Callable[[Headers, bytes], str] | None = None
     """Why `verify` may have refused a request, from its headers and the start of its body.
 
@@ -212,6 +219,8 @@ def change_of(
     is_authoritative: bool = False,
     is_final: bool = False,
     is_indirect: bool = False,
+    heard_at: datetime | None = None,
+    lapses_after: timedelta | None = None,
     **event: Any,
 ) -> Change:
     """A change made by this delivery; `event` holds the fields of its `Event`, without `marker_metadata`."""
@@ -232,6 +241,8 @@ def change_of(
         is_authoritative=is_authoritative,
         is_final=is_final,
         is_indirect=is_indirect,
+        heard_at=heard_at,
+        lapses_after=lapses_after,
         is_undated=occurred_at == delivery.received_at,
         delivery=delivery.reference(),
     )

@@ -48,6 +48,8 @@ def create_app(settings: Settings | None = None, redis: Redis | None = None) -> 
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     # A redirect to the path without the second slash would lose deliveries: GitLab takes a 308 for success.
     app.url_map.merge_slashes = False
+    # Nor one from `/webhooks/<source>` to a source's own path.
+    app.url_map.redirect_defaults = False
     spool = Spool(settings.spool) if settings.spool else None
     identify_requests(app)
     trace_requests_if_on(app)

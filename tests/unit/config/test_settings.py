@@ -302,8 +302,14 @@ class TestSecrets:
             ),
             ("EVENTS_WEBHOOK_SECRET", "whsec_", "has 6 characters"),
             ("EVENTS_WEBHOOK_SECRET", f"whsec_,{SECRET}", "one of which has 6 characters"),
-            ("EVENTS_WEBHOOK_SECRET", "whsec_no-base64-at-all", "what follows is not base64; copy all of it"),
-            ("GITLAB_SIGNING_TOKEN", f"{SECRET} whsec_AAA", "what follows is not base64"),
+            (
+                "EVENTS_WEBHOOK_SECRET",
+                "whsec_no-base64-at-all!",
+                "what follows is not base64; copy all of it",
+            ),
+            ("GITLAB_SIGNING_TOKEN", f"{SECRET} whsec_AAAAA", "what follows is not base64"),
+            ("GITLAB_SIGNING_TOKEN", f"{SECRET} whsec_AAA", "fewer than 16 bytes"),
+            ("EVENTS_WEBHOOK_SECRET", "whpk_" + "A" * 43 + "=", "is a key for asymmetric signatures (v1a)"),
             ("GITLAB_SIGNING_TOKEN", "whsec_AAAAAAAAAAAAAAAAAAAA", "fewer than 16 bytes; make one with echo"),
         ],
     )
@@ -337,6 +343,8 @@ class TestSecrets:
             ("GITLAB_WEBHOOK_TOKEN", "sixteen-letters!"),
             ("EVENTS_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
             ("EVENTS_WEBHOOK_SECRET", f"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw {SECRET}"),
+            ("EVENTS_WEBHOOK_SECRET", "whsec_" + "A" * 43),
+            ("EVENTS_WEBHOOK_SECRET", "whsec_" + "A-_" * 14 + "AA=="),
             ("GITLAB_SIGNING_TOKEN", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw,whsec_" + "A" * 43 + "="),
         ],
     )
