@@ -15,6 +15,7 @@ from typing import Final
 import pytest
 
 from tests.container.podman import Podman
+from tests.support.github import deployment_status
 from tests.support.programs import REPOSITORY
 from tests.support.waiting import wait_until
 
@@ -99,22 +100,15 @@ def compose(podman: Podman, image: str, tmp_path_factory: pytest.TempPathFactory
 
 
 def test_a_signed_delivery_becomes_an_event(compose: Compose) -> None:
-    release = json.dumps(
-        {
-            "action": "published",
-            "release": {"tag_name": "v1", "published_at": "2026-01-10T10:00:00Z"},
-            "repository": {"full_name": "acme/shop"},
-        }
-    )
-    send = 'printf %s "$0" | apitraffic-events send github - --event release'
+    send = 'printf %s "$0" | apitraffic-events send github - --event deployment_status'
     wait_until(lambda: "redis" in ready(compose), "the receiver reaches Redis", 60)
-    assert "202" in compose.inside("receiver", "sh", "-c", send, release)
+    assert '"accepted"' in compose.inside("receiver", "sh", "-c", send, deployment_status(1).decode())
     try:
         wait_until(lambda: len(events(compose)) == 1, "a worker has delivered it", 120)
     except AssertionError as error:
         raise AssertionError(f"{error}\n{compose('logs', 'worker')}") from None
     (event,) = events(compose)
-    assert event["metadata"]["release"] == "v1"
+    assert event["metadata"]["repository"] == "acme/checkout"
 
 
 def ready(compose: Compose) -> str:
