@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "api": "api",
     "translate": "translate",
     "send": "send",
+    "senders": "senders",
     "events": "events",
     "status": "status",
     "deadletters": "deadletters",

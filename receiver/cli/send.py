@@ -7,11 +7,11 @@ from typing import BinaryIO
 
 import click
 
-from receiver.cli.deliveries import SOURCE, header_option, parse_headers
+from receiver.cli.deliveries import SOURCE, header_option, parse_headers, sender_of, source_named
 from receiver.cli.failures import configuration_errors_in_words
-from receiver.config.settings import load_settings
+from receiver.config.settings import Settings, load_settings
 from receiver.local.data_folder import DEFAULT_DATA_FOLDER, DataFolder
-from receiver.sources.signing import SENDERS, Sender
+from receiver.sources.signing import Sender
 
 ANSWER_TIMEOUT = 10.0
 """Seconds; as long as GitHub and GitLab wait."""
@@ -47,12 +47,16 @@ def command(
     """
     import requests  # noqa: PLC0415 - `--help` need not wait for it
 
-    sender = SENDERS[source_name]
-    secret = _secret(sender, data_dir)
+    with configuration_errors_in_words():
+        settings = load_settings()
+        source = source_named(source_name, settings.senders)
+    sender = sender_of(source)
+    secret = _secret(sender, settings, data_dir)
     body = file.read()
     headers = sender.headers(secret, event, body, delivery or str(uuid.uuid4()))
     headers = {name: value for name, value in headers.items() if value} | parse_headers(header)
     address = url if "/webhooks/" in url else f"{url.rstrip('/')}/webhooks/{source_name}"
+    address += f"/{secret}" if sender.has_token_in_path else ""
     try:
         answer = requests.post(address, data=body, headers=headers, timeout=ANSWER_TIMEOUT)
     except requests.RequestException as error:
@@ -65,10 +69,9 @@ def command(
     sys.exit(0 if answer.ok else 1)
 
 
-def _secret(sender: Sender, data_dir: Path) -> str:
+def _secret(sender: Sender, settings: Settings, data_dir: Path) -> str:
     """The first configured secret, or else the one that `up` generated."""
-    with configuration_errors_in_words():
-        configured = load_settings().webhook_secrets.get(sender.secret_name)
+    configured = settings.webhook_secrets.get(sender.secret_name)
     secret = configured[0].get_secret_value() if configured else None
     secret = secret or DataFolder(data_dir).read_secret(sender.secret_name)
     if secret is None:

@@ -12,8 +12,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from apitraffic_events.client import DEFAULT_API_URL
 from apitraffic_events.environment import read_file, read_variable
+from receiver.config.senders import TABLE, declared_names, preset_names, read_senders
 from receiver.errors import ConfigurationError
 from receiver.sources import SOURCES
+from receiver.sources.base import secret_variable_of
 
 CONFIG_VARIABLE: Final = "APITRAFFIC_CONFIG"
 DEFAULT_CONFIG_FILE: Final = "apitraffic.toml"
@@ -67,6 +69,17 @@ def config_file(environ: Mapping[str, str]) -> Path | None:
     return None
 
 
+def read_config(path: Path | None) -> tuple[str, dict[str, Any]]:
+    """The text of apitraffic.toml, and what is in it. Raises `ConfigurationError`."""
+    if path is None:
+        return "", {}
+    text = read_file(CONFIG_VARIABLE, path)
+    try:
+        return text, tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigurationError(f"{path} is not valid TOML: {error}") from error
+
+
 class _Provided(PydanticBaseSettingsSource):
     """Gives pydantic-settings one whole mapping instead of single fields."""
 
@@ -79,25 +92,27 @@ class EnvironmentSource(_Provided):
 
     def __call__(self) -> dict[str, Any]:
         values = {variable.field: read_variable(variable.name, os.environ) for variable in VARIABLES}
-        secrets = {variable.name: read_variable(variable.name, os.environ) for variable in SECRET_VARIABLES}
+        _, content = read_config(config_file(os.environ))
+        names = [variable.name for variable in SECRET_VARIABLES]
+        names += [secret_variable_of(name) for name in (*preset_names(), *declared_names(content))]
+        secrets = {name: read_variable(name, os.environ) for name in names}
         return {field: value for field, value in values.items() if value is not None} | {
             "webhook_secrets": {name: value for name, value in secrets.items() if value is not None}
         }
 
 
 class TomlFileSource(_Provided):
-    """apitraffic.toml. A table named after a source becomes that source's section."""
+    """apitraffic.toml. A table named after a source, also a declared one, becomes its section."""
 
     def __init__(self, settings_cls: type[BaseSettings]) -> None:
         super().__init__(settings_cls)
         self.path = config_file(os.environ)
 
     def __call__(self) -> dict[str, Any]:
-        if self.path is None:
-            return {}
-        try:
-            content = tomllib.loads(read_file(CONFIG_VARIABLE, self.path))
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigurationError(f"{self.path} is not valid TOML: {error}") from error
+        text, content = read_config(self.path)
         sections = {name: content.pop(name) for name in SOURCES if name in content}
-        return content | ({"sources": sections} if sections else {})
+        known = dict.fromkeys((*preset_names(), *declared_names(content)))
+        declared = {name: content.pop(name) for name in known if name in content}
+        senders = read_senders(text, str(self.path)) if content.pop(TABLE, None) is not None else ()
+        given = {"sources": sections, "declared": declared, TABLE: senders}
+        return content | {name: value for name, value in given.items() if value}

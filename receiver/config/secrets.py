@@ -45,19 +45,24 @@ def split_secrets(value: object) -> object:
     return tuple(dict.fromkeys([*parts, value]))
 
 
-def check_secrets(secrets: dict[str, tuple[SecretStr, ...]]) -> dict[str, tuple[SecretStr, ...]]:
-    """The secrets by variable, as they are; raises `ValueError` with a line for each that cannot be used."""
+def check_secrets(
+    secrets: dict[str, tuple[SecretStr, ...]], standard: frozenset[str] = STANDARD_WEBHOOKS
+) -> dict[str, tuple[SecretStr, ...]]:
+    """The secrets by variable, as they are; raises `ValueError` with a line for each that cannot be used.
+
+    In the variables in `standard`, `whsec_` and base64 stand for a key.
+    """
     problems = [
         f"{name} {problem}"
         for name, values in secrets.items()
-        if (problem := _problem_with(name, [value.get_secret_value() for value in values])) is not None
+        if (problem := _problem_with(name, [value.get_secret_value() for value in values], standard))
     ]
     if problems:
         raise ValueError("\n".join(problems))
     return secrets
 
 
-def _problem_with(name: str, values: list[str]) -> str | None:
+def _problem_with(name: str, values: list[str], standard: frozenset[str]) -> str | None:
     """What is wrong with a variable and what to do, without a character of the secret."""
     *parts, whole = values
     if not whole.strip(" ,\t\r\n"):
@@ -68,7 +73,7 @@ def _problem_with(name: str, values: list[str]) -> str | None:
         length = f"{shortest} character{'' if shortest == 1 else 's'}"
         has = f"holds {len(parts)} secrets, one of which has {length}" if len(parts) > 1 else f"has {length}"
         return f"{has}; that can be guessed: it needs at least {needed}; {NEW_ONE}"
-    if name in STANDARD_WEBHOOKS:
+    if name in standard:
         keys = [_standard_key(value) for value in parts or [whole] if value.startswith(STANDARD_PREFIX)]
         if any(key is None for key in keys):
             return f"begins with {STANDARD_PREFIX}, and what follows is not base64; copy all of it again"

@@ -3,10 +3,11 @@
 import difflib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -19,6 +20,7 @@ from pydantic import (
     SerializeAsAny,
     ValidationError,
     create_model,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -32,10 +34,11 @@ from receiver.config.environment import (
     config_file,
 )
 from receiver.config.secrets import SHORTEST_STRONG_SECRET, check_secrets, split_secrets
+from receiver.config.senders import Senders, preset_names
 from receiver.datastore.address import PLAIN_SCHEMES, SENTINEL_SCHEMES, pool_at
 from receiver.routing import Route
 from receiver.sources import SOURCES
-from receiver.sources.base import Secrets, Source, SourceOptions
+from receiver.sources.base import Secrets, Source, SourceOptions, secret_variable_of
 
 ACCOUNT_SID_LENGTH: Final = len("acc_") + 27
 
@@ -154,7 +157,36 @@ class Settings(BaseSettings):
     delivery: DeliverySection = DeliverySection()
     sources: SerializeAsAny[SourceSections] = Field(default_factory=SourceSections)
     """One section for each source, as in the file; read them with `options_for`."""
+    declared: dict[str, SourceOptions] = Field(default_factory=dict)
+    """The sections of declared senders and presets; read them with `options_for`."""
+    sender: Any = ()
+    """The sources that `[[sender]]` declares; read them with `senders`."""
     route: tuple[Route, ...] = ()
+
+    @model_validator(mode="after")
+    def _keys_can_be_used(self) -> Self:
+        """Of declared senders that sign per Standard Webhooks, whose secrets stand for keys."""
+        for source in self.active_sources.values():
+            if source.has_standard_keys:
+                check_secrets(
+                    {name: self.webhook_secrets.get(name, ()) for name in source.secret_variables},
+                    standard=frozenset(source.secret_variables),
+                )
+        return self
+
+    @cached_property
+    def senders(self) -> Senders:
+        """All senders there are by name, also those that are off."""
+        return Senders(self.sender)
+
+    @cached_property
+    def active_sources(self) -> Mapping[str, Source[Any]]:
+        """All senders but the presets without a secret, which few receivers need."""
+        return {
+            name: self.senders[name]
+            for name in self.senders
+            if not self.senders.is_preset(name) or self.webhook_secrets.get(secret_variable_of(name))
+        }
 
     @classmethod
     def settings_customise_sources(
@@ -177,7 +209,8 @@ class Settings(BaseSettings):
 
     def options_for(self, source: Source[Any]) -> SourceOptions:
         """The source's own section, completed by [delivery], which is the default of all."""
-        options: SourceOptions = getattr(self.sources, source.name)
+        own: SourceOptions | None = getattr(self.sources, source.name, None)
+        options = own or self.declared.get(source.name) or SourceOptions()
         if options.deployments is None:
             return options.model_copy(update={"deployments": self.delivery.deployments})
         return options
@@ -207,14 +240,14 @@ def load_settings() -> Settings:
 
 def _explain(location: tuple[int | str, ...], message: str) -> str:
     message = message.removeprefix("Value error, ").removeprefix("Input ")
-    if location == ("webhook_secrets",):
+    if location in {(), ("webhook_secrets",)}:
         return message  # It names its variables.
     for variable in (*VARIABLES, *SECRET_VARIABLES):
         if location[0] == variable.field and (
             variable.field != "webhook_secrets" or variable.name in location
         ):
             return f"{variable.name} {message}; {variable.advice}"
-    path = [str(part) for part in location if part != "sources"]
+    path = [str(part) for part in location if part not in {"sources", "declared"}]
     where = ".".join(path)
     if message == "Extra inputs are not permitted":
         message = f"is not a setting{_suggestion(location)}; correct or remove it"
@@ -229,6 +262,6 @@ def _suggestion(location: tuple[int | str, ...]) -> str:
         if not isinstance(annotation, type) or not issubclass(annotation, BaseModel):
             return ""
         model = annotation
-    known = [*model.model_fields, *(SOURCES if model is Settings else ())]
+    known = [*model.model_fields, *((*SOURCES, *preset_names()) if model is Settings else ())]
     close = difflib.get_close_matches(unknown, known, n=1)
     return f" (did you mean {close[0]}?)" if close else ""

@@ -40,7 +40,8 @@ class Ingestor:
         if not self._store.store(meaning.changes):
             return Outcome(HTTPStatus.OK, {"status": "duplicate", "delivery": delivery.id}, keys)
         body: dict[str, Any] = {"status": "accepted", "delivery": delivery.id, "changes": len(keys)}
-        if SOURCES[delivery.source].answers_with_keys:
+        source = SOURCES.get(delivery.source)
+        if source is not None and source.answers_with_keys:
             body["keys"] = keys
         if meaning.errors:
             body["errors"] = [asdict(error) for error in meaning.errors]

@@ -143,6 +143,8 @@ class Source(Generic[OptionsT]):
     receive: Callable[[Headers, bytes, datetime], Delivery]
     translate: Callable[[Delivery, OptionsT], tuple[Change, ...] | Translation]
     takes_token_in_path: bool = False
+    has_standard_keys: bool = False
+    """Whether a secret that begins with `whsec_` stands for a key in base64, as Standard Webhooks has it."""
     answers_with_keys: bool = False
     """Whether the response lists the markers' keys, for senders that read it."""
     explain_refusal: Callable[[Headers, bytes], str] | None = None
@@ -157,6 +159,11 @@ class Source(Generic[OptionsT]):
             return False
         verification.update(body)
         return verification.is_authentic()
+
+
+def secret_variable_of(name: str) -> str:
+    """The environment variable that turns a declared sender on."""
+    return f"{name.upper().replace('-', '_')}_WEBHOOK_SECRET"
 
 
 def explain_refusal(source: Source[Any], headers: Headers, body_start: bytes) -> str | None:

@@ -18,7 +18,6 @@ from receiver.reception.ingestion import Ingestor
 from receiver.reception.quarantine import Quarantine
 from receiver.reception.spool import Spool
 from receiver.reception.tracing import delivery_store_type
-from receiver.sources import SOURCES
 from receiver.web.admission import Admission
 from receiver.web.operations import operations
 from receiver.web.problems import answer_with_problems
@@ -54,12 +53,13 @@ def create_app(settings: Settings | None = None, redis: Redis | None = None) -> 
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     # A redirect to the path without the second slash would lose deliveries: GitLab takes a 308 for success.
     app.url_map.merge_slashes = False
+    app.extensions["sources"] = settings.active_sources
     spool = Spool(settings.spool) if settings.spool else None
     identify_requests(app)
     trace_requests_if_on(app)
     store = delivery_store_type()(Enqueuer(redis), Quarantine(redis), spool)
     app.extensions["spool_drain"] = SpoolDrain(store)
-    metrics = app.extensions["metrics"] = ReceptionMetrics()
+    metrics = app.extensions["metrics"] = ReceptionMetrics(settings.active_sources)
     repeated_lines = app.extensions["repeated_lines"] = RepeatedLines()
     admission = app.extensions["admission"] = Admission(settings)
     app.register_blueprint(webhooks(settings, admission, Ingestor(store), metrics, repeated_lines))
@@ -77,7 +77,7 @@ def _secured(response: Response) -> Response:
 def announce_sources(settings: Settings) -> None:
     """Log at start which sources are on, and what would turn on the others."""
     log = get_logger("receiver")
-    for name, source in SOURCES.items():
+    for name, source in settings.active_sources.items():
         if settings.secrets_for(source):
             log.info("source is on", source=name, path=f"/webhooks/{name}")
         else:

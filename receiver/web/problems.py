@@ -41,7 +41,8 @@ def answer_with_problems(app: Flask, repeated_lines: RepeatedLines) -> None:
         status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
         headers = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
         detail = DETAILS.get(status) or error.description or status.description
-        if status is HTTPStatus.NOT_FOUND and (right := right_path(request.path)):
+        sources = app.extensions["sources"]
+        if status is HTTPStatus.NOT_FOUND and (right := right_path(request.path, sources)):
             repeated_lines.warn("receiver.webhooks", "no such path", right, status=404, right_path=right)
             detail = f"{detail} Send it to {right}."
         return problem(status, detail, headers)

@@ -15,7 +15,6 @@ from receiver.errors import StorageUnavailable
 from receiver.observability.metrics import ReceptionMetrics
 from receiver.observability.repeated_lines import RepeatedLines
 from receiver.reception.ingestion import Ingestor
-from receiver.sources import SOURCES
 from receiver.sources.base import MIB, Invalid
 from receiver.translation import translate_and_route
 from receiver.web.admission import ADMITTED, Admission, IncomingBody, Refused
@@ -55,7 +54,7 @@ def webhooks(
 ) -> Blueprint:
     blueprint = Blueprint("webhooks", __name__)
     log = get_logger("receiver.webhooks")
-    options = {name: settings.options_for(source) for name, source in SOURCES.items()}
+    options = {name: settings.options_for(source) for name, source in settings.active_sources.items()}
 
     @blueprint.post("/webhooks/<source_name>")
     @blueprint.post("/webhooks/<source_name>/<path_token>")
