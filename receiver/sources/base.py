@@ -196,7 +196,7 @@ def _is_wanted(source: Source[Any], event: str, options: SourceOptions) -> bool:
 
 
 def _why_unwanted(source: Source[Any], event: str) -> str:
-    rows = [feature for feature in source.features if feature.event == event]
+    rows = [feature for feature in source.features if fnmatchcase(event, feature.event)]
     if any(feature.type for feature in rows):
         return f"{source.title} event {event!r} is off; name it in [{source.name}] events in apitraffic.toml"
     note = next((f" ({feature.note})" for feature in rows if feature.note), "")

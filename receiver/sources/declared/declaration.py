@@ -14,7 +14,9 @@ from receiver.sources.declared.templates import ExpressionField, Template, Templ
 
 IGNORE: Final = "ignore"
 """An effect of declared markers besides the receiver's own: it makes none."""
-EFFECTS: Final = (*Effect, IGNORE)
+END: Final = "end"
+"""Likewise: it ends the marker if there is one, and makes none: what was to begin never did."""
+EFFECTS: Final = (*Effect, IGNORE, END)
 NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 MOST_MARKERS: Final = 50
 MOST_FIELDS: Final = 60
@@ -112,6 +114,9 @@ class Sender(Declared):
     """The event's name, which `events` match."""
     id: TemplateField | None = None
     """The delivery's own id, the same on each attempt; otherwise a digest of the body."""
+    events: Patterns | None = None
+    """Shell patterns of the events that are translated unless the sender's section says otherwise; without
+    them, those that its markers name."""
     content_types: tuple[str, ...] = ("application/json", "text/plain", "")
     body_limit: Annotated[int, Field(ge=1, le=LARGEST_BODY)] = 1
     """MiB."""

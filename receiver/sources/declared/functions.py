@@ -186,8 +186,8 @@ class Functions(StandardFunctions):  # type: ignore[misc]  # jmespath has no typ
 
     @_takes({"types": []}, {"types": [], "variadic": True})
     def _func_phrase(self, before: Any, value: Any, *after: Any) -> str | None:
-        """The value with words before and after it; null, without the words, if it is missing or empty."""
-        text = as_text(value)
+        """The value with words before and after it; null if it is missing, empty or false."""
+        text = as_text(value) if value is not False else None
         if not text:
             return None
         joint = " " if str(before)[-1:].isalnum() else ""

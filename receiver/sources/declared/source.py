@@ -1,6 +1,6 @@
 """A declared sender as a `Source`: requests become deliveries, and deliveries changes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
@@ -33,7 +33,7 @@ from receiver.sources.declared.authentication import (
     explain_refusal,
     verification,
 )
-from receiver.sources.declared.declaration import IGNORE, Ignore, Marker, Sender, outcomes
+from receiver.sources.declared.declaration import END, IGNORE, Ignore, Marker, Sender, outcomes
 from receiver.sources.declared.expressions import EvaluationFailed, Run
 from receiver.sources.declared.functions import Context, as_text, moment_of
 from receiver.sources.declared.templates import Template, Words
@@ -42,6 +42,8 @@ from receiver.sources.signatures import Verification
 MOST_CHANGES: Final = 200
 """Of one delivery."""
 LONGEST_EVENT: Final = 200
+OF_AN_END: Final = ("name", "description", "ended_at")
+"""What is known of a marker that ends although nothing is known to have begun."""
 FURTHEST_AHEAD: Final = timedelta(days=1)
 
 
@@ -54,8 +56,10 @@ class DeclaredSource(Source[SourceOptions]):
 
 def source_of(sender: Sender) -> DeclaredSource:
     translator = Translator(sender)
-    events = [pattern for marker in sender.marker if not marker.optional for pattern in marker.events]
-    events += [pattern for ignore in sender.ignore for pattern in ignore.events]
+    events: Iterable[str] = sender.events or (
+        *(pattern for marker in sender.marker if not marker.optional for pattern in marker.events),
+        *(pattern for ignore in sender.ignore for pattern in ignore.events),
+    )
     return DeclaredSource(
         name=sender.name,
         title=sender.title or sender.name,
@@ -175,9 +179,9 @@ class Translator:
         effect = _effect(told, kind, options)
         occurred_at = self._time(marker.time, scope, run, delivery)
         start, end = (self._time(value, scope, run, delivery) for value in (marker.start, marker.end))
-        own = {Effect.OPEN: start, Effect.POINT: end or start, Effect.CLOSE: end}
-        occurred_at = occurred_at or own.get(Effect(told)) or delivery.received_at
-        has_ended = told in {Effect.CLOSE, Effect.POINT}
+        own = {Effect.OPEN: start, Effect.POINT: end or start, Effect.CLOSE: end, END: end}
+        occurred_at = occurred_at or own.get(told) or delivery.received_at
+        has_ended = told in {Effect.CLOSE, Effect.POINT, END}
         metadata = self._metadata(marker, scope, run)
         known = scope | metadata if isinstance(scope, dict) else scope
         shown = {name: value for name, value in metadata.items() if value is not None}
@@ -186,13 +190,14 @@ class Translator:
             key=f"{self._sender.name}:{marker.key.whole(scope, run)}",
             effect=effect,
             occurred_at=occurred_at,
+            sets=OF_AN_END if told == END else None,
             lasted=end - start if has_ended and start and end and start <= end else None,
             type=kind,
             name=as_text(marker.name.value(known, run)) or "",
             description=as_text(marker.description.value(known, run)) if marker.description else None,
             source=self._source_name,
             metadata=present(**shown),
-            **_times(effect, kind, start, end, occurred_at),
+            **_times(told, effect, kind, start, end, occurred_at),
         )
 
     def _scope(self, marker: Marker, item: JsonValue, run: Run) -> JsonValue:
@@ -240,20 +245,26 @@ def _effect(word: str, kind: EventType, options: SourceOptions) -> Effect:
     """A deploy as a point is drawn at its end, and its start makes no marker."""
     if word == IGNORE:
         raise Ignored("its state is one that makes no marker")
-    effect = Effect(word)
+    effect = Effect.UPDATE if word == END else Effect(word)
     if kind is not EventType.DEPLOYMENT or options.deployments == "span" or effect is Effect.POINT:
         return effect
     if effect is Effect.CLOSE:
         return Effect.POINT
-    raise Ignored("it has not ended yet, and deploys are drawn as points at their end")
+    why = "was given up, perhaps before it began" if word == END else "has not ended yet"
+    raise Ignored(f"it {why}, and deploys are drawn as points at their end")
 
 
 def _times(
-    effect: Effect, kind: EventType, start: datetime | None, end: datetime | None, occurred_at: datetime
+    word: str,
+    effect: Effect,
+    kind: EventType,
+    start: datetime | None,
+    end: datetime | None,
+    occurred_at: datetime,
 ) -> dict[str, Any]:
-    if effect is Effect.CLOSE:
-        ended_at = end or occurred_at
-        return {"started_at": start or ended_at, "ended_at": ended_at}
+    if effect is Effect.CLOSE or word == END:
+        # An end that does not know its start names none, so that it does not go over the opening's.
+        return {"started_at": start, "ended_at": end or occurred_at}
     if effect is Effect.POINT:
         at = occurred_at if kind is EventType.DEPLOYMENT else start or occurred_at
         return {"started_at": at, "ended_at": None}
@@ -262,11 +273,11 @@ def _times(
 
 def _metadatum(name: str, value: object) -> JsonValue:
     """Numbers are ids and versions, so they become text; a URL that no browser should open is left out."""
-    if isinstance(value, bool):
+    is_url = name == "url" or name.endswith("_url")
+    if isinstance(value, bool) and not is_url:
         return value
     text = as_text(value)
     line = one_line(text, VALUE_LIMIT) if text else None
-    is_url = name == "url" or name.endswith("_url")
     return None if line and is_url and not WEB_URL.fullmatch(line) else line or None
 
 
@@ -286,8 +297,10 @@ def _feature(marker: Marker, event: str, word: str, effect: str) -> Iterator[Fea
         yield Feature(event, word, note=marker.note)
         return
     for kind in dict.fromkeys(map(EventType, kinds)):
-        does = Effect(effect)
-        note = marker.note if word != marker.note else ""
+        does = Effect.UPDATE if effect == END else Effect(effect)
+        note = (
+            "ends what is open, makes none" if effect == END else marker.note if word != marker.note else ""
+        )
         if kind is EventType.DEPLOYMENT and does is not Effect.POINT:
             in_points = Effect.POINT if does is Effect.CLOSE else None
             yield Feature(event, word, kind, in_points, does, is_optional=marker.optional, note=note)

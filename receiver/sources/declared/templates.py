@@ -49,10 +49,11 @@ class Template:
         return "\n".join(line for line in lines if line)
 
     def whole(self, scope: JsonValue, run: Run) -> str:
-        """The text; raises `EvaluationFailed` if an expression in it gives none."""
+        """The text; raises `EvaluationFailed` if an expression in it gives none, or only true or false."""
         texts = []
         for part in self.parts:
-            text = self._text(part, scope, run)
+            value = part if isinstance(part, str) else part.evaluate(scope, run)
+            text = None if isinstance(value, bool) else as_text(value)
             if not text:
                 missing = part.text if isinstance(part, Expression) else self.text
                 raise EvaluationFailed(f"{missing!r} is missing from the payload")
