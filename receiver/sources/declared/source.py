@@ -1,6 +1,6 @@
 """A declared sender as a `Source`: requests become deliveries, and deliveries changes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
@@ -14,7 +14,6 @@ from receiver.events import Change, Delivery, Effect
 from receiver.sources.base import (
     VALUE_LIMIT,
     WEB_URL,
-    Feature,
     Headers,
     Ignored,
     Payload,
@@ -33,8 +32,9 @@ from receiver.sources.declared.authentication import (
     explain_refusal,
     verification,
 )
-from receiver.sources.declared.declaration import END, IGNORE, Ignore, Marker, Sender, outcomes
+from receiver.sources.declared.declaration import END, IGNORE, Ignore, Marker, Sender
 from receiver.sources.declared.expressions import EvaluationFailed, Run
+from receiver.sources.declared.features import features_of
 from receiver.sources.declared.functions import Context, as_text, moment_of
 from receiver.sources.declared.templates import Template, Words
 from receiver.sources.signatures import Verification
@@ -68,7 +68,7 @@ def source_of(sender: Sender) -> DeclaredSource:
         content_types=frozenset(sender.content_types),
         options=SourceOptions,
         default_events=tuple(dict.fromkeys(events)),
-        features=tuple(_features(sender)),
+        features=tuple(features_of(sender)),
         verification=translator.verification,
         receive=translator.receive,
         translate=translator.translate,
@@ -279,30 +279,3 @@ def _metadatum(name: str, value: object) -> JsonValue:
     text = as_text(value)
     line = one_line(text, VALUE_LIMIT) if text else None
     return None if line and is_url and not WEB_URL.fullmatch(line) else line or None
-
-
-def _features(sender: Sender) -> Iterator[Feature]:
-    for marker in sender.marker:
-        for event in marker.events:
-            for word, effect in outcomes(marker):
-                yield from _feature(marker, event, word, effect)
-    for ignore in sender.ignore:
-        for event in ignore.events:
-            yield Feature(event, "any" if ignore.when is None else "some", note=ignore.reason)
-
-
-def _feature(marker: Marker, event: str, word: str, effect: str) -> Iterator[Feature]:
-    kinds = marker.type.results if isinstance(marker.type, Words) else [marker.type.text]
-    if effect == IGNORE:
-        yield Feature(event, word, note=marker.note)
-        return
-    for kind in dict.fromkeys(map(EventType, kinds)):
-        does = Effect.UPDATE if effect == END else Effect(effect)
-        note = (
-            "ends what is open, makes none" if effect == END else marker.note if word != marker.note else ""
-        )
-        if kind is EventType.DEPLOYMENT and does is not Effect.POINT:
-            in_points = Effect.POINT if does is Effect.CLOSE else None
-            yield Feature(event, word, kind, in_points, does, is_optional=marker.optional, note=note)
-        else:
-            yield Feature(event, word, kind, does, is_optional=marker.optional, note=note)
