@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from receiver.delivery.folding import fold
 from receiver.events import Change, Delivery, Effect
 from receiver.sources.base import Ignored, SourceOptions, Untranslatable, translate
 from receiver.sources.declared import DeclaredSource, source_of
@@ -116,6 +117,39 @@ def test_names_fall_back_on_no_field_of_the_body_for_metadata_that_are_missing()
 def test_a_state_without_meaning_makes_none(state: str) -> None:
     with pytest.raises(Ignored, match="makes no marker"):
         change(DELIVERY | {"state": state})
+
+
+ENDS = {"effect": {"of": "{state}", "words": {"running": "open", "given up": "end"}}}
+
+
+def test_what_may_never_have_begun_ends_a_marker_and_makes_none() -> None:
+    given_up = change(DELIVERY | {"state": "given up"}, **ENDS)
+    assert given_up.sets == ("name", "description", "ended_at")
+    assert fold([given_up]) is None
+    opened = change(DELIVERY | {"state": "running", "finished": None}, **ENDS)
+    for order in ([opened, given_up], [given_up, opened]):
+        shown = fold(order)
+        assert shown is not None
+        assert shown.to_api()["endedAt"] == "2026-01-10T10:21:00.000Z"
+    with pytest.raises(Ignored, match="was given up, perhaps before it began"):
+        change(DELIVERY | {"state": "given up"}, "point", **ENDS)
+
+
+def test_an_end_that_comes_first_leaves_the_start_to_the_opening() -> None:
+    ended = change(DELIVERY | {"started": None})
+    assert ended.event.started_at is None
+    opened = change(DELIVERY | {"state": "running", "finished": None})
+    shown = fold([ended, opened])
+    assert shown is not None
+    assert shown.to_api()["startedAt"] == "2026-01-10T10:00:00.000Z"
+
+
+def test_which_events_are_translated_may_be_narrower_than_what_its_markers_fit() -> None:
+    one = sender(DEPLOY | {"events": "*"}, events="deploy.prod*")
+    assert changes(one, {"event": "deploy.production"} | DELIVERY)
+    with pytest.raises(Ignored, match=r"'deploy.test' is off; name it in \[mine\] events in apitraffic.toml"):
+        changes(one, {"event": "deploy.test"} | DELIVERY)
+    assert changes(one, {"event": "deploy.test"} | DELIVERY, events=["deploy.test"])
 
 
 @pytest.mark.parametrize("state", ["of the future", None, {}, ["done"] * 2, 10**400])
