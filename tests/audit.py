@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Any, Final
 
 REPOSITORY: Final = Path(__file__).parents[1]
-LOCKS: Final = ("requirements.lock", "requirements-dev.lock", "requirements-image.lock")
+LOCKS: Final = (
+    "requirements.lock",
+    "requirements-dev.lock",
+    "requirements-image.lock",
+    "requirements-local.lock",
+)
 FOUND, UNKNOWN = 1, 2
 
 

@@ -1,9 +1,11 @@
 """What tests of several folders start."""
 
 import gc
+import os
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -13,9 +15,19 @@ from tests.support.processes import heed_signals_in_children
 from tests.support.redis import running_redis
 from tests.support.stack import Stack, running_stack
 
+WORKERS_PER_CORE: Final = 3
+"""Tests of several programs wait for one of them for most of their time."""
+MOST_WORKERS: Final = 12
+"""More would start more servers than they save time."""
+
 
 def pytest_configure() -> None:
     heed_signals_in_children()
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """How many processes `-n auto` means."""
+    return min(WORKERS_PER_CORE * (os.cpu_count() or 1), MOST_WORKERS)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,7 +6,7 @@ import { oneLine } from './text.mjs'
 import { format, parse } from './times.mjs'
 
 const HOUR = 3_600_000
-const MOST_PAGES = 100
+const MOST_PAGES = 20
 const HINTS = {
   401: 'Check the secret in api-token: it may be mistyped, expired or disabled.',
   403: 'The token in api-token is not allowed to do this. Check its scopes, and account-sid.',
@@ -65,7 +65,7 @@ export class EventsApi {
         if (hasKey(listed, key)) return listed
         if (listed?.metadata) others.push(listed)
       }
-      if (!hasMore) break
+      if (!hasMore || isPast(records, startedAt - HOUR)) break
     }
     return webhooksEvent(others, event, { ...by, key })
   }
@@ -80,6 +80,14 @@ export class EventsApi {
     if (answer.status < 300 && bare && typeof bare === 'object') return bare
     throw refusal(answer)
   }
+}
+
+/** Whether no later page can hold an event that started after this moment: the newest come first, and the API may ignore
+ * the period that it is asked for. */
+function isPast(records, moment) {
+  const starts = Array.isArray(records) ? records.map((listed) => parse(listed?.startedAt)) : []
+  const isNewestFirst = starts.every((start, index) => start !== null && (index === 0 || start <= starts[index - 1]))
+  return starts.length > 0 && isNewestFirst && starts.at(-1) < moment
 }
 
 /** The error for an answer that is not a success. */

@@ -11,6 +11,7 @@ const SHORTEST_PAUSE = 500
 const LONGEST_PAUSE = 8000
 const LARGEST_ANSWER = 32 * 1024 * 1024
 const AGAIN = [408, 425, 429]
+const NO_CONTENT = 204
 const NOTHING_WAS_SENT = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']
 const SECONDS = /^\d{1,10}$/u
 const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/u
@@ -90,6 +91,10 @@ function read(response, text, target) {
   try {
     return { status, body: JSON.parse(text) }
   } catch {
+    // A page of a proxy proves nothing: the request may have been carried out, or not.
+    if (status >= 200 && status < 300 && status !== NO_CONTENT) {
+      return { problem: `${target.host} answered ${status} without JSON`, mayBeDone: true }
+    }
     return { status, body: null }
   }
 }

@@ -42,10 +42,33 @@ test('no answer costs the budget and not more', () => withApi([{}], async (api) 
   assert.ok(Date.now() - began < 2000)
 }, 0.3))
 
-for (const [what, answer] of [
-  ['a redirect', { status: 302, headers: { location: 'http://127.0.0.1:9/' } }],
-  ['a page of a portal', { status: 200, body: '<html>' }],
-]) test(`${what} is no success, and the token goes nowhere else`, () => withApi([answer], (api) => assert.rejects(api.create(EVENT), Refused)))
+test('a redirect is no success, and the token goes nowhere else', () => withApi(
+  [{ status: 302, headers: { location: 'http://127.0.0.1:9/' } }],
+  (api) => assert.rejects(api.create(EVENT), Refused),
+))
+
+test('a page of a portal proves nothing: the event is looked for', () => withApi(
+  [{ status: 200, body: '<html>' }, { status: 200, body: '{"hasMore": false, "records": [{"sid": "evt_3", "metadata": {"marker_key": "k"}}]}' }],
+  async (api, asked) => {
+    assert.equal((await api.create(EVENT)).sid, 'evt_3')
+    assert.deepEqual(asked, ['POST', 'GET 1'])
+  },
+))
+
+test('pages for ever are no success', () => withApi([{ status: 200, body: '<html>' }], (api) => assert.rejects(api.create(EVENT), Unreachable), 0.3))
+
+test('a look-up ends at what is too old if the newest come first, and after 20 pages in any case', async () => {
+  const page = (...starts) => ({ status: 200, body: JSON.stringify({ hasMore: true, records: starts.map((startedAt) => ({ startedAt })) }) })
+  const old = ['2026-01-09T11:00:00Z', '2026-01-09T10:00:00Z']
+  await withApi([page('2026-01-10T12:00:00Z', ...old)], async (api, asked) => {
+    assert.equal(await api.find(EVENT), undefined)
+    assert.equal(asked.length, 1)
+  })
+  await withApi([page(...[...old].reverse())], async (api, asked) => {
+    assert.equal(await api.find(EVENT), undefined)
+    assert.equal(asked.length, 20)
+  })
+})
 
 test('an answer in an envelope is read too', () => withApi(
   [{ status: 201, body: '{"success": true, "data": {"sid": "evt_1"}}' }],

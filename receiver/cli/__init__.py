@@ -1,10 +1,10 @@
 """The command `apitraffic-events`: one module per command, imported only when the command is used."""
 
-from importlib import import_module
-from importlib.metadata import version
 from typing import Final
 
 import click
+
+from receiver.cli.lazy import LazyGroup
 
 COMMANDS: Final = {
     "up": "up",
@@ -27,27 +27,33 @@ COMMANDS: Final = {
 }
 """Command name -> module in this package that defines it as `command`, in the order of the help text."""
 
+SUMMARIES: Final = {
+    "up": "Run receiver, worker, Redis and Events API on this machine.",
+    "demo": "Start everything, send signed deliveries, show the resulting markers.",
+    "serve": "Receive webhooks over HTTP (gunicorn).",
+    "worker": "Deliver accepted changes to the Events API.",
+    "api": "Run a stand-in for the ApiTraffic Events API on this machine.",
+    "translate": "Print what a payload would become, as a JSON list of changes.",
+    "send": "Sign a payload as the sender would and post it to a receiver.",
+    "events": "Create, list, change and close events in ApiTraffic.",
+    "status": "Show what waits to be delivered, since when, and the workers.",
+    "deadletters": "List, replay or discard changes that could not be delivered.",
+    "quarantine": "List, replay or discard deliveries that could not be translated.",
+    "github": "Redeliver webhook deliveries that failed.",
+    "doctor": "Find common problems and say what to do.",
+    "mcp": "Offer the Events API to AI assistants as tools (Model Context Protocol).",
+    "config": "Print the configuration in force, with secrets masked, or the mistakes in it.",
+    "completion": "Print a script that lets the shell complete commands and options.",
+}
+"""Command name -> the first sentence of its help. A command that is left out is imported for it, slowly."""
 
-class LazyGroup(click.Group):
-    """Imports a command when it is used, so that `--help` does not wait for Flask and RQ.
 
-    After https://click.palletsprojects.com/en/stable/complex/#lazily-loading-subcommands
-    """
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        module_name = COMMANDS.get(cmd_name)
-        if module_name is None:
-            return None
-        command = import_module(f"{__name__}.{module_name}").command
-        if not isinstance(command, click.Command):
-            raise TypeError(f"{__name__}.{module_name}.command is not a click command")
-        return command
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("apitraffic-events"), prog_name="apitraffic-events")
+@click.group(
+    cls=LazyGroup,
+    places={name: f"{__name__}.{module}:command" for name, module in COMMANDS.items()},
+    summaries=SUMMARIES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(package_name="apitraffic-events", prog_name="apitraffic-events")
 def main() -> None:
     """Put deploys and incidents on ApiTraffic's charts."""

@@ -10,7 +10,8 @@ import click
 from pydantic import BaseModel, SecretStr
 
 from receiver.cli.failures import configuration_errors_in_words
-from receiver.config.environment import SECRET_VARIABLES, VARIABLES, config_file
+from receiver.config.environment import VARIABLES, config_file
+from receiver.config.secrets import SECRET_VARIABLES
 from receiver.config.settings import Network, Settings, load_settings
 
 NOT_SET = "(not set)"

@@ -55,7 +55,7 @@ def command(host: str, port: int, api_port: int, data_dir: Path, *, stay: bool, 
     with errors_in_words(), folder.locked():
         stack = LocalStack(
             folder=folder,
-            redis=RedisServer(folder.redis, find_redis_server()),
+            redis=RedisServer(folder.redis, find_redis_server(data=folder.redis)),
             host=host,
             port=_port(host, port, "--port"),
             api_port=_port(LOOPBACK, api_port, "--api-port"),

@@ -1,7 +1,6 @@
 """`apitraffic-events doctor`"""
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any, Final
@@ -12,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from receiver.cli import consoles
+from receiver.cli.local_system import ACCOUNT, QUEUE, environment_for
 from receiver.doctor.examination import examine
 from receiver.doctor.findings import Finding, FindingState
 
@@ -55,7 +55,7 @@ def command(*, url: str | None, as_json: bool) -> None:
     Checks the configuration, the sources' secrets, Redis, the spool, the queues, and the Events API with its
     token, account, scopes, request budget and clock. Changes nothing. Exits with 1 if anything is marked ✗.
     """
-    findings = list(examine(os.environ, url))
+    findings = list(examine(environment_for(ACCOUNT, QUEUE, with_secrets=True), url))
     is_well = all(finding.state is not FindingState.FAILURE for finding in findings)
     if as_json:
         report = {"ok": is_well, "checks": [finding.as_json() for finding in findings]}

@@ -11,7 +11,14 @@ from typing import IO, Any, Final
 
 import click
 
-from apitraffic_events.errors import ConfigurationError, EventsApiError, NotFound, Rejected, Unauthorised
+from apitraffic_events.errors import (
+    ConfigurationError,
+    EventsApiError,
+    NotFound,
+    Rejected,
+    Unauthorised,
+    Unreachable,
+)
 from apitraffic_events.retrying import OutOfTime
 from apitraffic_events.text import one_line
 from receiver.delivery.scopes import UnknownPlace
@@ -22,6 +29,7 @@ ADVICE: Final[dict[int | None, str]] = {
     HTTPStatus.FORBIDDEN: "check APITRAFFIC_ACCOUNT_SID, and what the token is allowed to do",
     HTTPStatus.NOT_FOUND: "check the SID, APITRAFFIC_ACCOUNT_SID and APITRAFFIC_API_URL",
 }
+NO_CONNECTION: Final = "check APITRAFFIC_API_URL, and whether this host may connect to it"
 
 
 class Problem(click.ClickException):
@@ -64,7 +72,9 @@ def api_problems(what: str = "request") -> Iterator[None]:
     except (Rejected, Unauthorised) as error:
         raise Refused(f"ApiTraffic refused the {what}: {_words(error)}") from error
     except (OutOfTime, EventsApiError) as error:
-        raise NotReachable(f"ApiTraffic could not be reached: {error}") from error
+        last = error.__cause__ if isinstance(error, OutOfTime) else error
+        advice = f"; {NO_CONNECTION}" if isinstance(last, Unreachable) and last.is_lasting else ""
+        raise NotReachable(f"ApiTraffic could not be reached: {error}{advice}") from error
 
 
 def _words(error: EventsApiError) -> str:

@@ -10,6 +10,7 @@ import click
 from apitraffic_events.environment import read_variable
 from apitraffic_events.errors import ConfigurationError
 from receiver.cli.failures import configuration_errors_in_words
+from receiver.cli.local_system import ACCOUNT, environment_for
 from receiver.config.account import events_client
 from receiver.config.secrets import SHORTEST_STRONG_SECRET
 from receiver.config.settings import load_settings
@@ -54,7 +55,7 @@ def command(
         ) from error
     configure_logging()
     with configuration_errors_in_words():
-        settings = load_settings()
+        settings = load_settings(environment_for(ACCOUNT))
         events_client(settings).close()
         tokens = _tokens() if over_http else ()
     server = make_server(partial(events_client, settings), allow_delete=allow_delete)

@@ -28,7 +28,7 @@ def _sections(command: click.Command, path: str, parent: click.Context | None) -
     yield f"## {path}\n\n```\n{command.get_help(context)}\n```\n"
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
-            subcommand = command.get_command(context, name)
+            _, subcommand, _ = command.resolve_command(context, [name])
             if subcommand is not None:
                 yield from _sections(subcommand, f"{path} {name}", context)
 

@@ -11,8 +11,10 @@ from receiver.cli.deliveries import SOURCE, header_option, parse_headers, sender
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.config.settings import Settings, load_settings
 from receiver.local.data_folder import DEFAULT_DATA_FOLDER, DataFolder
+from receiver.local.running import running_in
 from receiver.sources.signing import Sender
 
+DEFAULT_RECEIVER_URL = "http://127.0.0.1:8080"
 ANSWER_TIMEOUT = 10.0
 """Seconds; as long as GitHub and GitLab wait."""
 
@@ -21,7 +23,10 @@ ANSWER_TIMEOUT = 10.0
 @click.argument("source_name", metavar="SOURCE", type=SOURCE)
 @click.argument("file", type=click.File("rb"))
 @click.option("--event", default="", help="The event's name at the sender, such as deployment_status.")
-@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="The receiver's address.")
+@click.option(
+    "--url",
+    help="The receiver's address.  [default: the one that `up` runs, or http://127.0.0.1:8080]",
+)
 @click.option("--delivery", help="The delivery's ID; use one again to redeliver. Default: a new one.")
 @header_option
 @click.option(
@@ -35,7 +40,7 @@ def command(
     source_name: str,
     file: BinaryIO,
     event: str,
-    url: str,
+    url: str | None,
     delivery: str | None,
     header: tuple[str, ...],
     data_dir: Path,
@@ -55,6 +60,7 @@ def command(
     body = file.read()
     headers = sender.headers(secret, event, body, delivery or str(uuid.uuid4()))
     headers = {name: value for name, value in headers.items() if value} | parse_headers(header)
+    url = url or _running_receiver(data_dir) or DEFAULT_RECEIVER_URL
     address = url if "/webhooks/" in url else f"{url.rstrip('/')}/webhooks/{source_name}"
     address += f"/{secret}" if sender.has_token_in_path else ""
     try:
@@ -67,6 +73,11 @@ def command(
     click.echo(f"{answer.status_code} {answer.reason}")
     click.echo(answer.text)
     sys.exit(0 if answer.ok else 1)
+
+
+def _running_receiver(data_dir: Path) -> str | None:
+    running = running_in(DataFolder(data_dir))
+    return running.receiver_url if running else None
 
 
 def _secret(sender: Sender, settings: Settings, data_dir: Path) -> str:

@@ -15,6 +15,7 @@ from apitraffic_events.errors import ConfigurationError
 from apitraffic_events.timestamps import format_timestamp, now
 from receiver.cli import consoles
 from receiver.cli.exits import NotConfigured, NotReachable
+from receiver.cli.local_system import QUEUE, environment_for
 from receiver.cli.watching import every_option, redraw, repeat
 from receiver.config.settings import Settings, load_settings
 from receiver.datastore.address import connect
@@ -64,7 +65,7 @@ def command(*, watch: bool, every: float, as_json: bool) -> None:
 @contextmanager
 def _opened() -> Iterator[tuple[Settings, Redis]]:
     try:
-        settings = load_settings()
+        settings = load_settings(environment_for(QUEUE))
         redis = connect(settings.redis_url)
     except ConfigurationError as error:
         raise NotConfigured(f"The queue is not configured: {error}") from error

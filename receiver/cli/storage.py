@@ -7,6 +7,7 @@ import click
 from redis import Redis
 
 from receiver.cli.failures import configuration_errors_in_words
+from receiver.cli.local_system import QUEUE, environment_for
 from receiver.config.settings import Settings, load_settings
 from receiver.datastore.when_full import connect_to_drain
 from receiver.errors import StorageUnavailable
@@ -16,7 +17,7 @@ from receiver.errors import StorageUnavailable
 def connected_redis() -> Iterator[tuple[Settings, Redis]]:
     """The settings and a connection; raises `click.ClickException` if Redis is not configured or fails."""
     with configuration_errors_in_words():
-        settings = load_settings()
+        settings = load_settings(environment_for(QUEUE))
         redis = connect_to_drain(settings.redis_url)
     try:
         yield settings, redis

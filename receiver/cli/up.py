@@ -13,6 +13,7 @@ from receiver.local.command import data_dir_option, errors_in_words, host_option
 from receiver.local.data_folder import DEFAULT_DATA_FOLDER, DataFolder
 from receiver.local.log import Log
 from receiver.local.redis_server import RedisServer, find_redis_server
+from receiver.local.running import noted
 from receiver.local.stack import API_TOKEN, LOOPBACK, REDIS, LocalStack, require_free_port
 from receiver.local.supervisor import StopRequested, Supervisor
 from receiver.sources.signing import SENDERS
@@ -53,7 +54,7 @@ def command(host: str, port: int, api_port: int, data_dir: Path) -> None:
     with errors_in_words(), folder.locked():
         stack = LocalStack(
             folder=folder,
-            redis=settings.redis_url or RedisServer(folder.redis, find_redis_server()),
+            redis=settings.redis_url or RedisServer(folder.redis, find_redis_server(data=folder.redis)),
             host=host,
             port=port,
             api_port=None if settings.api_token else api_port,
@@ -71,7 +72,7 @@ def _run(stack: LocalStack, notes: list[str], welcome: str) -> None:
     children = stack.children()
     names = [child.name for child in children]
     log = Log(sys.stdout, [UP, *names], hidden=[REDIS])
-    with Supervisor(UP, children, log) as supervisor:
+    with noted(stack), Supervisor(UP, children, log) as supervisor:
         try:
             for note in [*notes, f"starting {', '.join(names)}"]:
                 log.write(UP, note)

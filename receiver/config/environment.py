@@ -1,21 +1,13 @@
 """Where settings come from: environment variables, `NAME_FILE` files and apitraffic.toml."""
 
-import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
-
-from apitraffic_events.client import DEFAULT_API_URL
-from apitraffic_events.environment import read_file, read_variable
-from receiver.config.senders import TABLE, declared_names, preset_names, read_senders
-from receiver.errors import ConfigurationError
-from receiver.sources import SOURCES
-from receiver.sources.base import secret_variable_of
+from apitraffic_events.environment import DEFAULT_API_URL, read_file, read_variable
+from apitraffic_events.errors import ConfigurationError
 
 CONFIG_VARIABLE: Final = "APITRAFFIC_CONFIG"
 DEFAULT_CONFIG_FILE: Final = "apitraffic.toml"
@@ -51,11 +43,6 @@ VARIABLES: Final = (
         "addresses or networks, as 192.30.252.0/22, with commas",
     ),
 )
-SECRET_VARIABLES: Final = tuple(
-    Variable(name, "webhook_secrets", f"put the secret there that {source.title}'s webhook settings hold")
-    for source in SOURCES.values()
-    for name in source.secret_variables
-)
 
 
 def config_file(environ: Mapping[str, str]) -> Path | None:
@@ -69,8 +56,20 @@ def config_file(environ: Mapping[str, str]) -> Path | None:
     return None
 
 
-def read_config(path: Path | None) -> tuple[str, dict[str, Any]]:
-    """The text of apitraffic.toml, and what is in it. Raises `ConfigurationError`."""
+def in_environment(variables: Iterable[Variable], environ: Mapping[str, str]) -> dict[str, str]:
+    """Name of each variable that is set, also by its file -> its value. Raises `ConfigurationError`."""
+    values = {variable.name: read_variable(variable.name, environ) for variable in variables}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def in_file(environ: Mapping[str, str]) -> dict[str, Any]:
+    """The content of apitraffic.toml, empty if there is none. Raises `ConfigurationError`."""
+    return read_config(environ)[1]
+
+
+def read_config(environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    """The text of apitraffic.toml, and its content; empty if there is none. Raises `ConfigurationError`."""
+    path = config_file(environ)
     if path is None:
         return "", {}
     text = read_file(CONFIG_VARIABLE, path)
@@ -80,39 +79,11 @@ def read_config(path: Path | None) -> tuple[str, dict[str, Any]]:
         raise ConfigurationError(f"{path} is not valid TOML: {error}") from error
 
 
-class _Provided(PydanticBaseSettingsSource):
-    """Gives pydantic-settings one whole mapping instead of single fields."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        return None, field_name, False
+def explained(variable: Variable, message: str) -> str:
+    """What is wrong with a variable's value, and what belongs there."""
+    return f"{variable.name} {in_our_words(message)}; {variable.advice}"
 
 
-class EnvironmentSource(_Provided):
-    """Environment variables, and the files that `NAME_FILE` variables name."""
-
-    def __call__(self) -> dict[str, Any]:
-        values = {variable.field: read_variable(variable.name, os.environ) for variable in VARIABLES}
-        _, content = read_config(config_file(os.environ))
-        names = [variable.name for variable in SECRET_VARIABLES]
-        names += [secret_variable_of(name) for name in (*preset_names(), *declared_names(content))]
-        secrets = {name: read_variable(name, os.environ) for name in names}
-        return {field: value for field, value in values.items() if value is not None} | {
-            "webhook_secrets": {name: value for name, value in secrets.items() if value is not None}
-        }
-
-
-class TomlFileSource(_Provided):
-    """apitraffic.toml. A table named after a source, also a declared one, becomes its section."""
-
-    def __init__(self, settings_cls: type[BaseSettings]) -> None:
-        super().__init__(settings_cls)
-        self.path = config_file(os.environ)
-
-    def __call__(self) -> dict[str, Any]:
-        text, content = read_config(self.path)
-        sections = {name: content.pop(name) for name in SOURCES if name in content}
-        known = dict.fromkeys((*preset_names(), *declared_names(content)))
-        declared = {name: content.pop(name) for name in known if name in content}
-        senders = read_senders(text, str(self.path)) if content.pop(TABLE, None) is not None else ()
-        given = {"sources": sections, "declared": declared, TABLE: senders}
-        return content | {name: value for name, value in given.items() if value}
+def in_our_words(message: str) -> str:
+    """Pydantic's message as the rest of a sentence that begins with a name."""
+    return message.removeprefix("Value error, ").removeprefix("Input ")

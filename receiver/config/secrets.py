@@ -6,8 +6,15 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from receiver.sources import github, gitlab, native, pagerduty
+from receiver.config.environment import Variable
+from receiver.sources import SOURCES, github, gitlab, native, pagerduty
 
+SECRET_VARIABLES: Final = tuple(
+    Variable(name, "webhook_secrets", f"put the secret there that {source.title}'s webhook settings hold")
+    for source in SOURCES.values()
+    for name in source.secret_variables
+)
+"""The variables of all sources."""
 SHORTEST_SEPARATE_SECRET: Final = 6
 """A value of several words is several secrets only if each is at least this long; else it is one phrase."""
 SHORTEST_TOKEN: Final = 16

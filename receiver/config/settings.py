@@ -8,7 +8,6 @@ from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -22,32 +21,25 @@ from pydantic import (
     create_model,
     model_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from apitraffic_events.client import DEFAULT_API_URL
 from apitraffic_events.errors import ConfigurationError
+from receiver.config.account import AccountSettings, Token
 from receiver.config.environment import (
-    SECRET_VARIABLES,
     VARIABLES,
-    EnvironmentSource,
-    TomlFileSource,
+    Variable,
     config_file,
+    explained,
+    in_environment,
+    in_our_words,
+    read_config,
 )
-from receiver.config.secrets import SHORTEST_STRONG_SECRET, check_secrets, split_secrets
-from receiver.config.senders import Senders, preset_names
-from receiver.datastore.address import PLAIN_SCHEMES, SENTINEL_SCHEMES, pool_at
+from receiver.config.secrets import SECRET_VARIABLES, SHORTEST_STRONG_SECRET, check_secrets, split_secrets
+from receiver.config.senders import TABLE, Senders, declared_names, preset_names, read_senders
 from receiver.routing import Route
 from receiver.sources import SOURCES
 from receiver.sources.base import Secrets, Source, SourceOptions, secret_variable_of
 
 ACCOUNT_SID_LENGTH: Final = len("acc_") + 27
-
-
-def _check_token(token: SecretStr) -> SecretStr:
-    value = token.get_secret_value()
-    if not value.isascii() or not value.isprintable() or " " in value:
-        raise ValueError("holds characters that no token has (a space, a line break, a typographic quote?)")
-    return token
 
 
 def _spool_path(value: object) -> object:
@@ -59,24 +51,10 @@ def _default_spool() -> Path:
     return Path(state) / "apitraffic-events" / "spool.sqlite"
 
 
-def _check_account_sid(sid: str) -> str:
-    if not re.fullmatch(r"acc_[A-Za-z0-9]+", sid):
-        raise ValueError("is not an account SID (acc_ and then letters and digits)")
-    return sid
-
-
-def _check_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("is not an http or https URL")
-    if parts.port == 0 or parts.query or parts.fragment:  # .port raises for what is no port
-        raise ValueError("is not a base URL; it ends in the version, without ? or #")
-    if parts.username or parts.password:
-        raise ValueError("holds a user name or password; the token belongs in APITRAFFIC_API_TOKEN")
-    return url.rstrip("/")
-
-
 def _check_redis_url(url: str) -> str:
+    # redis-py takes a while to import, and not every command needs it.
+    from receiver.datastore.address import PLAIN_SCHEMES, SENTINEL_SCHEMES, pool_at  # noqa: PLC0415
+
     if not url.startswith((*PLAIN_SCHEMES, *SENTINEL_SCHEMES)):
         raise ValueError(
             "does not begin with redis://, rediss://, unix://, redis+sentinel:// or rediss+sentinel://"
@@ -131,20 +109,17 @@ class DeliverySection(BaseModel):
     """Seconds after which the API no longer carries out a request that got no response, or a failure."""
 
 
-class Settings(BaseSettings):
+class Settings(AccountSettings):
     """The effective configuration; `load_settings` loads it."""
 
-    model_config = SettingsConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
-    api_token: Annotated[SecretStr, AfterValidator(_check_token)] | None = None
-    account_sid: Annotated[str, AfterValidator(_check_account_sid)] | None = None
-    api_url: Annotated[str, AfterValidator(_check_url)] = DEFAULT_API_URL
     redis_url: Annotated[str, AfterValidator(_check_redis_url)] | None = Field(default=None, repr=False)
     spool: Annotated[Path | None, BeforeValidator(_spool_path)] = Field(default_factory=_default_spool)
     """The file that keeps deliveries while Redis is unreachable; `None` if there should be none."""
     log_format: Literal["text", "json"] | None = None
     """Only checked here: `receiver.observability.logs` reads it before there are settings."""
-    metrics_token: Annotated[SecretStr, AfterValidator(_check_token)] | None = None
+    metrics_token: Token | None = None
     """The bearer token that `/metrics` requires; `None` if it requires none."""
     trusted_proxies: Networks = ()
     """Proxies whose `X-Forwarded-For` is trusted."""
@@ -188,17 +163,6 @@ class Settings(BaseSettings):
             if not self.senders.is_preset(name) or self.webhook_secrets.get(secret_variable_of(name))
         }
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings, EnvironmentSource(settings_cls), TomlFileSource(settings_cls))
-
     def secrets_for(self, source: Source[Any]) -> Secrets:
         """All secrets with which a source's requests may be signed; empty if the source is off."""
         return {
@@ -229,29 +193,52 @@ def _bytes_of(secret: SecretStr) -> bytes:
     return secret.get_secret_value().encode("utf-8", "surrogateescape")
 
 
-def load_settings() -> Settings:
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read environment and file; raises `ConfigurationError` naming each variable and what belongs there."""
+    text, content = read_config(environ)
+    declared = dict.fromkeys((*preset_names(), *declared_names(content)))
+    sections = {name: content.pop(name) for name in SOURCES if name in content}
+    further = {name: content.pop(name) for name in declared if name in content}
+    if TABLE in content:
+        content[TABLE] = read_senders(text, str(config_file(environ)))
+    given = in_environment(VARIABLES, environ)
+    values = (
+        {"sources": sections, "declared": further, "webhook_secrets": {}}
+        | content
+        | {variable.field: given[variable.name] for variable in VARIABLES if variable.name in given}
+    )
+    if isinstance(values["webhook_secrets"], dict):
+        values["webhook_secrets"] |= in_environment(
+            (*SECRET_VARIABLES, *map(_variable_of, declared)), environ
+        )
     try:
-        return Settings()
+        return Settings.model_validate(values)
     except ValidationError as error:
-        lines = [_explain(tuple(detail["loc"]), detail["msg"]) for detail in error.errors()]
+        lines = [
+            _explain(tuple(detail["loc"]), detail["msg"], config_file(environ)) for detail in error.errors()
+        ]
         raise ConfigurationError("\n".join(dict.fromkeys(lines))) from None
 
 
-def _explain(location: tuple[int | str, ...], message: str) -> str:
-    message = message.removeprefix("Value error, ").removeprefix("Input ")
+def _variable_of(name: str) -> Variable:
+    advice = f"put the secret there that {name}'s webhook settings hold"
+    return Variable(secret_variable_of(name), "webhook_secrets", advice)
+
+
+def _explain(location: tuple[int | str, ...], message: str, file: Path | None) -> str:
     if location in {(), ("webhook_secrets",)}:
-        return message  # It names its variables.
+        return in_our_words(message)  # It names its variables.
     for variable in (*VARIABLES, *SECRET_VARIABLES):
         if location[0] == variable.field and (
             variable.field != "webhook_secrets" or variable.name in location
         ):
-            return f"{variable.name} {message}; {variable.advice}"
+            return explained(variable, message)
     path = [str(part) for part in location if part not in {"sources", "declared"}]
     where = ".".join(path)
+    message = in_our_words(message)
     if message == "Extra inputs are not permitted":
         message = f"is not a setting{_suggestion(location)}; correct or remove it"
-    return f"{config_file(os.environ)}: {where} {message}"
+    return f"{file}: {where} {message}"
 
 
 def _suggestion(location: tuple[int | str, ...]) -> str:

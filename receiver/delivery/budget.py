@@ -92,15 +92,56 @@ class Permit:
         return cls(window, Counted(float(limit), float(remaining), float(window)))
 
 
-class RequestBudget:
-    """Permits for requests, and the pause of all deliveries."""
+class LowestCount:
+    """The lowest that requests of this process have left of the budget, by what was counted in Redis.
 
-    def __init__(self, redis: Redis, clock: Callable[[], float] = lambda: now().timestamp()) -> None:
+    Several may be under way at once, and their answers arrive in any order: what one announces adds nothing
+    to what is in Redis if another has been counted below that.
+    """
+
+    def __init__(self) -> None:
+        self._lowest: Counted | None = None
+
+    def add(self, counted: Counted | None) -> None:
+        lowest = self._lowest
+        if counted is None:
+            return
+        if lowest is None or counted.reset > lowest.reset or counted.remaining < lowest.remaining:
+            self._lowest = counted
+
+    def forget(self) -> None:
+        """Permits are returned, so Redis has more than was counted."""
+        self._lowest = None
+
+    def covers(self, announced: RateLimit) -> bool:
+        lowest = self._lowest
+        return lowest is not None and lowest.covers(announced)
+
+
+class RequestBudget:
+    """Permits for requests, and the pause of all deliveries.
+
+    Each thread of a worker has one of its own, and they share what is `counted`.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        clock: Callable[[], float] = lambda: now().timestamp(),
+        counted: LowestCount | None = None,
+    ) -> None:
         self._redis = redis
         self._clock = clock
         self._is_urgent = True
         self._prefetched: Permit | None = None
-        self._counted: Counted | None = None
+        self._counted = LowestCount() if counted is None else counted
+
+    def for_another_thread(self) -> "RequestBudget":
+        return RequestBudget(self._redis, self._clock, self._counted)
+
+    def forget_counted(self) -> None:
+        """Permits were returned: what the next answer announces may be less than what is in Redis."""
+        self._counted.forget()
 
     def use_prefetched(self, permit: Permit) -> None:
         """Use this permit for the next request."""
@@ -119,6 +160,7 @@ class RequestBudget:
             self._is_urgent = before
             unused, self._prefetched = self._prefetched, None
             if unused is not None and unused.window is not None:
+                self.forget_counted()
                 # A permit that cannot be given back is lost until its window ends, which does no other harm.
                 with suppress(RedisError):
                     RETURN_PERMIT.run(self._redis, [BUDGET], [unused.window])
@@ -129,11 +171,11 @@ class RequestBudget:
         if permit is None:
             arguments = [self._clock(), int(self._is_urgent)]
             permit = Permit.read(REQUEST_PERMIT.run(self._redis, [BUDGET], arguments))
-        self._counted = permit.counted
+        self._counted.add(permit.counted)
 
     def after_answer(self, rate_limit: RateLimit | None) -> None:
         """Note the budget that an answer announces, if it differs from what has been counted here."""
-        if rate_limit is not None and not (self._counted and self._counted.covers(rate_limit)):
+        if rate_limit is not None and not self._counted.covers(rate_limit):
             reset = rate_limit.reset_at.timestamp()
             arguments: list[float] = [rate_limit.limit, rate_limit.remaining, reset, LIFETIME]
             OBSERVE_BUDGET.run(self._redis, [BUDGET], arguments)

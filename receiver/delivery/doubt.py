@@ -85,11 +85,11 @@ class Request:
         self._began_at = self._begin()
 
     def before_sending(self) -> None:
-        """Saves again unless that was a moment ago; raises `MarkerBusy` if the lock has been lost."""
+        """Saves again unless that was a moment ago; raises as `MarkerLock.save_doubt` does."""
         while self._clock() - self._began_at > A_MOMENT:
             self._began_at = self._begin()
 
     def _begin(self) -> datetime:
         began_at = self._clock()
-        self._lock.save(self._marker.in_doubt(began_at))
+        self._lock.save_doubt(self._marker.in_doubt(began_at))
         return began_at

@@ -22,12 +22,10 @@ AROUND_A_JOB: Final = timedelta(minutes=10)
 """How far outside the time of a deploy another party's event of it is searched for."""
 LOOK_BACK: Final = timedelta(hours=1)
 """How far back, if no change says when it began."""
-CLOCKS_DIFFER: Final = timedelta(seconds=2)
+CLOCKS_DIFFER: Final = timedelta(minutes=1)
 """How much later than Redis' loss of its data a sender's clock may have put what happened before it."""
 FRESH_FOR: Final = timedelta(hours=1)
-"""How long after the loss a sender without a clock may repeat what it sent before."""
-WITHOUT_CLOCK: Final = frozenset({"events"})
-"""Sources whose changes happened when they were received, unless they name a time."""
+"""How long after the loss a sender may repeat what has no time of its own."""
 LOOK_FAR_BACK: Final = timedelta(days=30)
 """How far back, if no change says when it began and Redis has lost its data since."""
 MOST_REQUESTS: Final = 2
@@ -146,7 +144,7 @@ def searches_for(marker: Marker, sent: Marker, remembers_since: datetime) -> tup
     if any(_others_know(known) for known in marker.changes):
         searches.append(_of_others(marker.changes))
     elif not was_sent and (is_fresh or not _has_begun(marker.changes)):
-        searches.append(_of_earlier(marker.changes, remembers_since, is_fresh=is_fresh))
+        searches += _of_earlier(marker.changes, remembers_since, is_first=not sent.changes)
     return tuple(searches)
 
 
@@ -212,37 +210,51 @@ def _of_others(changes: Iterable[Change]) -> Search:
     return Search(wanted, MOST_REQUESTS, may_learn=False)
 
 
-def _of_earlier(changes: Iterable[Change], remembers_since: datetime, *, is_fresh: bool) -> Search:
+def _of_earlier(changes: Iterable[Change], remembers_since: datetime, *, is_first: bool) -> Iterator[Search]:
     """What this or another receiver has created of the same marker."""
     known = tuple(changes)
     starts = [change.event.started_at for change in known if _says_start(change)]
     exact = [max(start, EARLIEST) for start in starts if start is not None]
-    last = max(EARLIEST + LOOK_FAR_BACK, *(change.occurred_at for change in known)) + ROUNDING
     if not exact:
-        first = last - (LOOK_FAR_BACK if is_fresh else LOOK_BACK)
-        most = MOST_TO_REMEMBER if is_fresh else MOST_REQUESTS
-        return Search(EventFilter(started_from=first, started_to=last), most)
-    if _has_begun(known):
-        return _of_a_beginning(known[0], min(exact), max(exact), remembers_since)
-    # A script that closes something may name another start than the one that opened it.
-    margin = ROUNDING if all(change.sets is None for change in known) else LOOK_BACK
-    wanted = EventFilter(started_from=min(exact) - margin, started_to=max(exact) + margin)
-    return Search(wanted, MOST_REQUESTS)
+        # What Redis may have forgotten was looked for with the marker's first change.
+        yield from _of_an_unknown_start(known, remembers_since if is_first else EARLIEST)
+    elif _has_begun(known):
+        yield _of_a_beginning(known[0], min(exact), max(exact), remembers_since)
+    else:
+        # A script that closes something may name another start than the one that opened it.
+        margin = ROUNDING if all(change.sets is None for change in known) else LOOK_BACK
+        yield Search(
+            EventFilter(started_from=min(exact) - margin, started_to=max(exact) + margin), MOST_REQUESTS
+        )
+
+
+def _of_an_unknown_start(known: Iterable[Change], remembers_since: datetime) -> Iterator[Search]:
+    """What others may have begun a short time ago, and what we may have begun before Redis lost its data."""
+    now = max(EARLIEST + LOOK_FAR_BACK, *(change.occurred_at for change in known)) + ROUNDING
+    # An end may be ahead of our clock, and starts the event of which only the end was heard of.
+    last = max([now, *(change.event.ended_at + ROUNDING for change in known if change.event.ended_at)])
+    forgotten = remembers_since + CLOCKS_DIFFER
+    if forgotten < now:
+        first = max(now - LOOK_BACK, forgotten)
+        yield Search(EventFilter(started_from=first, started_to=last), MOST_REQUESTS)
+    if now - LOOK_FAR_BACK < forgotten:
+        until = last if now <= forgotten else forgotten
+        yield Search(EventFilter(started_from=now - LOOK_FAR_BACK, started_to=until), MOST_TO_REMEMBER)
 
 
 def _of_a_beginning(begun: Change, first: datetime, last: datetime, remembers_since: datetime) -> Search:
     """In one request, because a new Redis makes this necessary for each: of the same type and second."""
     first -= SAME_MOMENT
     if first >= remembers_since:
-        # It says that it happened after Redis had lost its data: of a sender that names no time, this is when
-        # it sent the same once more.
+        # It says that it happened after Redis had lost its data: without a time of its own, this is when it
+        # was received once more.
         first = remembers_since - LOOK_BACK
     return Search(EventFilter(begun.event.type.value, first, last + SAME_MOMENT), 1)
 
 
 def _may_be_older(change: Change, remembers_since: datetime) -> bool:
     """Whether an event may have been created of it before Redis lost its data."""
-    margin = FRESH_FOR if change.delivery.source in WITHOUT_CLOCK else CLOCKS_DIFFER
+    margin = FRESH_FOR if change.is_undated else CLOCKS_DIFFER
     return change.occurred_at < remembers_since + margin
 
 

@@ -63,7 +63,14 @@ RELEASE_LOCK: Final = Script("release_lock")
 
 
 class MarkerBusy(Exception):
-    """Another worker holds the lock of this marker."""
+    """Somebody else holds the lock of this marker."""
+
+
+class MustWait(Exception):
+    """No request may begin now: since the job was dequeued, delivery was paused, or the budget is used up.
+
+    Nothing was done and nothing is in doubt.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,11 @@ class LockReply:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(map(as_text, self.stored))
+
+    @property
+    def key(self) -> str:
+        """Of the lock."""
+        return f"{LOCK_PREFIX}{as_text(self.stored[0])}"
 
     def marker(self) -> Marker | None:
         if not self.fields:
@@ -126,11 +138,17 @@ class MarkerLock:
     `known` is what was stored of it when it was locked. `others` are names under which parts of it are still
     stored as markers of their own; `claims` are the names that it claimed and was granted;
     `remembers_since` is when Redis last began without data. `defer` takes what saves and releases the marker
-    at the end; without it, that is sent at once.
+    at the end; without it, that is sent at once. `note_doubt` saves a doubt together with what else is to be
+    sent, and returns whether the lock was still held.
     """
 
     def __init__(
-        self, redis: Redis, reply: LockReply, known: Marker, defer: Callable[[MarkerSave], None] | None
+        self,
+        redis: Redis,
+        reply: LockReply,
+        known: Marker,
+        defer: Callable[[MarkerSave], None] | None,
+        note_doubt: Callable[[MarkerSave], bool] | None,
     ) -> None:
         self.known = known
         self.others = reply.names[1:]
@@ -139,7 +157,18 @@ class MarkerLock:
         self._redis = redis
         self._token = reply.token
         self._defer = defer
+        self._note_doubt = note_doubt
         self._is_released = False
+
+    def save_doubt(self, marker: Marker) -> None:
+        """Save the marker just before a request about it begins, and keep the lock.
+
+        Raises as `save` does, and `MustWait` if no request may begin.
+        """
+        if self._note_doubt is None:
+            self.save(marker)
+        elif not self._note_doubt(self._save(marker, LOCK_LIFETIME)):
+            raise MarkerBusy(marker.key)
 
     def save(self, marker: Marker) -> None:
         """Save the marker and keep the lock.
@@ -187,12 +216,23 @@ class MarkerStore:
 
     A job may be dequeued together with the lock of its marker. With `releases_with_ack`, what saves and
     releases the marker is sent together with the job's ack. Each saves a round trip
-    (`receiver.worker.job_queue`).
+    (`receiver.worker.job_queue`). Each thread of a worker has a store of its own, and they share `held`, the
+    tokens of the locks that they hold; `note_doubt` is as in `MarkerLock`.
     """
 
-    def __init__(self, redis: Redis, owner: str, *, releases_with_ack: bool = False) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        owner: str,
+        *,
+        releases_with_ack: bool = False,
+        held: set[str] | None = None,
+        note_doubt: Callable[[MarkerSave], bool] | None = None,
+    ) -> None:
         self._redis = redis
         self._owner = owner
+        self._held = set() if held is None else held
+        self._note_doubt = note_doubt
         self._defer = self._defer_release if releases_with_ack else None
         self._prefetched: LockReply | None = None
         self._deferred: MarkerSave | None = None
@@ -206,9 +246,11 @@ class MarkerStore:
         """Release what a failed job still holds: a prefetched lock, or one whose release was deferred."""
         prefetched, self._prefetched = self._prefetched, None
         if prefetched is not None:
-            RELEASE_LOCK.run(self._redis, [f"{LOCK_PREFIX}{prefetched.names[0]}"], [prefetched.token])
+            RELEASE_LOCK.run(self._redis, [prefetched.key], [prefetched.token])
+            self._held.discard(prefetched.token)
         if (deferred := self.deferred_release()) is not None:
             deferred.send(self._redis)
+            self._held.discard(str(deferred.arguments[0]))
 
     def deferred_release(self) -> MarkerSave | None:
         """What saves and releases the last marker, to be sent once; `None` if nothing is left to send."""
@@ -237,22 +279,27 @@ class MarkerStore:
         `claims` are names that the marker takes if no other marker has them.
 
         Raises `MarkerBusy`, at once: there may be other work to do. The lock of a dead worker expires. A lock
-        that this owner could not release, because Redis was unreachable, may be taken over by this owner: it
-        runs one job at a time.
+        that this owner could not release, because Redis was unreachable, may be taken over by this owner,
+        unless one of its threads holds it.
         """
         reply = self._lock(names, claims, resolved=resolved)
         marker = reply.marker()
         if marker is None:
             raise MarkerBusy(reply.names[0])
-        lock = MarkerLock(self._redis, reply, marker, self._defer)
+        lock = MarkerLock(self._redis, reply, marker, self._defer, self._note_doubt)
+        self._held.add(reply.token)
         try:
             yield lock
         finally:
-            lock.release()
+            try:
+                lock.release()
+            finally:
+                if self._deferred is None or self._deferred.arguments[0] != reply.token:
+                    self._held.discard(reply.token)
 
-    def break_lock(self, key: str) -> None:
-        """Release the lock that this owner held when it died."""
-        RELEASE_LOCK.run(self._redis, [f"{LOCK_PREFIX}{key}"], [f"{self._owner} "])
+    def break_lock(self, key: str, unique: str = "") -> None:
+        """Release the lock that this owner held when it died, or only the one whose token ends like this."""
+        RELEASE_LOCK.run(self._redis, [f"{LOCK_PREFIX}{key}"], [f"{self._owner} {unique}"])
 
     def _lock(self, names: Sequence[str], claims: Sequence[str], *, resolved: bool) -> LockReply:
         prefetched, self._prefetched = self._prefetched, None
@@ -260,7 +307,8 @@ class MarkerStore:
             return prefetched
         token = new_token(self._owner)
         moment = now().timestamp()
-        args: list[str | float] = [token, int(not resolved), names_as_json(names, claims), moment]
+        held = list(self._held)
+        args: list[str | float] = [token, int(not resolved), names_as_json(names, claims), moment, *held]
         return LockReply(token, *LOCK_MARKER.run(self._redis, args=args))
 
     def _defer_release(self, save: MarkerSave) -> None:

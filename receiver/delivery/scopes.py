@@ -5,8 +5,6 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from structlog import get_logger
-
 from apitraffic_events.client import EventsClient
 from apitraffic_events.errors import Rejected
 from apitraffic_events.event import EVERYWHERE, Event
@@ -66,6 +64,8 @@ class _Directory:
 
     def sids(self, wanted: tuple[str, ...]) -> tuple[str, ...]:
         found, missing = self._split(wanted)
+        if missing:
+            from structlog import get_logger  # noqa: PLC0415 - commands that log nothing need not wait for it
         for name in missing:
             get_logger("receiver.scopes").error(
                 f"a route names a {self._kind} that this account does not have",

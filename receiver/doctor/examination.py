@@ -20,7 +20,7 @@ from receiver.monitoring.status import read_status
 def examine(environ: Mapping[str, str], url: str | None) -> Iterator[Finding]:
     """All findings. A check that an earlier failure makes pointless is left out."""
     try:
-        settings = load_settings()
+        settings = load_settings(environ)
     except ConfigurationError as error:
         for line in str(error).splitlines():
             yield failure("configuration", line, "apitraffic-events config shows the rest")

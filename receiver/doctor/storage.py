@@ -94,16 +94,21 @@ def version(info: Mapping[str, Any]) -> Finding:
     numbers = tuple(int(part) for part in text.split(".")[:2] if part.isdecimal())
     if numbers < OLDEST_VERSION:
         return failure("redis_version", text or "unknown", "upgrade to 6.2 or newer: workers need LMOVE")
-    return ok("redis_version", text)
+    # Valkey names the Redis that it took over from, 7.2.4, and itself beside it.
+    valkey = info.get("valkey_version")
+    return ok("redis_version", f"Valkey {valkey}" if valkey else text)
 
 
 def persistence(info: Mapping[str, Any], appendfsync: str | None) -> Finding:
-    """Whether accepted deliveries survive a restart."""
+    """Whether accepted deliveries survive a restart; `appendfsync` is None if CONFIG is refused."""
     if not info.get("aof_enabled"):
         return failure(
             "redis_persistence",
             "the append-only file is off: a restart loses what was accepted and not yet delivered",
-            "set `appendonly yes` in redis.conf; at once: redis-cli CONFIG SET appendonly yes",
+            "set `appendonly yes` in redis.conf; at once: redis-cli CONFIG SET appendonly yes"
+            if appendfsync
+            else "this server refuses CONFIG: switch the append-only file (AOF) on with your provider, or use"
+            " a Redis that has one",
         )
     if info.get("aof_last_write_status", "ok") != "ok":
         return failure(

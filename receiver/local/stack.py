@@ -51,6 +51,10 @@ class LocalStack:
         return self.redis.url if isinstance(self.redis, RedisServer) else self.redis
 
     @property
+    def spool(self) -> str:
+        return str(self.folder.path.absolute() / "spool.sqlite")
+
+    @property
     def receiver_url(self) -> str:
         """The URL of the receiver on this machine."""
         host = {"0.0.0.0": LOOPBACK, "::": "::1", "": LOOPBACK}.get(self.host, self.host)  # noqa: S104 - the user's choice
@@ -120,8 +124,7 @@ class LocalStack:
         )
 
     def _environment(self) -> dict[str, str]:
-        spool = str(self.folder.path.absolute() / "spool.sqlite")
-        ours = {**self.secrets, "REDIS_URL": self.redis_url, "APITRAFFIC_SPOOL": spool}
+        ours = {**self.secrets, "REDIS_URL": self.redis_url, "APITRAFFIC_SPOOL": self.spool}
         # Local mode checks its receiver over plain HTTP.
         ours |= {"APITRAFFIC_TLS_CERT": "", "APITRAFFIC_TLS_KEY": ""}
         if self.api_url is not None:

@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, Protocol
 
-from receiver.events import Change
-
 if TYPE_CHECKING:
     from requests.adapters import HTTPAdapter
+
+    from receiver.events import Change
 
 TRACEPARENT: Final = "traceparent"
 """In a job's meta, the span that queued it: https://www.w3.org/TR/trace-context/#traceparent-header
@@ -27,7 +27,7 @@ class AttemptRecorder(Protocol):
     def recording(self, job_id: str, queue: str, traceparent: object) -> AbstractContextManager[None]:
         """Record an attempt of this job; `traceparent` is the span that queued it, if one was stored."""
 
-    def concerns(self, change: Change) -> None:
+    def concerns(self, change: "Change") -> None:
         """The current attempt is to deliver this change."""
 
     def adapter(self) -> "HTTPAdapter":
@@ -71,7 +71,7 @@ def recorded_attempt(job_id: str, queue: str, traceparent: object) -> AbstractCo
     return recorder.recording(job_id, queue, traceparent) if recorder is not None else nullcontext()
 
 
-def attempt_concerns(change: Change) -> None:
+def attempt_concerns(change: "Change") -> None:
     recorder = _recorder.get()
     if recorder is not None:
         recorder.concerns(change)

@@ -114,16 +114,25 @@ class DeliveryStore:
         return moved
 
 
-class SpoolDrain(threading.Thread):
-    """Drains the spool whenever Redis is reachable. Each process has one; one at a time drains."""
+class SpoolDrain:
+    """Drains the spool whenever Redis is reachable. Each process has one; one at a time drains.
+
+    `start` makes its thread, after the server has forked: CPython 3.13.0 starts no thread that was made in
+    another process.
+    """
 
     def __init__(self, store: DeliveryStore) -> None:
-        super().__init__(name="spool-drain", daemon=True)
         self._store = store
         self._stopped = threading.Event()
         self._reminder = Reminder()
+        self._thread: threading.Thread | None = None
 
-    def run(self) -> None:
+    def start(self) -> None:
+        """Start it in this process."""
+        self._thread = threading.Thread(target=self._run, name="spool-drain", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
         pause = DRAIN_INTERVAL
         while not self._stopped.wait(pause):
             moved = self._drain()
@@ -155,3 +164,8 @@ class SpoolDrain(threading.Thread):
 
     def stop(self) -> None:
         self._stopped.set()
+
+    def join(self) -> None:
+        """Wait until it has ended, after `stop`."""
+        if self._thread is not None:
+            self._thread.join()

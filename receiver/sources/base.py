@@ -239,6 +239,7 @@ def change_of(
         is_authoritative=is_authoritative,
         is_final=is_final,
         is_indirect=is_indirect,
+        is_undated=occurred_at == delivery.received_at,
         delivery=delivery.reference(),
     )
 

@@ -163,6 +163,7 @@ def _change_of(
         event=event.model_copy(update=made),
         sets=None if effect in CREATING else sets,
         claims=_claims(key),
+        is_undated=happened_at >= came_at,
         delivery=delivery.reference(),
     )
 

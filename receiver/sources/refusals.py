@@ -23,6 +23,31 @@ KNOWN_BY: Final = MappingProxyType(
 """A header that only one sender sends -> its title, and its name in the URL."""
 
 
+EVENT_HEADERS: Final = ("x-github-event", "x-gitlab-event", "ce-type")
+DELIVERY_HEADERS: Final = (
+    *("x-github-delivery", "x-gitlab-webhook-uuid", "webhook-id", "idempotency-key", "x-webhook-id", "ce-id"),
+)
+PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:-]{0,79}")
+
+
+def names_in(headers: Headers) -> dict[str, str]:
+    """Which event and delivery a refused request says it is, with which it is found at its sender.
+
+    Nothing is proven of them, so only what looks like a name is taken.
+    """
+    places = {"delivery_event": EVENT_HEADERS, "delivery": DELIVERY_HEADERS}
+    found = {
+        name: next((headers[header] for header in candidates if header in headers), "")
+        for name, candidates in places.items()
+    }
+    return {name: value for name, value in found.items() if PLAIN_NAME.fullmatch(value)}
+
+
+def looks_like(headers: Headers) -> tuple[str, str] | None:
+    """The sender whose delivery it looks like: its title, and its name in the URL."""
+    return next((sender for header, sender in KNOWN_BY.items() if header in headers), None)
+
+
 def missing(proof: str, source: str, headers: Headers, advice: str) -> str:
     """What to say if the proof is not there: whose delivery it looks like, else this advice."""
     for header, (title, name) in KNOWN_BY.items():

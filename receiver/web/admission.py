@@ -15,6 +15,7 @@ from werkzeug.http import parse_options_header
 from apitraffic_events.timestamps import now
 from receiver.config.settings import Settings
 from receiver.sources.base import BODY_START, MIB, PATH_TOKEN, Source, explain_refusal
+from receiver.sources.refusals import names_in
 from receiver.sources.signatures import Verification
 from receiver.web.client_address import client_address, is_in
 
@@ -121,6 +122,12 @@ class Admission:
             return self._admit(environ)
         except Refused as refused:
             return refused
+
+    def facts(self, headers: Mapping[str, str], connected: str | None) -> dict[str, str]:
+        """Who sent a request that is refused, and what it says it is: for the log."""
+        forwarded = headers.get("x-forwarded-for")
+        peer = client_address(connected, [forwarded] if forwarded else [], self._trusted_proxies)
+        return ({"address": str(peer)} if peer is not None else {}) | names_in(headers)
 
     def _admit(self, environ: WSGIEnvironment) -> IncomingBody:
         if environ["REQUEST_METHOD"] != "POST":

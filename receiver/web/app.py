@@ -44,7 +44,7 @@ def create_app(settings: Settings | None = None, redis: Redis | None = None) -> 
     """The receiver as a WSGI application, with settings from the environment unless given.
 
     Raises `ConfigurationError` if they are invalid. Connects to Redis with the first request. In each
-    process, the server has to start the thread `app.extensions["spool_drain"]`, and call
+    process, the server has to start `app.extensions["spool_drain"]`, and call
     `receiver.observability.tracing.start_in_this_process`.
     """
     settings = settings or load_settings()
@@ -53,7 +53,7 @@ def create_app(settings: Settings | None = None, redis: Redis | None = None) -> 
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     # A redirect to the path without the second slash would lose deliveries: GitLab takes a 308 for success.
     app.url_map.merge_slashes = False
-    app.extensions["sources"] = settings.active_sources
+    app.extensions["sources"] = settings.senders
     spool = Spool(settings.spool) if settings.spool else None
     identify_requests(app)
     trace_requests_if_on(app)

@@ -8,7 +8,9 @@ from structlog import get_logger
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from receiver.observability.repeated_lines import RepeatedLines
+from receiver.web.admission import headers_of
 from receiver.web.paths import right_path
+from receiver.web.strays import explain
 
 DETAILS: Final = {
     HTTPStatus.UNAUTHORIZED: "The request's signature or token is missing or wrong.",
@@ -41,10 +43,12 @@ def answer_with_problems(app: Flask, repeated_lines: RepeatedLines) -> None:
         status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
         headers = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
         detail = DETAILS.get(status) or error.description or status.description
-        sources = app.extensions["sources"]
-        if status is HTTPStatus.NOT_FOUND and (right := right_path(request.path, sources)):
-            repeated_lines.warn("receiver.webhooks", "no such path", right, status=404, right_path=right)
+        if status is HTTPStatus.NOT_FOUND and (right := right_path(request.path, app.extensions["sources"])):
             detail = f"{detail} Send it to {right}."
+        given = headers_of(request.environ)
+        if stray := explain(status, request.method, request.path, given, app.extensions["sources"]):
+            facts = app.extensions["admission"].facts(given, request.remote_addr)
+            repeated_lines.warn("receiver.webhooks", stray.event, stray.kind, **stray.fields, **facts)
         return problem(status, detail, headers)
 
     @app.errorhandler(Exception)

@@ -17,7 +17,7 @@ from receiver.observability.repeated_lines import RepeatedLines
 from receiver.reception.ingestion import Ingestor
 from receiver.sources.base import MIB, Invalid
 from receiver.translation import translate_and_route
-from receiver.web.admission import ADMITTED, Admission, IncomingBody, Refused
+from receiver.web.admission import ADMITTED, Admission, IncomingBody, Refused, headers_of
 from receiver.web.problems import DETAILS, problem
 
 RETRY_AFTER: Final = 30
@@ -54,6 +54,10 @@ def webhooks(
 ) -> Blueprint:
     blueprint = Blueprint("webhooks", __name__)
     log = get_logger("receiver.webhooks")
+
+    def facts() -> dict[str, str]:
+        return admission.facts(headers_of(request.environ), request.remote_addr)
+
     options = {name: settings.options_for(source) for name, source in settings.active_sources.items()}
 
     @blueprint.post("/webhooks/<source_name>")
@@ -105,13 +109,14 @@ def webhooks(
         if error.source is not None:
             # The reason is in our own words, and of each there is one line a second.
             kind = f"{error.source} {error.status.value} {error.fields.get('reason', '')}"
-            fields = {"source": error.source, "status": error.status.value, **error.fields}
+            fields = {"source": error.source, "status": error.status.value, **facts(), **error.fields}
             repeated_lines.warn("receiver.webhooks", "refused", kind, **fields)
         return problem(error.status, error.detail or DETAILS[error.status])
 
     @blueprint.errorhandler(Invalid)
     def invalid(error: Invalid) -> Response:
-        log.warning("invalid", status=422, reason=error.reason)
+        source_name = str((request.view_args or {}).get("source_name"))
+        log.warning("invalid", source=source_name, status=422, reason=error.reason, **facts())
         errors = [asdict(item) for item in error.errors]
         return problem(HTTPStatus.UNPROCESSABLE_ENTITY, error.reason, members={"errors": errors})
 

@@ -17,7 +17,7 @@ from receiver.datastore.failures import UNREACHABLE, explain
 from receiver.datastore.replication import Unreplicated
 from receiver.delivery.budget import BudgetExhausted
 from receiver.delivery.deliverer import Deliverer, Unsettled
-from receiver.delivery.marker_store import MarkerBusy
+from receiver.delivery.marker_store import MarkerBusy, MustWait
 from receiver.delivery.retries import (
     PATIENCE,
     WHAT_TO_CHECK,
@@ -63,12 +63,13 @@ class DeliveryAttempts:
     def make(self, job: Job) -> Retry | None:
         """Attempt to deliver the job's change; returns a `Retry` if it has to be retried.
 
-        Raises `GivenUp` if it is not retried, and anything unexpected, which RQ retries by itself.
+        Raises `GivenUp` if it is not retried, `MustWait` if no request may begin and nothing was done, and
+        anything unexpected, which RQ retries by itself.
         """
         with recorded_attempt(job.id, job.origin, job.meta.get(TRACEPARENT)):
             try:
                 return self._make(job)
-            except GivenUp:
+            except (GivenUp, MustWait):
                 raise
             except Exception as error:
                 self._count("failed", retry_because="unexpected" if job.should_retry else None)

@@ -1,17 +1,20 @@
-"""The worker's access to the queues: ack the job before and dequeue the next one, in one round trip.
+"""The worker's access to the queues: dequeue jobs, ack them, give them back; one round trip for several.
 
-RQ takes some fifty commands in eight round trips for this, which is most of what a worker does, and from
-several queues it takes with a command that loses the job if the worker dies at that moment. Here a job goes
-straight from its queue into work, as this worker's, together with a check of the pause and the budget: urgent
-jobs first, none whose marker another worker has locked, none while delivery is paused or the budget is
-exhausted. What is written is what RQ writes
-(`rq.executions`, `Worker.prepare_job_execution`, `Job.delete`), so that its registries, its tools and its own
-handling of failures and retries find what they expect.
+RQ takes some fifty commands in eight round trips for a job, which is most of what a worker does, and from
+several queues it takes with a command that loses the job if the worker dies at that moment. Here jobs go
+straight from their queue into work, as this worker's, together with a check of the pause and the budget:
+urgent jobs first, none whose marker is locked, none while delivery is paused or the budget is exhausted. What
+is written is what RQ writes (`rq.executions`, `Worker.prepare_job_execution`, `Job.delete`), so that its
+registries, its tools and its own handling of failures and retries find what they expect.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
 from uuid import uuid4
 
 from redis import Redis
@@ -27,17 +30,16 @@ from apitraffic_events.timestamps import now
 from receiver.datastore.replies import as_text
 from receiver.datastore.scripts.runner import Script
 from receiver.delivery.budget import BUDGET, PAUSE, PERMIT_CONSTANTS, Permit
-from receiver.delivery.marker_store import MARKER_CONSTANTS, LockReply, MarkerSave, new_token
+from receiver.delivery.marker_store import MARKER_CONSTANTS, LockReply, MarkerSave, MustWait
 from receiver.queue.queues import BELL, JOB_TIMEOUT
 from receiver.queue.throughput import LIFETIME, key_of_this_minute
-from receiver.worker.jobs import DeliveryJob
 
 LONGEST_WAIT: Final = 1.0
 """Seconds between checks of the queues if the bell does not ring, as for retries and jobs put back."""
 EXECUTION_LIFETIME: Final = JOB_TIMEOUT + 60
 """Seconds after which RQ takes a started job for abandoned; as `SimpleWorker.get_heartbeat_ttl`."""
 MOST_PASSED_OVER: Final = 1_000
-"""Jobs at the front of a queue that are passed over while another worker is busy with their markers."""
+"""Jobs at the front of a queue that are passed over while somebody is busy with their markers."""
 
 DEQUEUE: Final = Script(
     "dequeue",
@@ -51,9 +53,13 @@ DEQUEUE: Final = Script(
     },
 )
 ACK: Final = Script("ack", {**MARKER_CONSTANTS, "WORKER_IDLE": WorkerStatus.IDLE.value})
+NOTE_DOUBTS: Final = Script("note_doubts", MARKER_CONSTANTS)
+GIVE_BACK: Final = Script("give_back", {"WORKER_IDLE": WorkerStatus.IDLE.value})
+
+Arguments = list[str | bytes | float]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Dequeued:
     """A job in work, its queue, and the execution that makes it this worker's.
 
@@ -61,24 +67,40 @@ class Dequeued:
     marker cannot be read, or if the version that queued the job did not store the marker's names.
     """
 
-    job: DeliveryJob
+    job: Job
     queue: Queue
     execution: Execution
     permit: Permit
     lock: LockReply | None
+    taken_at: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """An ack that is still to be sent, as `ack` in `ack.lua` takes it."""
+    """An ack that is still to be sent, as `ack_all` in `ack.lua` takes it; `token` locks its marker."""
 
     job_id: str
-    keys: Sequence[str]
+    execution_id: str
+    token: str | bytes | float | None
     arguments: Sequence[str | bytes | float]
 
 
+class Doubt:
+    """A doubt that is to be noted; `reply` is what `note_doubts.lua` returns for it."""
+
+    __slots__ = ("error", "reply", "save")
+
+    def __init__(self, save: MarkerSave) -> None:
+        self.save = save
+        self.reply: str | None = None
+        self.error: Exception | None = None
+
+
 class JobQueue:
-    """The queues, the urgent one first, for the worker of this name, whose hash in Redis has this key."""
+    """The queues, the urgent one first, for the worker of this name, whose hash in Redis has this key.
+
+    The worker's threads may use it at the same time. `held` has the tokens of the locks that they hold.
+    """
 
     def __init__(self, redis: Redis, queues: Sequence[Queue], worker_name: str, worker_key: str) -> None:
         self._redis = redis
@@ -93,35 +115,68 @@ class JobQueue:
             any_execution.key.removesuffix(any_execution.composite_key),
             ExecutionRegistry("", redis).key,
         )
-        self._unsent: Ack | None = None
+        self.held: set[str] = set()
+        self.in_hand: dict[str, Dequeued] = {}
+        """By the id of its execution, each job that was dequeued here and is still this worker's."""
+        self._unsent: deque[Ack] = deque()
+        self._doubts: deque[Doubt] = deque()
+        self._noting = threading.Lock()
+        self.dequeuing = threading.Lock()
+        """Held while jobs of this worker are in work that are not in its hands yet."""
 
     def dequeue(self) -> Dequeued | None:
-        """The next job, if there is one and it may be delivered now; sends the ack of the job before."""
-        moment, execution_id, token = now(), uuid4().hex, new_token(self._worker_name)
-        keys = [PAUSE, BUDGET, self._worker_key, self._executions_key, *self._queue_keys]
-        arguments: list[str | bytes | float] = [
+        """The next job, if there is one and it may be delivered now; sends the acks of those before."""
+        return next(iter(self.dequeue_some(1)), None)
+
+    def dequeue_some(self, most: int) -> list[Dequeued]:
+        """As `dequeue`, at most so many jobs, in their order, each of another marker."""
+        with self.dequeuing:
+            return self._dequeue_some(most)
+
+    def _dequeue_some(self, most: int) -> list[Dequeued]:
+        moment, held = now(), list(self.held)
+        ids = [uuid4().hex for _ in range(most)]
+        acks = self._take_acks()
+        keys = [PAUSE, BUDGET, *self._keys(), *self._queue_keys]
+        arguments: Arguments = [
             moment.timestamp(),
             utcformat(moment),
             EXECUTION_LIFETIME,
             self._worker_name,
-            execution_id,
             *self._prefixes,
-            token,
+            int(self._is_idle_without(acks)),
+            most,
+            *ids,
+            len(held),
+            *held,
         ]
-        if self._unsent is not None:
-            keys += self._unsent.keys
-            arguments += self._unsent.arguments
-        is_acked, found = DEQUEUE.run(self._redis, keys, arguments)
-        self._note_ack(is_acked)
-        if not found:
-            return None
-        queue_key, job_id, fields, permitted, locked = found
+        try:
+            done, found = DEQUEUE.run(self._redis, keys, arguments + _of_acks(acks))
+        except BaseException:
+            self._unsent.extendleft(reversed(acks))
+            raise
+        self._note_acks(acks, done)
+        return [self._dequeued(*each) for each in found]
+
+    def _dequeued(
+        self,
+        queue_key: bytes,
+        job_id: bytes,
+        execution_id: bytes,
+        fields: Sequence[bytes],
+        permitted: Sequence[bytes],
+        locked: Sequence[Any] | None,
+    ) -> Dequeued:
         queue = self._queues[as_text(queue_key)]
-        job = DeliveryJob(as_text(job_id), self._redis, queue.serializer)
+        job = Job(as_text(job_id), self._redis, queue.serializer)
         job.restore(dict(zip(fields[::2], fields[1::2], strict=True)))
-        execution = Execution(execution_id, job.id, self._redis, self._worker_name)
-        lock = LockReply(token, *locked) if locked else None
-        return Dequeued(job, queue, execution, Permit.read(permitted), lock)
+        execution = Execution(as_text(execution_id), job.id, self._redis, self._worker_name)
+        lock = LockReply(f"{self._worker_name} {execution.id}", *locked) if locked else None
+        if lock is not None and lock.fields:
+            self.held.add(lock.token)
+        dequeued = Dequeued(job, queue, execution, Permit.read(permitted), lock)
+        self.in_hand[execution.id] = dequeued
+        return dequeued
 
     def wait_for_bell(self) -> None:
         """Return when something is queued, or after `LONGEST_WAIT`."""
@@ -130,38 +185,135 @@ class JobQueue:
     def ack(self, dequeued: Dequeued, seconds: float, save: MarkerSave | None = None) -> None:
         """The job is done and took so many seconds. `save` saves and releases its marker.
 
-        Both are sent with the next `dequeue`, or by `flush_acks`; until then the job is in work. If the
-        worker died before, another one would find the marker in doubt if a request had been made: it would
-        look for an event that was created, and send an update a second time.
+        Both are sent with what is sent next, or by `flush_acks`; until then the job is in work. If the worker
+        died before, another one would find the marker in doubt if a request had been made: it would look for
+        an event that was created, and send an update a second time.
         """
-        job = dequeued.job
-        keys = [
-            dequeued.queue.started_job_registry.key,
-            self._worker_key,
-            self._executions_key,
-            key_of_this_minute(),
-            dequeued.execution.key,
-            ExecutionRegistry(job.id, self._redis).key,
+        job, execution = dequeued.job, dequeued.execution
+        stored = (
             job.key,
+            execution.key,
+            ExecutionRegistry(job.id, self._redis).key,
             job.dependents_key,
             job.dependencies_key,
             Result.get_key(job.id),  # type: ignore[no-untyped-call]  # RQ has no types here
-        ]
-        arguments: list[str | bytes | float] = [dequeued.execution.composite_key, seconds, LIFETIME]
-        if save is not None:
-            arguments += [*save.keys, *save.arguments]
-        self._unsent = Ack(job.id, keys, arguments)
+        )
+        saved = () if save is None else (*save.keys, *save.arguments)
+        arguments = (
+            dequeued.queue.started_job_registry.key,
+            execution.composite_key,
+            seconds,
+            len(stored),
+            *stored,
+            len(saved),
+            *saved,
+        )
+        token = save.arguments[0] if save is not None else None
+        if dequeued.lock is not None and token != dequeued.lock.token:
+            self.held.discard(dequeued.lock.token)
+        self._unsent.append(Ack(job.id, execution.id, token, arguments))
 
     def flush_acks(self) -> None:
-        """Send the ack of the job before, if it is still to be sent."""
-        if self._unsent is not None:
-            self._note_ack(ACK.run(self._redis, self._unsent.keys, self._unsent.arguments))
+        """Send the acks that are still to be sent."""
+        acks = self._take_acks()
+        if not acks:
+            return
+        keys = [*self._keys(), BELL, *self._queues]
+        try:
+            done = ACK.run(self._redis, keys, [int(self._is_idle_without(acks)), *_of_acks(acks)])
+        except BaseException:
+            self._unsent.extendleft(reversed(acks))
+            raise
+        self._note_acks(acks, done)
 
-    def _note_ack(self, is_acked: object) -> None:
-        """The ack was sent, if there was one; log if the job is not done after all."""
-        sent, self._unsent = self._unsent, None
-        if sent is not None and not is_acked:
-            get_logger("receiver.worker").warning(
-                "not acked: this worker has lost the lock of the marker; the job will be put back",
-                job=sent.job_id,
-            )
+    def note_doubt(self, save: MarkerSave) -> bool:
+        """Save the marker before a request about it begins; returns whether its lock was still held.
+
+        What several threads want noted meanwhile, and the acks that are to be sent, go along. Raises
+        `MustWait` if delivery is paused or the budget is used up, and as `MarkerLock.save` does.
+        """
+        doubt = Doubt(save)
+        self._doubts.append(doubt)
+        with self._noting:
+            if doubt.reply is None and doubt.error is None:
+                self._note_doubts()
+        if doubt.error is not None:
+            raise doubt.error
+        if doubt.reply == "wait":
+            raise MustWait
+        return doubt.reply == "1"
+
+    def _note_doubts(self) -> None:
+        doubts = [self._doubts.popleft() for _ in range(len(self._doubts))]
+        acks = self._take_acks()
+        saves: Arguments = [word for doubt in doubts for word in (*doubt.save.keys, *doubt.save.arguments)]
+        arguments = [now().timestamp(), len(doubts), len(saves) // len(doubts), *saves, *_of_acks(acks)]
+        try:
+            done, replies = NOTE_DOUBTS.run_replicated(self._redis, [*self._keys(), PAUSE, BUDGET], arguments)
+        except Exception as error:  # noqa: BLE001 - raised by each thread whose doubt was to be noted
+            self._unsent.extendleft(reversed(acks))
+            for doubt in doubts:
+                doubt.error = error
+            return
+        self._note_acks(acks, done)
+        for doubt, reply in zip(doubts, replies, strict=True):
+            doubt.reply = as_text(reply)
+
+    def give_back(self, jobs: Sequence[Dequeued]) -> None:
+        """Put jobs that were not begun back to the front of their queues, in this order."""
+        if not jobs:
+            return
+        arguments: Arguments = []
+        for dequeued in reversed(jobs):
+            execution, lock, queue = dequeued.execution, dequeued.lock, dequeued.queue
+            is_locked = lock is not None and lock.fields
+            arguments += [
+                queue.key,
+                queue.started_job_registry.key,
+                execution.composite_key,
+                dequeued.job.key,
+                dequeued.job.id,
+                execution.key,
+                ExecutionRegistry(dequeued.job.id, self._redis).key,
+                *((lock.key, lock.token) if lock is not None and is_locked else ("", "")),
+                dequeued.permit.window or "",
+            ]
+        for dequeued in jobs:
+            self.done_with(dequeued)
+        keys = [self._worker_key, self._executions_key, BUDGET, BELL, *self._queues]
+        GIVE_BACK.run(self._redis, keys, [JobStatus.QUEUED.value, int(not self.in_hand), *arguments])
+
+    def done_with(self, dequeued: Dequeued) -> None:
+        """The job is not this worker's any more: it was given back, or RQ has dealt with its failure."""
+        self.in_hand.pop(dequeued.execution.id, None)
+        if dequeued.lock is not None:
+            self.held.discard(dequeued.lock.token)
+
+    def _keys(self) -> Sequence[str]:
+        return self._worker_key, self._executions_key, key_of_this_minute()
+
+    def _take_acks(self) -> list[Ack]:
+        taken: list[Ack] = []
+        with suppress(IndexError):
+            while True:
+                taken.append(self._unsent.popleft())
+        return taken
+
+    def _is_idle_without(self, acks: Sequence[Ack]) -> bool:
+        return set(self.in_hand) <= {ack.execution_id for ack in acks}
+
+    def _note_acks(self, acks: Sequence[Ack], done: Iterable[int]) -> None:
+        """These were sent; log if a job is not done after all."""
+        for ack, is_done in zip(acks, done, strict=True):
+            self.in_hand.pop(ack.execution_id, None)
+            self.held.discard(str(ack.token))
+            if not is_done:
+                get_logger("receiver.worker").warning(
+                    "not acked: this worker has lost the lock of the marker; the job will be put back",
+                    job=ack.job_id,
+                )
+
+
+def _of_acks(acks: Sequence[Ack]) -> Arguments:
+    """As `ack_all` takes them."""
+    return [LIFETIME, len(acks), *(word for ack in acks for word in ack.arguments)]

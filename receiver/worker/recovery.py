@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -61,21 +62,25 @@ class Recovery:
         ]
         return int(ENQUEUE_DUE.run(self._redis, keys, arguments))
 
-    def requeue_abandoned(self) -> None:
-        """Queue the jobs of dead workers again, before all others. Call this between two jobs.
+    def requeue_abandoned(self, in_hand: Collection[str] = ()) -> None:
+        """Queue the jobs of dead workers again, before all others and in the order in which they were.
 
-        A job that is in work for this worker itself is then one that it dequeued without receiving Redis'
-        reply, or one that could not be acked because the lock of its marker was lost.
+        `in_hand` has the ids of the executions that this worker has dequeued and not finished. Another job
+        that is in work for it is one that it dequeued without receiving Redis' reply, one that could not be
+        acked because the lock of its marker was lost, or one that could not be given back.
         """
         in_work = self._queue.started_job_registry.get_job_and_execution_ids(cleanup=False)
-        for job_id, execution_id in in_work:
+        # Each is put before the others.
+        for job_id, execution_id in reversed(in_work):
+            if execution_id in in_hand:
+                continue
             execution = Execution(execution_id, job_id, self._redis)
             owner = as_text(self._redis.hget(execution.key, "worker_name") or b"")
             # An execution is written together with its entry here and outlives the time-out of its job. If
             # it is gone, so is its worker.
             if not owner or owner == self._own_name or self._is_dead(owner):
                 if owner:
-                    self._release_lock(job_id, owner)
+                    self._release_lock(job_id, owner, execution_id)
                 self._put_back(execution, owner or "unknown")
 
     def _put_back(self, execution: Execution, owner: str) -> None:
@@ -89,11 +94,12 @@ class Recovery:
                 worker=owner,
             )
 
-    def _release_lock(self, job_id: str, owner: str) -> None:
+    def _release_lock(self, job_id: str, owner: str, execution_id: str) -> None:
+        """Release what a dead worker had locked, and of this worker only what came with the job."""
         if names := marker_names_of_job(self._redis, job_id):
             markers = MarkerStore(self._redis, owner)
             for key in markers.resolve(names):
-                markers.break_lock(key)
+                markers.break_lock(key, execution_id if owner == self._own_name else "")
 
     def _is_dead(self, name: str) -> bool:
         """Whether it has deregistered, has given no sign of life for long, or ran here and has ended."""

@@ -20,6 +20,7 @@ from requests import PreparedRequest, RequestException, Response
 from requests.adapters import HTTPAdapter
 from structlog.contextvars import bound_contextvars
 
+from apitraffic_events.transport import OneServerAdapter
 from receiver.events import Change
 from receiver.observability.spans import log_names_of, span_context_in, text, tracer
 
@@ -63,7 +64,7 @@ class SpanPerAttempt:
         )
 
     def adapter(self) -> HTTPAdapter:
-        return TracedAdapter(max_retries=0)
+        return TracedAdapter()
 
     def ended(self, outcome: str, retry_because: str | None) -> None:
         span = trace.get_current_span()
@@ -75,7 +76,7 @@ class SpanPerAttempt:
             span.set_status(Status(StatusCode.ERROR))
 
 
-class TracedAdapter(HTTPAdapter):
+class TracedAdapter(OneServerAdapter):
     """Records each request that is sent, without its headers and its body."""
 
     def send(self, request: PreparedRequest, *arguments: Any, **options: Any) -> Response:

@@ -10,12 +10,14 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 from redis import Redis
@@ -24,13 +26,13 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from rq import Queue, Retry, SimpleWorker
 from rq.exceptions import StopRequested
-from rq.executions import Execution
 from rq.job import Job
-from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
+from rq.timeouts import JobTimeoutException
 from rq.worker import WorkerStatus
 from structlog import get_logger
 
+from apitraffic_events.client import EventsClient
 from apitraffic_events.timestamps import now
 from receiver.config.account import events_client
 from receiver.config.settings import Settings
@@ -38,14 +40,15 @@ from receiver.datastore.acl import require_rights
 from receiver.datastore.address import require_suitable_server
 from receiver.datastore.failures import UNREACHABLE, explain
 from receiver.datastore.when_full import connect_to_drain
-from receiver.delivery.budget import RequestBudget
+from receiver.delivery.budget import Permit, RequestBudget
 from receiver.delivery.deliverer import Deliverer
-from receiver.delivery.marker_store import MarkerStore
+from receiver.delivery.marker_store import MarkerStore, MustWait
 from receiver.observability.metrics import DeliveryMetrics
-from receiver.queue.queues import delivery_queues
+from receiver.queue.queues import JOB_TIMEOUT, delivery_queues
 from receiver.worker.attempts import DeliveryAttempts, GivenUp
+from receiver.worker.batch import Batch
+from receiver.worker.helper import Helper
 from receiver.worker.job_queue import Dequeued, JobQueue
-from receiver.worker.jobs import DeliveryJob
 from receiver.worker.recovery import Recovery, worker_name
 
 WORKER_TTL: Final = 30
@@ -58,17 +61,36 @@ RECOVERY_INTERVAL: Final = 15
 """Seconds between searches for jobs of dead workers."""
 SCHEDULE_INTERVAL: Final = 0.5
 """Seconds between checks for retries that are due."""
+HELPERS: Final = 3
+"""Threads that run jobs beside the worker's own."""
+HELD_UP: Final = 0.05
+"""Seconds after which the worker's own thread, which dequeues, counts as held up by its job."""
 RESTART_PAUSE: Final = 1.0
 """Seconds between attempts to start while Redis cannot be reached."""
+
+
+RunJob = Callable[[Job], Retry | None]
+"""Makes an attempt at a job; returns a `Retry` if it is to be retried, and raises if it failed."""
+Limit = Callable[[str], AbstractContextManager[None]]
+"""Around the job of this id: raises `JobTimeoutException` in it if it takes too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What one thread needs to run jobs: a budget and what makes attempts, with a marker store of its own."""
+
+    budget: RequestBudget
+    attempts: Callable[[MarkerStore], RunJob]
 
 
 class DeliveryWorker(SimpleWorker):
     """An RQ worker for the delivery queues.
 
-    Set `run_job` before `work`: it makes an attempt at a job and says whether to retry it.
+    Set `run_job` before `work`. RQ's loop makes one turn for each batch, whose jobs are run by this thread
+    and by helpers, if `employ` was called. RQ itself deals with what fails or is to be retried.
     """
 
-    run_job: Callable[[DeliveryJob], Retry | None] | None = None
+    run_job: RunJob | None = None
 
     def __init__(self, redis: Redis, budget: RequestBudget, stop: threading.Event | None = None) -> None:
         """`budget` counts the requests to the API. The worker sets `stop` when it is asked to stop, and does
@@ -87,22 +109,53 @@ class DeliveryWorker(SimpleWorker):
             log_job_description=False,
         )
         self.log_result_lifespan = False
+        self.wants_attention = threading.Event()
+        """Set if `look_after_batch` is to be called at once."""
         self._job_queue = JobQueue(redis, queues, self.name, self.key)
-        self.markers = MarkerStore(redis, self.name, releases_with_ack=True)
+        self._batch = Batch(self._give_back, threads=1)
+        self._helpers: tuple[Helper, ...] = ()
+        self.markers = self._marker_store()
         self._suspension_checked_at = -math.inf
         self._current_state = self._stored_state = ""
-        self._dequeued: Dequeued | None = None
+        self._first: Dequeued | None = None
+        self._began: float | None = None
+        self._is_ending = False
         self.recoveries = tuple(Recovery(queue, self.name) for queue in queues)
+
+    def employ(self, desks: Sequence[Desk]) -> None:
+        """Also run jobs in a further thread for each of these desks."""
+        self._batch = Batch(self._give_back, threads=1 + len(desks))
+        self._helpers = tuple(self._helper(desk, number) for number, desk in enumerate(desks))
+
+    def _helper(self, desk: Desk, number: int) -> Helper:
+        markers = self._marker_store()
+        run_job = desk.attempts(markers)
+
+        def run(dequeued: Dequeued, helper: Helper) -> None:
+            self._run(dequeued, markers, desk.budget, run_job, helper.limited)
+
+        return Helper(f"delivery-{number}", self._batch, run, self._helper_has_nothing)
+
+    def _marker_store(self) -> MarkerStore:
+        return MarkerStore(
+            self.connection,
+            self.name,
+            releases_with_ack=True,
+            held=self._job_queue.held,
+            note_doubt=self._job_queue.note_doubt,
+        )
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         self._stop.set()
+        self.wants_attention.set()
         super().request_stop(signum, frame)  # type: ignore[no-untyped-call]  # RQ has no types here
 
     def run_maintenance_tasks(self) -> None:
         """Put jobs back before RQ cleans up, which would lose those that a dead worker was rescheduling."""
         self._job_queue.flush_acks()
-        for recovery in self.recoveries:
-            recovery.requeue_abandoned()
+        with self._job_queue.dequeuing:
+            for recovery in self.recoveries:
+                recovery.requeue_abandoned(set(self._job_queue.in_hand))
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # see above
 
     def set_shutdown_requested_date(self) -> None:
@@ -120,8 +173,18 @@ class DeliveryWorker(SimpleWorker):
         super().unsubscribe()  # type: ignore[no-untyped-call]  # RQ has no types here
 
     def teardown(self) -> None:
-        """Stop the thread that listens for commands, too: without Redis, RQ would leave it running."""
+        """Give back what was not begun, and wait for the helpers. Also stop the thread that listens for
+        commands: without Redis, RQ would leave it running.
+        """
+        self._is_ending = True
         try:
+            try:
+                self._batch.give_back()
+            finally:
+                # A worker that begins after this one takes what is left of it for abandoned.
+                for helper in self._helpers:
+                    helper.stop()
+            self._batch.give_back()
             self._job_queue.flush_acks()
             super().teardown()  # type: ignore[no-untyped-call]  # see above
         finally:
@@ -159,94 +222,203 @@ class DeliveryWorker(SimpleWorker):
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
     ) -> tuple[Job, Queue] | None:
-        """The next job, already in work; `None` if the worker is to stop, or if there is none and no
-        `timeout`.
+        """The first job of the next batch, already in work; `None` if the worker is to stop, or if there is
+        none and no `timeout`.
 
         Other values of `timeout` and `max_idle_time` say when RQ does its maintenance, which is each second
         here.
         """
         while not self._stop.is_set():
-            self.set_state(WorkerStatus.IDLE)
+            self._raise_what_ended_a_helper()
+            if not self._job_queue.in_hand:
+                self.set_state(WorkerStatus.IDLE)
             self.heartbeat()
             if self.should_run_maintenance_tasks:
                 self.run_maintenance_tasks()
             if dequeued := self._dequeue():
                 return dequeued.job, dequeued.queue
-            if timeout is None or self._stop.is_set():
+            if (timeout is None and not self._job_queue.in_hand) or self._stop.is_set():
                 break
             self._job_queue.wait_for_bell()
         return None
 
+    def _raise_what_ended_a_helper(self) -> None:
+        for helper in self._helpers:
+            if helper.error is not None:
+                raise helper.error
+
     def _dequeue(self) -> Dequeued | None:
+        """The first job of the next batch; the helpers begin with the others."""
         # From here on, RQ's signal handler lets the job be finished.
         self._current_state = WorkerStatus.BUSY
-        self._dequeued = dequeued = self._job_queue.dequeue()
-        if dequeued is None:
+        jobs = self._job_queue.dequeue_some(self._batch.size)
+        if not jobs:
             self._current_state = WorkerStatus.IDLE
             return None
         self._stored_state = WorkerStatus.BUSY
-        dequeued.job.run = self.run_job
-        dequeued.job.redis_server_version = self.get_redis_server_version()  # type: ignore[no-untyped-call]  # see above
-        self.executions[dequeued.execution.id] = dequeued.execution
-        self.last_heartbeat = dequeued.job.started_at
-        self._budget.use_prefetched(dequeued.permit)
-        self.markers.use_prefetched(dequeued.lock)
-        return dequeued
+        self.last_heartbeat = jobs[0].job.started_at
+        self._first, *others = jobs
+        self._hand_out(others)
+        return self._first
 
-    def prepare_execution(self, job: Job) -> Execution:
-        return self._in_work(job).execution
+    def _hand_out(self, jobs: Sequence[Dequeued]) -> None:
+        self._batch.put(jobs)
+        for helper in self._helpers[: len(jobs)]:
+            helper.wake()
 
-    def _in_work(self, job: Job) -> Dequeued:
-        if self._dequeued is None or self._dequeued.job is not job:
-            raise RuntimeError("only a job that this worker has dequeued can be executed")
-        return self._dequeued
+    def _stand_in(self) -> bool:
+        """Dequeue jobs for the helpers if this worker's own thread, which does that, is held up by its job.
 
-    def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:
-        """What RQ does here has been done in one step when the job was dequeued."""
-
-    def handle_execution_ended(self, job: Job, queue: Queue, heartbeat_ttl: int) -> None:
-        """RQ also extends the time for the callbacks of a job; ours have none."""
-        job.ended_at = now()
-
-    def handle_job_success(
-        self, job: Job, queue: Queue, started_job_registry: StartedJobRegistry, execution: Execution
-    ) -> None:
-        seconds = (job.ended_at - job.started_at).total_seconds() if job.ended_at and job.started_at else 0.0
-        self._job_queue.ack(self._in_work(job), seconds, self.markers.deferred_release())
-        self.executions.pop(execution.id, None)
-        self._stored_state = WorkerStatus.IDLE
-
-    def handle_exception(self, job: Job, *exc_info: Any) -> None:
-        """Release the job's marker, and log an unexpected error. A dead letter has been logged already.
-
-        If Redis cannot be reached, nothing can be stored of the job; this worker takes it over after its
-        restart.
+        Returns whether there were any.
         """
-        if isinstance(exc_info[1], UNREACHABLE):
-            raise exc_info[1]
-        self.markers.release()
-        if not isinstance(exc_info[1], GivenUp):
-            get_logger("receiver.worker").error("delivery failed", job=job.id, exc_info=exc_info)
+        began = self._began
+        if began is None or time.monotonic() - began < HELD_UP or self._must_end:
+            return False
+        jobs = self._job_queue.dequeue_some(self._batch.size)
+        self._hand_out(jobs)
+        if self._must_end:
+            self._batch.give_back()
+        return bool(jobs)
+
+    @property
+    def _must_end(self) -> bool:
+        return self._is_ending or self._stop.is_set()
+
+    def _helper_has_nothing(self) -> bool:
+        self._job_queue.flush_acks()
+        return self._stand_in()
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Run the jobs of the batch, beside the helpers."""
+        dequeued, self._first = self._first, None
+        if dequeued is None or dequeued.job is not job:
+            raise RuntimeError("only a job that this worker has dequeued can be executed")
+        began, number = time.perf_counter(), 0
+        while dequeued is not None:
+            self._began = time.monotonic()
+            self._run(dequeued, self.markers, self._budget, self.run_job, self._limited)
+            self._began = None
+            number += 1
+            dequeued = None if self._stop.is_set() else self._batch.take()
+        # This thread and the helpers share the batch, and take about as many jobs each.
+        self._batch.measured(number * (1 + len(self._helpers)), time.perf_counter() - began)
+        self._current_state = WorkerStatus.IDLE
+
+    def _limited(self, job_id: str) -> AbstractContextManager[None]:
+        penalty: AbstractContextManager[None] = self.death_penalty_class(
+            JOB_TIMEOUT, JobTimeoutException, job_id=job_id
+        )
+        return penalty
+
+    def _run(
+        self,
+        dequeued: Dequeued,
+        markers: MarkerStore,
+        budget: RequestBudget,
+        run_job: RunJob | None,
+        limit: Limit,
+    ) -> None:
+        """Run the job in this thread. Ack it, or let RQ deal with it; raises if Redis cannot be reached."""
+        if run_job is None:
+            raise RuntimeError("the worker has not been told how to run jobs")
+        job = dequeued.job
+        budget.use_prefetched(dequeued.permit)
+        markers.use_prefetched(dequeued.lock)
+        try:
+            with limit(job.id):
+                retry = run_job(job)
+        except MustWait:
+            # Its permit has been returned, and its marker released.
+            self._batch.give_back(replace(dequeued, permit=Permit()))
+            return
+        except Exception as error:  # noqa: BLE001 - RQ retries what is unexpected
+            job.ended_at = now()
+            self._failed(dequeued, markers, error)
+            return
+        job.ended_at = now()
+        if retry is not None:
+            self._finish(dequeued, markers, retry)
+            return
+        seconds = (job.ended_at - job.started_at).total_seconds() if job.started_at else 0.0
+        self._job_queue.ack(dequeued, seconds, markers.deferred_release())
+
+    def _finish(self, dequeued: Dequeued, markers: MarkerStore, retry: Retry) -> None:
+        """Let RQ schedule the retry. What has not been begun is given back: it may have to wait, too."""
+        job, queue = dequeued.job, dequeued.queue
+        markers.release()
+        self._tell_server_version(job)
+        self.handle_job_retry(job, queue, retry, queue.started_job_registry, dequeued.execution)
+        self._job_queue.done_with(dequeued)
+        self._batch.give_back()
+
+    def _failed(self, dequeued: Dequeued, markers: MarkerStore, error: Exception) -> None:
+        """Release the job's marker, log an unexpected error, and let RQ retry the job or keep it as failed.
+
+        A dead letter has been logged already. If Redis cannot be reached, nothing can be stored of the job;
+        this worker takes it over after its restart.
+        """
+        if isinstance(error, UNREACHABLE):
+            raise error
+        markers.release()
+        exc_info = (type(error), error, error.__traceback__)
+        if not isinstance(error, GivenUp):
+            get_logger("receiver.worker").error("delivery failed", job=dequeued.job.id, exc_info=exc_info)
+        self._tell_server_version(dequeued.job)
+        self.handle_job_failure(
+            dequeued.job,
+            dequeued.queue,
+            dequeued.queue.started_job_registry,
+            "".join(traceback.format_exception(*exc_info)),
+            dequeued.execution,
+        )
+        self._job_queue.done_with(dequeued)
+        self._batch.give_back()
+
+    def _tell_server_version(self, job: Job) -> None:
+        """RQ would ask Redis for it, for each job."""
+        job.redis_server_version = self.get_redis_server_version()  # type: ignore[no-untyped-call]  # no types
+
+    def look_after_batch(self) -> None:
+        """Give back what waits too long, or at once if the worker is to stop, and find work for idle helpers.
+
+        Another thread calls this every half a second, because all others may be waiting for the API.
+        """
+        if self._stop.is_set():
+            self._batch.give_back()
+        else:
+            self._batch.give_back_if_late()
+            if any(helper.is_idle for helper in self._helpers):
+                self._stand_in()
+        for helper in self._helpers:
+            helper.interrupt_if_late()
+
+    def _give_back(self, jobs: Sequence[Dequeued]) -> None:
+        if jobs:
+            self._budget.forget_counted()
+            self._job_queue.give_back(jobs)
 
 
 class RetryClock(threading.Thread):
-    """Queues jobs whose retry is due.
+    """Queues jobs whose retry is due, and gives jobs back that wait too long behind slow ones.
 
     This is a thread of the worker in place of RQ's scheduler, which is a process of its own, quits when Redis
     restarts and leaves its lock behind when it is killed. Several at once do no harm: each move is atomic.
     """
 
-    def __init__(self, recoveries: Iterable[Recovery]) -> None:
+    def __init__(self, worker: DeliveryWorker) -> None:
         super().__init__(name="retry-clock", daemon=True)
-        self._recoveries = tuple(recoveries)
+        self._worker = worker
         self._stopped = threading.Event()
 
     def run(self) -> None:
         log = get_logger("receiver.worker")
         was_away = False
-        while not self._stopped.wait(SCHEDULE_INTERVAL):
+        while not self._stopped.is_set():
+            self._worker.wants_attention.wait(SCHEDULE_INTERVAL)
+            self._worker.wants_attention.clear()
             try:
-                for recovery in self._recoveries:
+                self._worker.look_after_batch()
+                for recovery in self._worker.recoveries:
                     recovery.enqueue_due()
                 was_away = False
             except RedisError as error:
@@ -259,6 +431,7 @@ class RetryClock(threading.Thread):
 
     def stop(self) -> None:
         self._stopped.set()
+        self._worker.wants_attention.set()
         self.join(timeout=5)
 
 
@@ -286,7 +459,8 @@ def run_worker(settings: Settings, metrics: DeliveryMetrics | None = None) -> No
     """
     redis = connect_to_drain(settings.redis_url)
     budget = RequestBudget(redis)
-    client = events_client(settings, budget)
+    budgets = (budget, *(budget.for_another_thread() for _ in range(HELPERS)))
+    clients = tuple(events_client(settings, each) for each in budgets)
     logging.getLogger("rq").setLevel(logging.WARNING)
     logging.getLogger("rq.worker").addFilter(RedisOutage())
     log = get_logger("receiver.worker")
@@ -296,30 +470,40 @@ def run_worker(settings: Settings, metrics: DeliveryMetrics | None = None) -> No
         try:
             require_rights(redis)
             require_suitable_server(redis)
-            deliverer = partial(Deliverer, client, settle=timedelta(seconds=settings.delivery.settle))
-            _work(redis, client.account_url, deliverer, budget, stop, metrics)
+            settle = timedelta(seconds=settings.delivery.settle)
+            desks = [
+                Desk(each, partial(_attempts, client, each, settle, metrics))
+                for each, client in zip(budgets, clients, strict=True)
+            ]
+            _work(redis, clients[0].account_url, desks, stop)
         except RedisError as error:
             log.warning("Redis is away; trying again", reason=explain(error), in_s=RESTART_PAUSE)
         stop.wait(RESTART_PAUSE)
-    client.close()
+    for client in clients:
+        client.close()
     log.info("worker stopped")
 
 
-def _work(
-    redis: Redis,
-    api: str,
-    deliverer: Callable[..., Deliverer],
+def _attempts(
+    client: EventsClient,
     budget: RequestBudget,
-    stop: threading.Event,
+    settle: timedelta,
     metrics: DeliveryMetrics | None,
-) -> None:
+    markers: MarkerStore,
+) -> RunJob:
+    return DeliveryAttempts(Deliverer(client, markers, budget, settle=settle), metrics).make
+
+
+def _work(redis: Redis, api: str, desks: Sequence[Desk], stop: threading.Event) -> None:
     """Run an RQ worker until it ends; `stop` is set if that is because it was asked to."""
-    worker = DeliveryWorker(redis, budget, stop)
-    clock = RetryClock(worker.recoveries)
+    own, *others = desks
+    worker = DeliveryWorker(redis, own.budget, stop)
+    clock = RetryClock(worker)
     get_logger("receiver.worker").info("worker started", name=worker.name, api=api)
     clock.start()
     try:
-        worker.run_job = DeliveryAttempts(deliverer(markers=worker.markers, budget=budget), metrics).make
+        worker.run_job = own.attempts(worker.markers)
+        worker.employ(others)
         worker.work(logging_level="WARNING")
     except StopRequested:
         pass

@@ -24,7 +24,8 @@ import requests
 
 from apitraffic_events.timestamps import now
 from receiver.cli.mcp import TOKEN_VARIABLE as MCP_TOKEN
-from receiver.config.environment import SECRET_VARIABLES, VARIABLES
+from receiver.config.environment import VARIABLES
+from receiver.config.secrets import SECRET_VARIABLES
 from receiver.events import Delivery
 from receiver.reception.quarantine import Quarantine
 from tests.support.certificates import Certificate, make_certificate

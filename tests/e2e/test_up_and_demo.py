@@ -171,6 +171,37 @@ def test_a_second_up_and_a_demo_beside_a_running_one(tmp_path: Path) -> None:
         assert not up.events()
 
 
+def test_other_commands_find_a_running_up_and_say_so(tmp_path: Path) -> None:
+    with running_up(tmp_path) as up:
+        found = "Using the local system that `apitraffic-events up` runs in .apitraffic.\n"
+        payload = tmp_path / "event.json"
+        payload.write_text('{"type": "custom", "name": "Found"}')
+        sent = run("send", "events", str(payload), folder=tmp_path)
+        assert sent.returncode == 0, sent.stderr
+        wait_until(lambda: bool(up.events()), "the event is listed")
+        for command, shown in (
+            (("events", "list", "--json"), '"name": "Found"'),
+            (("status", "--json"), '"state": "idle"'),
+            (("quarantine", "list"), ""),
+            (("deadletters", "list", "--json"), ""),
+        ):
+            result = run(*command, folder=tmp_path)
+            assert result.returncode == 0, result.stderr
+            assert result.stderr.startswith(found)
+            assert shown in result.stdout
+        report = json.loads(run("doctor", "--json", folder=tmp_path).stdout)
+        assert report["ok"], report
+        states = {each["check"]: each["state"] for each in report["checks"]}
+        assert {states[name] for name in ("redis", "api", "github_secret", "spool")} == {"ok"}
+
+        elsewhere = run("status", folder=tmp_path, REDIS_URL="redis://127.0.0.1:9")
+        assert elsewhere.returncode == 5
+        assert found not in elsewhere.stderr
+    ended = run("status", folder=tmp_path)
+    assert ended.returncode == 3
+    assert found not in ended.stderr
+
+
 def test_a_redis_that_dies_comes_back_with_its_data(tmp_path: Path) -> None:
     with running_up(tmp_path) as up:
         with Redis.from_url(up.redis.url) as redis:

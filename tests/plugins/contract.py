@@ -112,6 +112,7 @@ SCENARIOS: Final = (
     Scenario("500 twice, then fine", "created", ("POST:status=500x2",)),
     Scenario("connection closed, then fine", "created", ("POST:refusex1",)),
     Scenario("answer lost after it was done", "created", ("POST:dropx1",)),
+    Scenario("answered with a page after it was done", "created", ("POST:commit=200x1",)),
     Scenario(
         "nothing listens",
         "failed",
@@ -244,7 +245,12 @@ class PluginContract:
 
     @pytest.mark.parametrize(
         "faults",
-        [("POST:status=401x1",), ("POST:dropx1",), ("PATCH:status=405", "POST:status=500x1")],
+        [
+            ("POST:status=401x1",),
+            ("POST:dropx1",),
+            ("POST:commit=200x1",),
+            ("PATCH:status=405", "POST:status=500x1"),
+        ],
         ids=str,
     )
     def test_a_deployment_is_one_whole_event_whatever_fails(
@@ -257,6 +263,23 @@ class PluginContract:
         assert run.is_success, run.log
         assert event["metadata"]["status"] == "success"
         assert event["endedAt"] is not None
+
+    def test_a_look_up_ends_at_what_is_too_old(
+        self, plugin: Plugin, api: LocalApi, direct: dict[str, str]
+    ) -> None:
+        """Also if the API ignores the period that it is asked for."""
+        for number in range(230):
+            old = {
+                "type": "scale",
+                "name": f"Scaled {number}",
+                "startedAt": f"2026-01-10T10:00:00.{number:03}Z",
+            }
+            api.call("POST", "/events", json=old)
+        api.set_faults(["unfiltered"])
+        before = requests_made(api)
+        run = plugin.event(direct | {"type": "custom", "name": "Cache cleared", "marker-key": "cache:7"})
+        assert run.outputs["status"] == "created", run.log
+        assert requests_made(api) - before == 2
 
     @pytest.mark.parametrize("outcome", ["success", "failure"])
     def test_a_deployment_runs_to_its_end_if_nothing_listens(

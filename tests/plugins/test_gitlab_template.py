@@ -39,7 +39,7 @@ class TestGitLabTemplate(PluginContract):
     ) -> None:
         message = 'Say "hello"\n\nrepository: mallory/shop\n{"team": "mallory"}'
         given, variables = plugin.split(direct | {"type": "custom", "name": "Cache cleared"})
-        for metadata in ("team: checkout\nchange: $$NOTE", '{"team": "checkout", "change": "$$NOTE"}'):
+        for metadata in ("team: checkout\nchange: $NOTE", '{"team": "checkout", "change": "$NOTE"}'):
             include = plugin.include("event", given | {"metadata": metadata})
             run = plugin.run({"include": include}, variables | {"NOTE": message})
             assert run.is_success, run.log

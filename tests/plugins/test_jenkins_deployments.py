@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,11 +15,13 @@ from tests.plugins.contract import RECEIVER_SECRET, TOKEN, listed
 from tests.support.jenkins_pipeline import BuildResult, Controller
 from tests.support.local_api import LocalApi
 from tests.support.source_fixtures import body_of
-from tests.support.stack import running_stack
+from tests.support.stack import Stack, running_stack
 from tests.support.waiting import wait_until
 
 URL: Final = "https://jenkins.example.test/job/shop/job/deploy-checkout/42/"
 BUILD: Final = f"jenkins:{URL.rstrip('/')}"
+WEBHOOK_BUILDS: Final = count(1_000)
+"""Builds of which there are webhooks, each of one test."""
 JENKINS_TOKEN: Final = "token-of-the-jenkins-webhook"
 
 FAILED_THEN_ROLLED_BACK: Final = """
@@ -231,11 +234,11 @@ class TestKeys:
         assert built.recorded[0]["markerKey"] == marker_key(f"{BUILD}:event:custom/{'ü' * 900}")
 
 
-def webhook(phase: str, result: str | None, ended_at: float) -> dict[str, Any]:
-    """Of the build, which took a minute."""
+def webhook(url: str, phase: str, result: str | None, ended_at: float) -> dict[str, Any]:
+    """Of the build at this address, which took a minute."""
     body: dict[str, Any] = json.loads(body_of("jenkins", "completed__success"))
     moment = ended_at - 60 if phase == "STARTED" else ended_at
-    body["build"] |= {"full_url": URL, "phase": phase, "timestamp": int(moment * 1000), "duration": 60_000}
+    body["build"] |= {"full_url": url, "phase": phase, "timestamp": int(moment * 1000), "duration": 60_000}
     if result:
         body["build"]["status"] = result
     else:
@@ -243,60 +246,67 @@ def webhook(phase: str, result: str | None, ended_at: float) -> dict[str, Any]:
     return body
 
 
-@pytest.mark.parametrize("mode", ["point", "span"])
+@pytest.fixture(scope="module", params=["point", "span"])
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """All parts run; deployments that webhooks report are of this form."""
+    with running_stack(tmp_path_factory.mktemp("stack")) as running:
+        configuration = Path(running.environment["APITRAFFIC_CONFIG"])
+        configuration.write_text(configuration.read_text() + f'deployments = "{request.param}"\n')
+        running.environment |= {
+            "EVENTS_WEBHOOK_SECRET": RECEIVER_SECRET,
+            "JENKINS_WEBHOOK_TOKEN": JENKINS_TOKEN,
+        }
+        running.receiver.start()
+        running.worker.start()
+        yield running
+
+
 @pytest.mark.parametrize("way", ["receiver", "direct"])
 @pytest.mark.parametrize("result", ["SUCCESS", "FAILURE"])
 @pytest.mark.parametrize("is_webhook_first", [True, False])
 def test_the_webhooks_of_a_build_cover_no_outcome_of_its_deployments(
-    controller: Controller, tmp_path: Path, is_webhook_first: bool, result: str, way: str, mode: str
+    controller: Controller, stack: Stack, is_webhook_first: bool, result: str, way: str
 ) -> None:
     """Through all real parts: first by webhook means the start, and the end too if the library is late."""
-    with running_stack(tmp_path) as stack:
-        configuration = Path(stack.environment["APITRAFFIC_CONFIG"])
-        configuration.write_text(configuration.read_text() + f'deployments = "{mode}"\n')
-        stack.environment |= {
-            "EVENTS_WEBHOOK_SECRET": RECEIVER_SECRET,
-            "JENKINS_WEBHOOK_TOKEN": JENKINS_TOKEN,
-        }
-        stack.receiver.start()
-        stack.worker.start()
-        ended_at = time.time() + 30
+    url = f"{URL.removesuffix('42/')}{next(WEBHOOK_BUILDS)}/"
+    ended_at = time.time() + 30
 
-        def send(phase: str, status: str | None = None) -> None:
-            answer = requests.post(
-                f"{stack.url}/webhooks/jenkins/{JENKINS_TOKEN}",
-                json=webhook(phase, status, ended_at),
-                timeout=10,
-            )
-            assert answer.ok, answer.text
-            wait_until(stack.is_idle, "delivered")
-
-        send("STARTED")
-        if is_webhook_first and way == "receiver":
-            send("COMPLETED", result)
-        built = controller.build(FAILED_THEN_ROLLED_BACK, **ways(way, stack.url, stack.api))
-        assert "WARNING" not in built.log, built.log
+    def send(phase: str, status: str | None = None) -> None:
+        answer = requests.post(
+            f"{stack.url}/webhooks/jenkins/{JENKINS_TOKEN}",
+            json=webhook(url, phase, status, ended_at),
+            timeout=10,
+        )
+        assert answer.ok, answer.text
         wait_until(stack.is_idle, "delivered")
+
+    send("STARTED")
+    if is_webhook_first and way == "receiver":
         send("COMPLETED", result)
-        send("FINALIZED", result)
-        events = stack.events()
+    built = controller.build(FAILED_THEN_ROLLED_BACK, **ways(way, url, stack.url, stack.api))
+    assert "WARNING" not in built.log, built.log
+    wait_until(stack.is_idle, "delivered")
+    send("COMPLETED", result)
+    send("FINALIZED", result)
+    key = f"jenkins:{url.rstrip('/')}"
+    events = [event for event in stack.events() if event["metadata"]["marker_key"].startswith(key)]
     assert outcomes(events) == {"v2": "failure", "v1": "success"}, built.log
     joined = [event["metadata"]["version"] for event in events if event["metadata"].get("release") == "2.3.1"]
     assert joined == ["v2"]
 
 
-def ways(way: str, receiver_url: str, api: LocalApi) -> Mapping[str, Any]:
-    """Arguments of a build that sends so."""
+def ways(way: str, url: str, receiver_url: str, api: LocalApi) -> Mapping[str, Any]:
+    """Arguments of a build at `url` that sends so."""
     if way == "receiver":
         return {
-            "environment": {"APITRAFFIC_RECEIVER_URL": receiver_url, "BUILD_URL": URL},
+            "environment": {"APITRAFFIC_RECEIVER_URL": receiver_url, "BUILD_URL": url},
             "credentials": {"apitraffic-receiver-secret": RECEIVER_SECRET},
         }
     return {
         "environment": {
             "APITRAFFIC_ACCOUNT_SID": api.account_sid,
             "APITRAFFIC_API_URL": api.url,
-            "BUILD_URL": URL,
+            "BUILD_URL": url,
         },
         "credentials": {"apitraffic-api-token": api.token},
     }

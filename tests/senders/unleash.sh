@@ -2,7 +2,7 @@
 # Unleash, really run on PostgreSQL: its events become the right markers through the preset `unleash`.
 #
 # Version: unleash-server 8.2.0 (npm), PostgreSQL 15 (Debian's package postgresql). Needs: python3, openssl, curl, npm,
-# node 20 or newer; root if it is run as root's user may not start PostgreSQL itself. Takes two minutes; not part
+# node 20 or newer. Takes four minutes; not part
 # of `make test`.
 source "$(dirname "$0")/stack.sh"
 start_receiver unleash
@@ -52,6 +52,7 @@ kinds='"feature-environment-enabled","feature-environment-disabled","feature-str
   "feature-strategy-remove","feature-created","feature-archived","feature-deleted","segment-created","segment-updated"'
 api POST addons '{"provider": "webhook", "enabled": true, "description": "markers", "events": ['"$kinds"'],
   "parameters": {"url": "'"$url"'", "authorization": "Bearer '"$secret"'"}}'
+sleep 65 # Unleash keeps its list of webhooks for a minute
 
 flag=projects/default/features
 api POST $flag '{"name": "new-cart", "type": "release"}'

@@ -37,7 +37,7 @@ IMPORTED: Final = (
         "flask",
         "gunicorn.arbiter",
         "gunicorn.workers.gthread",
-        "pydantic_settings",
+        "pydantic.main",
     ),
     *("redis", "requests", "rich", "sqlite3", "structlog"),
 )

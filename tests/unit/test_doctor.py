@@ -9,7 +9,7 @@ import pytest
 from apitraffic_events.errors import RateLimit
 from apitraffic_events.timestamps import now
 from receiver.doctor import api, backlog, secrets, storage
-from receiver.doctor.findings import FindingState
+from receiver.doctor.findings import FindingState, ok
 from receiver.monitoring.status import Pause, QueueState, QueueStatus
 from receiver.queue.inspection import WorkerState
 
@@ -93,6 +93,18 @@ def test_nothing_accepted_may_be_thrown_away(changes: dict[str, Any], state: Fin
 )
 def test_the_version_of_redis(version: str, state: FindingState) -> None:
     assert storage.version({"redis_version": version}).state is state
+
+
+def test_valkey_goes_by_its_own_name() -> None:
+    info = {"redis_version": "7.2.4", "server_name": "valkey", "valkey_version": "9.1.2"}
+    assert storage.version(info) == ok("redis_version", "Valkey 9.1.2")
+
+
+def test_who_cannot_set_it_is_not_told_to_edit_a_file() -> None:
+    found = storage.persistence(WELL | {"aof_enabled": 0}, None)
+    assert found.state is FindingState.FAILURE
+    assert "with your provider" in str(found.advice)
+    assert "redis.conf" not in str(found.advice)
 
 
 @pytest.mark.parametrize(

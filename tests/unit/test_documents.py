@@ -11,7 +11,8 @@ import pytest
 
 from receiver.cli import COMMANDS, reference
 from receiver.cli.events_table import document
-from receiver.config.environment import CONFIG_VARIABLE, SECRET_VARIABLES, VARIABLES
+from receiver.config.environment import CONFIG_VARIABLE, VARIABLES
+from receiver.config.secrets import SECRET_VARIABLES
 from receiver.config.senders import preset_names, read_preset
 from receiver.mcp_server.http import PATH
 from receiver.mcp_server.tools import TOOLS

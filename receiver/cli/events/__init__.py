@@ -1,12 +1,34 @@
 """`apitraffic-events events`: the commands are in `reading` and `writing`."""
 
+from typing import Final
+
 import click
 
-from receiver.cli.events.reading import get, list_
-from receiver.cli.events.writing import close, create, delete, update
+from receiver.cli.lazy import LazyGroup
+
+SUMMARIES: Final = {
+    "close": "End an event, such as an incident.",
+    "create": "Create an event.",
+    "delete": "Delete an event.",
+    "get": "Show an event with all its fields.",
+    "list": "List the latest events, newest first.",
+    "update": "Change the given fields of an event; other fields stay as they are.",
+}
 
 
-@click.group("events")
+@click.group(
+    "events",
+    cls=LazyGroup,
+    places={
+        "close": f"{__name__}.writing:close",
+        "create": f"{__name__}.writing:create",
+        "delete": f"{__name__}.writing:delete",
+        "get": f"{__name__}.reading:get",
+        "list": f"{__name__}.reading:list_",
+        "update": f"{__name__}.writing:update",
+    },
+    summaries=SUMMARIES,
+)
 def command() -> None:
     """Create, list, change and close events in ApiTraffic.
 
@@ -15,7 +37,3 @@ def command() -> None:
 
     Exit codes: 0; 2 wrong usage; 3 not configured; 4 refused by the API; 5 API not reached in time.
     """
-
-
-for subcommand in (create, list_, get, update, close, delete):
-    command.add_command(subcommand)

@@ -1,18 +1,23 @@
 """What the commands of `apitraffic-events events` share: access to the account, and common options."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 from apitraffic_events.client import EventsClient
+from apitraffic_events.event import EventType
 from apitraffic_events.retrying import Retrier
+from receiver.cli import consoles
 from receiver.cli.exits import api_problems
-from receiver.config.account import events_client
-from receiver.config.settings import load_settings
+from receiver.cli.local_system import ACCOUNT, environment_for
+from receiver.cli.waiting import Patience
+from receiver.config.account import events_client, load_account
 from receiver.delivery.scopes import Scopes
+
+TYPES: Final = tuple(kind.value for kind in EventType)
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -25,9 +30,11 @@ class AccountSession:
     client: EventsClient
     retrier: Retrier
     scopes: Scopes
+    patience: Patience | None = None
 
     def ask(self, question: Callable[[], T]) -> T:
-        return self.retrier.call(question)
+        with self.patience.shown() if self.patience else nullcontext():
+            return self.retrier.call(question)
 
     def sids(self, buckets: tuple[str, ...], environments: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
         """The SIDs of buckets and of environments; raises `UnknownPlace` for a name that does not exist."""
@@ -38,8 +45,26 @@ class AccountSession:
 
 @contextmanager
 def account_session(timeout: float, what: str = "request") -> Iterator[AccountSession]:
-    with api_problems(what), events_client(load_settings()) as client:
+    """For commands that write. Their standard error holds nothing but the reason if they fail."""
+    with api_problems(what), events_client(load_account(environment_for(ACCOUNT))) as client:
         yield AccountSession(client, Retrier(client, timeout), Scopes(client))
+
+
+@contextmanager
+def reading_session(timeout: float, *, is_quiet: bool = False) -> Iterator[AccountSession]:
+    """For commands that only read: they give up at once if there is no connection, and are not silent.
+
+    Unless `is_quiet`, for a command that shows by itself that it is at work.
+    """
+    with api_problems(), events_client(load_account(environment_for(ACCOUNT))) as client:
+        patience = None if is_quiet else Patience(consoles.errors())
+        retrier = Retrier(
+            client,
+            timeout,
+            before_retry=patience.before_retry if patience else None,
+            gives_up_unconnected=True,
+        )
+        yield AccountSession(client, retrier, Scopes(client), patience)
 
 
 def timeout_option(function: CommandT) -> CommandT:

@@ -20,7 +20,6 @@ CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 VERBS: Final = {"failure": "Failed deploy", "cancelled": "Cancelled deploy"}
 STATUSES: Final = ("in_progress", "success", "failure", "cancelled")
-TYPES: Final = tuple(kind.value for kind in EventType)
 BY_HAND: Final = "manual"
 """The source of an event that a person or a script creates, and the prefix of its key."""
 

@@ -14,8 +14,7 @@ from apitraffic_events.filters import EventFilter
 from apitraffic_events.paging import iter_matching
 from apitraffic_events.records import EventPage, StoredEvent
 from receiver.cli import consoles
-from receiver.cli.events.account import AccountSession, account_session, json_option, timeout_option
-from receiver.cli.events.fields import TYPES
+from receiver.cli.events.account import TYPES, AccountSession, json_option, reading_session, timeout_option
 from receiver.cli.events.output import HEADINGS, as_json, as_row, details
 from receiver.cli.events.tables import event_table
 from receiver.cli.exits import api_problems
@@ -74,7 +73,7 @@ def list_(
     if everything and watch:
         raise click.UsageError("Give --all or --watch, not both.")
     out = consoles.output()
-    with account_session(timeout) as account:
+    with reading_session(timeout, is_quiet=watch or everything) as account:
         listing = Listing(
             account,
             EventFilter(
@@ -163,7 +162,7 @@ def _filled(event: StoredEvent) -> Iterator[str]:
 @json_option
 def get(sid: str, *, timeout: float, as_lines: bool) -> None:
     """Show an event with all its fields."""
-    with account_session(timeout) as account:
+    with reading_session(timeout) as account:
         event = account.ask(lambda: account.client.get_event(sid))
     if as_lines:
         click.echo(json.dumps(as_json(event)))

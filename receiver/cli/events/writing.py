@@ -19,10 +19,9 @@ from apitraffic_events.text import NAME_LIMIT, one_line
 from apitraffic_events.timestamps import now
 from apitraffic_events.updates import closing, merge_metadata
 from receiver.cli import consoles
-from receiver.cli.events.account import AccountSession, account_session, json_option, timeout_option
+from receiver.cli.events.account import TYPES, AccountSession, account_session, json_option, timeout_option
 from receiver.cli.events.fields import (
     STATUSES,
-    TYPES,
     Fields,
     first_mistake,
     scope_options,

@@ -5,7 +5,8 @@
 -- ARGV: lifetime of seen, time, then for each job its id, data, description, names of its marker and name of
 -- its queue; last, if there is a trace, the meta of all jobs
 -- Returns 1 if they were queued, 0 if the delivery had been queued before.
-if not redis.call('SET', KEYS[1], '1', 'NX', 'EX', ARGV[1]) then
+-- Redis does not undo a script that fails in the middle: the delivery only counts as seen once its jobs are queued.
+if redis.call('EXISTS', KEYS[1]) == 1 then
     return 0
 end
 local first = 3
@@ -21,6 +22,7 @@ if ARGV[first] then
         redis.call('HSET', KEYS[index], 'meta', ARGV[first])
     end
 end
+redis.call('SET', KEYS[1], '1', 'EX', ARGV[1])
 redis.call('LPUSH', KEYS[3], '1')
 redis.call('LTRIM', KEYS[3], 0, 31)
 redis.call('EXPIRE', KEYS[3], 3600)

@@ -7,7 +7,11 @@
 -- so
 -- Returns 1 if the job was moved, 0 if it was not a dead letter any more.
 -- include functions/run_when_full
-if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 or redis.call('EXISTS', KEYS[2]) == 0 then
+if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then
+    return 0
+end
+if redis.call('EXISTS', KEYS[2]) == 0 then
+    redis.call('ZREM', KEYS[1], ARGV[1])
     return 0
 end
 redis.call('PERSIST', KEYS[2])
@@ -23,4 +27,6 @@ if KEYS[6] and redis.call('EXISTS', unpack(KEYS, 6)) == 0 then
 end
 redis.call('SADD', KEYS[5], KEYS[4])
 redis.call('RPUSH', KEYS[4], ARGV[1])
+-- Last: Redis does not undo a script that fails in the middle.
+redis.call('ZREM', KEYS[1], ARGV[1])
 return 1

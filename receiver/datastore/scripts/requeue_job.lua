@@ -3,9 +3,9 @@
 -- ARGV: execution, job id, status
 -- Returns 1 if the job was in work, else 0.
 -- include functions/run_when_full
-local was_in_work = redis.call('ZREM', KEYS[1], ARGV[1])
-if was_in_work == 1 and redis.call('EXISTS', KEYS[3]) == 1 then
+if redis.call('ZSCORE', KEYS[1], ARGV[1]) and redis.call('EXISTS', KEYS[3]) == 1 then
     redis.call('HSET', KEYS[3], 'status', ARGV[3])
     redis.call('LPUSH', KEYS[2], ARGV[2])
 end
-return was_in_work
+-- Last: Redis does not undo a script that fails in the middle.
+return redis.call('ZREM', KEYS[1], ARGV[1])

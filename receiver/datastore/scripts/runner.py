@@ -14,7 +14,7 @@ from typing import Any, Final
 from redis import Redis
 from redis.exceptions import NoScriptError
 
-from receiver.datastore.replication import write_replicated
+from receiver.datastore.replication import replicas_of, write_replicated
 
 Constant = str | int | float | Sequence[str]
 
@@ -61,6 +61,8 @@ class Script:
         """As `run`, and wait for the replicas: `receiver.datastore.replication` says what that means and
         raises.
         """
+        if not replicas_of(redis):
+            return self.run(redis, keys, args)
         try:
             (reply,) = write_replicated(
                 redis, lambda pipeline: pipeline.evalsha(self.digest, len(keys), *keys, *args)

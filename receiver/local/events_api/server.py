@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Final
 
 from receiver.local.events_api.app import EventsApi, create_app
+from receiver.local.events_api.one_write import ApiWorker
 from receiver.local.events_api.options import Options
-from receiver.serving.lingering_worker import LingeringWorker
 from receiver.serving.signals import SignalSafeApplication
 
 THREADS: Final = 8
@@ -36,7 +36,7 @@ class Server(SignalSafeApplication):
         settings = {
             "bind": [f"fd://{self._listener}"],
             "workers": 1,
-            "worker_class": LingeringWorker,
+            "worker_class": ApiWorker,
             "threads": THREADS,
             "keepalive": KEEP_ALIVE,
             "graceful_timeout": TIME_TO_STOP,

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from receiver.config.environment import CONFIG_VARIABLE, SECRET_VARIABLES, VARIABLES
+from receiver.config.environment import CONFIG_VARIABLE, VARIABLES
+from receiver.config.secrets import SECRET_VARIABLES
 from tests.support.command import Command
 
 

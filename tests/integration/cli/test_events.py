@@ -377,6 +377,24 @@ class TestExitCodes:
         assert events("list", APITRAFFIC_API_TOKEN="").exit_code == 3
         assert events("list", "--timeout", "0.3", APITRAFFIC_API_URL=NOWHERE).exit_code == 5
 
+    @pytest.mark.parametrize("command", [("list",), ("get", "evt_1")])
+    @pytest.mark.parametrize("url", [NOWHERE, "http://no.such.host.invalid/v1"])
+    def test_reading_gives_up_at_once_if_there_is_no_connection(
+        self, events: Events, command: tuple[str, ...], url: str
+    ) -> None:
+        result = events(*command, "--timeout", "3600", APITRAFFIC_API_URL=url)
+        assert result.exit_code == 5
+        assert result.stderr.startswith("ApiTraffic could not be reached: no answer")
+        assert result.stderr.endswith("; check APITRAFFIC_API_URL, and whether this host may connect to it\n")
+
+    def test_reading_shows_that_it_is_trying_again(self, api: LocalApi, events: Events) -> None:
+        sid = made(api, "x")
+        api.set_faults(["GET:status=503x1"])
+        result = events("get", sid, "--json")
+        assert json.loads(result.stdout)["name"] == "x"
+        assert result.stderr.startswith("ApiTraffic is tried again: INTERNAL_ERROR 503 ")
+        assert len(result.stderr.splitlines()) == 1
+
     def test_a_broken_configuration_file_stops_no_deploy(self, run: Command, events: Events) -> None:
         run.write("apitraffic.toml", "[delivery")
         result = events("create", "--name", "x", "--on-error", "warn")

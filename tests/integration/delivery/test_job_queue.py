@@ -18,7 +18,6 @@ from receiver.queue.queues import delivery_queues
 from receiver.queue.throughput import delivered_in_last_hour
 from receiver.worker import job_queue as job_queue_module
 from receiver.worker.job_queue import Dequeued, JobQueue
-from receiver.worker.jobs import DeliveryJob
 from tests.support.changes import change
 
 EXECUTION = UUID(int=7)
@@ -49,10 +48,9 @@ def rq(redis: Redis) -> tuple[Dequeue, Ack]:
     worker = SimpleWorker([routine], name=WORKER, connection=redis, serializer=JSONSerializer)
 
     def dequeue() -> Dequeued:
-        dequeued = Queue.dequeue_any([routine], None, redis, job_class=DeliveryJob, serializer=JSONSerializer)
+        dequeued = Queue.dequeue_any([routine], None, redis, serializer=JSONSerializer)
         assert dequeued is not None
         job, _ = dequeued
-        assert isinstance(job, DeliveryJob)
         execution = worker.prepare_execution(job)
         worker.prepare_job_execution(job, remove_from_intermediate_queue=True)
         return Dequeued(job, routine, execution, Permit(), None)

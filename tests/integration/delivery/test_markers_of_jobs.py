@@ -102,7 +102,9 @@ class TestDequeue:
     def test_a_name_that_neighbours_share_is_of_the_first(self, redis: Redis, job_queue: JobQueue) -> None:
         for key in ("deployment:1", "deployment:2"):
             queue(redis, change("point", key=key).model_copy(update={"claims": ("run:7",)}))
-            reply = dequeued(job_queue).lock
+            found = dequeued(job_queue)
+            reply = found.lock
+            job_queue.done_with(found)
             assert reply is not None
             assert reply.names == (key,)
             assert reply.claims == (("run:7",) if key == "deployment:1" else ())
@@ -115,9 +117,10 @@ class TestDequeue:
         # Also a second time: nobody has merged them.
         queue(redis, both, both.model_copy(update={"delivery": change("point").delivery}))
         for _ in range(2):
-            reply = dequeued(job_queue).lock
-            assert reply is not None
-            assert reply.names == (KEY, "run:7")
+            found = dequeued(job_queue)
+            job_queue.done_with(found)
+            assert found.lock is not None
+            assert found.lock.names == (KEY, "run:7")
 
     def test_names_that_an_earlier_version_queued_are_read(self, redis: Redis, job_queue: JobQueue) -> None:
         queue(redis, change("point"))

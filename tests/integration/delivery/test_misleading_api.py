@@ -333,6 +333,17 @@ class TestAfterRedisLostItsData:
         (event,) = [event for event in client.iter_events() if event.metadata.get("marker_key") == KEY]
         assert (event.started_at, event.ended_at) == (at(0), at(3 * 24 * 60))
 
+    def test_a_closing_after_the_loss_finds_what_began_days_before_it(
+        self, deliverer: Deliverer, client: EventsClient, redis: Redis
+    ) -> None:
+        deliverer.deliver(opened())
+        redis.flushdb()
+        redis.set(REMEMBERS_SINCE, at(24 * 60).timestamp())
+        fill(client, 220, start=3 * 24 * 60 - 100, step=0.1)
+        end = change("close", 3 * 24 * 60, ended_at=at(3 * 24 * 60), sets=("ended_at",))
+        assert deliverer.deliver(end) is Delivered.FOUND
+        assert len(own(client)) == 1
+
     def test_an_opening_after_a_part_of_it_is_found(
         self, deliverer: Deliverer, client: EventsClient, redis: Redis
     ) -> None:
@@ -363,9 +374,10 @@ class TestAfterRedisLostItsData:
 
 
 def received_at(moment: datetime) -> Change:
-    made = change("point", source="events", metadata={"marker_key": KEY})
+    """Of a sender that names no time, such as a script or GitLab of a feature flag."""
+    made = change("point", source="gitlab", metadata={"marker_key": KEY})
     event = made.event.model_copy(update={"started_at": moment})
-    return made.model_copy(update={"occurred_at": moment, "event": event})
+    return made.model_copy(update={"occurred_at": moment, "event": event, "is_undated": True})
 
 
 class TestTheCostOfALookUp:

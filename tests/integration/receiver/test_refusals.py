@@ -65,6 +65,58 @@ def test_the_log_says_why_and_the_answer_does_not(served: Stack, source: str) ->
         assert secret not in missing + wrong
 
 
+def test_the_log_says_who_sent_what(served: Stack) -> None:
+    """With the delivery's id, it is found in the sender's own list."""
+    identity = str(uuid.uuid4())
+    sent = {"X-GitHub-Event": "deployment_status", "X-GitHub-Delivery": identity, "X-Hub-Signature": "sha1=0"}
+    _, line = refused(served, "github", sent)
+    assert "which is SHA-1, is not accepted" in line
+    for field in ("address=127.0.0.1", "delivery_event=deployment_status", f"delivery={identity}"):
+        assert field in line
+
+
+def test_what_is_no_name_is_not_repeated(served: Stack) -> None:
+    odd = {"X-GitHub-Event": "x' level=error event=forged", "X-GitHub-Delivery": SECRET * 5}
+    _, line = refused(served, "github", odd | {"X-Hub-Signature-256": "sha256=0"})
+    assert "X-Hub-Signature-256 is malformed" in line
+    assert "forged" not in line
+    assert SECRET not in line
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content_type", "body", "status", "words"),
+    [
+        ("GET", "/webhooks/github", None, b"", 405, "webhooks are sent with POST"),
+        ("POST", "/webhooks/gihub", "application/json", b"{}", 404, "right_path=/webhooks/github"),
+        ("POST", "/webhooks/gitlab/", "application/json", b"{}", 404, "right_path=/webhooks/gitlab"),
+        ("POST", "/webhooks/jenkins", "text/plain", b"{}", 415, "content_type=text/plain"),
+        ("POST", "/webhooks/jenkins", "application/json", b" " * (2 * 1024 * 1024), 413, "status=413"),
+        ("POST", "/webhooks/events", "application/json", b"{}", 422, "status=422"),
+    ],
+)
+def test_each_other_refusal_is_a_line_too(
+    served: Stack,
+    method: str,
+    path: str,
+    content_type: str | None,
+    body: bytes,
+    status: int,
+    words: str,
+) -> None:
+    name = f"r-{uuid.uuid4()}"
+    headers = {"Authorization": f"Bearer {SECRET}", "X-Request-ID": name}
+    if content_type:
+        headers["Content-Type"] = content_type
+    answer = requests.request(method, served.url + path, data=body, headers=headers, timeout=30)
+    assert answer.status_code == status
+    pattern = re.compile(rf"^.*{name}.*$", re.MULTILINE)
+    wait_until(lambda: pattern.search(served.receiver.log()), "it is in the log")
+    found = pattern.search(served.receiver.log())
+    assert found is not None
+    assert words in found[0]
+    assert "address=127.0.0.1" in found[0]
+
+
 def test_the_log_says_that_a_pagerduty_webhook_is_v2(served: Stack) -> None:
     usual = requests.post(f"{served.url}/webhooks/pagerduty", data=b"{}", timeout=30).content
     answer, line = refused(served, "pagerduty", {"User-Agent": "PagerDuty-Webhook/V2.0"}, V2)

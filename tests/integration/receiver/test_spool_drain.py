@@ -1,6 +1,7 @@
 """The spool drains into a real Redis whatever is wrong with the disk or with one delivery, and says so."""
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -133,6 +134,14 @@ def test_the_log_says_at_once_why_deliveries_stay(spool: Spool, store: DeliveryS
     (line,) = [line for line in logged if line["log_level"] == "warning"]
     assert line["event"] == "deliveries stay in the spool"
     assert "disk is full" in line["reason"]
+
+
+def test_no_thread_is_made_before_the_server_forks(redis_url: str) -> None:
+    """CPython 3.13.0 would not start it in the other process."""
+    before = set(threading._dangling)  # type: ignore[attr-defined]  # noqa: SLF001 - all threads, started or not
+    app = create_app(Settings.model_validate({"redis_url": redis_url}))
+    assert set(threading._dangling) == before  # type: ignore[attr-defined]  # noqa: SLF001
+    assert app.extensions["spool_drain"]
 
 
 def test_and_says_it_again_after_growing_pauses() -> None:

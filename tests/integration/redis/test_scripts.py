@@ -1,4 +1,7 @@
-"""Scripts are sent by their digest, and whole only to a Redis that does not know them."""
+"""Scripts are sent by their digest, and whole only to a Redis that does not know them.
+
+If one fails in the middle, nothing is lost.
+"""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -6,17 +9,21 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from apitraffic_events.client import EventsClient
 from receiver.datastore.address import connect
 from receiver.datastore.scripts.runner import Script
 from receiver.delivery.budget import RequestBudget
 from receiver.delivery.deliverer import Deliverer
+from receiver.errors import StorageUnavailable
+from receiver.queue.dead_letters import DeadLetters
 from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import delivery_queues
 from receiver.queue.throughput import delivered_in_last_hour
 from receiver.worker.attempts import DeliveryAttempts
 from receiver.worker.job_queue import JobQueue
+from receiver.worker.recovery import Recovery
 from receiver.worker.worker import DeliveryWorker
 from tests.support.changes import change
 from tests.support.local_api import running_local_api
@@ -93,3 +100,63 @@ def test_an_ack_is_not_lost_with_the_scripts(redis: Redis) -> None:
     queue.flush_acks()
     assert not redis.exists(second.job.key)
     assert delivered_in_last_hour(redis) == 2
+
+
+class TestAScriptThatFailsInTheMiddle:
+    """Redis keeps what it has written by then. A key of the wrong type, or a missing right, makes it fail."""
+
+    @pytest.mark.parametrize("broken", ["queue", "set of queues"])
+    def test_a_delivery_that_was_not_queued_is_no_duplicate(self, redis: Redis, broken: str) -> None:
+        (_, queue), enqueuer = delivery_queues(redis), Enqueuer(redis)
+        key = {"queue": queue.key, "set of queues": queue.redis_queues_keys}[broken]
+        redis.set(key, "of another type")
+        delivery = [change("point", key="test:1"), change("point", key="test:2", delivery="delivery")]
+        with pytest.raises(StorageUnavailable):
+            enqueuer.enqueue(delivery)
+        redis.delete(key)
+        assert enqueuer.enqueue(delivery)
+        assert not enqueuer.enqueue(delivery)
+        assert len(set(queue.job_ids)) == len(delivery)
+
+    def test_a_retry_stays_due(self, redis: Redis) -> None:
+        _, queue = delivery_queues(redis)
+        assert Enqueuer(redis).enqueue([change("point", key="test:1")])
+        (job,) = queue.jobs
+        redis.delete(queue.key)
+        redis.zadd(queue.scheduled_job_registry.key, {job.id: 1})
+        redis.set(queue.key, "of another type")
+        recovery = Recovery(queue, "worker")
+        with pytest.raises(ResponseError):
+            recovery.enqueue_due()
+        redis.delete(queue.key)
+        assert recovery.enqueue_due() == 1
+        assert queue.job_ids == [job.id]
+
+    def test_a_dead_workers_job_stays_in_work(self, redis: Redis) -> None:
+        _, queue = delivery_queues(redis)
+        assert Enqueuer(redis).enqueue([change("point", key="test:1")])
+        dequeued = JobQueue(redis, delivery_queues(redis), "worker", "worker").dequeue()
+        assert dequeued is not None
+        redis.set(queue.key, "of another type")
+        recovery = Recovery(queue, "worker")
+        with pytest.raises(ResponseError):
+            recovery.requeue_abandoned()
+        redis.delete(queue.key)
+        recovery.requeue_abandoned()
+        assert queue.job_ids == [dequeued.job.id]
+
+    def test_a_dead_letter_stays_one(self, redis: Redis) -> None:
+        _, queue = delivery_queues(redis)
+        assert Enqueuer(redis).enqueue([change("point", key="test:1")])
+        (job,) = queue.jobs
+        redis.delete(queue.key)
+        queue.failed_job_registry.add(job, 1_000)
+        letters = DeadLetters(delivery_queues(redis))
+        (letter,) = letters
+        redis.set(queue.key, "of another type")
+        with pytest.raises(StorageUnavailable):
+            letters.replay(letter)
+        redis.delete(queue.key)
+        assert letters.replay(letter)
+        assert not letters.replay(letter)
+        assert queue.job_ids == [job.id]

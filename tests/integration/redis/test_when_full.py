@@ -26,15 +26,14 @@ from receiver.worker.attempts import DeliveryAttempts
 from receiver.worker.worker import DeliveryWorker
 from tests.support.changes import at, change
 from tests.support.local_api import LocalApi, running_local_api
-from tests.support.redis import limit_memory, redis_process
+from tests.support.redis import embedded_valkey, limit_memory, redis_of_62, redis_process
 
-SERVERS = ("of this machine", "6.2")
+SERVERS = {"of this machine": find_redis_server, "Redis 6.2": redis_of_62, "Valkey": embedded_valkey}
 
 
 @pytest.fixture(params=SERVERS)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    program = None if request.param == SERVERS[0] else find_redis_server(search_path="")
-    with redis_process(tmp_path / "redis", program) as redis:
+    with redis_process(tmp_path / "redis", SERVERS[request.param]()) as redis:
         yield redis.url
 
 

@@ -109,6 +109,29 @@ def test_the_pauses_double_up_to_eight_seconds_with_full_jitter(monkeypatch: pyt
     assert drawn == [(0, 0.5), (0, 1), (0, 2), (0, 4), (0, 8), (0, 8), (0, 8)]
 
 
+@pytest.mark.parametrize(("is_lasting", "attempts"), [(True, 1), (False, 2)])
+def test_a_person_does_not_wait_for_a_host_that_takes_no_connections(
+    clock: Clock, *, is_lasting: bool, attempts: int
+) -> None:
+    errors: list[EventsApiError] = []
+    with EventsClient(api_url="http://127.0.0.1:9/v1", account_sid="acc_1", token="t") as client:
+        retrier = Retrier(
+            client,
+            20.0,
+            before_retry=errors.append,
+            gives_up_unconnected=True,
+            clock=clock,
+            sleep=clock.sleep,
+        )
+        refused = Unreachable("refused", was_sent=False, is_lasting=is_lasting)
+        if is_lasting:
+            with pytest.raises(Unreachable):
+                retrier.call(failing(refused))
+        else:
+            assert retrier.call(failing(refused)) == "answer"
+    assert len(errors) == attempts - 1
+
+
 def test_each_call_has_its_own_time(retrier: Retrier, clock: Clock) -> None:
     clock.moment += 1000
     assert retrier.call(failing(ServerFailed("down", status=500))) == "answer"

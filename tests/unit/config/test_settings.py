@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from apitraffic_events.client import DEFAULT_API_URL
+from apitraffic_events.environment import DEFAULT_API_URL
 from apitraffic_events.errors import ConfigurationError
-from receiver.config.environment import SECRET_VARIABLES, VARIABLES
-from receiver.config.secrets import split_secrets
+from receiver.config.environment import VARIABLES
+from receiver.config.secrets import SECRET_VARIABLES, split_secrets
 from receiver.config.settings import Settings, load_settings
 from receiver.sources import SOURCES
 from receiver.sources.github import GITHUB

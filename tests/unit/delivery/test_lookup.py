@@ -13,6 +13,7 @@ from receiver.delivery.lookup import (
     CLOCKS_DIFFER,
     FRESH_FOR,
     LOOK_BACK,
+    LOOK_FAR_BACK,
     ROUNDING,
     SAME_MOMENT,
     Search,
@@ -43,10 +44,10 @@ class TestWhatIsSearchedFor:
         assert search.wanted == EventFilter("deployment", at(0) - SAME_MOMENT, at(0) + SAME_MOMENT)
         assert search.most_requests == 1
 
-    @pytest.mark.parametrize(("source", "margin"), [("github", CLOCKS_DIFFER), ("events", FRESH_FOR)])
-    def test_a_beginning_after_redis_began_is_not(self, source: str, margin: timedelta) -> None:
-        """A script that names no time sends the same once more, and its time is when that was received."""
-        begun = change("open", source=source, started_at=at(0))
+    @pytest.mark.parametrize(("is_undated", "margin"), [(False, CLOCKS_DIFFER), (True, FRESH_FOR)])
+    def test_a_beginning_after_redis_began_is_not(self, margin: timedelta, *, is_undated: bool) -> None:
+        """Whoever names no time sends the same once more, and its time is when that was received."""
+        begun = change("open", started_at=at(0)).model_copy(update={"is_undated": is_undated})
         assert searches(begun, since=at(0) - margin) == ()
         assert len(searches(begun, since=at(0) - margin + timedelta(seconds=1))) == 1
 
@@ -62,6 +63,34 @@ class TestWhatIsSearchedFor:
 
     def test_the_end_of_what_somebody_began_is_within_an_hour(self) -> None:
         (search,) = searches(change("close", 5, ended_at=at(5), sets=("ended_at",)))
+        assert search.wanted.started_from == at(5) + ROUNDING - LOOK_BACK
+
+    def test_the_end_of_what_redis_may_have_forgotten_is_also_before_the_loss(self) -> None:
+        end = change("close", 600, ended_at=at(600), sets=("ended_at",))
+        recently, long_ago = searches(end, since=at(300))
+        assert recently.wanted == EventFilter(
+            started_from=at(600) + ROUNDING - LOOK_BACK, started_to=at(600) + ROUNDING
+        )
+        assert long_ago.wanted == EventFilter(
+            started_from=at(600) + ROUNDING - LOOK_FAR_BACK, started_to=at(300) + CLOCKS_DIFFER
+        )
+        assert (recently.most_requests, long_ago.most_requests) == (2, 10)
+
+    def test_what_redis_may_have_forgotten_is_searched_for_with_the_first_change_only(self) -> None:
+        known = Marker(KEY).with_change(change("update", 10, sets=("metadata",)))
+        end = change("close", 600, ended_at=at(600), sets=("ended_at",))
+        (search,) = searches(end, since=at(300), sent=known)
+        assert search.most_requests == 2
+
+    def test_the_end_of_what_redis_has_forgotten_is_searched_for_once(self) -> None:
+        (search,) = searches(change("close", 5, ended_at=at(5), sets=("ended_at",)), since=at(30))
+        assert search.wanted.started_from == at(5) + ROUNDING - LOOK_FAR_BACK
+        assert search.most_requests == 10
+
+    def test_an_end_that_is_ahead_of_the_clock_may_have_made_an_event_there(self) -> None:
+        """An event of which only the end was heard of starts when it ends."""
+        (search,) = searches(change("close", 5, ended_at=at(30), sets=("ended_at",)))
+        assert search.wanted.started_to == at(30) + ROUNDING
         assert search.wanted.started_from == at(5) + ROUNDING - LOOK_BACK
 
     def test_a_deploy_is_within_its_job_and_of_its_type(self) -> None:

@@ -48,6 +48,20 @@ def at(hour: int, minute: int, second: int = 0, millisecond: int = 0) -> datetim
     return datetime(2026, 1, 10, hour, minute, second, millisecond * 1000, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("case", "is_undated"),
+    [
+        ("feature_flag__on", True),
+        ("tag_push__created", True),
+        ("deployment__no_time", True),
+        ("deployment__production_success", False),
+        ("release__create", False),
+    ],
+)
+def test_a_change_says_whether_its_time_is_when_it_was_received(case: str, *, is_undated: bool) -> None:
+    assert change(case).is_undated is is_undated
+
+
 class TestEventNames:
     @pytest.mark.parametrize(
         ("kind", "event"),

@@ -336,6 +336,12 @@ def test_a_clock_that_is_fast_does_not_put_changes_into_the_wrong_order(effect: 
     assert change.event.to_api()[next(iter(times))] == "2026-01-10T12:30:00.000Z"
 
 
+def test_a_change_says_whether_its_time_is_when_it_was_received() -> None:
+    assert change_of(**GOOD).is_undated
+    assert change_of(**GOOD, startedAt="2026-01-10T12:30:00Z").is_undated
+    assert not change_of(**GOOD, startedAt="2026-01-10T11:30:00Z").is_undated
+
+
 # Identities
 
 

@@ -1,23 +1,41 @@
--- Delete a job that is done and count it. With the arguments of `save`, its marker is saved and released
--- first; if this worker has lost the lock of the marker, the job is left as it is.
--- keys: jobs in work, worker, its executions, number delivered in this minute, then everything that RQ stores
--- of the job, the job itself third
--- args: execution, seconds worked, lifetime of the number delivered, then the arguments of `save`, if any
--- Returns whether the job is done; it may have been acked before.
--- include functions/save
-local function ack(keys, args)
-    redis.call('HSET', keys[2], 'state', WORKER_IDLE)
-    if #args > 3 and not save(unpack(args, 4)) then
-        return redis.call('EXISTS', keys[7]) == 0
+-- Delete a job that is done. If it has a marker, that is saved and released first; if this worker has lost the
+-- lock of the marker, the job is left as it is.
+-- Returns whether the job is done (it may have been acked before), and whether this is the first time.
+local function ack(executions, in_work, execution, keys, marker)
+    if #marker > 0 and not save(unpack(marker)) then
+        return redis.call('EXISTS', keys[1]) == 0, false
     end
-    local is_first_time = redis.call('ZREM', keys[1], args[1]) == 1
-    redis.call('DEL', unpack(keys, 5))
-    redis.call('SREM', keys[3], args[1])
-    if is_first_time then
-        redis.call('HINCRBY', keys[2], 'successful_job_count', 1)
-        redis.call('HINCRBYFLOAT', keys[2], 'total_working_time', args[2])
-        redis.call('INCRBY', keys[4], 1)
-        redis.call('EXPIRE', keys[4], args[3])
+    local is_first_time = redis.call('ZREM', in_work, execution) == 1
+    redis.call('DEL', unpack(keys))
+    redis.call('SREM', executions, execution)
+    return true, is_first_time
+end
+
+-- Ack several jobs and count them.
+-- args, from `at`: lifetime of the number delivered, how many are acked, then for each its registry of jobs in
+-- work, its execution, seconds worked, how many keys RQ stores of it, these, the job first, how many arguments
+-- of `save` follow, and these
+-- Returns for each whether it is done, then the index behind the arguments.
+local function ack_all(worker, executions, delivered, args, at)
+    local lifetime, number, done, first, seconds = args[at], tonumber(args[at + 1]), {}, 0, 0
+    at = at + 2
+    for index = 1, number do
+        local keys_from = at + 4
+        local saved_from = keys_from + args[at + 3] + 1
+        local behind = saved_from + args[saved_from - 1]
+        local is_done, is_first_time = ack(executions, args[at], args[at + 1],
+            {unpack(args, keys_from, saved_from - 2)}, {unpack(args, saved_from, behind - 1)})
+        done[index] = is_done and 1 or 0
+        if is_first_time then
+            first, seconds = first + 1, seconds + args[at + 2]
+        end
+        at = behind
     end
-    return true
+    if first > 0 then
+        redis.call('HINCRBY', worker, 'successful_job_count', first)
+        redis.call('HINCRBYFLOAT', worker, 'total_working_time', tostring(seconds))
+        redis.call('INCRBY', delivered, first)
+        redis.call('EXPIRE', delivered, lifetime)
+    end
+    return done, at
 end

@@ -119,20 +119,20 @@ def test_a_state_without_meaning_makes_none(state: str) -> None:
         change(DELIVERY | {"state": state})
 
 
-ENDS = {"effect": {"of": "{state}", "words": {"running": "open", "given up": "end"}}}
+ENDS = {"of": "{state}", "words": {"running": "open", "given up": "end"}}
 
 
 def test_what_may_never_have_begun_ends_a_marker_and_makes_none() -> None:
-    given_up = change(DELIVERY | {"state": "given up"}, **ENDS)
+    given_up = change(DELIVERY | {"state": "given up"}, effect=ENDS)
     assert given_up.sets == ("name", "description", "ended_at")
     assert fold([given_up]) is None
-    opened = change(DELIVERY | {"state": "running", "finished": None}, **ENDS)
+    opened = change(DELIVERY | {"state": "running", "finished": None}, effect=ENDS)
     for order in ([opened, given_up], [given_up, opened]):
         shown = fold(order)
         assert shown is not None
         assert shown.to_api()["endedAt"] == "2026-01-10T10:21:00.000Z"
     with pytest.raises(Ignored, match="was given up, perhaps before it began"):
-        change(DELIVERY | {"state": "given up"}, "point", **ENDS)
+        change(DELIVERY | {"state": "given up"}, "point", effect=ENDS)
 
 
 def test_an_end_that_comes_first_leaves_the_start_to_the_opening() -> None:

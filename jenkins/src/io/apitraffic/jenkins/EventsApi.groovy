@@ -11,7 +11,7 @@ class EventsApi implements Serializable {
 
     private static final long HOUR = 3600000
     private static final long WEEK = 168 * HOUR
-    private static final int MOST_PAGES = 50
+    private static final int MOST_PAGES = 20
 
     private final Requests requests
     private final String address
@@ -96,7 +96,7 @@ class EventsApi implements Serializable {
             if (found != null) {
                 return [record: found]
             }
-            if (listed.hasMore != true) {
+            if (listed.hasMore != true || isPast(listed.records, about - before)) {
                 return [:]
             }
         }
@@ -117,6 +117,22 @@ class EventsApi implements Serializable {
             }
         }
         return null
+    }
+
+    /** Whether no later page can hold what started after this moment: the newest come first, and the API may ignore the period. */
+    @NonCPS
+    private static boolean isPast(Object records, long moment) {
+        String last = null
+        if (records instanceof List) {
+            for (item in (List) records) {
+                String start = item instanceof Map ? ((Map) item).startedAt : null
+                if (start == null || !start.endsWith('Z') || (last != null && start > last)) {
+                    return false
+                }
+                last = start
+            }
+        }
+        return last != null && last < Text.timestamp(moment)
     }
 
     @NonCPS

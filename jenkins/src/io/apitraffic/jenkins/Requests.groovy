@@ -90,12 +90,15 @@ class Requests implements Serializable {
 
     private Map judged(Map answer) {
         int status = answer.status
-        boolean isAgain = AGAIN.contains(status) || status >= 500
+        boolean isSuccess = status >= 200 && status < 300
+        // A page of a proxy proves nothing: the request may have been carried out, or not.
+        boolean isUnreadable = isSuccess && status != 204 && answer.data == null
+        boolean isAgain = AGAIN.contains(status) || status >= 500 || isUnreadable
         if (isAgain) {
-            lastProblem = answer.problem ?: 'the answer ' + status + words(answer)
+            lastProblem = answer.problem ?: 'the answer ' + status + (isUnreadable ? ' is not JSON' : words(answer))
         }
         return answer + [
-            isFine: status >= 200 && status < 300, isAgain: isAgain, isDoubtful: status == 0 || status >= 500,
+            isFine: isSuccess && !isUnreadable, isAgain: isAgain, isDoubtful: status == 0 || status >= 500 || isUnreadable,
         ]
     }
 

@@ -20,14 +20,6 @@ from receiver.translation import translate_and_route
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
-@click.group("quarantine")
-def command() -> None:
-    """List, replay or discard deliveries that could not be translated.
-
-    They were authentic, and are kept as they arrived for 14 days, without headers that held credentials.
-    """
-
-
 def _chosen(function: CommandT) -> CommandT:
     """The arguments that choose deliveries: NAME… or --all."""
     function = click.option("--all", "everything", is_flag=True, help="All deliveries in quarantine.")(
@@ -36,7 +28,7 @@ def _chosen(function: CommandT) -> CommandT:
     return click.argument("names", metavar="[NAME]...", nargs=-1)(function)
 
 
-@command.command("list")
+@click.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 def list_(*, as_json: bool) -> None:
     """List deliveries in quarantine, oldest first."""
@@ -49,7 +41,7 @@ def list_(*, as_json: bool) -> None:
                 click.echo(f"{received}  {item.name}  {item.delivery.event}  {item.reason}")
 
 
-@command.command()
+@click.command()
 @click.argument("name")
 def show(name: str) -> None:
     """Print a whole delivery as JSON.
@@ -66,7 +58,7 @@ def show(name: str) -> None:
     click.echo(json.dumps(whole, indent=2, ensure_ascii=True))
 
 
-@command.command()
+@click.command()
 @_chosen
 def replay(names: tuple[str, ...], *, everything: bool) -> None:
     """Accept deliveries again, for example after an upgrade.
@@ -95,7 +87,7 @@ def replay(names: tuple[str, ...], *, everything: bool) -> None:
     sys.exit(1 if remaining else 0)
 
 
-@command.command()
+@click.command()
 @_chosen
 def discard(names: tuple[str, ...], *, everything: bool) -> None:
     """Delete deliveries from quarantine. This cannot be undone.

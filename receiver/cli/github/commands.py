@@ -41,15 +41,7 @@ ORGANISATION: Final = re.compile(r"[A-Za-z0-9_-]+")
 LONGEST_FIELD: Final = 200
 
 
-@click.group("github")
-def command() -> None:
-    """Redeliver webhook deliveries that failed.
-
-    GitHub attempts each delivery once and never retries by itself.
-    """
-
-
-@command.command()
+@click.command()
 @click.option("--repository", metavar="OWNER/NAME", help="A webhook of this repository.")
 @click.option("--organization", "--organisation", metavar="ORG", help="A webhook of this organisation.")
 @click.option("--app", is_flag=True, help="The webhook of a GitHub App.")

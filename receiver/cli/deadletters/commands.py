@@ -23,16 +23,6 @@ WIDEST_EVENT: Final = 50
 GONE: Final = "is no longer a dead letter; somebody else replayed or discarded it"
 
 
-@click.group("deadletters")
-def command() -> None:
-    """List, replay or discard changes that could not be delivered.
-
-    A change becomes a dead letter if the API refuses it, or if the API fails for more than 72 hours. An
-    expired token or a used-up request budget never makes one. Dead letters are kept for a year, with the
-    API's error.
-    """
-
-
 def _filters(function: CommandT) -> CommandT:
     """The options that become a `DeadLetterFilter`."""
     options = (
@@ -67,7 +57,7 @@ def _chosen(function: CommandT) -> CommandT:
     return click.argument("names", metavar="[NAME]...", nargs=-1)(function)
 
 
-@command.command("list")
+@click.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 @_filters
 def list_(*, as_json: bool, **filters: Any) -> None:
@@ -87,7 +77,7 @@ def list_(*, as_json: bool, **filters: Any) -> None:
         click.echo(line)
 
 
-@command.command()
+@click.command()
 @click.argument("name")
 def show(name: str) -> None:
     """Print one dead letter as JSON, with the whole change and the error.
@@ -102,7 +92,7 @@ def show(name: str) -> None:
     click.echo(json.dumps(whole, indent=2))
 
 
-@command.command()
+@click.command()
 @_chosen
 def replay(names: tuple[str, ...], *, everything: bool, **filters: Any) -> None:
     """Put dead letters back into the queue.
@@ -116,7 +106,7 @@ def replay(names: tuple[str, ...], *, everything: bool, **filters: Any) -> None:
             click.echo(f"{letter.name}  {'replayed' if dead_letters.replay(letter) else GONE}")
 
 
-@command.command()
+@click.command()
 @_chosen
 def discard(names: tuple[str, ...], *, everything: bool, **filters: Any) -> None:
     """Delete dead letters. This cannot be undone.
