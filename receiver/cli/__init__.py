@@ -35,6 +35,7 @@ SUMMARIES: Final = {
     "api": "Run a stand-in for the ApiTraffic Events API on this machine.",
     "translate": "Print what a payload would become, as a JSON list of changes.",
     "send": "Sign a payload as the sender would and post it to a receiver.",
+    "senders": "List the senders that are understood, show a preset, or test a description of your own.",
     "events": "Create, list, change and close events in ApiTraffic.",
     "status": "Show what waits to be delivered, since when, and the workers.",
     "deadletters": "List, replay or discard changes that could not be delivered.",

@@ -15,16 +15,8 @@ from receiver.sources import SOURCES
 from receiver.sources.base import Source
 
 
-@click.group("senders")
-def command() -> None:
-    """List the senders that are understood, show a preset, or test a description of your own.
-
-    docs/senders/declared.md says how to describe a sender.
-    """
-
-
-@command.command("list")
-def list_senders() -> None:
+@click.command("list")
+def list_() -> None:
     """Print each sender's name, whether it is on, and the variable with its secret."""
     with configuration_errors_in_words():
         settings = load_settings()
@@ -35,7 +27,7 @@ def list_senders() -> None:
             click.echo(f"{name:<{width}}  {state}  {_kind(name, settings):<8}  {variables}")
 
 
-@command.command()
+@click.command()
 @click.argument("name")
 def show(name: str) -> None:
     """Print a preset as TOML.
@@ -48,7 +40,7 @@ def show(name: str) -> None:
     click.echo(preset_text(name), nl=False)
 
 
-@command.command()
+@click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("body", type=click.File("rb"), required=False)
 @click.option("--event", help="The event's name, for senders that put it into a header.")
