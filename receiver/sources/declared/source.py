@@ -23,8 +23,8 @@ from receiver.sources.base import (
     Untranslatable,
     change_of,
     delivery_id,
-    object_in,
     present,
+    read_json,
 )
 from receiver.sources.declared.authentication import (
     PathToken,
@@ -97,7 +97,7 @@ class Translator:
 
     def receive(self, headers: Headers, body: bytes, received_at: datetime) -> Delivery:
         """Never raises: what cannot be read has no event, and a digest for its id."""
-        content = object_in(body)
+        content = _structure_in(body)
         run = Run(Context(content, headers))
         event = self._word(self._sender.event, content, run)[:LONGEST_EVENT]
         given = self._word(self._sender.id, content, run)
@@ -121,7 +121,7 @@ class Translator:
             return ""
 
     def translate(self, delivery: Delivery, options: SourceOptions) -> tuple[Change, ...]:
-        body = Payload.of(delivery).content
+        body = _structure_of(delivery)
         run = Run(Context(body, delivery.headers, delivery.event))
         try:
             self._check_ignored(delivery, body, run)
@@ -225,6 +225,26 @@ class Translator:
         if marker.environment is not None:
             values["environment"] = marker.environment
         return {name: _metadatum(name, value.value(scope, run)) for name, value in values.items()}
+
+
+def _structure_of(delivery: Delivery) -> JsonValue:
+    """The object or list in the body, parsed unless it has been already. Raises `Untranslatable`."""
+    if isinstance(delivery.content, dict | list):
+        return delivery.content
+    found = _structure_in(delivery.body)
+    if found is None:
+        # Says why, also if it is JSON and neither an object nor a list.
+        return Payload.from_json(delivery.body).content
+    return found
+
+
+def _structure_in(body: bytes) -> JsonValue:
+    """The object or list in a body; `None` for any other body."""
+    try:
+        found = read_json(body)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict | list) else None
 
 
 def _fits(rule: Ignore | Marker, event: str, body: JsonValue, run: Run) -> bool:

@@ -226,6 +226,13 @@ def test_of_two_items_for_one_marker_the_later_counts() -> None:
     assert made.event.name == "late of shop"
 
 
+def test_a_body_may_be_a_list() -> None:
+    alerts = [{"id": 1, "state": "on", "name": "A"}, {"id": 2, "state": "off", "name": "B"}]
+    one = sender(ALERTS | {"each": "@", "name": "{name}"}, event="{[0].state}")
+    assert received(one, alerts).event == "on"
+    assert [item.key for item in changes(one, alerts)] == ["mine:1", "mine:2"]
+
+
 @pytest.mark.parametrize("alerts", [None, [], {}, "text", 3])
 def test_without_items_there_is_nothing_to_show(alerts: Any) -> None:
     with pytest.raises(Ignored, match="'alerts' is empty"):
@@ -252,9 +259,9 @@ def test_a_time_that_is_none_or_far_ahead_is_not_used() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"not json", b"[1]", b'"x"', b"\xff\xfe", b"[" * 100_000, b'{"a":' * 50_000, b"null"]
+    "body", [b"", b"not json", b"[1]", b"[]", b'"x"', b"\xff\xfe", b"[" * 100_000, b'{"a":' * 50_000, b"null"]
 )
-def test_a_body_that_is_no_object_is_quarantined(body: bytes) -> None:
+def test_a_body_without_what_a_marker_needs_is_quarantined(body: bytes) -> None:
     with pytest.raises(Untranslatable):
         changes(sender(DEPLOY | {"events": "*"}), body)
 
