@@ -140,8 +140,8 @@ class Translator:
             is_off = marker.optional and options.events is None
             if not is_off and _fits(marker, delivery.event, body, run):
                 return marker
-        told = f"event {delivery.event!r}" if delivery.event else "this delivery"
-        raise Ignored(f"{told} of {self._sender.title or self._sender.name} is not one that becomes a marker")
+        what = f"event {delivery.event!r}" if delivery.event else "this delivery"
+        raise Ignored(f"{what} of {self._sender.title or self._sender.name} is not one that becomes a marker")
 
     def _changes(
         self, marker: Marker, delivery: Delivery, options: SourceOptions, body: JsonValue, run: Run
@@ -175,13 +175,13 @@ class Translator:
         """Raises `Ignored` or `EvaluationFailed`."""
         scope = self._scope(marker, item, run)
         kind = EventType(_required(marker.type, "type", scope, run))
-        told = _required(marker.effect, "effect", scope, run)
-        effect = _effect(told, kind, options)
+        word = _required(marker.effect, "effect", scope, run)
+        effect = _effect(word, kind, options)
         occurred_at = self._time(marker.time, scope, run, delivery)
         start, end = (self._time(value, scope, run, delivery) for value in (marker.start, marker.end))
         own = {Effect.OPEN: start, Effect.POINT: end or start, Effect.CLOSE: end, END: end}
-        occurred_at = occurred_at or own.get(told) or delivery.received_at
-        has_ended = told in {Effect.CLOSE, Effect.POINT, END}
+        occurred_at = occurred_at or own.get(word) or delivery.received_at
+        has_ended = word in {Effect.CLOSE, Effect.POINT, END}
         metadata = self._metadata(marker, scope, run)
         known = scope | metadata if isinstance(scope, dict) else scope
         shown = {name: value for name, value in metadata.items() if value is not None}
@@ -190,14 +190,14 @@ class Translator:
             key=f"{self._sender.name}:{marker.key.whole(scope, run)}",
             effect=effect,
             occurred_at=occurred_at,
-            sets=OF_AN_END if told == END else None,
+            sets=OF_AN_END if word == END else None,
             lasted=end - start if has_ended and start and end and start <= end else None,
             type=kind,
             name=as_text(marker.name.value(known, run)) or "",
             description=as_text(marker.description.value(known, run)) if marker.description else None,
             source=self._source_name,
             metadata=present(**shown),
-            **_times(told, effect, kind, start, end, occurred_at),
+            **_times(word, effect, kind, start, end, occurred_at),
         )
 
     def _scope(self, marker: Marker, item: JsonValue, run: Run) -> JsonValue:
