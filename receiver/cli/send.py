@@ -62,9 +62,14 @@ def command(
     headers = {name: value for name, value in headers.items() if value} | parse_headers(header)
     url = url or _running_receiver(data_dir) or DEFAULT_RECEIVER_URL
     address = url if "/webhooks/" in url else f"{url.rstrip('/')}/webhooks/{source_name}"
-    address += f"/{secret}" if sender.has_token_in_path else ""
     try:
-        answer = requests.post(address, data=body, headers=headers, timeout=ANSWER_TIMEOUT)
+        answer = requests.post(
+            # The token in the path is in no message.
+            f"{address}/{secret}" if sender.has_token_in_path else address,
+            data=body,
+            headers=headers,
+            timeout=ANSWER_TIMEOUT,
+        )
     except requests.RequestException as error:
         raise click.ClickException(
             f"No answer from {address} ({type(error).__name__}); is the receiver running? "

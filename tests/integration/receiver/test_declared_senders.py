@@ -2,6 +2,7 @@
 
 import hmac
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,13 @@ effect = "point"
 time = "{at}"
 name = "Deploy {service}"
 metadata = { service = "{service}" }
+
+[[sender.marker]]
+events = "hostile"
+key = "{regex(text, '(a+)+$')}"
+type = "custom"
+effect = "point"
+name = "{join(text, list)}"
 
 [[route]]
 match = { source = "rollouts" }
@@ -96,6 +104,26 @@ def test_what_is_authentic_never_gets_an_error(client: Client, redis: Redis, bod
     assert answer.status_code in {200, 202}
     assert answer.get_json()["status"] in {"quarantined", "ignored"}
     assert all(SECRET not in json.dumps(item.delivery.headers) for item in Quarantine(redis))
+
+
+LONG = "a" * 300_000
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"text": "a" * 5_000 + "b", "list": []},
+        {"text": LONG, "list": [LONG, LONG]},
+        {"text": "a", "list": ["x"] * 100_000},
+        {"text": LONG, "list": ["x"] * 50_000},
+        {"text": {"a": [LONG]}, "list": {"a": 1}},
+        {"text": -1.5, "list": LONG},
+    ],
+)
+def test_what_would_cost_much_is_quarantined_or_made_short(client: Client, odd: dict[str, Any]) -> None:
+    began = time.process_time()
+    assert post(client, BODY | {"kind": "hostile"} | odd).status_code == 202
+    assert time.process_time() - began < 2
 
 
 def test_a_ping_is_ignored_with_the_reason(client: Client) -> None:
