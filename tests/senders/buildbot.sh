@@ -2,6 +2,8 @@
 # Buildbot, really run: its builds become the right markers through the preset `buildbot`.
 #
 # Version: buildbot 4.3.0 (PyPI). Needs: python3, openssl, curl. Takes about a minute; not part of `make test`.
+set -euo pipefail
+# shellcheck source=tests/senders/stack.sh
 source "$(dirname "$0")/stack.sh"
 start_receiver buildbot
 cd "$work"

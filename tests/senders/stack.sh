@@ -1,5 +1,7 @@
+# shellcheck shell=bash
 # Sourced by the scripts beside it: a receiver, a worker and a local Events API for one preset.
 #
+# shellcheck disable=SC2034  # secret and url are for the scripts
 # Sets work (a folder that is removed at the end), url, secret and events, which prints what the API lists.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)

@@ -4,6 +4,8 @@
 # Version: unleash-server 8.2.0 (npm), PostgreSQL 15 (Debian's package postgresql). Needs: python3, openssl, curl, npm,
 # node 20 or newer. Takes four minutes; not part
 # of `make test`.
+set -euo pipefail
+# shellcheck source=tests/senders/stack.sh
 source "$(dirname "$0")/stack.sh"
 start_receiver unleash
 cd "$work"
