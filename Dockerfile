@@ -44,6 +44,6 @@ USER 10001:10001
 EXPOSE 8080
 # For the receiver; compose.yaml switches it off for workers.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
-    CMD ["python3", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/healthz', timeout=2)"]
+    CMD ["python3", "-m", "receiver.serving.healthcheck"]
 ENTRYPOINT ["apitraffic-events"]
 CMD ["serve", "--host", "0.0.0.0", "--port", "8080"]

@@ -1,10 +1,11 @@
-"""`python -m benchmarks.working [CHECKOUT …]`: how many deliveries a second one worker makes.
+"""`python -m benchmarks.working [CHECKOUT …]`: how many deliveries a second one worker makes, and how soon.
 
 Measured with two upstreams: a trivial one, which answers every request at once, and the local Events API.
 Other checkouts of this repository can be measured beside this one; they take turns, so that the machine's
 other work affects all of them alike. Redis syncs its file at each write. It stands for one that has been in
 use for long: a worker looks for every marker in the API whose change is older than Redis' data, and in a new
-Redis that is every marker.
+Redis that is every marker. "Idle" is the time from a change that is queued, the moment of the sender's 202,
+to the end of the first answer of the local API that lists its event, for changes one by one.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 from typing import Final
 
 from redis import Redis
@@ -28,6 +29,7 @@ from redis import Redis
 from apitraffic_events.timestamps import now
 from benchmarks.creating import ACCOUNT_SID, TOKEN
 from benchmarks.deliveries import EVENT, SECRET, new_delivery_id, signed_bodies
+from benchmarks.delivering import BREATH, NEWEST, ListedApi
 from benchmarks.processes import BenchmarkError, end, processor_seconds
 from receiver.events import Change
 from receiver.queue.enqueueing import Enqueuer
@@ -59,11 +61,13 @@ def main() -> None:
     parser.add_argument("checkouts", nargs="*", type=Path, help="other versions of this repository")
     parser.add_argument("--rounds", type=int, default=11, help="turns of each (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=1_000, help="deliveries in a turn (default: %(default)s)")
+    parser.add_argument("--singles", type=int, default=40, help="changes one by one (default: %(default)s)")
     parser.add_argument("--upstream", choices=UPSTREAMS, action="append", help="measure this; repeatable")
     arguments = parser.parse_args()
     checkouts = [THIS_CHECKOUT, *(each.resolve() for each in arguments.checkouts)]
     upstreams = arguments.upstream or UPSTREAMS
     turns: dict[tuple[Path, str], list[Turn]] = {(each, name): [] for each in checkouts for name in upstreams}
+    idle: dict[Path, list[list[float]]] = {each: [] for each in checkouts}
     with (
         tempfile.TemporaryDirectory(prefix="apitraffic-bench-") as folder,
         redis_process(Path(folder)) as server,
@@ -73,11 +77,16 @@ def main() -> None:
             for name in upstreams:
                 for checkout in checkouts:
                     turns[checkout, name].append(take_turn(checkout, server, name, arguments.jobs))
+            for checkout in checkouts:
+                idle[checkout].append(idle_turn(checkout, server, arguments.singles))
     print(f"medians of {arguments.rounds} turns of {arguments.jobs} deliveries")
     print(f"{'':24}{'upstream':>10}{'a second':>10}{'of before':>11}{'worker µs':>11}{'Redis µs':>10}")
     for name in upstreams:
         for checkout in checkouts:
             print(line(checkout, name, turns[checkout, name], turns[checkouts[-1], name]))
+    print(f"{'':24}{'':>10}{'changes':>10}{'p50 ms':>11}{'p90 ms':>11}")
+    for checkout in checkouts:
+        print(idle_line(checkout, idle[checkout]))
 
 
 def machine(server: RedisProcess) -> str:
@@ -89,6 +98,13 @@ def machine(server: RedisProcess) -> str:
         f"{platform.release()}, load {os.getloadavg()[0]:.1f}\nPython {platform.python_version()}, "
         f"{packages}, Redis {redis_version}"
     )
+
+
+def idle_line(checkout: Path, turns: Sequence[list[float]]) -> str:
+    each = sorted(seconds for turn in turns for seconds in turn)
+    *_, p90 = quantiles(each, n=10, method="inclusive")
+    name = "this checkout" if checkout == THIS_CHECKOUT else checkout.name
+    return f"{name:24}{'idle':>10}{len(each):>10}{1e3 * median(each):>11.1f}{1e3 * p90:>11.1f}"
 
 
 def line(checkout: Path, upstream: str, turns: Sequence[Turn], others: Sequence[Turn]) -> str:
@@ -113,6 +129,30 @@ def take_turn(checkout: Path, server: RedisProcess, upstream: str, jobs: int) ->
         port = opened.enter_context(running_upstream(upstream, folder))
         worker = opened.enter_context(running_worker(checkout, server.url, port, folder))
         return _measured(redis, worker, jobs)
+
+
+def idle_turn(checkout: Path, server: RedisProcess, singles: int) -> list[float]:
+    """Seconds until each of so many changes is listed."""
+    with ExitStack() as opened:
+        redis = opened.enter_context(Redis.from_url(server.url))
+        redis.flushall()
+        long_in_use(redis)
+        enqueuer = Enqueuer(redis)
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="apitraffic-bench-")))
+        port = opened.enter_context(running_upstream("api", folder))
+        worker = opened.enter_context(running_worker(checkout, server.url, port, folder))
+        api = ListedApi(f"http://127.0.0.1:{port}/v1", ACCOUNT_SID, TOKEN)
+        page = opened.enter_context(api.opened())
+        taken = []
+        for change in islice(changes(), 1 + singles):
+            time.sleep(BREATH)
+            enqueuer.enqueue([change])
+            queued = time.perf_counter()
+            while all(record["metadata"]["delivery_id"] != change.delivery.id for record in page(NEWEST, 1)):
+                if time.perf_counter() - queued > PATIENCE or worker.poll() is not None:
+                    raise BenchmarkError("a change was not delivered")
+            taken.append(time.perf_counter() - queued)
+        return taken[1:]
 
 
 def changes() -> Iterator[Change]:

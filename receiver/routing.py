@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Annotated, Final, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema
 
 from apitraffic_events.text import NAME_LIMIT, one_line
 from receiver.events import Change
@@ -30,10 +30,14 @@ def _check_template(template: str) -> str:
     return template
 
 
-Patterns = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+ONE_OR_SEVERAL: Final = WithJsonSchema(
+    {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+)
+
+Patterns = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1), ONE_OR_SEVERAL]
 """Shell patterns (`prod*`, `acme/*`), one of which must match; a single one needs no list."""
 
-Places = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+Places = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1), ONE_OR_SEVERAL]
 """Names or SIDs of buckets or environments."""
 
 Template = Annotated[str, Field(min_length=1), AfterValidator(_check_template)]

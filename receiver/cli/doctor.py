@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -21,6 +21,7 @@ MARKS: Final = {
     FindingState.FAILURE: ("✗", "bold red"),
 }
 WIDTH_WHEN_PIPED: Final = 120
+WIDEST_CHECK: Final = len("route_environments")
 EXAMPLE: Final = "Write an http or https URL, such as https://hooks.example.com."
 
 
@@ -55,32 +56,34 @@ def command(*, url: str | None, as_json: bool) -> None:
     Checks the configuration, the sources' secrets, Redis, the spool, the queues, and the Events API with its
     token, account, scopes, request budget and clock. Changes nothing. Exits with 1 if anything is marked ✗.
     """
-    findings = list(examine(environment_for(ACCOUNT, QUEUE, with_secrets=True), url))
+    examination = examine(environment_for(ACCOUNT, QUEUE, with_secrets=True), url)
+    findings = list(examination if as_json else _printed(examination))
     is_well = all(finding.state is not FindingState.FAILURE for finding in findings)
     if as_json:
         report = {"ok": is_well, "checks": [finding.as_json() for finding in findings]}
         click.echo(json.dumps(report, indent=2, ensure_ascii=False))
     else:
-        _print(findings)
+        click.echo(_summary(findings))
     sys.exit(0 if is_well else 1)
 
 
-def _print(findings: Sequence[Finding]) -> None:
+def _printed(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """The same findings, each printed as soon as it is there: some take seconds."""
     console = consoles.output(width_when_piped=WIDTH_WHEN_PIPED)
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
     for finding in findings:
         mark, style = MARKS[finding.state]
+        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1, 0, 0))
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, min_width=WIDEST_CHECK)
+        table.add_column(overflow="fold")
         table.add_row(Text(mark, style), Text(finding.check), Text(finding.found))
         if finding.advice:
             table.add_row("", "", Text(f"→ {finding.advice}", "bold"))
-    with console.capture() as printed:
-        console.print(table)
-    for line in printed.get().splitlines():
-        click.echo(line.rstrip())
-    click.echo(_summary(findings))
+        with console.capture() as printed:
+            console.print(table)
+        for line in printed.get().splitlines():
+            click.echo(line.rstrip())
+        yield finding
 
 
 def _summary(findings: Sequence[Finding]) -> str:

@@ -1,5 +1,6 @@
 """`apitraffic-events send`"""
 
+import json
 import sys
 import uuid
 from pathlib import Path
@@ -15,6 +16,7 @@ from receiver.local.running import running_in
 from receiver.sources.signing import Sender
 
 DEFAULT_RECEIVER_URL = "http://127.0.0.1:8080"
+PROBE = "an-event"
 ANSWER_TIMEOUT = 10.0
 """Seconds; as long as GitHub and GitLab wait."""
 
@@ -22,7 +24,11 @@ ANSWER_TIMEOUT = 10.0
 @click.command("send")
 @click.argument("source_name", metavar="SOURCE", type=SOURCE)
 @click.argument("file", type=click.File("rb"))
-@click.option("--event", default="", help="The event's name at the sender, such as deployment_status.")
+@click.option(
+    "--event",
+    default="",
+    help="The event's name at the sender, such as deployment_status. Asked for if the sender needs one.",
+)
 @click.option(
     "--url",
     help="The receiver's address.  [default: the one that `up` runs, or http://127.0.0.1:8080]",
@@ -48,7 +54,7 @@ def command(
     """Sign a payload as the sender would and post it to a receiver.
 
     FILE holds the request body; - reads standard input. Prints the response, and exits with 1 if it is an
-    error.
+    error or if the delivery went to the quarantine.
     """
     import requests  # noqa: PLC0415 - `--help` need not wait for it
 
@@ -56,6 +62,7 @@ def command(
         settings = load_settings()
         source = source_named(source_name, settings.senders)
     sender = sender_of(source)
+    event = event or _ask_for_event(sender, source_name, header, Path(getattr(file, "name", "")))
     secret = _secret(sender, settings, data_dir)
     body = file.read()
     headers = sender.headers(secret, event, body, delivery or str(uuid.uuid4()))
@@ -77,7 +84,31 @@ def command(
         ) from error
     click.echo(f"{answer.status_code} {answer.reason}")
     click.echo(answer.text)
-    sys.exit(0 if answer.ok else 1)
+    sys.exit(0 if answer.ok and not _is_quarantined(answer.text) else 1)
+
+
+def _ask_for_event(sender: Sender, source_name: str, given: tuple[str, ...], file: Path) -> str:
+    """The event's name, if this sender puts it into a header and it was not given: without it, nothing is
+    translated. Raises `click.UsageError` if there is nobody to ask.
+    """
+    headers = sender.headers("", PROBE, b"{}", "")
+    names = {name.lower() for name, value in headers.items() if value == PROBE}
+    if not names or names & parse_headers(given).keys():
+        return ""
+    if not sys.stdin.isatty() or not sys.stderr.isatty():
+        raise click.UsageError(f"Give --event: {source_name} names its events in a header.")
+    # The names of our own examples begin with the event's: deployment_status__production_success.json.
+    guess, separator, _ = file.name.partition("__")
+    name: str = click.prompt("The event's name at the sender", default=guess if separator else None, err=True)
+    return name
+
+
+def _is_quarantined(text: str) -> bool:
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(body, dict) and body.get("status") == "quarantined"
 
 
 def _running_receiver(data_dir: Path) -> str | None:

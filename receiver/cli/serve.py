@@ -1,18 +1,13 @@
 """`apitraffic-events serve`"""
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
 import click
-from redis import Redis
-from redis.exceptions import RedisError
-from structlog import get_logger
 
 from receiver.cli.failures import configuration_errors_in_words
+from receiver.cli.start_checks import examine_redis, log_start
 from receiver.config.settings import load_settings
-from receiver.datastore.acl import RightsMissing, require_rights
-from receiver.datastore.address import connect, require_suitable_server
 from receiver.observability.logs import configure_logging
 from receiver.serving.certificates import CannotUseCertificate
 from receiver.serving.server import ReceiverServer
@@ -65,9 +60,8 @@ def command(
         raise click.UsageError("--tls-cert and --tls-key go together; give both, or neither for plain HTTP")
     with configuration_errors_in_words():
         settings = load_settings()
-        with suppress(RedisError), connect(settings.redis_url) as redis:
-            require_suitable_server(redis)
-            _warn_of_missing_rights(redis)
+        log_start(settings)
+        examine_redis(settings)
     try:
         listener = listen(host, port)
     except CannotListen as error:
@@ -78,11 +72,3 @@ def command(
     except CannotUseCertificate as error:
         raise click.ClickException(str(error)) from error
     server.run()
-
-
-def _warn_of_missing_rights(redis: Redis) -> None:
-    """The receiver starts nevertheless: the spool keeps what Redis refuses."""
-    try:
-        require_rights(redis)
-    except RightsMissing as error:
-        get_logger("receiver").error("Redis will refuse us", reason=str(error))

@@ -12,6 +12,7 @@ from redis import Redis
 from rich.text import Text
 
 from apitraffic_events.errors import ConfigurationError
+from apitraffic_events.text import one_line
 from apitraffic_events.timestamps import format_timestamp, now
 from receiver.cli import consoles
 from receiver.cli.exits import NotConfigured, NotReachable
@@ -21,10 +22,11 @@ from receiver.config.settings import Settings, load_settings
 from receiver.datastore.address import connect
 from receiver.errors import StorageUnavailable
 from receiver.monitoring.status import BudgetState, QueueStatus, read_status
-from receiver.queue.inspection import WorkerState
+from receiver.queue.inspection import WaitingJob, WorkerState
 from receiver.reception.spool import Spool
 from receiver.wording import duration
 
+WIDEST_CHANGE: Final = 40
 WIDEST_LABEL: Final = len("Dead letters")
 WAITED_LONG: Final = timedelta(minutes=5)
 """A change that waits longer is highlighted."""
@@ -185,6 +187,8 @@ def _queue_lines(status: QueueStatus, at: datetime) -> Iterator[Text]:
     for number, queue in enumerate(status.queues):
         counts = f"{queue.waiting} waiting, {queue.in_work} in work, {queue.to_retry} to retry"
         yield _line("" if number else "Queues", f"{queue.name:<10}  {counts}")
+    for number, job in enumerate(status.next):
+        yield _line("" if number else "Next", _next_words(job, at))
     oldest = status.oldest_at
     waits = at - oldest if oldest else timedelta()
     yield _line("Oldest", f"accepted {duration(waits)} ago" if oldest else "-", _if(waits > WAITED_LONG))
@@ -199,6 +203,15 @@ def _queue_lines(status: QueueStatus, at: datetime) -> Iterator[Text]:
         yield _line("Workers", "none; start one: apitraffic-events worker", "red")
     for number, worker in enumerate(status.workers):
         yield _line("" if number else "Workers", *_worker_words(worker, at))
+
+
+def _next_words(job: WaitingJob, at: datetime) -> str:
+    """Which change, and since when it waits or when it is tried again."""
+    if job.again_at is not None and job.again_at > at:
+        when = f"again in {duration(job.again_at - at)}"
+    else:
+        when = f"{duration(at - job.accepted_at)} ago" if job.accepted_at else ""
+    return f"{one_line(job.description, WIDEST_CHANGE):<{WIDEST_CHANGE}}  {when}".rstrip()
 
 
 def _budget_words(budget: BudgetState | None, at: datetime) -> tuple[str, str]:

@@ -4,6 +4,7 @@ import click
 from structlog import get_logger
 
 from receiver.cli.failures import configuration_errors_in_words
+from receiver.cli.start_checks import examine_token, log_start
 from receiver.config.settings import load_settings
 from receiver.observability.logs import configure_logging
 from receiver.observability.metrics import DeliveryMetrics
@@ -26,9 +27,12 @@ def command(metrics_port: int | None, metrics_host: str) -> None:
     configure_logging()
     with configuration_errors_in_words():
         settings = load_settings()
+    log_start(settings)
     metrics = DeliveryMetrics()
     if metrics_port is not None:
         _serve_metrics(metrics, metrics_host, metrics_port)
+    if settings.api_token is not None and settings.account_sid is not None:
+        examine_token(settings)
     with configuration_errors_in_words(), traced_deliveries():
         run_worker(settings, metrics)
 

@@ -1,5 +1,6 @@
 """Where settings come from: environment variables, `NAME_FILE` files and apitraffic.toml."""
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,14 @@ from apitraffic_events.errors import ConfigurationError
 
 CONFIG_VARIABLE: Final = "APITRAFFIC_CONFIG"
 DEFAULT_CONFIG_FILE: Final = "apitraffic.toml"
+NOT_TOML: Final = (
+    (r"Cannot declare .*twice|Cannot overwrite|Cannot mutate", "write [[route]] for each of several routes"),
+    (r"Invalid value|Invalid or incomplete escape", 'write texts in quotes: deployments = "span"'),
+    (r"Expected '=' after a key", "write one setting on each line: name = value"),
+    (r"Unclosed array|Expected newline or end of document", 'end a list with ]: events = ["release"]'),
+    (r"Expected '\]+' at the end", "end a table's name with ], or with ]] if it began with [["),
+)
+"""Patterns of tomllib's messages, and what was probably meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,26 +66,54 @@ def config_file(environ: Mapping[str, str]) -> Path | None:
 
 
 def in_environment(variables: Iterable[Variable], environ: Mapping[str, str]) -> dict[str, str]:
-    """Name of each variable that is set, also by its file -> its value. Raises `ConfigurationError`."""
-    values = {variable.name: read_variable(variable.name, environ) for variable in variables}
-    return {name: value for name, value in values.items() if value is not None}
+    """Name of each variable that is set, also by its file -> its value.
+
+    Raises `ConfigurationError` with a line for each that cannot be read.
+    """
+    values, problems = readable_in_environment(variables, environ)
+    if problems:
+        raise ConfigurationError("\n".join(problems))
+    return values
+
+
+def readable_in_environment(
+    variables: Iterable[Variable], environ: Mapping[str, str]
+) -> tuple[dict[str, str], list[str]]:
+    """As `in_environment`, with the problems beside what can be read."""
+    values, problems = {}, []
+    for variable in variables:
+        try:
+            value = read_variable(variable.name, environ)
+        except ConfigurationError as error:
+            problems.append(str(error))
+        else:
+            if value is not None:
+                values[variable.name] = value
+    return values, problems
+
+
+def text_of_file(environ: Mapping[str, str]) -> str:
+    """The text of apitraffic.toml, empty if there is none. Raises `ConfigurationError`."""
+    path = config_file(environ)
+    return "" if path is None else read_file(CONFIG_VARIABLE, path)
 
 
 def in_file(environ: Mapping[str, str]) -> dict[str, Any]:
     """The content of apitraffic.toml, empty if there is none. Raises `ConfigurationError`."""
-    return read_config(environ)[1]
-
-
-def read_config(environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
-    """The text of apitraffic.toml, and its content; empty if there is none. Raises `ConfigurationError`."""
-    path = config_file(environ)
-    if path is None:
-        return "", {}
-    text = read_file(CONFIG_VARIABLE, path)
     try:
-        return text, tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigurationError(f"{path} is not valid TOML: {error}") from error
+        return tomllib.loads(text_of_file(environ))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(
+            f"{config_file(environ)} is not valid TOML: {not_toml(str(error))}"
+        ) from error
+    except RecursionError as error:
+        raise ConfigurationError(f"{config_file(environ)} is nested too deeply") from error
+
+
+def not_toml(message: str) -> str:
+    """What to say of a file that tomllib cannot read. Its message names the line, and comes last."""
+    hint = next((hint for pattern, hint in NOT_TOML if re.search(pattern, message)), None)
+    return f"{hint}; {message}" if hint else message
 
 
 def explained(variable: Variable, message: str) -> str:

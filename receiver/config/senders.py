@@ -71,7 +71,7 @@ def preset_text(name: str) -> str:
 
 def read_preset(name: str) -> "DeclaredSource":
     """Raises `ConfigurationError`."""
-    (source,) = read_senders(preset_text(name), f"the preset {name}")
+    (source,) = read_senders(preset_text(name), name + SUFFIX)
     return source
 
 
@@ -137,7 +137,7 @@ def _problem(
     inside = [str(part + 1) if isinstance(part, int) else part for part in place[2:]]
     message = message.removeprefix("Value error, ").removeprefix("Input ")
     message = "is not a setting; correct or remove it" if message.startswith("Extra inputs") else message
-    return f"{file}, line {_line_of(place, lines)}: {told}: {' '.join(inside)} {message}"
+    return f"{file}:{_line_of(place, lines)}: {told}: {' '.join(inside)} {message}"
 
 
 def _line_of(place: Place, lines: Mapping[Place, int]) -> int:

@@ -1,9 +1,8 @@
 """The configuration: environment first, apitraffic.toml second, checked at start. Errors say what to do."""
 
-import difflib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -21,24 +20,34 @@ from pydantic import (
     create_model,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from apitraffic_events.errors import ConfigurationError
 from receiver.config.account import AccountSettings, Token
 from receiver.config.environment import (
+    DEFAULT_CONFIG_FILE,
     VARIABLES,
     Variable,
     config_file,
     explained,
-    in_environment,
+    in_file,
     in_our_words,
-    read_config,
+    readable_in_environment,
+    text_of_file,
 )
+from receiver.config.mistakes import ConfigFile
 from receiver.config.secrets import SECRET_VARIABLES, SHORTEST_STRONG_SECRET, check_secrets, split_secrets
 from receiver.config.senders import TABLE, Senders, declared_names, preset_names, read_senders
 from receiver.routing import Route
 from receiver.sources import SOURCES
 from receiver.sources.base import Secrets, Source, SourceOptions, secret_variable_of
 
+WRONG: Final = object()
+"""Stands for an item of a list until all mistakes have been named, so that the others keep their numbers."""
+OF_SECRETS: Final = ((), ("webhook_secrets",))
+"""Places of mistakes whose messages name the variables."""
+SECTIONS: Final = frozenset({"sources", "declared"})
+"""Fields whose own fields are tables of the file."""
 ACCOUNT_SID_LENGTH: Final = len("acc_") + 27
 
 
@@ -98,6 +107,12 @@ SourceSections: Final[type[BaseModel]] = create_model(
 )
 
 
+TABLES: Final[Mapping[str, type[BaseModel]]] = dict.fromkeys(preset_names(), SourceOptions) | {
+    name: source.options for name, source in SOURCES.items()
+}
+"""Tables of apitraffic.toml that are named after a source."""
+
+
 class DeliverySection(BaseModel):
     """`[delivery]`: how markers are drawn."""
 
@@ -144,7 +159,11 @@ class Settings(AccountSettings):
         for source in self.active_sources.values():
             if source.has_standard_keys:
                 check_secrets(
-                    {name: self.webhook_secrets.get(name, ()) for name in source.secret_variables},
+                    {
+                        name: self.webhook_secrets[name]
+                        for name in source.secret_variables
+                        if name in self.webhook_secrets
+                    },
                     standard=frozenset(source.secret_variables),
                 )
         return self
@@ -194,30 +213,68 @@ def _bytes_of(secret: SecretStr) -> bytes:
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read environment and file; raises `ConfigurationError` naming each variable and what belongs there."""
-    text, content = read_config(environ)
-    declared = dict.fromkeys((*preset_names(), *declared_names(content)))
-    sections = {name: content.pop(name) for name in SOURCES if name in content}
-    further = {name: content.pop(name) for name in declared if name in content}
-    if TABLE in content:
-        content[TABLE] = read_senders(text, str(config_file(environ)))
-    given = in_environment(VARIABLES, environ)
-    values = (
-        {"sources": sections, "declared": further, "webhook_secrets": {}}
-        | content
-        | {variable.field: given[variable.name] for variable in VARIABLES if variable.name in given}
-    )
-    if isinstance(values["webhook_secrets"], dict):
-        values["webhook_secrets"] |= in_environment(
-            (*SECRET_VARIABLES, *map(_variable_of, declared)), environ
-        )
+    """Read environment and file.
+
+    Raises `ConfigurationError` with a line for each mistake, which says what belongs there.
+    """
+    settings, problems = load_what_is_right(environ)
+    if problems:
+        raise ConfigurationError("\n".join(problems))
+    return settings
+
+
+def load_what_is_right(environ: Mapping[str, str] = os.environ) -> tuple[Settings, list[str]]:
+    """The settings without those that are wrong, and a line for each of these."""
+    values, problems = _values(environ)
+    file: ConfigFile | None = None
+    while True:
+        try:
+            return Settings.model_validate(values), list(dict.fromkeys(problems))
+        except ValidationError as error:
+            file = file or _file(environ)
+            before = repr(values)
+            for mistake in error.errors():
+                problems.append(_explain(mistake, file))
+                _leave_out(values, tuple(mistake["loc"]), mistake["msg"])
+            values = _without_wrong(values)
+            if repr(values) == before:
+                raise ConfigurationError("\n".join(problems)) from None
+
+
+def _values(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    """All that is set, as the fields of `Settings`, and a line for each place that cannot be read."""
+    values: dict[str, Any] = {"webhook_secrets": {}}
+    problems: list[str] = []
+    declared: Iterable[str] = preset_names()
     try:
-        return Settings.model_validate(values)
-    except ValidationError as error:
-        lines = [
-            _explain(tuple(detail["loc"]), detail["msg"], config_file(environ)) for detail in error.errors()
-        ]
-        raise ConfigurationError("\n".join(dict.fromkeys(lines))) from None
+        content = in_file(environ)
+    except ConfigurationError as error:
+        problems.append(str(error))
+    else:
+        declared = dict.fromkeys((*declared, *declared_names(content)))
+        values["sources"] = {name: content.pop(name) for name in SOURCES if name in content}
+        values["declared"] = {name: content.pop(name) for name in declared if name in content}
+        if TABLE in content:
+            sources, wrong = _senders(environ)
+            content[TABLE] = sources
+            problems += wrong
+        values |= content
+    given, unreadable = readable_in_environment(VARIABLES, environ)
+    secrets, also_unreadable = readable_in_environment(
+        (*SECRET_VARIABLES, *map(_variable_of, declared)), environ
+    )
+    values |= {variable.field: given[variable.name] for variable in VARIABLES if variable.name in given}
+    if isinstance(values["webhook_secrets"], dict):
+        values["webhook_secrets"] |= secrets
+    return values, problems + unreadable + also_unreadable
+
+
+def _senders(environ: Mapping[str, str]) -> tuple[tuple[Source[Any], ...], list[str]]:
+    """What `[[sender]]` declares, or a line for each mistake."""
+    try:
+        return read_senders(text_of_file(environ), str(config_file(environ))), []
+    except ConfigurationError as error:
+        return (), str(error).splitlines()
 
 
 def _variable_of(name: str) -> Variable:
@@ -225,30 +282,47 @@ def _variable_of(name: str) -> Variable:
     return Variable(secret_variable_of(name), "webhook_secrets", advice)
 
 
-def _explain(location: tuple[int | str, ...], message: str, file: Path | None) -> str:
-    if location in {(), ("webhook_secrets",)}:
+def _file(environ: Mapping[str, str]) -> ConfigFile:
+    try:
+        text = text_of_file(environ)
+    except ConfigurationError:
+        text = ""
+    return ConfigFile(config_file(environ) or Path(DEFAULT_CONFIG_FILE), text, Settings, TABLES)
+
+
+def _explain(mistake: ErrorDetails, file: ConfigFile) -> str:
+    location, message = tuple(mistake["loc"]), mistake["msg"]
+    if location in OF_SECRETS:
         return in_our_words(message)  # It names its variables.
     for variable in (*VARIABLES, *SECRET_VARIABLES):
         if location[0] == variable.field and (
             variable.field != "webhook_secrets" or variable.name in location
         ):
             return explained(variable, message)
-    path = [str(part) for part in location if part not in {"sources", "declared"}]
-    where = ".".join(path)
-    message = in_our_words(message)
-    if message == "Extra inputs are not permitted":
-        message = f"is not a setting{_suggestion(location)}; correct or remove it"
-    return f"{file}: {where} {message}"
+    return file.explain(mistake, tuple(part for part in location if part not in SECTIONS))
 
 
-def _suggestion(location: tuple[int | str, ...]) -> str:
-    *parents, unknown = (part for part in location if isinstance(part, str))
-    model: type[BaseModel] = Settings
-    for parent in parents:
-        annotation = Route if parent == "route" else model.model_fields[parent].annotation
-        if not isinstance(annotation, type) or not issubclass(annotation, BaseModel):
-            return ""
-        model = annotation
-    known = [*model.model_fields, *((*SOURCES, *preset_names()) if model is Settings else ())]
-    close = difflib.get_close_matches(unknown, known, n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
+def _leave_out(values: dict[str, Any], location: tuple[int | str, ...], message: str) -> None:
+    """Remove the value that is wrong, or the smallest part that holds it; in a list, put `WRONG` there."""
+    if location in OF_SECRETS:
+        wrong = {line.split(" ", 1)[0] for line in in_our_words(message).splitlines()}
+        kept = {name: value for name, value in values["webhook_secrets"].items() if name not in wrong}
+        values["webhook_secrets"] = kept if len(kept) < len(values["webhook_secrets"]) else {}
+        return
+    holder: dict[str, Any] = values
+    for part, following in zip(location, (*location[1:], None), strict=True):
+        inner = holder.get(str(part))
+        if isinstance(inner, list) and isinstance(following, int) and following < len(inner):
+            inner[following] = WRONG
+            return
+        if not isinstance(inner, dict) or following not in inner:
+            holder.pop(str(part), None)
+            return
+        holder = inner
+
+
+def _without_wrong(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: [item for item in value if item is not WRONG] if isinstance(value, list) else value
+        for name, value in values.items()
+    }

@@ -92,15 +92,16 @@ class Permit:
         return cls(window, Counted(float(limit), float(remaining), float(window)))
 
 
-class LowestCount:
-    """The lowest that requests of this process have left of the budget, by what was counted in Redis.
+class SharedBudget:
+    """What the threads of a process know together: the lowest that was counted, and who has paused.
 
-    Several may be under way at once, and their answers arrive in any order: what one announces adds nothing
-    to what is in Redis if another has been counted below that.
+    Several requests may be under way at once, and their answers arrive in any order: what one announces adds
+    nothing to what is in Redis if another has been counted below that.
     """
 
     def __init__(self) -> None:
         self._lowest: Counted | None = None
+        self.has_paused = False
 
     def add(self, counted: Counted | None) -> None:
         lowest = self._lowest
@@ -121,27 +122,27 @@ class LowestCount:
 class RequestBudget:
     """Permits for requests, and the pause of all deliveries.
 
-    Each thread of a worker has one of its own, and they share what is `counted`.
+    Each thread of a worker has one of its own, and they have `shared` in common.
     """
 
     def __init__(
         self,
         redis: Redis,
         clock: Callable[[], float] = lambda: now().timestamp(),
-        counted: LowestCount | None = None,
+        shared: SharedBudget | None = None,
     ) -> None:
         self._redis = redis
         self._clock = clock
         self._is_urgent = True
         self._prefetched: Permit | None = None
-        self._counted = LowestCount() if counted is None else counted
+        self._shared = SharedBudget() if shared is None else shared
 
     def for_another_thread(self) -> "RequestBudget":
-        return RequestBudget(self._redis, self._clock, self._counted)
+        return RequestBudget(self._redis, self._clock, self._shared)
 
     def forget_counted(self) -> None:
         """Permits were returned: what the next answer announces may be less than what is in Redis."""
-        self._counted.forget()
+        self._shared.forget()
 
     def use_prefetched(self, permit: Permit) -> None:
         """Use this permit for the next request."""
@@ -171,11 +172,11 @@ class RequestBudget:
         if permit is None:
             arguments = [self._clock(), int(self._is_urgent)]
             permit = Permit.read(REQUEST_PERMIT.run(self._redis, [BUDGET], arguments))
-        self._counted.add(permit.counted)
+        self._shared.add(permit.counted)
 
     def after_answer(self, rate_limit: RateLimit | None) -> None:
         """Note the budget that an answer announces, if it differs from what has been counted here."""
-        if rate_limit is not None and not self._counted.covers(rate_limit):
+        if rate_limit is not None and not self._shared.covers(rate_limit):
             reset = rate_limit.reset_at.timestamp()
             arguments: list[float] = [rate_limit.limit, rate_limit.remaining, reset, LIFETIME]
             OBSERVE_BUDGET.run(self._redis, [BUDGET], arguments)
@@ -192,9 +193,15 @@ class RequestBudget:
 
         A worker that checks after a pause whether it may go on, and may not, does not count as delivering.
         """
+        self._shared.has_paused = True
         arguments: list[str | float] = [self._clock(), seconds, reason, LONGEST_PAUSE]
         return bool(PAUSE_DELIVERY.run(self._redis, [PAUSE], arguments))
 
     def resume(self) -> bool:
         """A request succeeded: end the pause. Returns whether there was one."""
+        self._shared.has_paused = False
         return bool(self._redis.delete(PAUSE))
+
+    def resume_own(self) -> bool:
+        """As `resume`, if it was this process that paused."""
+        return self._shared.has_paused and self.resume()

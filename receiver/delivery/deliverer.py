@@ -88,7 +88,6 @@ class Deliverer:
         self._clock = clock
         self._doubts = Doubts(settle, clock)
         self._scopes = Scopes(client)
-        self._has_paused = False
         self._can_change_types = True
 
     def deliver(self, change: Change) -> Delivered:
@@ -117,17 +116,14 @@ class Deliverer:
         return outcome
 
     def _pause(self, error: EventsApiError) -> None:
-        self._has_paused = True
         if self._budget.pause(str(error), PAUSE_WHEN_REFUSED):
             get_logger("receiver.delivery").critical(
                 "delivery is paused: the API refuses us", reason=str(error), advice=WHAT_TO_CHECK
             )
 
     def _go_on(self) -> None:
-        if self._has_paused:
-            self._has_paused = False
-            if self._budget.resume():
-                get_logger("receiver.delivery").info("delivery goes on: the API accepts us again")
+        if self._budget.resume_own():
+            get_logger("receiver.delivery").info("delivery goes on: the API accepts us again")
 
     def _deliver(self, change: Change, lock: MarkerLock) -> tuple[Marker, Delivered]:
         """The marker as it is to be saved, and the result."""

@@ -1,12 +1,13 @@
 """Finding an event in the API before creating one that may exist already."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from apitraffic_events.client import EventsClient
 from apitraffic_events.errors import EventsApiError, RateLimited, Rejected, Unauthorised, Unreachable
+from apitraffic_events.event import EventType
 from apitraffic_events.filters import EventFilter, Position
 from apitraffic_events.records import EventPage, StoredEvent
 from receiver.delivery.folding import fold
@@ -28,6 +29,8 @@ FRESH_FOR: Final = timedelta(hours=1)
 """How long after the loss a sender may repeat what has no time of its own."""
 LOOK_FAR_BACK: Final = timedelta(days=30)
 """How far back, if no change says when it began and Redis has lost its data since."""
+LONGEST_JOB: Final = timedelta(days=1)
+"""How far back a deploy may have begun if no change says when and Redis has lost its data since."""
 MOST_REQUESTS: Final = 2
 """For a search that is only a precaution."""
 MOST_TO_REMEMBER: Final = 10
@@ -142,6 +145,8 @@ def searches_for(marker: Marker, sent: Marker, remembers_since: datetime) -> tup
         searches += _of_what_was_sent(sent if was_sent else marker)
     is_fresh = any(_may_be_older(known, remembers_since) for known in marker.changes)
     if any(_others_know(known) for known in marker.changes):
+        if not (was_sent or sent.changes):
+            searches += _of_a_deploy(marker.changes, remembers_since)
         searches.append(_of_others(marker.changes))
     elif not was_sent and (is_fresh or not _has_begun(marker.changes)):
         searches += _of_earlier(marker.changes, remembers_since, is_first=not sent.changes)
@@ -199,8 +204,7 @@ def _of_others(changes: Iterable[Change]) -> Search:
     """What a step of the pipeline has created: while its job ran, and of the same type."""
     known = tuple(changes)
     moments = _moments(known)
-    is_start_known = any(change.lasted or _knows_start(change) for change in known)
-    first = min(moments) - (AROUND_A_JOB if is_start_known else LOOK_BACK)
+    first = min(moments) - (AROUND_A_JOB if _is_start_known(known) else LOOK_BACK)
     types = {change.event.type.value for change in known if change.sets is None}
     wanted = EventFilter(
         type=types.pop() if len(types) == 1 else None,
@@ -208,6 +212,21 @@ def _of_others(changes: Iterable[Change]) -> Search:
         started_to=max(moments) + AROUND_A_JOB,
     )
     return Search(wanted, MOST_REQUESTS, may_learn=False)
+
+
+def _of_a_deploy(known: Sequence[Change], remembers_since: datetime) -> Iterator[Search]:
+    """What we may have created of it before Redis lost its data, and `_of_others` need not come to."""
+    forgotten = remembers_since + CLOCKS_DIFFER
+    exact = {change.event.started_at for change in known if _has_begun([change]) or _knows_start(change)}
+    starts = [max(start, EARLIEST) for start in exact if start is not None]
+    if starts and min(starts) < forgotten:
+        wanted = EventFilter(known[0].event.type.value, min(starts) - SAME_MOMENT, max(starts) + SAME_MOMENT)
+        yield Search(wanted, 1)
+    elif not (starts or _is_start_known(known)):
+        ended_at = min(_moments(known))
+        first, until = ended_at - LONGEST_JOB, min(ended_at - LOOK_BACK, forgotten)
+        if first < until:
+            yield Search(EventFilter(EventType.DEPLOYMENT, first, until), MOST_TO_REMEMBER)
 
 
 def _of_earlier(changes: Iterable[Change], remembers_since: datetime, *, is_first: bool) -> Iterator[Search]:
@@ -270,6 +289,10 @@ def _moments(changes: Iterable[Change]) -> set[datetime]:
     moments |= {change.occurred_at - change.lasted for change in known if change.lasted}
     # Version 0.1 accepted times such as the year 1, from which no hour can be subtracted.
     return {max(moment, EARLIEST) for moment in moments}
+
+
+def _is_start_known(changes: Iterable[Change]) -> bool:
+    return any(change.lasted or _knows_start(change) for change in changes)
 
 
 def _says_start(change: Change) -> bool:

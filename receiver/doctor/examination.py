@@ -9,7 +9,8 @@ from apitraffic_events.errors import ConfigurationError
 from apitraffic_events.timestamps import now
 from receiver.config.account import events_client
 from receiver.config.environment import VARIABLES, config_file
-from receiver.config.settings import Settings, load_settings
+from receiver.config.settings import Settings, load_what_is_right
+from receiver.config.suspicions import suspicions
 from receiver.datastore.address import connect
 from receiver.doctor import api, backlog, reachability, secrets, storage
 from receiver.doctor.findings import Finding, FindingState, failure, ok, warning
@@ -20,12 +21,16 @@ from receiver.monitoring.status import read_status
 def examine(environ: Mapping[str, str], url: str | None) -> Iterator[Finding]:
     """All findings. A check that an earlier failure makes pointless is left out."""
     try:
-        settings = load_settings(environ)
+        settings, mistakes = load_what_is_right(environ)
+        file = config_file(environ)
     except ConfigurationError as error:
-        for line in str(error).splitlines():
-            yield failure("configuration", line, "apitraffic-events config shows the rest")
-        return
-    yield ok("configuration", f"from the environment and {config_file(environ) or 'no apitraffic.toml'}")
+        settings, mistakes, file = Settings(), str(error).splitlines(), None
+    for line in mistakes:
+        yield failure("configuration", line, "correct it; what else is set is examined below")
+    if not mistakes:
+        yield ok("configuration", f"from the environment and {file or 'no apitraffic.toml'}")
+    for suspicion in suspicions(settings, environ):
+        yield warning(suspicion.check, suspicion.found, suspicion.advice)
     yield from secrets.sources(settings, environ)
     if url is not None:
         yield from reachability.receiver(url, settings)

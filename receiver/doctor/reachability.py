@@ -20,6 +20,7 @@ from apitraffic_events.text import one_line
 from receiver.config.settings import Settings
 from receiver.doctor.findings import Finding, FindingState, failure, ok, warning
 from receiver.sources.signing import SENDERS
+from receiver.web.pings import DOCTOR
 
 TIMEOUT: Final = 10.0
 """Seconds; as long as GitHub and GitLab wait."""
@@ -156,7 +157,7 @@ def signed_headers(name: str, ping: Ping, settings: Settings) -> dict[str, str] 
     """Headers as the sender would sign them with the first secret; `None` if the source is off."""
     sender = SENDERS[name]
     secret = _first(settings, sender.secret_name)
-    identifier = f"doctor-{uuid.uuid4()}"
+    identifier = f"{DOCTOR}{uuid.uuid4()}"
     if secret is not None:
         return sender.headers(secret, ping.event, ping.body, identifier)
     signing_token = _first(settings, SIGNING_VARIABLE) if name == "gitlab" else None

@@ -8,6 +8,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from structlog import get_logger
 
+from apitraffic_events import __version__
 from apitraffic_events.timestamps import now
 from receiver.datastore.failures import explain
 from receiver.delivery.budget import BUDGET, PAUSE
@@ -44,6 +45,7 @@ class Backlog:
             yield family
 
     def _figures(self) -> Iterator[Figure]:
+        yield "build_info", "1, with this receiver's version.", {__version__: 1.0}, "version"
         storage = self._storage()
         in_use = {path: float(path == storage) for path in STORAGE}
         yield "storage_in_use", "1 for where a delivery would be stored now.", in_use, "path"

@@ -17,7 +17,15 @@ from receiver.datastore.replies import as_text
 from receiver.delivery.budget import BUDGET, PAUSE
 from receiver.errors import StorageUnavailable
 from receiver.queue.dead_letters import DeadLetters
-from receiver.queue.inspection import WorkerState, accepted_at, count_jobs, job_ids, living_workers
+from receiver.queue.inspection import (
+    WaitingJob,
+    WorkerState,
+    accepted_at,
+    count_jobs,
+    job_ids,
+    living_workers,
+    next_jobs,
+)
 from receiver.queue.queues import delivery_queues
 from receiver.queue.throughput import delivered_in_last_hour
 from receiver.reception.quarantine import Quarantine
@@ -25,6 +33,7 @@ from receiver.reception.quarantine import Quarantine
 MOST_LOOKED_AT: Final = 1_000
 """Jobs of each queue, in each state, among which the oldest is searched for."""
 LONGEST_REASON: Final = 300
+MOST_NEXT: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,8 @@ class QueueStatus:
     dead_letters: int
     quarantined: int
     workers: tuple[WorkerState, ...]
+    next: tuple[WaitingJob, ...] = ()
+    """What a worker takes next, at most `MOST_NEXT`."""
 
     @property
     def oldest_at(self) -> datetime | None:
@@ -87,6 +98,7 @@ def read_status(redis: Redis) -> QueueStatus:
             dead_letters=DeadLetters(delivery_queues(redis)).count(),
             quarantined=Quarantine(redis).count(),
             workers=tuple(living_workers(redis)),
+            next=tuple(next_jobs(redis, MOST_NEXT)),
         )
     except RedisError as error:
         raise StorageUnavailable(f"Redis: {explain(error)}") from error

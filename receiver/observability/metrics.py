@@ -15,6 +15,8 @@ from shutil import rmtree
 from tempfile import gettempdir, mkdtemp
 from typing import TYPE_CHECKING, Final
 
+from apitraffic_events import __version__
+
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
@@ -135,9 +137,13 @@ class DeliveryMetrics:
     """What one worker counts."""
 
     def __init__(self) -> None:
-        from prometheus_client import CollectorRegistry, Counter, Histogram  # noqa: PLC0415 - see above
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram  # noqa: PLC0415 - see above
 
         self._registry = CollectorRegistry()
+        built = Gauge(
+            "apitraffic_build_info", "1, with this worker's version.", ["version"], registry=self._registry
+        )
+        built.labels(__version__).set(1)
         self.attempts = Counter(
             "apitraffic_delivery_attempts",
             "Tries to deliver a change, by how they ended; found: a look-up found the event already there.",

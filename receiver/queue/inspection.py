@@ -1,20 +1,24 @@
 """What RQ's data say of the queues and of the workers. Nothing is written.
 
-Every function raises `RedisError` if Redis cannot be used. Commands are sent in pipelines but not in
-transactions: a Redis without memory refuses a MULTI even if it only reads.
+Every function but `states_of` raises `RedisError` if Redis cannot be used. Commands are sent in pipelines but
+not in transactions: a Redis without memory refuses a MULTI even if it only reads.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Final
 
 from redis import Redis
+from redis.exceptions import RedisError
 from rq import SimpleWorker
-from rq.job import Job
+from rq.job import Job, JobStatus
 
 from apitraffic_events.timestamps import now, parse_timestamp
+from receiver.datastore.failures import explain
 from receiver.datastore.replies import as_text
+from receiver.errors import StorageUnavailable
 from receiver.queue.queues import JOB_TIMEOUT, delivery_queues
 
 BUSY: Final = "busy"
@@ -128,3 +132,77 @@ def _is_alive(worker: WorkerState, moment: datetime) -> bool:
     """An idle worker gives a sign of life every five seconds, and a busy one when it takes a job."""
     longest = LONGEST_SILENCE + (timedelta(seconds=JOB_TIMEOUT) if worker.state == BUSY else timedelta())
     return worker.seen_at is not None and moment - worker.seen_at <= longest
+
+
+class JobState(StrEnum):
+    """Where the job of a change is. One that has been delivered is deleted, and so gone."""
+
+    WAITING = "waiting"
+    IN_WORK = "in_work"
+    TO_RETRY = "to_retry"
+    DEAD = "dead"
+    GONE = "gone"
+
+
+OF_RQ: Final = {
+    JobStatus.QUEUED: JobState.WAITING,
+    JobStatus.STARTED: JobState.IN_WORK,
+    JobStatus.SCHEDULED: JobState.TO_RETRY,
+    JobStatus.DEFERRED: JobState.TO_RETRY,
+    JobStatus.FAILED: JobState.DEAD,
+}
+
+
+def states_of(redis: Redis, names: Sequence[str]) -> dict[str, JobState]:
+    """Job id -> where it is; raises `StorageUnavailable`."""
+    try:
+        with redis.pipeline(transaction=False) as pipeline:
+            for name in names:
+                pipeline.hget(Job.key_for(name), "status")
+            found = pipeline.execute()
+    except RedisError as error:
+        raise StorageUnavailable(f"Redis: {explain(error)}") from error
+    words = {status.value: state for status, state in OF_RQ.items()}
+    return {
+        name: JobState.GONE if status is None else words.get(as_text(status), JobState.WAITING)
+        for name, status in zip(names, found, strict=True)
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingJob:
+    """A job that is next: its change in words, when that was accepted, and when it is tried again, if so."""
+
+    description: str
+    accepted_at: datetime | None
+    again_at: datetime | None = None
+
+
+def next_jobs(redis: Redis, most: int) -> list[WaitingJob]:
+    """What a worker takes next, the urgent queue first, then what is to be tried again soonest."""
+    queues = delivery_queues(redis)
+    with redis.pipeline(transaction=False) as pipeline:
+        for queue in queues:
+            pipeline.lrange(queue.key, 0, most - 1)
+        for queue in queues:
+            pipeline.zrange(queue.scheduled_job_registry.key, 0, most - 1, withscores=True)
+        replies = pipeline.execute()
+    waiting = [(as_text(name), None) for names in replies[: len(queues)] for name in names]
+    to_retry = sorted(
+        (
+            (as_text(name), parse_timestamp(score))
+            for found in replies[len(queues) :]
+            for name, score in found
+        ),
+        key=lambda entry: entry[1] or now(),
+    )
+    chosen: list[tuple[str, datetime | None]] = [*waiting, *to_retry][:most]
+    with redis.pipeline(transaction=False) as pipeline:
+        for name, _ in chosen:
+            pipeline.hmget(Job.key_for(name), ["description", "created_at"])
+        found = pipeline.execute()
+    return [
+        WaitingJob(as_text(description), parse_timestamp(as_text(created) or None), again_at)
+        for (_, again_at), (description, created) in zip(chosen, found, strict=True)
+        if description is not None
+    ]

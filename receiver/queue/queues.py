@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import zlib
+from contextlib import suppress
 from typing import Final, Literal
 
 from pydantic import TypeAdapter
@@ -98,13 +99,15 @@ def job_data_and_names(change: Change) -> tuple[bytes, bytes]:
     return (zlib.compress(call, COMPRESSION) if len(call) >= COMPRESSED_FROM else call), names
 
 
-def change_of(job: Job) -> Change:
-    """The change to deliver, read directly from JSON; raises `pydantic.ValidationError` if it is none.
+def change_in(data: bytes) -> Change:
+    """The change that a job's call is to deliver, read directly from JSON; raises `pydantic.ValidationError`
+    if it is none.
 
-    The reverse of `job_data_and_names`. RQ has decompressed the call, and would make Python objects of all of
-    it first.
+    The reverse of `job_data_and_names`. RQ would make Python objects of all of the call first.
     """
-    _, _, (change,), _ = CALL.validate_json(job.data, context=ALREADY_CLEAN)
+    with suppress(zlib.error):
+        data = zlib.decompress(data)
+    _, _, (change,), _ = CALL.validate_json(data, context=ALREADY_CLEAN)
     return change
 
 

@@ -5,6 +5,7 @@ from http import HTTPStatus
 
 from flask import Blueprint, Response, abort, request
 
+from apitraffic_events import __version__
 from receiver.config.settings import Settings
 from receiver.errors import StorageUnavailable
 from receiver.monitoring.backlog import Backlog
@@ -22,7 +23,7 @@ def operations(
     @blueprint.get("/healthz")
     def healthz() -> dict[str, str]:
         """The process is up; its dependencies are not checked."""
-        return {"status": "up"}
+        return {"status": "up", "version": __version__}
 
     @blueprint.get("/readyz")
     def readyz() -> dict[str, str | int | None]:

@@ -18,6 +18,7 @@ from receiver.reception.ingestion import Ingestor
 from receiver.sources.base import MIB, Invalid
 from receiver.translation import translate_and_route
 from receiver.web.admission import ADMITTED, Admission, IncomingBody, Refused, headers_of
+from receiver.web.pings import is_from_doctor
 from receiver.web.problems import DETAILS, problem
 
 RETRY_AFTER: Final = 30
@@ -55,9 +56,6 @@ def webhooks(
     blueprint = Blueprint("webhooks", __name__)
     log = get_logger("receiver.webhooks")
 
-    def facts() -> dict[str, str]:
-        return admission.facts(headers_of(request.environ), request.remote_addr)
-
     options = {name: settings.options_for(source) for name, source in settings.active_sources.items()}
 
     @blueprint.post("/webhooks/<source_name>")
@@ -90,7 +88,7 @@ def webhooks(
 
     @blueprint.after_request
     def count(response: Response) -> Response:
-        if response.status_code >= HTTPStatus.BAD_REQUEST:
+        if response.status_code >= HTTPStatus.BAD_REQUEST and not _is_examined():
             source_name = str((request.view_args or {}).get("source_name"))
             metrics.rejected(source_name, REJECTIONS.get(HTTPStatus(response.status_code), "other"))
         return response
@@ -109,18 +107,32 @@ def webhooks(
         if error.source is not None:
             # The reason is in our own words, and of each there is one line a second.
             kind = f"{error.source} {error.status.value} {error.fields.get('reason', '')}"
-            fields = {"source": error.source, "status": error.status.value, **facts(), **error.fields}
+            fields = {
+                "source": error.source,
+                "status": error.status.value,
+                **_facts(admission),
+                **error.fields,
+            }
             repeated_lines.warn("receiver.webhooks", "refused", kind, **fields)
         return problem(error.status, error.detail or DETAILS[error.status])
 
     @blueprint.errorhandler(Invalid)
     def invalid(error: Invalid) -> Response:
         source_name = str((request.view_args or {}).get("source_name"))
-        log.warning("invalid", source=source_name, status=422, reason=error.reason, **facts())
+        if not _is_examined():
+            log.warning("invalid", source=source_name, status=422, reason=error.reason, **_facts(admission))
         errors = [asdict(item) for item in error.errors]
         return problem(HTTPStatus.UNPROCESSABLE_ENTITY, error.reason, members={"errors": errors})
 
     return blueprint
+
+
+def _facts(admission: Admission) -> dict[str, str]:
+    return admission.facts(headers_of(request.environ), request.remote_addr)
+
+
+def _is_examined() -> bool:
+    return "delivery" in g and is_from_doctor(g.delivery.id)
 
 
 def _body_of(incoming: IncomingBody) -> bytes:

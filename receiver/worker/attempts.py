@@ -1,7 +1,7 @@
 """One attempt to deliver a job's change, and what follows if it fails: a retry, or a dead letter."""
 
 import math
-from datetime import datetime, timedelta
+from datetime import timedelta
 from logging import ERROR, WARNING
 from time import perf_counter
 from typing import Final
@@ -34,7 +34,8 @@ from receiver.observability.trace_context import (
     recorded_attempt,
 )
 from receiver.queue.dead_letters import Cause, Death
-from receiver.queue.queues import UNEXPECTED_RETRIES, change_of
+from receiver.queue.queues import UNEXPECTED_RETRIES, change_in
+from receiver.worker.job_queue import Dequeued
 
 ANY_NUMBER: Final = 1_000_000
 """Retries are limited by time, not by number."""
@@ -60,25 +61,26 @@ class DeliveryAttempts:
         self._deliverer = deliverer
         self._metrics = metrics
 
-    def make(self, job: Job) -> Retry | None:
+    def make(self, dequeued: Dequeued) -> Retry | None:
         """Attempt to deliver the job's change; returns a `Retry` if it has to be retried.
 
         Raises `GivenUp` if it is not retried, `MustWait` if no request may begin and nothing was done, and
         anything unexpected, which RQ retries by itself.
         """
-        with recorded_attempt(job.id, job.origin, job.meta.get(TRACEPARENT)):
+        with recorded_attempt(dequeued.id, dequeued.queue.name, dequeued.meta.get(TRACEPARENT)):
             try:
-                return self._make(job)
+                return self._make(dequeued)
             except (GivenUp, MustWait):
                 raise
             except Exception as error:
+                job = dequeued.job
                 self._count("failed", retry_because="unexpected" if job.should_retry else None)
                 if not job.should_retry:
                     self._record_death(job, Cause.UNEXPECTED, error, str(error))
                 raise
 
-    def _make(self, job: Job) -> Retry | None:
-        change = change_of(job)
+    def _make(self, dequeued: Dequeued) -> Retry | None:
+        change = change_in(dequeued.data)
         attempt_concerns(change)
         log = get_logger("receiver.delivery").bind(delivery=change.delivery.id, key=change.key)
         began = perf_counter()
@@ -100,9 +102,9 @@ class DeliveryAttempts:
             log.warning("not delivered yet", reason=explain(error), next_try_in_s=PAUSE_WHEN_BUSY)
             return _retry_in(PAUSE_WHEN_BUSY)
         except EventsApiError as error:
-            return self._after(error, job, log)
+            return self._after(error, dequeued.job, log)
         seconds = perf_counter() - began
-        self._count(outcome.name.lower(), seconds=seconds, accepted_at=job.created_at)
+        self._count(outcome.name.lower(), seconds=seconds, accepted_at=dequeued.accepted_at)
         log.info(outcome.value, effect=change.effect.value, ms=round(seconds * 1000, 1))
         return None
 
@@ -166,7 +168,7 @@ class DeliveryAttempts:
         *,
         retry_because: str | None = None,
         seconds: float | None = None,
-        accepted_at: datetime | None = None,
+        accepted_at: str | None = None,
     ) -> None:
         attempt_ended(outcome, retry_because)
         if self._metrics is None:

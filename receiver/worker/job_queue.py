@@ -11,13 +11,16 @@ registries, its tools and its own handling of failures and retries find what the
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 from uuid import uuid4
 
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 from rq import Queue
 from rq.executions import Execution, ExecutionRegistry
 from rq.job import Job, JobStatus
@@ -27,6 +30,7 @@ from rq.worker import WorkerStatus
 from structlog import get_logger
 
 from apitraffic_events.timestamps import now
+from receiver.datastore.replication import Unreplicated
 from receiver.datastore.replies import as_text
 from receiver.datastore.scripts.runner import Script
 from receiver.delivery.budget import BUDGET, PAUSE, PERMIT_CONSTANTS, Permit
@@ -40,6 +44,8 @@ EXECUTION_LIFETIME: Final = JOB_TIMEOUT + 60
 """Seconds after which RQ takes a started job for abandoned; as `SimpleWorker.get_heartbeat_ttl`."""
 MOST_PASSED_OVER: Final = 1_000
 """Jobs at the front of a queue that are passed over while somebody is busy with their markers."""
+TRIAL: Final = 2.0
+"""Seconds after the end of a pause in which a worker takes one job at a time: it may be refused again."""
 
 DEQUEUE: Final = Script(
     "dequeue",
@@ -48,6 +54,7 @@ DEQUEUE: Final = Script(
         **PERMIT_CONSTANTS,
         "JOB_STARTED": JobStatus.STARTED.value,
         "MOST_PASSED_OVER": MOST_PASSED_OVER,
+        "TRIAL": TRIAL,
         "WORKER_BUSY": WorkerStatus.BUSY.value,
         "WORKER_IDLE": WorkerStatus.IDLE.value,
     },
@@ -61,18 +68,41 @@ Arguments = list[str | bytes | float]
 
 @dataclass(frozen=True)
 class Dequeued:
-    """A job in work, its queue, and the execution that makes it this worker's.
+    """A job in work, with the fields that Redis has of it, and the execution that makes it this worker's.
 
     It comes with the permit for its first request and with the lock of its marker. There is no `lock` if the
     marker cannot be read, or if the version that queued the job did not store the marker's names.
     """
 
-    job: Job
+    id: str
+    fields: Mapping[bytes, bytes]
     queue: Queue
     execution: Execution
     permit: Permit
     lock: LockReply | None
     taken_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def data(self) -> bytes:
+        """Its call, which RQ may have compressed."""
+        return self.fields[b"data"]
+
+    @property
+    def accepted_at(self) -> str | None:
+        return as_text(self.fields.get(b"created_at")) or None
+
+    @cached_property
+    def meta(self) -> Mapping[str, Any]:
+        """Before this attempt; an attempt that fails changes that of `job`."""
+        meta = self.fields.get(b"meta")
+        return self.queue.serializer.loads(meta) if meta else {}
+
+    @cached_property
+    def job(self) -> Job:
+        """As RQ knows it. To make it takes as long as to read the change, so that is done if it failed."""
+        job = Job(self.id, self.queue.connection, self.queue.serializer)
+        job.restore(self.fields)
+        return job
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +123,7 @@ class Doubt:
     def __init__(self, save: MarkerSave) -> None:
         self.save = save
         self.reply: str | None = None
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
 
 class JobQueue:
@@ -118,6 +148,8 @@ class JobQueue:
         self.held: set[str] = set()
         self.in_hand: dict[str, Dequeued] = {}
         """By the id of its execution, each job that was dequeued here and is still this worker's."""
+        self.stored_state = ""
+        """What Redis has as the worker's state."""
         self._unsent: deque[Ack] = deque()
         self._doubts: deque[Doubt] = deque()
         self._noting = threading.Lock()
@@ -137,6 +169,7 @@ class JobQueue:
         moment, held = now(), list(self.held)
         ids = [uuid4().hex for _ in range(most)]
         acks = self._take_acks()
+        is_idle = self._is_idle_without(acks)
         keys = [PAUSE, BUDGET, *self._keys(), *self._queue_keys]
         arguments: Arguments = [
             moment.timestamp(),
@@ -144,7 +177,7 @@ class JobQueue:
             EXECUTION_LIFETIME,
             self._worker_name,
             *self._prefixes,
-            int(self._is_idle_without(acks)),
+            int(is_idle),
             most,
             *ids,
             len(held),
@@ -156,6 +189,10 @@ class JobQueue:
             self._unsent.extendleft(reversed(acks))
             raise
         self._note_acks(acks, done)
+        if found:
+            self.stored_state = WorkerStatus.BUSY
+        elif is_idle and acks:
+            self.stored_state = WorkerStatus.IDLE
         return [self._dequeued(*each) for each in found]
 
     def _dequeued(
@@ -167,14 +204,13 @@ class JobQueue:
         permitted: Sequence[bytes],
         locked: Sequence[Any] | None,
     ) -> Dequeued:
-        queue = self._queues[as_text(queue_key)]
-        job = Job(as_text(job_id), self._redis, queue.serializer)
-        job.restore(dict(zip(fields[::2], fields[1::2], strict=True)))
-        execution = Execution(as_text(execution_id), job.id, self._redis, self._worker_name)
+        name, queue = as_text(job_id), self._queues[as_text(queue_key)]
+        execution = Execution(as_text(execution_id), name, self._redis, self._worker_name)
         lock = LockReply(f"{self._worker_name} {execution.id}", *locked) if locked else None
         if lock is not None and lock.fields:
             self.held.add(lock.token)
-        dequeued = Dequeued(job, queue, execution, Permit.read(permitted), lock)
+        of_job = dict(zip(fields[::2], fields[1::2], strict=True))
+        dequeued = Dequeued(name, of_job, queue, execution, Permit.read(permitted), lock)
         self.in_hand[execution.id] = dequeued
         return dequeued
 
@@ -189,14 +225,14 @@ class JobQueue:
         died before, another one would find the marker in doubt if a request had been made: it would look for
         an event that was created, and send an update a second time.
         """
-        job, execution = dequeued.job, dequeued.execution
+        execution, job_key = dequeued.execution, Job.key_for(dequeued.id)
         stored = (
-            job.key,
+            job_key,
             execution.key,
-            ExecutionRegistry(job.id, self._redis).key,
-            job.dependents_key,
-            job.dependencies_key,
-            Result.get_key(job.id),  # type: ignore[no-untyped-call]  # RQ has no types here
+            self._prefixes[2] + dequeued.id,
+            Job.dependents_key_for(dequeued.id),
+            f"{Job.redis_job_namespace_prefix}:{dequeued.id}:dependencies",
+            Result.get_key(dequeued.id),  # type: ignore[no-untyped-call]  # RQ has no types here
         )
         saved = () if save is None else (*save.keys, *save.arguments)
         arguments = (
@@ -211,7 +247,7 @@ class JobQueue:
         token = save.arguments[0] if save is not None else None
         if dequeued.lock is not None and token != dequeued.lock.token:
             self.held.discard(dequeued.lock.token)
-        self._unsent.append(Ack(job.id, execution.id, token, arguments))
+        self._unsent.append(Ack(dequeued.id, execution.id, token, arguments))
 
     def flush_acks(self) -> None:
         """Send the acks that are still to be sent."""
@@ -219,12 +255,15 @@ class JobQueue:
         if not acks:
             return
         keys = [*self._keys(), BELL, *self._queues]
+        is_idle = self._is_idle_without(acks)
         try:
-            done = ACK.run(self._redis, keys, [int(self._is_idle_without(acks)), *_of_acks(acks)])
+            done = ACK.run(self._redis, keys, [int(is_idle), *_of_acks(acks)])
         except BaseException:
             self._unsent.extendleft(reversed(acks))
             raise
         self._note_acks(acks, done)
+        if is_idle:
+            self.stored_state = WorkerStatus.IDLE
 
     def note_doubt(self, save: MarkerSave) -> bool:
         """Save the marker before a request about it begins; returns whether its lock was still held.
@@ -250,10 +289,14 @@ class JobQueue:
         arguments = [now().timestamp(), len(doubts), len(saves) // len(doubts), *saves, *_of_acks(acks)]
         try:
             done, replies = NOTE_DOUBTS.run_replicated(self._redis, [*self._keys(), PAUSE, BUDGET], arguments)
-        except Exception as error:  # noqa: BLE001 - raised by each thread whose doubt was to be noted
+        except BaseException as error:
             self._unsent.extendleft(reversed(acks))
+            is_of_all = isinstance(error, RedisError | Unreplicated)
             for doubt in doubts:
-                doubt.error = error
+                # What interrupts this thread is not the others' concern: they try again.
+                doubt.error = error if is_of_all else RedisConnectionError("sending was interrupted")
+            if not is_of_all:
+                raise
             return
         self._note_acks(acks, done)
         for doubt, reply in zip(doubts, replies, strict=True):
@@ -271,17 +314,20 @@ class JobQueue:
                 queue.key,
                 queue.started_job_registry.key,
                 execution.composite_key,
-                dequeued.job.key,
-                dequeued.job.id,
+                Job.key_for(dequeued.id),
+                dequeued.id,
                 execution.key,
-                ExecutionRegistry(dequeued.job.id, self._redis).key,
+                self._prefixes[2] + dequeued.id,
                 *((lock.key, lock.token) if lock is not None and is_locked else ("", "")),
                 dequeued.permit.window or "",
             ]
         for dequeued in jobs:
             self.done_with(dequeued)
         keys = [self._worker_key, self._executions_key, BUDGET, BELL, *self._queues]
-        GIVE_BACK.run(self._redis, keys, [JobStatus.QUEUED.value, int(not self.in_hand), *arguments])
+        is_idle = not self.in_hand
+        GIVE_BACK.run(self._redis, keys, [JobStatus.QUEUED.value, int(is_idle), *arguments])
+        if is_idle:
+            self.stored_state = WorkerStatus.IDLE
 
     def done_with(self, dequeued: Dequeued) -> None:
         """The job is not this worker's any more: it was given back, or RQ has dealt with its failure."""

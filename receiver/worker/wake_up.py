@@ -5,7 +5,7 @@ from queue import Empty, SimpleQueue
 
 
 class WakeUp:
-    """`threading.Event` for a signal handler and one thread that waits.
+    """What `threading.Event` is to threads, for a signal handler and a thread that waits.
 
     A handler runs in the main thread, between any two of its instructions. If that thread has just taken the
     lock inside a `threading.Event`, the handler's `set()` waits for this lock forever, and the process hangs.
@@ -23,11 +23,15 @@ class WakeUp:
     def is_set(self) -> bool:
         return self._is_set
 
-    def wait(self, seconds: float) -> None:
-        """Return once it is set, or after so many seconds."""
+    def wait(self, seconds: float) -> bool:
+        """Return once it is set, or after so many seconds; whether it is set.
+
+        If two threads wait, one of them may wait for all of its time.
+        """
         if not self._is_set:
             with suppress(Empty):
                 self._sets.get(timeout=seconds)
+        return self._is_set
 
     def clear(self) -> None:
         self._is_set = False

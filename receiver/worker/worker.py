@@ -17,13 +17,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 from redis import Redis
-from redis.client import Pipeline
+from redis.client import Pipeline, PubSub, PubSubWorkerThread
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 from rq import Queue, Retry, SimpleWorker
 from rq.exceptions import StopRequested
 from rq.job import Job
@@ -50,6 +50,7 @@ from receiver.worker.batch import Batch
 from receiver.worker.helper import Helper
 from receiver.worker.job_queue import Dequeued, JobQueue
 from receiver.worker.recovery import Recovery, worker_name
+from receiver.worker.wake_up import WakeUp
 
 WORKER_TTL: Final = 30
 """Seconds without a sign of life after which a worker on another host counts as dead (RQ adds a minute)."""
@@ -65,11 +66,15 @@ HELPERS: Final = 3
 """Threads that run jobs beside the worker's own."""
 HELD_UP: Final = 0.05
 """Seconds after which the worker's own thread, which dequeues, counts as held up by its job."""
+SUBSCRIBE_PAUSE: Final = 2.0
+"""Seconds between attempts to subscribe to RQ's commands while Redis is full."""
+LONGEST_TURN: Final = 1.0
+"""Seconds after which the worker's own thread begins no further job before it gives a sign of life."""
 RESTART_PAUSE: Final = 1.0
 """Seconds between attempts to start while Redis cannot be reached."""
 
 
-RunJob = Callable[[Job], Retry | None]
+RunJob = Callable[[Dequeued], Retry | None]
 """Makes an attempt at a job; returns a `Retry` if it is to be retried, and raises if it failed."""
 Limit = Callable[[str], AbstractContextManager[None]]
 """Around the job of this id: raises `JobTimeoutException` in it if it takes too long."""
@@ -92,12 +97,12 @@ class DeliveryWorker(SimpleWorker):
 
     run_job: RunJob | None = None
 
-    def __init__(self, redis: Redis, budget: RequestBudget, stop: threading.Event | None = None) -> None:
+    def __init__(self, redis: Redis, budget: RequestBudget, stop: WakeUp | None = None) -> None:
         """`budget` counts the requests to the API. The worker sets `stop` when it is asked to stop, and does
         not start if it is set already.
         """
         self._budget = budget
-        self._stop = stop or threading.Event()
+        self._stop = stop or WakeUp()
         queues = delivery_queues(redis)
         super().__init__(
             [queue.name for queue in queues],
@@ -109,15 +114,14 @@ class DeliveryWorker(SimpleWorker):
             log_job_description=False,
         )
         self.log_result_lifespan = False
-        self.wants_attention = threading.Event()
+        self.wants_attention = WakeUp()
         """Set if `look_after_batch` is to be called at once."""
         self._job_queue = JobQueue(redis, queues, self.name, self.key)
         self._batch = Batch(self._give_back, threads=1)
         self._helpers: tuple[Helper, ...] = ()
         self.markers = self._marker_store()
         self._suspension_checked_at = -math.inf
-        self._current_state = self._stored_state = ""
-        self._first: Dequeued | None = None
+        self._current_state = ""
         self._began: float | None = None
         self._is_ending = False
         self.recoveries = tuple(Recovery(queue, self.name) for queue in queues)
@@ -162,6 +166,18 @@ class DeliveryWorker(SimpleWorker):
         """RQ calls this in the signal handler, which must not fail if Redis cannot be reached."""
         with suppress(RedisError):
             super().set_shutdown_requested_date()  # type: ignore[no-untyped-call]  # see above
+
+    def _pubsub_exception_handler(
+        self, exc: Exception, pubsub: PubSub, pubsub_thread: PubSubWorkerThread
+    ) -> None:
+        """Let the thread that listens for commands subscribe again later if Redis is full.
+
+        Redis 8.6 refuses that at `maxmemory`, unlike 8.0 and Valkey 9, and RQ would end the thread.
+        """
+        if not isinstance(exc, OutOfMemoryError):
+            super()._pubsub_exception_handler(exc, pubsub, pubsub_thread)
+        elif not self._stop.wait(SUBSCRIBE_PAUSE) and pubsub.connection is not None:
+            pubsub.connection.disconnect()  # The next read connects and subscribes.
 
     def unsubscribe(self) -> None:
         """End the thread that listens for commands before RQ wakes it.
@@ -211,9 +227,9 @@ class DeliveryWorker(SimpleWorker):
     def set_state(self, state: str, pipeline: Pipeline | None = None) -> None:
         """Store the state only if Redis has another one."""
         self._current_state = state
-        if state != self._stored_state:
+        if state != self._job_queue.stored_state:
             super().set_state(state, pipeline)
-            self._stored_state = state
+            self._job_queue.stored_state = state
 
     def get_state(self) -> str:
         """RQ's signal handler asks for this: it lets a busy worker finish its job."""
@@ -221,7 +237,7 @@ class DeliveryWorker(SimpleWorker):
 
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
-    ) -> tuple[Job, Queue] | None:
+    ) -> tuple[Any, Queue] | None:
         """The first job of the next batch, already in work; `None` if the worker is to stop, or if there is
         none and no `timeout`.
 
@@ -236,7 +252,8 @@ class DeliveryWorker(SimpleWorker):
             if self.should_run_maintenance_tasks:
                 self.run_maintenance_tasks()
             if dequeued := self._dequeue():
-                return dequeued.job, dequeued.queue
+                # RQ only passes it on, to `execute_job`.
+                return dequeued, dequeued.queue
             if (timeout is None and not self._job_queue.in_hand) or self._stop.is_set():
                 break
             self._job_queue.wait_for_bell()
@@ -255,11 +272,10 @@ class DeliveryWorker(SimpleWorker):
         if not jobs:
             self._current_state = WorkerStatus.IDLE
             return None
-        self._stored_state = WorkerStatus.BUSY
-        self.last_heartbeat = jobs[0].job.started_at
-        self._first, *others = jobs
+        self.last_heartbeat = now()
+        first, *others = jobs
         self._hand_out(others)
-        return self._first
+        return first
 
     def _hand_out(self, jobs: Sequence[Dequeued]) -> None:
         self._batch.put(jobs)
@@ -288,18 +304,18 @@ class DeliveryWorker(SimpleWorker):
         self._job_queue.flush_acks()
         return self._stand_in()
 
-    def execute_job(self, job: Job, queue: Queue) -> None:
-        """Run the jobs of the batch, beside the helpers."""
-        dequeued, self._first = self._first, None
-        if dequeued is None or dequeued.job is not job:
-            raise RuntimeError("only a job that this worker has dequeued can be executed")
+    def execute_job(self, job: Any, queue: Queue) -> None:
+        """Run the jobs of the batch, beside the helpers. `job` is the first of them."""
+        dequeued: Dequeued | None = job
         began, number = time.perf_counter(), 0
         while dequeued is not None:
             self._began = time.monotonic()
             self._run(dequeued, self.markers, self._budget, self.run_job, self._limited)
             self._began = None
             number += 1
-            dequeued = None if self._stop.is_set() else self._batch.take()
+            # Helpers may dequeue, too, and RQ's loop has other things to do.
+            is_over = self._must_end or time.perf_counter() - began > LONGEST_TURN
+            dequeued = None if is_over else self._batch.take()
         # This thread and the helpers share the batch, and take about as many jobs each.
         self._batch.measured(number * (1 + len(self._helpers)), time.perf_counter() - began)
         self._current_state = WorkerStatus.IDLE
@@ -321,25 +337,25 @@ class DeliveryWorker(SimpleWorker):
         """Run the job in this thread. Ack it, or let RQ deal with it; raises if Redis cannot be reached."""
         if run_job is None:
             raise RuntimeError("the worker has not been told how to run jobs")
-        job = dequeued.job
+        began_at = now()
         budget.use_prefetched(dequeued.permit)
         markers.use_prefetched(dequeued.lock)
         try:
-            with limit(job.id):
-                retry = run_job(job)
+            with limit(dequeued.id):
+                retry = run_job(dequeued)
         except MustWait:
             # Its permit has been returned, and its marker released.
             self._batch.give_back(replace(dequeued, permit=Permit()))
             return
         except Exception as error:  # noqa: BLE001 - RQ retries what is unexpected
-            job.ended_at = now()
+            dequeued.job.started_at, dequeued.job.ended_at = began_at, now()
             self._failed(dequeued, markers, error)
             return
-        job.ended_at = now()
         if retry is not None:
+            dequeued.job.started_at, dequeued.job.ended_at = began_at, now()
             self._finish(dequeued, markers, retry)
             return
-        seconds = (job.ended_at - job.started_at).total_seconds() if job.started_at else 0.0
+        seconds = (now() - began_at).total_seconds()
         self._job_queue.ack(dequeued, seconds, markers.deferred_release())
 
     def _finish(self, dequeued: Dequeued, markers: MarkerStore, retry: Retry) -> None:
@@ -464,7 +480,7 @@ def run_worker(settings: Settings, metrics: DeliveryMetrics | None = None) -> No
     logging.getLogger("rq").setLevel(logging.WARNING)
     logging.getLogger("rq.worker").addFilter(RedisOutage())
     log = get_logger("receiver.worker")
-    stop = threading.Event()
+    stop = WakeUp()
     _stop_on_signals(stop)
     while not stop.is_set():
         try:
@@ -494,7 +510,7 @@ def _attempts(
     return DeliveryAttempts(Deliverer(client, markers, budget, settle=settle), metrics).make
 
 
-def _work(redis: Redis, api: str, desks: Sequence[Desk], stop: threading.Event) -> None:
+def _work(redis: Redis, api: str, desks: Sequence[Desk], stop: WakeUp) -> None:
     """Run an RQ worker until it ends; `stop` is set if that is because it was asked to."""
     own, *others = desks
     worker = DeliveryWorker(redis, own.budget, stop)
@@ -513,6 +529,6 @@ def _work(redis: Redis, api: str, desks: Sequence[Desk], stop: threading.Event) 
         clock.stop()
 
 
-def _stop_on_signals(stop: threading.Event) -> None:
+def _stop_on_signals(stop: WakeUp) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

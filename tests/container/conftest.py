@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -29,9 +30,14 @@ def podman() -> Iterator[Podman]:
 
 @pytest.fixture(scope="session")
 def image(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The image, on the Dockerfile's own base or, where no registry is reached, on Debian's Python."""
+    """The image, on the Dockerfile's own base or, where no registry is reached, on Debian's Python.
+
+    CONTAINER_RELEASE names the release of Debian whose Python it is to be, for instance a newer one.
+    """
     base = pinned_base()
-    if podman.attempt("pull", "--quiet", base).returncode != 0:
+    if release := os.environ.get("CONTAINER_RELEASE"):
+        base = podman.make_base(release)
+    elif podman.attempt("pull", "--quiet", base).returncode != 0:
         print(f"{base} cannot be pulled; its place is taken by Debian's packages of Python")
         base = podman.make_base(base.partition("@")[0].rpartition("-")[2])
     settings = tmp_path_factory.mktemp("pip") / "pip.conf"

@@ -42,9 +42,10 @@ class Program:
         return self
 
     def _is_up(self, size: int) -> bool:
-        if self._process is not None and self._process.poll() is not None:
-            raise AssertionError(f"it ended with {self._process.returncode}")
+        code = None if self._process is None else self._process.poll()
         self.announced = self._ready.search(self.log(), size)
+        if code is not None and self.announced is None:
+            raise AssertionError(f"it ended with {code}")
         return self.announced is not None
 
     @property

@@ -1,15 +1,20 @@
 """`apitraffic-events deadletters list|show|replay|discard`"""
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import click
+from rich.table import Table
 
 from apitraffic_events.event import EventType
 from apitraffic_events.text import one_line
 from apitraffic_events.timestamps import format_timestamp, now
+from receiver.cli import consoles
+from receiver.cli.deadletters.outcomes import tell_what_came_of
+from receiver.cli.stacked import stacked
 from receiver.cli.storage import connected_redis
 from receiver.cli.tables import age, columns
 from receiver.cli.times import TimeType
@@ -61,7 +66,11 @@ def _chosen(function: CommandT) -> CommandT:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 @_filters
 def list_(*, as_json: bool, **filters: Any) -> None:
-    """List dead letters, oldest first."""
+    """List dead letters, oldest first.
+
+    Prints a table on a terminal. In a pipe, prints one line for each with columns two spaces apart; an empty
+    column is -.
+    """
     wanted = DeadLetterFilter(**filters)
     with _opened() as dead_letters:
         letters = (letter for letter in dead_letters if wanted.includes(letter))
@@ -69,12 +78,15 @@ def list_(*, as_json: bool, **filters: Any) -> None:
             for letter in letters:
                 click.echo(json.dumps(letter.as_json()))
             return
-        rows = [_row(letter) for letter in letters]
-    if not rows:
+        found = list(letters)
+    out = consoles.output()
+    if not found:
         click.echo(f"No dead letters{'' if wanted.is_everything else ' match'}.", err=True)
-        return
-    for line in columns(HEADINGS, rows):
-        click.echo(line)
+    elif out.is_terminal:
+        out.print(table(found))
+    else:
+        for line in columns(HEADINGS, [_row(letter) for letter in found]):
+            click.echo(line)
 
 
 @click.command()
@@ -94,16 +106,32 @@ def show(name: str) -> None:
 
 @click.command()
 @_chosen
-def replay(names: tuple[str, ...], *, everything: bool, **filters: Any) -> None:
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0, max=3600),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for what comes of them; 0 does not wait.",
+)
+def replay(names: tuple[str, ...], *, everything: bool, wait: float, **filters: Any) -> None:
     """Put dead letters back into the queue.
 
     Choose them by NAME as `list` prints it, by filters, or with --all. They are delivered as if they had just
     been accepted: an event that the API already has is not created again, and a change that the API refuses
     again becomes a dead letter again.
+
+    Waits for a while and says on standard error what came of them. Exits with 1 if any is dead again.
     """
-    with _opened() as dead_letters:
+    with connected_redis() as (_, redis):
+        dead_letters = DeadLetters(delivery_queues(redis))
+        replayed = []
         for letter in _select(dead_letters, names, DeadLetterFilter(**filters), everything=everything):
-            click.echo(f"{letter.name}  {'replayed' if dead_letters.replay(letter) else GONE}")
+            is_replayed = dead_letters.replay(letter)
+            click.echo(f"{letter.name}  {'replayed' if is_replayed else GONE}")
+            replayed += [letter.name] if is_replayed else []
+        if replayed and wait > 0:
+            sys.exit(1 if tell_what_came_of(replayed, redis, dead_letters, wait) else 0)
 
 
 @click.command()
@@ -145,16 +173,46 @@ def _find(dead_letters: DeadLetters, name: str) -> DeadLetter:
     return letter
 
 
+def table(letters: Iterable[DeadLetter]) -> Table:
+    """As `list` shows them on a terminal."""
+    return stacked(
+        ["Died, UTC\nTries", "Event\nName, effect, key\nError, reason"],
+        (_cells(letter) for letter in letters),
+    )
+
+
+def _cells(letter: DeadLetter) -> list[list[tuple[str, str]]]:
+    death = letter.death
+    tries = f"{age(now() - death.at)} ago, {death.attempts} {'try' if death.attempts == 1 else 'tries'}"
+    event = one_line(letter.text("event", "name"), WIDEST_EVENT) or "(no name)"
+    return [
+        [(_died_at(letter), ""), (tries, "dim")],
+        [
+            (event, "bold"),
+            (f"{letter.name}  {letter.text('effect')}  {letter.key}", "dim"),
+            (f"{_answered(letter)}: {death.message}", "red"),
+        ],
+    ]
+
+
+def _died_at(letter: DeadLetter) -> str:
+    return format_timestamp(letter.death.at).partition(".")[0] + "Z"
+
+
+def _answered(letter: DeadLetter) -> str:
+    death = letter.death
+    return " ".join(str(part) for part in (death.status, death.code) if part is not None) or death.kind
+
+
 def _row(letter: DeadLetter) -> tuple[str, ...]:
     death = letter.death
-    answered = " ".join(str(part) for part in (death.status, death.code) if part is not None)
     return (
         letter.name,
-        format_timestamp(death.at).partition(".")[0] + "Z",
+        _died_at(letter),
         age(now() - death.at),
         str(death.attempts),
         letter.text("effect"),
-        answered or death.kind,
+        _answered(letter),
         letter.key,
         one_line(letter.text("event", "name"), WIDEST_EVENT),
         death.message,

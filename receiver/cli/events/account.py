@@ -80,3 +80,11 @@ def timeout_option(function: CommandT) -> CommandT:
 
 def json_option(function: CommandT) -> CommandT:
     return click.option("--json", "as_lines", is_flag=True, help="Print JSON, one object per line.")(function)
+
+
+def warn_of_former_name() -> None:
+    """`--environment` is where something is deployed to in the CI plugins, and was something else here."""
+    click.echo(
+        "--environment is now --environments, as in the CI plugins; where it is deployed to is --to.",
+        err=True,
+    )

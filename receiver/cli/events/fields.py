@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from functools import wraps
+from typing import Any, Final, TypeVar, cast
 from uuid import uuid4
 
 import click
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 from apitraffic_events.event import EVERYWHERE, Event, EventType
 from apitraffic_events.timestamps import now
+from receiver.cli.events.account import warn_of_former_name
 from receiver.cli.times import TimeType
 from receiver.config.ci import ANY_KEY, CiJob
 from receiver.delivery.creation import MARKER_KEY, Wanted
@@ -25,17 +27,36 @@ BY_HAND: Final = "manual"
 
 
 def scope_options(function: CommandT) -> CommandT:
-    """`--bucket`, `--environment`."""
-    for name in ("environment", "bucket"):
-        option = click.option(
-            f"--{name}",
-            f"{name}s",
+    """`--bucket` and `--environments`, and the former `--environment`, which is added to the latter."""
+
+    @wraps(function)
+    def with_former(
+        *arguments: Any, environments: tuple[str, ...], former: tuple[str, ...], **others: Any
+    ) -> Any:
+        if former:
+            warn_of_former_name()
+        return function(*arguments, environments=(*environments, *former), **others)
+
+    options = (
+        click.option(
+            "--bucket",
+            "buckets",
             metavar="NAME",
             multiple=True,
-            help=f"Show the event on this {name}'s charts only, by name or SID; repeatable.",
-        )
-        function = option(function)
-    return function
+            help="Show the event on this bucket's charts only, by name or SID; repeatable.",
+        ),
+        click.option(
+            "--environments",
+            metavar="NAME",
+            multiple=True,
+            help="Show the event on this environment's charts only, by name or SID; repeatable.",
+        ),
+        click.option("--environment", "former", multiple=True, hidden=True),
+    )
+    wrapped: Any = with_former
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return cast("CommandT", wrapped)
 
 
 def text_options(function: CommandT) -> CommandT:

@@ -14,7 +14,14 @@ from apitraffic_events.filters import EventFilter
 from apitraffic_events.paging import iter_matching
 from apitraffic_events.records import EventPage, StoredEvent
 from receiver.cli import consoles
-from receiver.cli.events.account import TYPES, AccountSession, json_option, reading_session, timeout_option
+from receiver.cli.events.account import (
+    TYPES,
+    AccountSession,
+    json_option,
+    reading_session,
+    timeout_option,
+    warn_of_former_name,
+)
 from receiver.cli.events.output import HEADINGS, as_json, as_row, details
 from receiver.cli.events.tables import event_table
 from receiver.cli.exits import api_problems
@@ -35,8 +42,12 @@ FIRST_EVENTS: Final = 25
 @click.option("--until", type=TimeType(), help="Only events that started then or earlier.")
 @click.option("--bucket", metavar="NAME", help="Only events on this bucket's charts, by name or SID.")
 @click.option(
-    "--environment", metavar="NAME", help="Only events on this environment's charts, by name or SID."
+    "--environments",
+    "environment",
+    metavar="NAME",
+    help="Only events on this environment's charts, by name or SID.",
 )
+@click.option("--environment", "former", hidden=True)
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
@@ -57,6 +68,7 @@ def list_(
     *,
     bucket: str | None,
     environment: str | None,
+    former: str | None,
     limit: int,
     everything: bool,
     watch: bool,
@@ -72,6 +84,9 @@ def list_(
     """
     if everything and watch:
         raise click.UsageError("Give --all or --watch, not both.")
+    if former is not None:
+        warn_of_former_name()
+    environment = environment or former
     out = consoles.output()
     with reading_session(timeout, is_quiet=watch or everything) as account:
         listing = Listing(

@@ -2,20 +2,27 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
+from rich.table import Table
 
-from apitraffic_events.timestamps import format_timestamp
+from apitraffic_events.text import one_line
+from apitraffic_events.timestamps import format_timestamp, now
+from receiver.cli import consoles
+from receiver.cli.stacked import stacked
 from receiver.cli.storage import connected_redis
+from receiver.cli.tables import age
 from receiver.config.settings import Settings
 from receiver.queue.enqueueing import Enqueuer
 from receiver.reception.delivery_store import DeliveryStore
 from receiver.reception.ingestion import Ingestor
 from receiver.reception.quarantine import Quarantine, Quarantined
 from receiver.translation import translate_and_route
+
+WIDEST_EVENT: Final = 30
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -31,14 +38,44 @@ def _chosen(function: CommandT) -> CommandT:
 @click.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 def list_(*, as_json: bool) -> None:
-    """List deliveries in quarantine, oldest first."""
+    """List deliveries in quarantine, oldest first.
+
+    Prints a table on a terminal. In a pipe, prints one line for each with columns two spaces apart.
+    """
+    out = consoles.output()
     with _opened() as (_, _, quarantine):
+        if out.is_terminal and not as_json:
+            found = list(quarantine)
+            if found:
+                out.print(table(found))
+            else:
+                click.echo("Nothing is in quarantine.", err=True)
+            return
         for item in quarantine:
             if as_json:
                 click.echo(json.dumps(_summary(item), ensure_ascii=False))
             else:
                 received = format_timestamp(item.delivery.received_at)
                 click.echo(f"{received}  {item.name}  {item.delivery.event}  {item.reason}")
+
+
+def table(items: Iterable[Quarantined]) -> Table:
+    """As `list` shows them on a terminal."""
+    return stacked(
+        ["Received, UTC\n", "Source\nEvent", "Name\nReason"],
+        (
+            [
+                [(format_timestamp(item.delivery.received_at), ""), (_ago(item), "dim")],
+                [(item.delivery.source, ""), (one_line(item.delivery.event, WIDEST_EVENT) or "-", "dim")],
+                [(item.name, "bold"), (item.reason, "red")],
+            ]
+            for item in items
+        ),
+    )
+
+
+def _ago(item: Quarantined) -> str:
+    return f"{age(now() - item.delivery.received_at)} ago"
 
 
 @click.command()

@@ -74,9 +74,10 @@ local function take(queue, in_work, id, names, is_urgent)
     if permitted[1] ~= '0' then
         return false
     end
-    redis.call('LREM', queue, 1, id)
     local job, execution_id = job_prefix .. id, ARGV[10 + #jobs]
     start(id, job, in_work, execution_id)
+    -- Afterwards: Redis does not undo a script that fails in the middle.
+    redis.call('LREM', queue, 1, id)
     jobs[#jobs + 1] = {queue, id, execution_id, redis.call('HGETALL', job), permitted,
         locked(names, owner .. execution_id)}
     return true
@@ -116,6 +117,9 @@ end
 
 local done = ack_all(KEYS[3], KEYS[4], KEYS[5], ARGV, tokens_at + ARGV[tokens_at - 1])
 local paused_until = redis.call('HGET', KEYS[1], 'until')
+if paused_until and moment < paused_until + TRIAL then
+    most = 1
+end
 if not (paused_until and moment < tonumber(paused_until)) then
     dequeue(KEYS[6], KEYS[7], true)
     dequeue(KEYS[8], KEYS[9], false)

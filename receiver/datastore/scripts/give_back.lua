@@ -17,11 +17,13 @@ for at = 3, #ARGV, 10 do
     if window ~= '' and redis.call('HGET', KEYS[3], 'reset') == window then
         redis.call('HINCRBY', KEYS[3], 'remaining', 1)
     end
-    if redis.call('ZREM', in_work, execution) == 1 and redis.call('EXISTS', job) == 1 then
+    if redis.call('ZSCORE', in_work, execution) and redis.call('EXISTS', job) == 1 then
         redis.call('HSET', job, 'status', ARGV[1])
         redis.call('LPUSH', queue, id)
         number = number + 1
     end
+    -- Afterwards: Redis does not undo a script that fails in the middle.
+    redis.call('ZREM', in_work, execution)
     redis.call('DEL', execution_key, executions)
     redis.call('SREM', KEYS[2], execution)
 end

@@ -39,6 +39,8 @@ class Server(SignalSafeApplication):
             "worker_class": ApiWorker,
             "threads": THREADS,
             "keepalive": KEEP_ALIVE,
+            # Nothing depends on what a proxy says of its client, so no address is looked up in a list.
+            "forwarded_allow_ips": "*",
             "graceful_timeout": TIME_TO_STOP,
             "loglevel": "warning",
             "proc_name": "apitraffic-events-api",

@@ -31,7 +31,7 @@ class Options(SourceOptions):
     workflows: tuple[str, ...] | None = None
     """Shell patterns of the names of workflows whose runs are deploys; naming some turns workflow_run on."""
     workflow_triggers: tuple[str, ...] | None = None
-    """Shell patterns of what may have set off such a run (`push`); where unset, all but `REVIEWING`."""
+    """Shell patterns of what may have set off such a run (`push`); by default, not a pull request."""
     workflow_branches: tuple[str, ...] = ("*",)
     """Shell patterns of the branches and tags whose runs are deploys."""
     incident_labels: tuple[str, ...] = ("incident", "outage")

@@ -56,3 +56,75 @@ def test_what_is_wrong_is_named_with_what_belongs_there(run: Command) -> None:
     assert "APITRAFFIC_API_TOKEN holds characters that no token has" in result.stderr
     assert "delivery.deployment is not a setting (did you mean deployments?)" in result.stderr
     assert "Traceback" not in result.output
+
+
+def test_the_events_in_force_are_shown_also_if_they_are_the_default(run: Command) -> None:
+    run.write("apitraffic.toml", '[github]\nworkflows = ["Deploy"]\n')
+    lines = run("config").stdout.splitlines()
+    github = lines[lines.index("[github]") + 1 : lines.index("[gitlab]")]
+    assert any("workflow_run" in line and line.startswith("events = ") for line in github)
+    assert 'workflows = ["Deploy"]' in github
+    gitlab = lines[lines.index("[gitlab]") + 1 :]
+    assert gitlab[0] == 'events = ["deployment", "release", "feature_flag", "issue"]  # default'
+
+
+def test_what_is_right_is_shown_beside_a_mistake(run: Command) -> None:
+    run.write("apitraffic.toml", '[github]\nevents = ["release"]\n[delivery]\nsettle = "soon"\n')
+    result = run("config", REDIS_URL="nonsense", APITRAFFIC_ACCOUNT_SID="acc_1")
+    assert result.exit_code == 1
+    assert 'events = ["release"]' in result.stdout
+    assert "APITRAFFIC_ACCOUNT_SID=acc_1" in result.stdout
+    assert "apitraffic.toml:4: delivery.settle is a whole number, without quotes" in result.stderr
+    assert "REDIS_URL does not begin with redis://" in result.stderr
+
+
+def test_a_file_that_is_no_toml_leaves_the_environment_to_be_shown(run: Command) -> None:
+    run.write("apitraffic.toml", "[delivery\n")
+    result = run("config", APITRAFFIC_ACCOUNT_SID="acc_1")
+    assert result.exit_code == 1
+    assert "APITRAFFIC_ACCOUNT_SID=acc_1" in result.stdout
+    assert "is not valid TOML" in result.stderr
+
+
+class TestCheck:
+    def test_a_right_configuration(self, run: Command) -> None:
+        run.write("apitraffic.toml", '[delivery]\ndeployments = "span"\n')
+        result = run("config", "check")
+        assert result.exit_code == 0
+        assert result.stdout == "The configuration is right: the environment and apitraffic.toml.\n"
+
+    def test_mistakes_and_warnings_are_told_apart(self, run: Command) -> None:
+        path = run.write("other.toml", "[delivery]\nsettel = 1\n[[route]]\nmatch = { source = 'gihub' }\n")
+        result = run("config", "check", path, GITHUB_WEBHOK_SECRET=SECRET)
+        assert result.exit_code == 1
+        kinds = [line.split(":")[0] for line in result.stdout.splitlines()]
+        assert kinds == ["mistake", "warning", "warning", "warning"]
+        assert f"{path}:2: delivery.settel is not a setting (did you mean settle?)" in result.stdout
+        assert SECRET not in result.output
+
+    def test_a_warning_alone_is_no_failure(self, run: Command) -> None:
+        result = run("config", "check", GITHUB_WEBHOK_SECRET=SECRET)
+        assert result.exit_code == 0
+        assert "did you mean GITHUB_WEBHOOK_SECRET?" in result.stdout
+
+    def test_a_file_that_is_not_there(self, run: Command) -> None:
+        result = run("config", "check", "nowhere.toml")
+        assert result.exit_code == 1
+        assert "there is no file nowhere.toml" in result.stderr
+
+
+class TestInit:
+    def test_it_writes_a_file_that_changes_nothing_and_never_replaces_one(self, run: Command) -> None:
+        assert run("config", "init").exit_code == 0
+        assert run("config", "check").exit_code == 0
+        again = run("config", "init")
+        assert again.exit_code == 1
+        assert "apitraffic.toml exists; give another name, or --force to replace it" in again.stderr
+        assert run("config", "init", "--force").exit_code == 0
+
+    def test_with_a_schema_for_editors(self, run: Command) -> None:
+        assert run("config", "init", "--schema").exit_code == 0
+        first = (run.folder / "apitraffic.toml").read_text().splitlines()[0]
+        assert first == "#:schema ./apitraffic.schema.json"
+        schema = (run.folder / "apitraffic.schema.json").read_text()
+        assert schema == run("config", "schema").stdout

@@ -1,20 +1,27 @@
 """`deadletters` lists, shows, replays and discards what was given up, against a real Redis."""
 
+import io
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from click.testing import Result
 from redis import Redis
+from rich.console import Console
+from rq import SimpleWorker
+from rq.job import Job
 
 from apitraffic_events.timestamps import format_timestamp, now
+from receiver.cli.deadletters.commands import table
+from receiver.cli.deadletters.outcomes import NO_WORKER
 from receiver.datastore.address import connect
 from receiver.events import is_urgent
-from receiver.queue.dead_letters import Cause, Death
+from receiver.queue.dead_letters import Cause, DeadLetter, DeadLetters, Death
 from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import DEAD_LETTER_LIFETIME, delivery_queues, job_of
 from tests.support.changes import change
@@ -176,6 +183,7 @@ class TestReplayAndDiscard:
             bury(redis, name)
         result = deadletters(verb, "c", "a", "c")
         assert (result.exit_code, result.stdout) == (0, f"c  {word}\na  {word}\n")
+        assert result.stderr == ("" if verb == "discard" else f"{NO_WORKER}\n")
         assert names(deadletters("list", "--json")) == ["b"]
 
     def test_those_that_match(self, redis: Redis, deadletters: Any, verb: str, word: str) -> None:
@@ -213,6 +221,72 @@ class TestReplayAndDiscard:
         assert result.exit_code == 2
         assert "Give the NAMEs that `deadletters list` prints, or filters, or --all." in result.stderr
         assert names(deadletters("list", "--json")) == ["a"]
+
+
+class TestWhatComesOfAReplay:
+    """The worker is played by what it leaves in Redis."""
+
+    @pytest.fixture
+    def worker(self, redis: Redis) -> Iterator[None]:
+        """One that has just given a sign of life, and does nothing."""
+        worker = SimpleWorker(delivery_queues(redis), connection=redis)
+        worker.register_birth()  # type: ignore[no-untyped-call]  # RQ has no types here
+        yield
+        worker.register_death()  # type: ignore[no-untyped-call]
+
+    @pytest.mark.usefixtures("worker")
+    def test_it_says_what_is_delivered_what_is_dead_again_and_what_waits(
+        self, redis: Redis, deadletters: Any
+    ) -> None:
+        for name in ("delivered", "refused", "waiting"):
+            bury(redis, name)
+
+        def do_their_work(listed: DeadLetters, letter: DeadLetter) -> bool:
+            assert replay(listed, letter)
+            _, queue = delivery_queues(redis)
+            if letter.name == "delivered":
+                queue.remove(letter.name)
+                redis.delete(Job.key_for(letter.name))
+            if letter.name == "refused":
+                queue.remove(letter.name)
+                bury(redis, "refused", message="name is still too long")
+                redis.hset(Job.key_for("refused"), "status", "failed")
+            return True
+
+        replay = DeadLetters.replay
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(DeadLetters, "replay", do_their_work)
+            result = deadletters("replay", "--all", "--wait", "0.3")
+        assert result.exit_code == 1
+        assert result.stderr.splitlines() == [
+            "1 delivered, 1 dead letters again, 1 still waiting.",
+            "refused  name is still too long",
+        ]
+
+    @pytest.mark.usefixtures("worker")
+    def test_nobody_has_to_wait(self, redis: Redis, deadletters: Any) -> None:
+        bury(redis, "a")
+        result = deadletters("replay", "a", "--wait", "0")
+        assert (result.exit_code, result.stdout, result.stderr) == (0, "a  replayed\n", "")
+
+
+def test_a_terminal_of_80_columns_shows_all_of_it(redis: Redis) -> None:
+    message = "metadata.services is a list of 120 entries, and at most 100 are allowed; shorten it"
+    bury(redis, "gh-1", key="github:acme/shop:deployment:1", message=message, ago=timedelta(days=2), tries=12)
+    shown = io.StringIO()
+    console = Console(file=shown, width=80, force_terminal=True, color_system=None)
+    console.print(table(DeadLetters(delivery_queues(redis))))
+    lines = shown.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    text = " ".join(shown.getvalue().split())
+    for part in (
+        "2d ago, 12 tries",
+        "422 VALIDATION_ERROR",
+        "Deploy acme/shop v2.3.1 to production",
+        "gh-1 point github:acme/shop:deployment:1",
+    ):
+        assert part in text
+    assert message.rsplit(maxsplit=1)[-1] in text
 
 
 def test_killed_half_way_each_is_dead_or_queued_and_none_is_both(redis: Redis, redis_url: str) -> None:

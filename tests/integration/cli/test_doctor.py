@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from redis import Redis
 
 from apitraffic_events.timestamps import format_timestamp, now
 from receiver.datastore.address import connect
 from receiver.delivery.budget import RequestBudget
+from receiver.doctor.findings import Finding, ok
 from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import DEAD_LETTER_LIFETIME, delivery_queue, job_of
 from receiver.reception.quarantine import Quarantine
@@ -120,6 +122,12 @@ class TestAllOfIt:
         assert after == keys
         assert served.is_idle()
 
+    def test_it_counts_and_logs_no_invalid_delivery(self, doctor: Doctor, served: Stack) -> None:
+        doctor("--url", served.url, **served.environment)
+        figures = requests.get(f"{served.url}/metrics", timeout=10).text
+        assert not re.search(r"^apitraffic_rejected_total\{.*invalid.*\} [1-9]", figures, re.MULTILINE)
+        assert " invalid " not in served.receiver.log()
+
     def test_the_table_has_marks_and_says_what_to_do(self, run: Command) -> None:
         result = run("doctor")
         lines = result.stdout.splitlines()
@@ -129,13 +137,39 @@ class TestAllOfIt:
         assert all(line == line.rstrip() for line in lines)
         assert "\x1b" not in result.stdout
 
-    def test_a_configuration_that_cannot_be_read_is_the_only_finding(
-        self, doctor: Doctor, run: Command
+    def test_a_mistake_in_the_configuration_hides_nothing_else(
+        self, doctor: Doctor, run: Command, redis_url: str
     ) -> None:
         run.write("apitraffic.toml", "[delivery]\ndeployment = 1\n")
-        (found,) = doctor(REDIS_URL="redis://localhost").values()
-        assert found["state"] == "failure"
-        assert "did you mean deployments?" in found["found"]
+        findings = doctor(REDIS_URL=redis_url, GITHUB_WEBHOOK_SECRET=SECRETS["GITHUB_WEBHOOK_SECRET"])
+        assert findings["configuration"]["state"] == "failure"
+        assert "apitraffic.toml:2: delivery.deployment is not a setting" in findings["configuration"]["found"]
+        assert findings["github_secret"]["state"] == findings["redis"]["state"] == "ok"
+
+    def test_a_file_that_is_no_toml_hides_nothing_else(self, doctor: Doctor, run: Command) -> None:
+        run.write("apitraffic.toml", "[delivery")
+        findings = doctor(REDIS_URL="redis://127.0.0.1:9")
+        assert "is not valid TOML" in findings["configuration"]["found"]
+        assert findings["redis"]["state"] == "failure"
+
+    def test_what_is_probably_a_mistake_is_a_warning(self, doctor: Doctor, run: Command) -> None:
+        run.write(
+            "apitraffic.toml", "[github]\nevents = ['isues']\n[[route]]\nmatch = { source = 'gihub' }\n"
+        )
+        findings = doctor(GITHUB_WEBHOK_SECRET="x")
+        assert {findings[name]["state"] for name in ("variables", "event_names", "routes")} == {"warning"}
+
+    def test_each_finding_is_shown_when_it_is_there(
+        self, run: Command, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Looking from outside takes seconds, in which a person should see the others."""
+
+        def findings(*_: object) -> Iterator[Finding]:
+            yield ok("first", "is well")
+            raise RuntimeError("while it looks for the second")
+
+        monkeypatch.setattr("receiver.cli.doctor.examine", findings)
+        assert "✓ first" in run("doctor").stdout
 
     def test_every_check_is_in_its_page(self, doctor: Doctor, run: Command, served: Stack) -> None:
         page = (REPOSITORY / "docs/doctor.md").read_text(encoding="utf-8")
@@ -396,8 +430,7 @@ class TestUrl:
         """What no header may hold; and `whsec_` without base64, which is refused at start."""
         findings = doctor("--url", served.url, GITLAB_WEBHOOK_TOKEN="tökën-→-0123456789")
         assert "cannot be used" in findings["url_gitlab"]["found"]
-        (refused,) = doctor("--url", served.url, EVENTS_WEBHOOK_SECRET="whsec_123456789012345").values()
-        assert refused["check"] == "configuration"
+        refused = doctor("--url", served.url, EVENTS_WEBHOOK_SECRET="whsec_123456789012345")["configuration"]
         assert refused["found"].startswith(
             "EVENTS_WEBHOOK_SECRET begins with whsec_, and what follows is not"
         )

@@ -115,7 +115,7 @@ class TestCreate:
         result = events(
             *("create", "--type", "incident", "--name", "Checkout is slow", "--source", "runbook"),
             *("--description", "Latency above 2 s", "--metadata", "ticket=OPS-7", "--metadata", "a=b=c"),
-            *("--bucket", "Checkout API", "--environment", "staging", "--environment", "env123"),
+            *("--bucket", "Checkout API", "--environments", "staging", "--environments", "env123"),
             *("--started-at", "2026-11-20T10:00:00Z", "--ended-at", "2026-11-20T11:30:00+01:00"),
         )
         (event,) = listed(api)
@@ -164,7 +164,7 @@ class TestCreate:
             ("--name", "x", "--metadata", "ticket"): "'ticket' is not of the form NAME=VALUE",
             ("--name", "x", "--started-at", "last week"): "2026-01-10T10:05:00Z",
             ("--name", "x", "--bucket", "Nope"): "no bucket 'Nope'; there are: Checkout API,",
-            ("--name", "x", "--environment", "Nope"): "no environment 'Nope'; there are: development,",
+            ("--name", "x", "--environments", "Nope"): "no environment 'Nope'; there are: development,",
             ("--name", "x", "--from-ci"): "not a job of GitHub Actions, GitLab, Jenkins",
         }.items():
             result = events("create", *options)
@@ -402,6 +402,28 @@ class TestExitCodes:
         assert result.stderr.startswith(f"{NOT_CONFIGURED}apitraffic.toml is not valid TOML")
 
 
+class TestFormerName:
+    """`--environment` was the charts' environment here, and is where it is deployed to in the CI plugins."""
+
+    def test_it_still_works_and_says_what_it_is_called_now(self, api: LocalApi, events: Events) -> None:
+        result = events("create", "--name", "x", "--environment", "staging", "--environments", "env123")
+        assert result.exit_code == 0
+        assert result.stderr == (
+            "--environment is now --environments, as in the CI plugins; where it is deployed to is --to.\n"
+        )
+        (event,) = listed(api)
+        assert set(event["environments"]) == {"env456", "env123"}
+        found = events("list", "--environment", "env456", "--json")
+        assert len(found.stdout.splitlines()) == 1
+        assert found.stderr.startswith("--environment is now --environments")
+
+    def test_it_is_in_no_help(self, run: Command) -> None:
+        for command in ("create", "update", "list"):
+            text = run("events", command, "--help").stdout
+            assert "--environments NAME" in text
+            assert "--environment " not in text
+
+
 class TestList:
     @pytest.fixture
     def history(self, api: LocalApi) -> None:
@@ -434,8 +456,8 @@ class TestList:
             "checkout",
             "closed",
         ]
-        assert "staging" not in names("--environment", "production")
-        assert "staging" in names("--environment", "env456")
+        assert "staging" not in names("--environments", "production")
+        assert "staging" in names("--environments", "env456")
         assert names("--limit", "1") == ["staging"]
 
     @pytest.mark.parametrize("fault", ["renamed", "unfiltered"])

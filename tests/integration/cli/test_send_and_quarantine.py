@@ -1,13 +1,22 @@
 """`send` posts as the sender would; `quarantine` deals with what could not be translated."""
 
+import io
 import json
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
+from rich.console import Console
 
+from receiver.cli.quarantine.commands import table
 from receiver.queue.queues import delivery_queue
+from receiver.reception.quarantine import Quarantine
 from tests.support.command import Command
 from tests.support.github import deployment_status
+from tests.support.processes import started
 from tests.support.stack import Stack, running_stack
 
 
@@ -48,7 +57,9 @@ def test_a_refused_one_exits_with_1(run: Command, served: Stack) -> None:
 
 def test_without_a_receiver_it_says_what_to_start(run: Command) -> None:
     result = run(
-        "send", "github", "-", "--url", "http://127.0.0.1:9", body=b"{}", GITHUB_WEBHOOK_SECRET="x" * 20
+        *("send", "github", "-", "--event", "ping", "--url", "http://127.0.0.1:9"),
+        body=b"{}",
+        GITHUB_WEBHOOK_SECRET="x" * 20,
     )
     assert result.exit_code == 1
     assert "No answer from http://127.0.0.1:9/webhooks/github" in result.stderr
@@ -56,9 +67,40 @@ def test_without_a_receiver_it_says_what_to_start(run: Command) -> None:
 
 
 def test_without_a_secret_it_says_which_to_set(run: Command) -> None:
-    result = run("send", "github", "-", body=b"{}")
+    result = run("send", "github", "-", "--event", "ping", body=b"{}")
     assert result.exit_code == 1
     assert "GITHUB_WEBHOOK_SECRET is not set" in result.stderr
+
+
+@pytest.mark.parametrize("source", ["github", "gitlab"])
+def test_a_sender_that_names_its_events_needs_one(run: Command, source: str) -> None:
+    """Without it, the delivery was accepted and went to the quarantine."""
+    result = run(
+        "send", source, "-", body=b"{}", GITHUB_WEBHOOK_SECRET="x" * 20, GITLAB_WEBHOOK_TOKEN="x" * 20
+    )
+    assert result.exit_code == 2
+    assert f"Give --event: {source} names its events in a header." in result.stderr
+
+
+def test_on_a_terminal_it_asks_for_the_event(run: Command, served: Stack) -> None:
+    payload = run.write("deployment_status__production.json", deployment_status(41))
+    master, terminal = pty.openpty()
+    os.write(master, b"\n")
+    with started(
+        [sys.executable, "-m", "receiver", "send", "github", payload, "--url", served.url],
+        env={"PATH": os.environ["PATH"], **served.environment},
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        printed = process.stdout.read()
+        assert process.wait(timeout=30) == 0
+    assert "The event's name at the sender [deployment_status]:" in os.read(master, 10_000).decode()
+    assert json.loads(printed.splitlines()[1])["status"] == "accepted"
+    os.close(master)
+    os.close(terminal)
 
 
 def quarantine(run: Command, served: Stack, *arguments: str) -> tuple[int, str]:
@@ -75,7 +117,9 @@ def test_what_could_not_be_translated_is_listed_shown_replayed_and_discarded(
         ("incomplete", b'{"deployment_status": {"state": "success"}}'),
     ):
         options = ("--event", "deployment_status", "--url", served.url, "--delivery", identifier)
-        assert run("send", "github", "-", *options, body=body, environment=served.environment).exit_code == 0
+        sent = run("send", "github", "-", *options, body=body, environment=served.environment)
+        assert sent.exit_code == 1
+        assert json.loads(sent.stdout.splitlines()[1])["status"] == "quarantined"
 
     _, listed = quarantine(run, served, "list")
     assert [line.split("  ")[1] for line in listed.splitlines()] == ["github:unreadable", "github:incomplete"]
@@ -93,6 +137,24 @@ def test_what_could_not_be_translated_is_listed_shown_replayed_and_discarded(
     assert quarantine(run, served, "discard", "github:unreadable")[0] == 0
     assert quarantine(run, served, "discard", "--all")[0] == 0
     assert quarantine(run, served, "list") == (0, "")
+
+
+def test_a_terminal_of_80_columns_shows_all_of_it(run: Command, served: Stack) -> None:
+    served.redis.flushdb()
+    options = ("--event", "deployment_status", "--url", served.url, "--delivery", "incomplete-0123456789")
+    run("send", "github", "-", *options, body=b'{"deployment_status": {}}', environment=served.environment)
+    shown = io.StringIO()
+    console = Console(file=shown, width=80, force_terminal=True, color_system=None)
+    console.print(table(Quarantine(served.redis)))
+    assert max(map(len, shown.getvalue().splitlines())) <= 80
+    text = " ".join(shown.getvalue().split())
+    for part in (
+        "0m ago",
+        "deployment_status",
+        "github:incomplete-0123456789",
+        "is missing from the payload",
+    ):
+        assert part in text
 
 
 def test_a_replay_runs_the_whole_path_again(run: Command, served: Stack) -> None:

@@ -44,7 +44,9 @@ def imported_by(folder: Path, *arguments: str, **variables: str) -> tuple[set[st
     return set(json.loads(ended.stderr.splitlines()[-1])), ended.stdout
 
 
-@pytest.mark.parametrize("group", [(), ("events",), ("deadletters",), ("quarantine",), ("github",)])
+@pytest.mark.parametrize(
+    "group", [(), ("events",), ("deadletters",), ("quarantine",), ("github",), ("config",)]
+)
 def test_the_help_of_a_group_imports_none_of_its_commands(tmp_path: Path, group: tuple[str, ...]) -> None:
     modules, printed = imported_by(tmp_path, *group, "--help")
     assert "Commands:" in printed

@@ -91,7 +91,14 @@ def test_what_waits_and_since_when(redis: Redis, status: Status) -> None:
     assert counts == [(1, 0, 0), (1, 0, 1)]
     assert whole["oldest_at"] == whole["queues"][1]["oldest_at"]
     assert timedelta(hours=3).total_seconds() <= whole["oldest_age_s"] < timedelta(hours=4).total_seconds()
-    assert line(status(), "Oldest") == "accepted 3 h ago"
+    shown = status()
+    assert line(shown, "Oldest") == "accepted 3 h ago"
+    lines = shown.stdout.splitlines()
+    first = next(number for number, text in enumerate(lines) if text.startswith("Next "))
+    assert re.search(r"close \S+ +\d+ s ago$", lines[first])
+    assert re.search(r"point \S+ +\d+ s ago$", lines[first + 1])
+    assert re.search(r"point \S+ +again in (5|4 min)", lines[first + 2])
+    assert max(map(len, lines[first : first + 3])) <= 80
 
 
 def test_what_was_given_up_or_not_understood(redis: Redis, status: Status) -> None:

@@ -79,7 +79,7 @@ def in_work(redis: Redis) -> list[str]:
 
 
 def ids(jobs: list[Dequeued]) -> list[str]:
-    return [dequeued.job.id for dequeued in jobs]
+    return [dequeued.id for dequeued in jobs]
 
 
 def listed(client: EventsClient) -> list[str]:
@@ -98,10 +98,10 @@ def before_second(worker: DeliveryWorker, happens: Callable[[], object]) -> None
     deliver, jobs = worker.run_job, count()
     assert deliver is not None
 
-    def run(job: Job) -> Retry | None:
+    def run(dequeued: Dequeued) -> Retry | None:
         if next(jobs) == 1:
             happens()
-        return deliver(job)
+        return deliver(dequeued)
 
     worker.run_job = run
 
@@ -262,7 +262,7 @@ class TestADeadWorkersBatch:
         deliver = attempts(client, markers, budget)
         for dequeued in job_queue.dequeue_some(4)[:2]:
             markers.use_prefetched(dequeued.lock)
-            assert deliver(dequeued.job) is None
+            assert deliver(dequeued) is None
             job_queue.ack(dequeued, 0.0, markers.deferred_release())
         assert in_work(redis) == queued
         doubts = {key: redis.hget(f"{MARKER_PREFIX}{key}", "in_doubt") for key in "abcd"}

@@ -13,6 +13,7 @@ from apitraffic_events.client import EventsClient
 from apitraffic_events.errors import EventsApiError, NotFound, Unreachable
 from apitraffic_events.event import Event, EventType
 from receiver.datastore.address import connect
+from receiver.datastore.keys import REMEMBERS_SINCE
 from receiver.delivery.budget import RequestBudget
 from receiver.delivery.deliverer import Delivered, Deliverer, Unsettled
 from receiver.delivery.marker_store import MarkerStore
@@ -103,6 +104,18 @@ def test_one_deploy_is_one_event_whatever_arrives_first(
         assert (event.started_at, event.ended_at) == expected
         for report in order:
             assert deliverer.deliver(report) is Delivered.UNCHANGED
+
+
+def test_a_span_of_hours_that_redis_has_forgotten_meanwhile_is_ended(
+    deliverer: Deliverer, client: EventsClient, redis: Redis
+) -> None:
+    deliverer.deliver(read("deployment__production_running", "span"))
+    redis.flushdb()
+    redis.set(REMEMBERS_SINCE, at(11, 0).timestamp())
+    ended = read("deployment__production_success", "span", status_changed_at="2026-01-10 13:00:00 +0000")
+    deliverer.deliver(ended)
+    (event,) = client.iter_events()
+    assert (event.started_at, event.ended_at) == (at(10, 0), at(13, 0))
 
 
 @pytest.mark.parametrize("end", ENDS)

@@ -1,6 +1,7 @@
 """Our one step for taking a job, and the one for its end, leave in Redis what RQ's own leave there."""
 
 from collections.abc import Callable
+from typing import cast
 from uuid import UUID
 
 import pytest
@@ -53,7 +54,9 @@ def rq(redis: Redis) -> tuple[Dequeue, Ack]:
         job, _ = dequeued
         execution = worker.prepare_execution(job)
         worker.prepare_job_execution(job, remove_from_intermediate_queue=True)
-        return Dequeued(job, routine, execution, Permit(), None)
+        return Dequeued(
+            job.id, cast("dict[bytes, bytes]", redis.hgetall(job.key)), routine, execution, Permit(), None
+        )
 
     def ack(done: Dequeued) -> None:
         done.job.ended_at = done.job.started_at

@@ -1,7 +1,6 @@
 """What the worker adds to RQ's, where no process of its own is needed to see it."""
 
 import signal
-import threading
 import time
 from collections.abc import Iterator
 
@@ -11,6 +10,7 @@ from receiver.datastore.address import connect
 from receiver.delivery.budget import RequestBudget
 from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import delivery_queue
+from receiver.worker.wake_up import WakeUp
 from receiver.worker.worker import DeliveryWorker
 from tests.support.changes import change
 
@@ -25,7 +25,7 @@ def own_signal_handlers() -> Iterator[None]:
 
 
 def test_a_signal_that_came_before_it_listened_stops_it(redis_url: str) -> None:
-    stop = threading.Event()
+    stop = WakeUp()
     stop.set()
     redis = connect(redis_url)
     assert Enqueuer(redis).enqueue([change("point")])

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from cryptography import x509
 
+from receiver.serving.healthcheck import is_up
 from tests.fuzz.wire import STATUS, authentic
 from tests.support.certificates import Certificate, make_certificate
 from tests.support.github import deployment_status
@@ -20,7 +21,7 @@ from tests.support.stack import Stack, running_stack
 from tests.support.waiting import wait_until
 
 NUMBERS = itertools.count(1)
-UP = b'{"status":"up"}'
+UP = b'{"status":"up",'
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
@@ -44,6 +45,21 @@ def receiver(stack: Stack, certificate: Certificate) -> Iterator[Program]:
     yield receiver
     assert receiver.stop() == 0
     assert "Traceback" not in receiver.log()
+
+
+def test_the_health_check_of_the_image_speaks_tls_too(stack: Stack, receiver: Program) -> None:
+    plain = stack.program(
+        *("serve", "--port", "0", "--workers", "1", "--threads", "1"),
+        ready=r"receiver listens url=http://127\.0\.0\.1:(?P<port>\d+)",
+    ).start()
+    try:
+        for running in (plain, receiver):
+            assert running.announced is not None
+            assert is_up(int(running.announced["port"]))
+    finally:
+        assert plain.stop() == 0
+    assert plain.announced is not None
+    assert not is_up(int(plain.announced["port"]))
 
 
 def plainly(receiver: Program) -> socket.socket:

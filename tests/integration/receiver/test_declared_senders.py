@@ -175,5 +175,5 @@ def test_commands_say_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     wrong = run.write("apitraffic.toml", TOML.replace("{service}", "{service.}"))
     said = run("senders", "test", wrong)
     assert said.exit_code == 1
-    assert f"{wrong}, line 16: sender 'rollouts': marker 1 name has 'service.'" in said.stderr
+    assert f"{wrong}:16: sender 'rollouts': marker 1 name has 'service.'" in said.stderr
     assert run("senders", "test", run.write("other.toml", "x = 1")).exit_code == 1

@@ -7,6 +7,7 @@ import uuid
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from urllib.parse import urlencode, urlsplit
 
 import pytest
@@ -248,7 +249,10 @@ def test_malformed_chunks_are_answered_400(served: Stack, chunks: bytes) -> None
 
 
 def test_health_and_readiness(served: Stack) -> None:
-    assert requests.get(f"{served.url}/healthz", timeout=10).json() == {"status": "up"}
+    assert requests.get(f"{served.url}/healthz", timeout=10).json() == {
+        "status": "up",
+        "version": version("apitraffic-events"),
+    }
     assert requests.get(f"{served.url}/readyz", timeout=10).json() == {
         "status": "ready",
         "storage": "redis",

@@ -7,7 +7,7 @@ import pytest
 
 from receiver.config.secrets import SHORTEST_TOKEN
 from receiver.config.senders import lines_of, preset_names, read_preset, read_senders
-from receiver.config.settings import Settings, load_settings
+from receiver.config.settings import Settings, load_settings, load_what_is_right
 from receiver.errors import ConfigurationError
 from receiver.sources import SOURCES
 
@@ -74,6 +74,33 @@ def test_a_key_that_cannot_be_used_is_refused(monkeypatch: pytest.MonkeyPatch, f
         load(monkeypatch, folder, signing, MY_TOOL_WEBHOOK_SECRET="whsec_not!base64!at!all")
 
 
+def test_what_is_right_is_kept_beside_a_sender_that_is_not(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    monkeypatch.chdir(folder)
+    text = MINE.replace('"point"', '"dot"') + '[my-tool]\ndeployments = "dot"\n[delivery]\nsettle = 0\n'
+    Path("apitraffic.toml").write_text(text, encoding="utf-8")
+    settings, mistakes = load_what_is_right(
+        {"SENTRY_WEBHOOK_SECRET": SECRET, "HEROKU_WEBHOOK_SECRET": "too short"}
+    )
+    assert {mistake.split(" ", 1)[0] for mistake in mistakes} == {
+        "apitraffic.toml:9:",
+        "apitraffic.toml:13:",
+        "apitraffic.toml:15:",
+        "HEROKU_WEBHOOK_SECRET",
+    }
+    assert set(settings.active_sources) == {*SOURCES, "sentry"}
+    assert settings.delivery.settle == 30
+
+
+def test_a_key_that_cannot_be_used_is_left_out(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.chdir(folder)
+    Path("apitraffic.toml").write_text(MINE.replace("bearer", "standard-webhooks"), encoding="utf-8")
+    settings, mistakes = load_what_is_right({"MY_TOOL_WEBHOOK_SECRET": "whsec_not!base64!at!all"})
+    assert len(mistakes) == 1
+    assert not settings.secrets_for(settings.senders["my-tool"])
+
+
 def test_presets_are_known_and_only_those_with_a_secret_are_active(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
@@ -124,13 +151,13 @@ def test_every_preset_can_be_read_and_is_named_like_its_file(name: str) -> None:
 def test_a_mistake_is_named_with_file_and_line(wrong: tuple[str, str], line: int, complaint: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         read_senders(MINE.replace(*wrong), "some.toml")
-    assert re.search(rf"^some\.toml, line {line}: .*{complaint.replace('(x)', '.x.')}", str(raised.value)), (
+    assert re.search(rf"^some\.toml:{line}: .*{complaint.replace('(x)', '.x.')}", str(raised.value)), (
         raised.value
     )
 
 
 def test_a_name_declared_twice_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"^f, line 14: .* is declared twice"):
+    with pytest.raises(ConfigurationError, match=r"^f:14: .* is declared twice"):
         read_senders(MINE + "\n" + MINE, "f")
 
 

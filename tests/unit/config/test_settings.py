@@ -14,7 +14,7 @@ from apitraffic_events.environment import DEFAULT_API_URL
 from apitraffic_events.errors import ConfigurationError
 from receiver.config.environment import VARIABLES
 from receiver.config.secrets import SECRET_VARIABLES, split_secrets
-from receiver.config.settings import Settings, load_settings
+from receiver.config.settings import Settings, load_settings, load_what_is_right
 from receiver.sources import SOURCES
 from receiver.sources.github import GITHUB
 
@@ -241,7 +241,7 @@ class TestWrongValues:
         assert [text.split()[0] for text in lines] == [
             "APITRAFFIC_ACCOUNT_SID",
             "REDIS_URL",
-            "apitraffic.toml:",
+            "apitraffic.toml:2:",
         ]
 
     @pytest.mark.parametrize("name", ["APITRAFFIC_API_TOKEN", "APITRAFFIC_ACCOUNT_SID", "REDIS_URL"])
@@ -428,6 +428,74 @@ class TestFile:
         assert told.startswith("apitraffic.toml is not valid TOML: ")
         assert re.search(r"\(at (line \d+, column \d+|end of document)\)$", told)
 
+    @pytest.mark.parametrize(
+        ("toml", "hint"),
+        [
+            ("[route]\nskip = true\n[route]\n", "write [[route]] for each of several routes; "),
+            ("[delivery]\ndeployments = span", 'write texts in quotes: deployments = "span"; '),
+            ("[[route]\n", "end a table's name with ], or with ]] if it began with [["),
+            ("[github]\nevents = ['push'\nx = 1", 'end a list with ]: events = ["release"]; '),
+        ],
+    )
+    def test_bad_toml_is_said_with_what_was_probably_meant(
+        self, configure: Configure, toml: str, hint: str
+    ) -> None:
+        configure(toml=toml)
+        assert problem().startswith(f"apitraffic.toml is not valid TOML: {hint}")
+
+    def test_the_line_of_a_mistake_is_that_of_its_own_table(self, configure: Configure) -> None:
+        configure(
+            toml="""\
+[github]
+events = ["release"]
+
+[[route]]
+match = { source = "github" }
+skip = true
+
+[[route]]
+# the second one
+match = { enviroment = "x" }
+
+[gitlab]
+event = ["x"]
+[jenkins.jobs]
+a = 1
+"""
+        )
+        assert problem().splitlines() == [
+            "apitraffic.toml:13: gitlab.event is not a setting (did you mean events?); correct or remove it",
+            'apitraffic.toml:14: jenkins.jobs is a list of texts: ["…", "…"]',
+            (
+                "apitraffic.toml:10: route.1.match.enviroment is not a setting (did you mean environment?); "
+                "correct or remove it"
+            ),
+        ]
+
+    def test_what_is_right_is_there_beside_what_is_wrong(self, configure: Configure) -> None:
+        configure(
+            REDIS_URL="nonsense",
+            APITRAFFIC_ACCOUNT_SID="acc_1",
+            GITHUB_WEBHOOK_SECRET=SECRET,
+            JENKINS_WEBHOOK_TOKEN="x",
+            toml="""
+            [github]
+            events = ["release"]
+            workflows = "deploy"
+            [[route]]
+            skp = true
+            [[route]]
+            buckets = ["Checkout"]
+            """,
+        )
+        settings, problems = load_what_is_right()
+        assert len(problems) == 4
+        assert settings.account_sid == "acc_1"
+        assert settings.redis_url is None
+        assert set(settings.webhook_secrets) == {"GITHUB_WEBHOOK_SECRET"}
+        assert settings.options_for(GITHUB).events == ("release",)
+        assert [route.buckets for route in settings.route] == [("Checkout",)]
+
     def test_bytes_that_are_no_text_are_said(self) -> None:
         Path("apitraffic.toml").write_bytes(b"# \xff")
         assert "apitraffic.toml cannot be read (it is not UTF-8 text)" in problem()
@@ -451,20 +519,28 @@ class TestFile:
             ("zzz = 1", "zzz is not a setting; correct or remove it"),
             ("[delivery]\ndeployments = 'dot'", "delivery.deployments should be 'point' or 'span'"),
             ("[github]\ndeployments = 'dot'", "github.deployments should be 'point' or 'span'"),
-            ("[github]\nevents = 'push'", "github.events "),
-            ("github = 3", "github "),
-            ("delivery = 3", "delivery "),
-            ("route = 3", "route "),
-            ("[route]\nskip = true", "route "),
-            ("[[route]]\nbuckets = []", "route.0.buckets "),
-            ("[[route]]\nmatch = 'github'", "route.0.match "),
+            ("[github]\nevents = 'push'", 'github.events is a list: ["push"]'),
+            ("[github]\nevents = 3", 'github.events is a list of texts: ["…", "…"]'),
+            ("[github]\nevents = [3]", 'github.events.0 is a text: "3"'),
+            ("[delivery]\nsettle = 'soon'", "delivery.settle is a whole number, without quotes"),
+            ("[delivery]\nsettle = 0", "delivery.settle is at least 1"),
+            ("[delivery]\nsettle = 900", "delivery.settle is at most 600"),
+            ("[[route]]\nskip = 'always'", "route.0.skip is true or false, without quotes"),
+            ("[jenkins]\npull_requests = 'some'", "jenkins.pull_requests is true or false, without quotes"),
+            ("github = 3", "github is a table: write [github], and its settings on the lines below"),
+            ("delivery = 3", "delivery is a table: write [delivery]"),
+            ("route = 3", "route is written with two brackets, once for each route: [[route]]"),
+            ("[route]", "route is written with two brackets, once for each route: [[route]]"),
+            ("[[route]]\nbuckets = []", "route.0.buckets is empty; name at least one, or remove it"),
+            ("[[route]]\nmatch = 'github'", 'route.0.match is a table: write match = { name = "…" }'),
         ],
     )
     def test_what_is_wrong_in_it_is_said_with_its_place(
         self, configure: Configure, toml: str, said: str
     ) -> None:
         configure(toml=toml)
-        assert problem().startswith(f"apitraffic.toml: {said}")
+        line = len(toml.splitlines())
+        assert problem().startswith(f"apitraffic.toml:{line}: {said}")
 
 
 class TestOptions:

@@ -102,6 +102,15 @@ class TestWhatIsSearchedFor:
         assert search.wanted == EventFilter("deployment", at(1 - 10), at(5 + 10))
         assert search.most_requests == 2
 
+    def test_a_deploy_that_redis_may_have_forgotten_is_also_around_its_start(self) -> None:
+        """More may have begun while its job ran than are looked through."""
+        end = change("close", 400, started_at=at(0), ended_at=at(400))
+        end = end.model_copy(update={"claims": ("job:7",), "is_authoritative": True})
+        exact, others = searches(end, since=at(300))
+        assert exact.wanted == EventFilter("deployment", at(0) - SAME_MOMENT, at(0) + SAME_MOMENT)
+        assert (exact.most_requests, others.most_requests) == (1, 2)
+        assert len(searches(end, since=at(0) - CLOCKS_DIFFER)) == 1
+
 
 class List:
     """A list of events, one a minute, newest start first, that ignores its filters."""

@@ -14,7 +14,7 @@ from receiver.worker.job_queue import Dequeued
 def jobs(number: int, seconds_ago: float = 0.0) -> list[Dequeued]:
     nothing = cast("Any", None)
     taken_at = time.monotonic() - seconds_ago
-    return [Dequeued(nothing, nothing, nothing, Permit(), None, taken_at) for _ in range(number)]
+    return [Dequeued("job", {}, nothing, nothing, Permit(), None, taken_at) for _ in range(number)]
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def test_a_signal_ends_the_wait(woken: WakeUp) -> None:
     timer = threading.Timer(0.05, signal.pthread_kill, [threading.main_thread().ident, signal.SIGUSR1])
     began = time.monotonic()
     timer.start()
-    woken.wait(30)
+    assert woken.wait(30)
     assert time.monotonic() - began < 10
     assert woken.is_set()
 
@@ -45,7 +45,7 @@ def test_what_was_cleared_is_waited_for_again(woken: WakeUp) -> None:
     woken.clear()
     assert not woken.is_set()
     began = time.monotonic()
-    woken.wait(0.05)
+    assert not woken.wait(0.05)
     assert time.monotonic() - began >= 0.05
 
 

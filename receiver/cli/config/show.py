@@ -1,28 +1,32 @@
-"""`apitraffic-events config`"""
+"""`apitraffic-events config` without another word."""
 
 import json
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 from pydantic import BaseModel, SecretStr
 
-from receiver.cli.failures import configuration_errors_in_words
+from apitraffic_events.errors import ConfigurationError
 from receiver.config.environment import VARIABLES, config_file
 from receiver.config.secrets import SECRET_VARIABLES
-from receiver.config.settings import Network, Settings, load_settings
+from receiver.config.settings import Network, Settings, load_what_is_right
+from receiver.config.suspicions import suspicions
+from receiver.sources.base import Source, SourceOptions
 
 NOT_SET = "(not set)"
 
 
-@click.command("config")
-def command() -> None:
-    """Print the configuration in force, with secrets masked, or the mistakes in it."""
-    with configuration_errors_in_words():
-        settings = load_settings()
+def show() -> None:
+    """Print the settings in force; exits with 1 if some of what is set is wrong."""
+    try:
+        settings, mistakes = load_what_is_right()
         file = config_file(os.environ)
+    except ConfigurationError as error:
+        settings, mistakes, file = Settings(), str(error).splitlines(), None
     click.echo("# Environment")
     for line in _variables(settings):
         click.echo(line)
@@ -31,6 +35,10 @@ def command() -> None:
         click.echo(line)
     for warning in settings.warnings():
         click.echo(f"warning: {warning}", err=True)
+    for suspicion in suspicions(settings, os.environ):
+        click.echo(f"warning: {suspicion}", err=True)
+    if mistakes:
+        raise click.ClickException("\n".join(mistakes))
 
 
 def _variables(settings: Settings) -> Iterator[str]:
@@ -69,10 +77,17 @@ def _sections(settings: Settings) -> Iterator[str]:
     yield from _table(settings.delivery)
     for name, source in settings.active_sources.items():
         yield f"\n[{name}]"
-        yield from _table(settings.options_for(source))
+        yield from _options(source, settings.options_for(source))
     for route in settings.route:
         yield "\n[[route]]"
         yield from _table(route)
+
+
+def _options(source: Source[Any], options: SourceOptions) -> Iterator[str]:
+    """With the defaults that an option leaves to the source."""
+    if options.events is None:
+        yield f"events = {_toml(list(source.default_events))}  # default"
+    yield from _table(options)
 
 
 def _table(model: BaseModel) -> Iterator[str]:

@@ -1,0 +1,66 @@
+"""An apitraffic.toml to begin with: all settings with their defaults and meanings, commented out."""
+
+import json
+import textwrap
+from collections.abc import Iterator
+from typing import Any, Final
+
+from receiver.config.schema import schema_of_file
+from receiver.config.senders import preset_names
+
+WIDTH: Final = 100
+HEAD: Final = """\
+# Settings of apitraffic-events: https://toml.io, and docs/configuration.md for what they do together.
+# Each line below that begins with `#` and a setting shows the default, or an example if there is none.
+# Remove the `#` to change it.
+# Tokens and secrets belong in environment variables, not here.
+"""
+ROUTES: Final = """\
+# Where markers appear. The first route that matches decides, for each setting that it has.
+#[[route]]
+#match = { source = "github", repository = "acme/checkout", environment = "prod*" }
+#buckets = ["Checkout API"]
+#
+#[[route]]
+#match = { environment = "review/*" }
+#skip = true
+"""
+
+
+def template() -> str:
+    """The text of the file. With every `#` before a setting removed, it is valid."""
+    tables: dict[str, Any] = schema_of_file()["properties"]
+    for name in preset_names():  # Most people need none of them.
+        del tables[name]
+    sections = [section for name, table in tables.items() if (section := "\n".join(_table(name, table)))]
+    return "\n\n".join([HEAD.rstrip(), *sections, ROUTES])
+
+
+def _table(name: str, table: dict[str, Any]) -> Iterator[str]:
+    settings = [
+        line for setting, about in table.get("properties", {}).items() for line in _setting(setting, about)
+    ]
+    if settings:
+        yield f"[{name}]"
+        yield from settings
+
+
+def _setting(name: str, about: dict[str, Any]) -> Iterator[str]:
+    default = about.get("default")
+    if default is None:
+        default = next(iter(about.get("enum", [])), ["*"] if about.get("type") == "array" else None)
+    if default is None or isinstance(default, dict):
+        return
+    if text := about.get("description"):
+        yield from textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ")
+    yield from _assigned(name, default)
+
+
+def _assigned(name: str, value: object) -> Iterator[str]:
+    line = f"#{name} = {json.dumps(value, ensure_ascii=False)}"
+    if len(line) <= WIDTH or not isinstance(value, list):
+        yield line
+        return
+    yield f"#{name} = ["
+    yield from (f"#    {json.dumps(item, ensure_ascii=False)}," for item in value)
+    yield "#]"
