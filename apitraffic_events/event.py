@@ -18,6 +18,7 @@ from pydantic import (
     JsonValue,
     PlainSerializer,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
     field_validator,
     model_validator,
 )
@@ -31,6 +32,9 @@ METADATA_DEPTH: Final = 4
 METADATA_SIZE: Final = 16_384
 """Characters of metadata written as JSON."""
 SCOPE_LIMIT: Final = 100
+LARGEST_INT: Final = 2**63
+LONGEST_NUMBER: Final = 30
+"""Characters, with what is around it in JSON."""
 EVERYWHERE: Final = ("*",)
 
 ALREADY_CLEAN: Final = {"is_clean": True}
@@ -124,17 +128,20 @@ class Event(Model):
             raise ValueError("is empty; say what happened, like 'Deploy acme/shop v2.3.1 to production'")
         return name
 
-    @field_validator("metadata", mode="before")
+    @field_validator("metadata", mode="wrap")
     @classmethod
-    def _tidied(cls, metadata: object, info: ValidationInfo) -> object:
-        return metadata if is_clean(info) else _tidy(metadata, depth=0)
-
-    @field_validator("metadata", mode="after")
-    @classmethod
-    def _within_limits(cls, metadata: dict[str, JsonValue], info: ValidationInfo) -> dict[str, JsonValue]:
+    def _tidied(
+        cls, metadata: object, checked: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> dict[str, JsonValue]:
+        if not is_clean(info):
+            plain = _tidied_if_plain(metadata)
+            if plain is not None:
+                return plain
+            metadata = _tidy(metadata, depth=0)
+        valid: dict[str, JsonValue] = checked(metadata)
         if is_clean(info):
-            return metadata
-        return within_limits({key: value for key, value in metadata.items() if not _is_empty(value)})
+            return valid
+        return within_limits({key: value for key, value in valid.items() if not _is_empty(value)})
 
     @model_validator(mode="after")
     def _end_not_before_start(self) -> Self:
@@ -164,6 +171,31 @@ def within_limits(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 def _is_empty(value: JsonValue) -> bool:
     return value is None or value in ("", [], {})
+
+
+def _tidied_if_plain(metadata: object) -> dict[str, JsonValue] | None:
+    """What the long way makes of plain names and single values, which are all that our sources give.
+
+    `None` for everything else, and if only the long way can say whether it is within the limits.
+    """
+    if not isinstance(metadata, dict) or len(metadata) > METADATA_KEYS:
+        return None
+    tidied: dict[str, JsonValue] = {}
+    most = 0
+    for key, value in metadata.items():
+        if not isinstance(key, str) or _tidy_key(key) is not key:
+            return None
+        most += len(key) + LONGEST_NUMBER
+        if isinstance(value, str):
+            # Of the exact type, of which pydantic writes JSON faster.
+            if line := str(_line(value, METADATA_TEXT_LIMIT)):
+                tidied[key] = line
+                most += 2 * len(line)
+        elif isinstance(value, bool) or (type(value) is int and abs(value) < LARGEST_INT):
+            tidied[key] = value
+        elif value is not None:
+            return None
+    return tidied if most <= METADATA_SIZE else None
 
 
 def _tidy(value: object, depth: int) -> object:

@@ -44,9 +44,12 @@ def _parse_text(text: str) -> datetime | None:
     # fromisoformat would read the epoch milliseconds 1712011200123 as a day in the year 1712.
     if not text or len(text) > LONGEST_TIMESTAMP or text.isdecimal():
         return None
-    text = RUBY_UTC_SUFFIX.sub("+00:00", text)
-    return _as_utc(datetime.fromisoformat(SPACE_BEFORE_OFFSET.sub("", text)))
+    if not text.endswith("Z"):
+        text = SPACE_BEFORE_OFFSET.sub("", RUBY_UTC_SUFFIX.sub("+00:00", text))
+    return _as_utc(datetime.fromisoformat(text))
 
 
 def _as_utc(moment: datetime) -> datetime:
+    if moment.tzinfo is UTC:
+        return moment
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

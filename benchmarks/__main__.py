@@ -10,7 +10,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -24,6 +24,7 @@ from benchmarks.calling import Calling
 from benchmarks.deliveries import SECRET
 from benchmarks.delivering import ListedApi, Work
 from benchmarks.enduring import endure
+from benchmarks.hanging import hang
 from benchmarks.machine import machine
 from benchmarks.processes import BenchmarkError, Launcher
 from benchmarks.report import Results
@@ -32,7 +33,7 @@ from receiver.local.errors import LocalModeError
 from tests.support.local_api import running_local_api
 from tests.support.redis import running_redis
 
-PARTS: Final = ("accepting", "enduring", "delivering", "working", "translating", "calling")
+PARTS: Final = ("accepting", "enduring", "hanging", "delivering", "working", "translating", "calling")
 THREADS: Final = 4
 """As `apitraffic-events serve` has by default, and with it one process for each core."""
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -58,7 +59,7 @@ class Extent:
 
 
 FULL: Final = Extent(
-    rounds=21,
+    rounds=15,
     seconds=0.8,
     singles=100,
     backlog=1_000,
@@ -70,7 +71,7 @@ FULL: Final = Extent(
     calling_rounds=11,
 )
 QUICK: Final = Extent(
-    rounds=1,
+    rounds=3,
     seconds=0.8,
     singles=10,
     backlog=100,
@@ -85,14 +86,21 @@ QUICK: Final = Extent(
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="under half a minute; the figures are rough")
+    parser.add_argument("--quick", action="store_true", help="fewer turns; the figures are rough")
+    parser.add_argument("--rounds", type=int, metavar="N", help="turns of each contender")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    parser.add_argument(
+        "--before", type=Path, metavar="TREE", help="a checkout of another commit, to compare"
+    )
     parser.add_argument("--only", choices=PARTS, action="append", help="measure this; repeatable")
     arguments = parser.parse_args()
+    extent = QUICK if arguments.quick else FULL
+    if arguments.rounds:
+        extent = replace(extent, rounds=arguments.rounds)
     for number in STOP_SIGNALS:
         signal.signal(number, _stop)
     try:
-        results = measure(QUICK if arguments.quick else FULL, arguments.only or PARTS)
+        results = measure(extent, arguments.only or PARTS, arguments.before)
     except (BenchmarkError, LocalModeError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
@@ -102,7 +110,7 @@ def main() -> None:
         arguments.json.write_text(json.dumps(asdict(results), indent=2) + "\n", encoding="utf-8")
 
 
-def measure(extent: Extent, parts: Collection[str]) -> Results:
+def measure(extent: Extent, parts: Collection[str], before: Path | None = None) -> Results:
     """Run these parts one after the other; raises `BenchmarkError` where a figure would not be sound."""
     with tempfile.TemporaryDirectory(prefix="apitraffic-bench-") as name:
         folder = Path(name)
@@ -115,16 +123,17 @@ def measure(extent: Extent, parts: Collection[str]) -> Results:
             redis.config_set("auto-aof-rewrite-percentage", 0)
             api = ListedApi(local.url, local.account_sid, local.token)
             settings = {"REDIS_URL": redis_url, "GITHUB_WEBHOOK_SECRET": SECRET}
+            settings["APITRAFFIC_SPOOL"] = str(folder / "spool.sqlite")
             launcher = Launcher.with_settings(folder, settings | delivering.worker_settings(api))
             how = Serving(workers=os.cpu_count() or 1, threads=THREADS)
             accepting: list[Comparison] = []
-            enduring = latency = translating = None
+            enduring = hanging = latency = translating = None
             work: dict[str, Work] = {}
             calling: list[Calling] = []
             about = machine(redis, folder)
             if "accepting" in parts:
                 _say(f"accepting: twice {extent.rounds} rounds of {extent.seconds:g} s each …")
-                contest = Contest(launcher, redis, how)
+                contest = Contest(launcher, redis, how, before)
                 accepting = [
                     contest.run(rounds=extent.rounds, seconds=extent.seconds, from_actions=from_actions)
                     for from_actions in (False, True)
@@ -139,6 +148,9 @@ def measure(extent: Extent, parts: Collection[str]) -> Results:
                     queued=extent.queued,
                     seconds=extent.steady_seconds,
                 )
+            if "hanging" in parts:
+                _say("hanging …")
+                hanging = hang(launcher, redis, how)
             if "working" in parts:
                 _say("working …")
                 work = delivering.work(launcher, redis, extent.jobs)
@@ -157,7 +169,7 @@ def measure(extent: Extent, parts: Collection[str]) -> Results:
                 command = ["benchmarks.calling", str(extent.calling_rounds)]
                 printed = launcher.run("calling", command, given="", timeout=CALLING_PATIENCE)
                 calling = [Calling(**each) for each in json.loads(printed)]
-    return Results(about, how, accepting, enduring, latency, work, translating, calling)
+    return Results(about, how, accepting, enduring, hanging, latency, work, translating, calling)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

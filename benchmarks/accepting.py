@@ -2,25 +2,33 @@
 
 import json
 import math
+import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import median
 from typing import Final
 
 from redis import Redis
 from rq import Queue
 
-from benchmarks.contenders import CONTENDERS, EMPTY, NAIVE_QUEUE
+from benchmarks import webhook
+from benchmarks.contenders import CONTENDERS, EMPTY, FLOOR, NAIVE_QUEUE
 from benchmarks.deliveries import signed_bodies
-from benchmarks.load import Load, Plan
+from benchmarks.load import FEWER_BODIES, Load, Plan
 from benchmarks.processes import POLL, BenchmarkError, Launcher, processor_seconds
 from receiver.local.plain_http import answers_ok
 from receiver.local.stack import LOOPBACK, free_port
 from receiver.queue.queues import ROUTINE
 
 OURS: Final = "ours"
+PLAIN: Final = "plain"
+"""Ours, with all deliveries passed through Flask."""
+BEFORE: Final = "before"
+"""Ours, of another commit."""
+WEBHOOK: Final = "webhook"
 ACCEPTED: Final = "202"
 CONNECTIONS: Final = 16
 MOST_REQUESTS: Final = 200_000
@@ -60,6 +68,16 @@ class Accepting:
     """In all rounds, and every one of them found in the queue."""
     rounds: tuple[float, ...]
     """Requests a second in each."""
+    rounds_us: tuple[float, ...]
+    """Processor time of server and Redis for each request, in each."""
+
+    @property
+    def both_us(self) -> float:
+        return median(self.rounds_us)
+
+    def cost_of(self, other: "Accepting") -> float:
+        """How many times the processor time of another it needs, likewise."""
+        return median(mine / theirs for mine, theirs in zip(self.rounds_us, other.rounds_us, strict=True))
 
     def times(self, other: "Accepting") -> float:
         """How many times as fast as another: compared round by round, since a machine has its moods."""
@@ -78,16 +96,23 @@ class Comparison:
 class Contest:
     """Runs the contenders' turns."""
 
-    def __init__(self, launcher: Launcher, redis: Redis, how: Serving) -> None:
+    def __init__(self, launcher: Launcher, redis: Redis, how: Serving, before: Path | None = None) -> None:
+        """`before` is a checkout of another commit that takes part."""
         self._launcher = launcher
         self._redis = redis
         self._how = how
+        self._before = before
 
     def run(self, *, rounds: int, seconds: float, from_actions: bool) -> Comparison:
         """All are up at once, but only one has work; raises `BenchmarkError` where one refuses some."""
-        names = (*CONTENDERS, OURS)
+        names = [*CONTENDERS, PLAIN, OURS]
+        names += [WEBHOOK] if webhook.is_installed() else []
+        names += [BEFORE] if self._before else []
         with ExitStack() as stack:
-            up = {name: stack.enter_context(serving(self._launcher, name, self._how)) for name in names}
+            up = {
+                name: stack.enter_context(serving(self._launcher, name, self._how, self._before))
+                for name in names
+            }
             # In turns, so that a slow moment of the machine hits all of them alike.
             turns = [
                 {name: self._turn(name, *up[name], seconds, from_actions) for name in names}
@@ -104,6 +129,7 @@ class Contest:
             warm_up=seconds / 10,
             seconds=seconds,
             most=MOST_REQUESTS,
+            bodies=FEWER_BODIES,
             from_actions=from_actions,
         )
         server, redis = processor_seconds(process_id), self._redis_seconds()
@@ -120,18 +146,28 @@ class Contest:
 
 
 @contextmanager
-def serving(launcher: Launcher, name: str, how: Serving) -> Iterator[tuple[int, int]]:
+def serving(
+    launcher: Launcher, name: str, how: Serving, before: Path | None = None
+) -> Iterator[tuple[int, int]]:
     """Run a contender, ours by its own command; its port and process id."""
     port = free_port(LOOPBACK)
-    workers, threads = str(how.workers), str(how.threads)
-    if name == OURS:
-        command = ("receiver.cli.child", "serve", "--port", str(port))
-        arguments: tuple[str, ...] = (*command, "--workers", workers, "--threads", threads)
-    else:
-        arguments = ("benchmarks.contenders", name, str(port), workers, threads)
-    with launcher.running(name, *arguments) as process:
-        launcher.wait_until(lambda: answers_ok(f"http://{LOOPBACK}:{port}/healthz"), name)
+    with _started(launcher, name, port, how, before) as process:
+        health = f"http://{LOOPBACK}:{port}{'/' if name == WEBHOOK else '/healthz'}"
+        launcher.wait_until(lambda: answers_ok(health), name)
         yield port, process.pid
+
+
+def _started(
+    launcher: Launcher, name: str, port: int, how: Serving, before: Path | None
+) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    workers, threads = str(how.workers), str(how.threads)
+    if name == WEBHOOK:
+        return launcher.running_program(name, webhook.command(launcher.folder, port))
+    if name not in {OURS, PLAIN, BEFORE}:
+        return launcher.running(name, "benchmarks.contenders", name, str(port), workers, threads)
+    serve = ["receiver.cli.child", "serve", "--port", str(port), "--workers", workers, "--threads", threads]
+    serve += ["--plain"] if name == PLAIN else []
+    return launcher.running(name, *serve, tree=before if name == BEFORE else None)
 
 
 def send(launcher: Launcher, plan: Plan) -> Load:
@@ -145,8 +181,12 @@ def require_all_queued(redis: Redis, name: str, answers: Mapping[str, int]) -> N
     """A figure counts only if every request was accepted and every accepted one is in the queue."""
     if set(answers) != {ACCEPTED}:
         raise BenchmarkError(f"{name} did not accept everything: {answers}")
-    queue = {EMPTY: None, OURS: ROUTINE}.get(name, NAIVE_QUEUE)
-    queued = Queue(queue, connection=redis).count if queue else answers[ACCEPTED]
+    queued = answers[ACCEPTED]
+    if name == FLOOR:
+        queued = int(redis.dbsize())
+    elif name not in {EMPTY, WEBHOOK}:
+        queue = ROUTINE if name in {OURS, PLAIN, BEFORE} else NAIVE_QUEUE
+        queued = Queue(queue, connection=redis).count
     if queued != answers[ACCEPTED]:
         raise BenchmarkError(f"{name} accepted {answers[ACCEPTED]} deliveries and queued {queued}")
 
@@ -174,4 +214,5 @@ def _summary(rounds: Sequence[Round]) -> Accepting:
         generator_us=median(load.generator_us for load in loads),
         accepted=sum(load.answers[ACCEPTED] for load in loads),
         rounds=tuple(load.per_second for load in loads),
+        rounds_us=tuple(each.server_us + each.redis_us for each in rounds),
     )

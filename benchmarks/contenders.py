@@ -1,4 +1,4 @@
-"""What the receiver is measured against, under the same gunicorn settings: nothing, and the obvious.
+"""What the receiver is measured against, in gunicorn's own threaded worker: nothing, the least, the usual.
 
 `python -m benchmarks.contenders <name> <port>`
 """
@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from flask import Flask, abort, request
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # has no types
 from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 Answer = tuple[dict[str, str], int]
 
 EMPTY: Final = "empty"
+FLOOR: Final = "floor"
 NAIVE: Final = "naive"
 NAIVE_LEAN: Final = "naive-lean"
 NAIVE_DEDUPE: Final = "naive-dedupe"
@@ -44,6 +46,27 @@ def empty() -> Flask:
     @app.post(PATH)
     def accept() -> Answer:
         request.get_data(cache=False)
+        return {"status": "accepted"}, 202
+
+    return app
+
+
+def floor() -> Flask:
+    """The least that keeps a promise: authentic, read, and noted in Redis once. Nothing is made of it."""
+    secret = os.environ["GITHUB_WEBHOOK_SECRET"].encode()
+    redis = Redis.from_url(os.environ["REDIS_URL"])
+    app = Flask("floor", static_folder=None)
+
+    @app.post(PATH)
+    def accept() -> Answer:
+        body = request.get_data()
+        expected = "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()
+        if not hmac.compare_digest(expected, request.headers.get("X-Hub-Signature-256", "")):
+            abort(401)
+        json.loads(body)
+        delivery = request.headers["X-GitHub-Delivery"]
+        if not redis.set(f"floor:seen:{delivery}", 1, nx=True, ex=SEEN_SECONDS):
+            return {"status": "duplicate"}, 200
         return {"status": "accepted"}, 202
 
     return app
@@ -83,6 +106,7 @@ def naive(*, lean: bool = False, dedupe: bool = False) -> Flask:
 
 CONTENDERS: "Final[dict[str, Callable[[], Flask]]]" = {
     EMPTY: empty,
+    FLOOR: floor,
     NAIVE: naive,
     NAIVE_LEAN: partial(naive, lean=True),
     NAIVE_DEDUPE: partial(naive, dedupe=True),
@@ -90,9 +114,16 @@ CONTENDERS: "Final[dict[str, Callable[[], Flask]]]" = {
 
 
 class ContenderServer(ReceiverServer):
-    """The receiver's own server with another application in it."""
+    """Another application with the receiver's settings, in the worker that comes with gunicorn."""
 
     contender: str
+
+    def load_config(self) -> None:
+        super().load_config()
+        self.cfg.set("worker_class", "gthread")
+
+    def run(self) -> None:
+        BaseApplication.run(self)
 
     def load(self) -> Flask:
         app = CONTENDERS[self.contender]()

@@ -38,12 +38,32 @@ class Launcher:
         return cls(folder, {**inherited, "NO_PROXY": "*", "APITRAFFIC_CONFIG": str(no_file), **settings})
 
     @contextmanager
-    def running(self, name: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-        """`python -m …` in a session of its own, which ends with the block; its output is in `<name>.log`."""
+    def running(
+        self, name: str, *arguments: str, tree: Path | None = None
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """`python -m …` in a session of its own, which ends with the block; its output is in `<name>.log`.
+
+        With a `tree`, the modules in it count, and not those beside this one.
+        """
+        command = [sys.executable, "-m", *arguments]
+        with self._started(name, command, tree) as process:
+            yield process
+
+    @contextmanager
+    def running_program(self, name: str, command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+        """Another program, likewise."""
+        with self._started(name, command, None) as process:
+            yield process
+
+    @contextmanager
+    def _started(
+        self, name: str, command: Sequence[str], tree: Path | None
+    ) -> Iterator[subprocess.Popen[bytes]]:
         with self.log(name).open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", *arguments],
-                env=dict(self.environment),
+                command,
+                cwd=tree,
+                env=dict(self.environment) | ({"PYTHONPATH": str(tree)} if tree else {}),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -97,14 +117,17 @@ class Launcher:
 
 
 def processor_seconds(process_id: int) -> float:
-    """Processor time that a process and its children have used so far; not a number outside Linux."""
+    """Processor time that a process and its children, also those that have ended, have used so far.
+
+    Not a number outside Linux.
+    """
     try:
         children = Path(f"/proc/{process_id}/task/{process_id}/children").read_text().split()
         fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return float("nan")
-    # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: utime and stime, the name's field cut off.
-    own = sum(int(ticks) for ticks in fields[11:13]) / os.sysconf("SC_CLK_TCK")
+    # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: utime to cstime, the name's field cut off.
+    own = sum(int(ticks) for ticks in fields[11:15]) / os.sysconf("SC_CLK_TCK")
     return own + sum(processor_seconds(int(child)) for child in children)
 
 

@@ -4,16 +4,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.accepting import CONNECTIONS, OURS, Comparison, Serving
+from benchmarks.accepting import BEFORE, CONNECTIONS, OURS, PLAIN, WEBHOOK, Comparison, Serving
 from benchmarks.calling import Calling
-from benchmarks.contenders import EMPTY, NAIVE, NAIVE_DEDUPE, NAIVE_LEAN
+from benchmarks.contenders import EMPTY, FLOOR, NAIVE, NAIVE_DEDUPE, NAIVE_LEAN
 from benchmarks.delivering import Latency, Work
 from benchmarks.enduring import Enduring
+from benchmarks.hanging import Hanging
 from benchmarks.machine import Machine
 from benchmarks.translating import Translating
 
 TITLES: Final = {
     EMPTY: "empty Flask route",
+    FLOOR: "floor: HMAC, JSON, one SET NX",
+    WEBHOOK: "adnanh/webhook, /bin/true, stores nothing",
+    BEFORE: "apitraffic-events, the commit before",
+    PLAIN: "apitraffic-events, serve --plain",
     NAIVE: "naive: HMAC, JSON, queue.enqueue(payload)",
     NAIVE_LEAN: "naive, enqueues 3 fields only",
     NAIVE_DEDUPE: "naive, with SET NX against repeats",
@@ -29,6 +34,7 @@ class Results:
     serving: Serving
     accepting: Sequence[Comparison] = ()
     enduring: Enduring | None = None
+    hanging: Hanging | None = None
     latency: Latency | None = None
     work: Mapping[str, Work] | None = None
     translating: Translating | None = None
@@ -41,6 +47,8 @@ def lines(results: Results) -> Iterable[str]:
         yield from _accepting(comparison, results.serving)
     if results.enduring:
         yield from _enduring(results.enduring)
+    if results.hanging:
+        yield from _hanging(results.hanging)
     if results.latency:
         yield from _latency(results.latency)
     if results.work:
@@ -66,8 +74,9 @@ def _accepting(comparison: Comparison, how: Serving) -> Iterable[str]:
     deployed = "by GitHub Actions" if comparison.from_actions else "through GitHub's API"
     yield from _title(f"Accepting {comparison.body_bytes:,} bytes: a deployment made {deployed}")
     accepting = comparison.contenders
-    ours, empty = accepting[OURS], accepting[EMPTY]
-    rows = [("", "req/s", "min … max", "p50 ms", "p99 ms", "server µs", "Redis µs", "of empty", "ours is")]
+    ours = accepting[OURS]
+    heads = ("req/s", "min … max", "p50 ms", "p99 ms", "server µs", "Redis µs", "both", "our rate", "our µs")
+    rows: list[tuple[str, ...]] = [("", *heads)]
     rows += [
         (
             TITLES[name],
@@ -77,8 +86,9 @@ def _accepting(comparison: Comparison, how: Serving) -> Iterable[str]:
             f"{each.p99_ms:.1f}",
             "?" if each.server_us is None else f"{each.server_us:.0f}",
             f"{each.redis_us:.0f}",
-            f"{each.times(empty):.0%}",
+            f"{each.both_us:.0f}",
             f"{ours.times(each):.2f} x",
+            f"{ours.cost_of(each):.2f} x",
         )
         for name, each in accepting.items()
     ]
@@ -86,7 +96,7 @@ def _accepting(comparison: Comparison, how: Serving) -> Iterable[str]:
     total = sum(each.accepted for each in accepting.values())
     share = max(each.generator_us * each.per_second / 1e6 for each in accepting.values())
     yield (
-        f"gunicorn gthread {how.workers} x {how.threads}, {CONNECTIONS} connections that never rest; medians"
+        f"{how.workers} processes of {how.threads} threads, {CONNECTIONS} restless connections; medians"
         f" of {len(ours.rounds)} rounds in turns, ratios round by round; µs are processor time a request."
     )
     yield (
@@ -112,6 +122,15 @@ def _enduring(figures: Enduring) -> Iterable[str]:
     yield (
         f"The largest process has {figures.memory_before_mib:.0f} MiB,"
         f" and after {figures.queued:,} deliveries {figures.memory_after_mib:.0f} MiB."
+    )
+
+
+def _hanging(figures: Hanging) -> Iterable[str]:
+    yield from _title("While Redis hangs")
+    yield (
+        f"/healthz: p99 {figures.healthz_p99_ms:.0f} ms, slowest {figures.healthz_slowest_ms:.0f} ms."
+        f" {figures.posts:,} deliveries, all answered with 2xx: p50 {figures.post_p50_ms:.0f} ms,"
+        f" slowest {figures.post_slowest_ms:,.0f} ms."
     )
 
 

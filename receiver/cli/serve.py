@@ -47,8 +47,20 @@ from receiver.serving.sockets import CannotListen, listen
     show_envvar=True,
     help="PEM file with the certificate's key, without a password.",
 )
+@click.option(
+    "--plain",
+    "is_plain",
+    is_flag=True,
+    help="Pass all deliveries through Flask, and store them one by one: slower, with the same answers.",
+)
 def command(
-    host: str, port: int, workers: int, threads: int, tls_cert: Path | None, tls_key: Path | None
+    host: str,
+    port: int,
+    workers: int,
+    threads: int,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    is_plain: bool,
 ) -> None:
     """Receive webhooks over HTTP (gunicorn).
 
@@ -68,7 +80,14 @@ def command(
         raise click.ClickException(str(error)) from error
     certificate = (tls_cert, tls_key) if tls_cert and tls_key else None
     try:
-        server = ReceiverServer(settings, listener, workers=workers, threads=threads, certificate=certificate)
+        server = ReceiverServer(
+            settings,
+            listener,
+            workers=workers,
+            threads=threads,
+            certificate=certificate,
+            is_plain=is_plain,
+        )
     except CannotUseCertificate as error:
         raise click.ClickException(str(error)) from error
     server.run()

@@ -36,7 +36,13 @@ from receiver.config.environment import (
     text_of_file,
 )
 from receiver.config.mistakes import ConfigFile
-from receiver.config.secrets import SECRET_VARIABLES, SHORTEST_STRONG_SECRET, check_secrets, split_secrets
+from receiver.config.secrets import (
+    SECRET_VARIABLES,
+    SHORTEST_STRONG_SECRET,
+    check_secrets,
+    is_placeholder,
+    split_secrets,
+)
 from receiver.config.senders import TABLE, Senders, declared_names, preset_names, read_senders
 from receiver.routing import Route
 from receiver.sources import SOURCES
@@ -203,7 +209,9 @@ class Settings(AccountSettings):
         if self.account_sid and len(self.account_sid) != ACCOUNT_SID_LENGTH:
             yield f"APITRAFFIC_ACCOUNT_SID is not {ACCOUNT_SID_LENGTH} characters long; was it copied whole?"
         for name, secrets in self.webhook_secrets.items():
-            if min(len(secret.get_secret_value()) for secret in secrets) < SHORTEST_STRONG_SECRET:
+            if any(is_placeholder(secret.get_secret_value()) for secret in secrets):
+                yield f"{name} is a placeholder that anybody can guess; make one with openssl rand -hex 32"
+            elif min(len(secret.get_secret_value()) for secret in secrets) < SHORTEST_STRONG_SECRET:
                 yield f"{name} is short enough to be guessed; better: openssl rand -hex 32"
 
 

@@ -4,11 +4,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from receiver.config.secrets import SHORTEST_STRONG_SECRET
+from receiver.config.secrets import SHORTEST_STRONG_SECRET, is_placeholder
 from receiver.config.settings import ACCOUNT_SID_LENGTH, Settings
 from receiver.doctor.findings import Finding, failure, ok, warning
 
-PLACEHOLDERS: Final = frozenset({"changeme", "change-me", "secret", "password", "todo", "example"})
 LINE_BREAKS: Final = ("\n", "\r")
 WRITTEN_LINE_BREAKS: Final = ("\\n", "\\r")
 RANDOM: Final = "generate one with `openssl rand -hex 32`; set it here and in the sender's settings"
@@ -40,7 +39,7 @@ def sources(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
 def secret(check: str, variable: str, values: list[str], raw: str) -> Finding:
     """`values` are the secrets in force; `raw` is the content of the variable or its file."""
     shortest = min(len(value) for value in values)
-    if any(value.strip("<>…").lower() in PLACEHOLDERS for value in values):
+    if any(is_placeholder(value) for value in values):
         return failure(check, f"{variable} is a placeholder that anybody can guess", RANDOM)
     if shortest < SHORTEST_STRONG_SECRET:
         return warning(

@@ -10,6 +10,8 @@ import logging
 import os
 import re
 import sys
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
@@ -58,6 +60,31 @@ class NamedLogger(structlog.WriteLogger):
     def __init__(self, name: str = "") -> None:
         super().__init__(sys.stderr)
         self.name = name
+
+
+class LinesTogether:
+    """Lines of one logger as structlog writes them, kept until `flush` writes all of them at once.
+
+    For what logs a line for each of many requests. Context variables are left to the caller.
+    """
+
+    def __init__(self, logger: str) -> None:
+        self._logger = logger
+        self._render = structlog.get_config()["processors"][-1]
+        self._lines: list[str] = []
+
+    def info(self, event: str, **fields: object) -> None:
+        moment = datetime.now(UTC).isoformat(timespec="microseconds")
+        named = {"timestamp": moment, "level": "info", "logger": self._logger, "event": event}
+        self._lines.append(str(self._render(None, "info", named | fields)))
+
+    def flush(self) -> None:
+        if self._lines:
+            lines, self._lines = self._lines, []
+            # A log that nobody reads any more, or a full disk, is no reason to stop.
+            with suppress(OSError):
+                sys.stderr.write("\n".join(lines) + "\n")
+                sys.stderr.flush()
 
 
 def render_line(_logger: WrappedLogger, _method: str, fields: EventDict) -> str:

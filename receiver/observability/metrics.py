@@ -91,7 +91,7 @@ class ReceptionMetrics:
         from prometheus_client import CollectorRegistry, Counter, Histogram  # noqa: PLC0415 - see above
 
         self._own = CollectorRegistry()
-        self.deliveries = Counter(
+        self._deliveries = Counter(
             "apitraffic_deliveries",
             "Authentic deliveries, by what became of them.",
             ["source", "outcome"],
@@ -103,20 +103,41 @@ class ReceptionMetrics:
             ["source", "reason"],
             registry=self._own,
         )
-        self.accept_seconds = Histogram(
+        self._accept_seconds = Histogram(
             "apitraffic_accept_seconds",
             "From a request's headers read until a delivery's answer.",
             ["source"],
             buckets=ACCEPT_SECONDS,
             registry=self._own,
         )
-        self.translation_seconds = Histogram(
+        self._translation_seconds = Histogram(
             "apitraffic_translation_seconds",
             "Translating and routing one delivery.",
             ["source"],
             buckets=TRANSLATION_SECONDS,
             registry=self._own,
         )
+
+        # Looking a child up by its labels costs as much as counting.
+        self._outcomes: dict[tuple[str, str], Counter] = {}
+        self._accepting: dict[str, Histogram] = {}
+        self._translating: dict[str, Histogram] = {}
+
+    def translated(self, source: str, seconds: float) -> None:
+        """Count the translation and routing of one delivery."""
+        child = self._translating.get(source)
+        if child is None:
+            child = self._translating[source] = self._translation_seconds.labels(source)
+        child.observe(seconds)
+
+    def answered(self, source: str, outcome: str, seconds: float) -> None:
+        """Count the outcome of an authentic delivery, and the time since its headers had been read."""
+        counted, timed = self._outcomes.get((source, outcome)), self._accepting.get(source)
+        if counted is None or timed is None:
+            counted = self._outcomes[source, outcome] = self._deliveries.labels(source, outcome)
+            timed = self._accepting[source] = self._accept_seconds.labels(source)
+        counted.inc()
+        timed.observe(seconds)
 
     def rejected(self, source: str, reason: str) -> None:
         self._rejected.labels(source if source in self._sources else "none", reason).inc()

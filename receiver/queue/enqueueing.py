@@ -12,7 +12,7 @@ from rq.utils import utcformat
 from apitraffic_events.timestamps import now
 from receiver.datastore.failures import explain
 from receiver.datastore.replication import READY, Unreplicated, replicas_of, write_replicated
-from receiver.datastore.scripts.runner import Script
+from receiver.datastore.scripts.runner import Script, ScriptCall
 from receiver.errors import StorageUnavailable
 from receiver.events import Change, is_urgent
 from receiver.observability.trace_context import TRACEPARENT, carried
@@ -52,6 +52,19 @@ class Enqueuer:
 
         Raises `StorageUnavailable` if they may not have been stored.
         """
+        call = self.call_for(changes)
+        try:
+            return bool(self._run(call))
+        except Unreplicated as error:
+            raise StorageUnavailable(str(error)) from error
+        except RedisError as error:
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
+
+    def call_for(self, changes: Sequence[Change]) -> ScriptCall:
+        """The atomic step that queues the changes of one delivery, unless that has been done before.
+
+        It returns 1 or, in that case, 0.
+        """
         delivery = changes[0].delivery
         stem = job_id_stem(delivery.source, delivery.id)
         keys = [
@@ -68,12 +81,7 @@ class Enqueuer:
             arguments += [job_id, data, job_description(change), names, queue.name]
         if (traceparent := carried()) is not None:
             arguments.append(self._routine.serializer.dumps({TRACEPARENT: traceparent}))
-        try:
-            return bool(self._run(self._script_for(changes[0]), keys, arguments))
-        except Unreplicated as error:
-            raise StorageUnavailable(str(error)) from error
-        except RedisError as error:
-            raise StorageUnavailable(f"Redis: {explain(error)}") from error
+        return ScriptCall(self._script_for(changes[0]), keys, arguments)
 
     def check(self) -> None:
         """Prove that Redis takes a write, as `enqueue` needs; raises `StorageUnavailable`.
@@ -87,14 +95,14 @@ class Enqueuer:
         except RedisError as error:
             raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
-    def _run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> object:
+    def _run(self, call: ScriptCall) -> object:
         """Run the script on this thread's own connection, which saves what a pool does around a command."""
         if self._is_replicated:
-            return script.run_replicated(self._redis, keys, arguments)
+            return call.script.run_replicated(self._redis, call.keys, call.arguments)
         redis: Redis | None = getattr(self._of_thread, "redis", None)
         if redis is None:
             redis = self._of_thread.redis = self._redis.client()  # type: ignore[no-untyped-call]
-        return script.run(redis, keys, arguments)
+        return call.script.run(redis, call.keys, call.arguments)
 
     def _script_for(self, example: Change) -> Script:
         """The script, made with the first delivery: RQ itself says which fields a job has."""

@@ -8,6 +8,7 @@ from typing import Final
 from structlog import get_logger
 
 from receiver.datastore.failures import UNREACHABLE
+from receiver.datastore.scripts.runner import ScriptCall
 from receiver.errors import StorageUnavailable
 from receiver.events import Change, Delivery
 from receiver.queue.enqueueing import Enqueuer
@@ -53,6 +54,26 @@ class DeliveryStore:
         """Store a delivery that could not be translated; raises `StorageUnavailable` likewise."""
         self._put(Quarantined.of(delivery, reason))
 
+    def call_to_store(self, changes: Sequence[Change]) -> ScriptCall | None:
+        """What Redis has to run to store one delivery's changes, for those who do not wait for each.
+
+        It returns 0 if they have been stored before. `None` while Redis is left alone after a failure.
+        """
+        return self._enqueuer.call_for(changes) if self._clock() >= self._redis_retried_at else None
+
+    def redis_failed(self, reason: str) -> None:
+        """Log it, and leave Redis alone for a while."""
+        get_logger("receiver.intake").warning("Redis did not take a delivery", reason=reason)
+        self.leave_redis_alone(REDIS_PAUSE)
+
+    def leave_redis_alone(self, seconds: float) -> None:
+        """Let deliveries go into the spool at once, for so long."""
+        self._redis_retried_at = self._clock() + seconds
+
+    def redis_answers(self) -> None:
+        """Let deliveries go to Redis again."""
+        self._redis_retried_at = self._clock()
+
     def _put(self, content: Content) -> bool:
         reason = "Redis: left alone after a failure"
         if self._clock() >= self._redis_retried_at:
@@ -60,8 +81,7 @@ class DeliveryStore:
                 return self._store_in_redis(content)
             except StorageUnavailable as failure:
                 reason = str(failure)
-                self._redis_retried_at = self._clock() + REDIS_PAUSE
-                get_logger("receiver.intake").warning("Redis did not take a delivery", reason=reason)
+                self.redis_failed(reason)
         if self._spool is None:
             raise StorageUnavailable(f"{reason}; there is no spool")
         try:

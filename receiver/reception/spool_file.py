@@ -9,6 +9,7 @@ https://sqlite.org/pragma.html#pragma_journal_mode
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -51,6 +52,7 @@ class SpoolFile:
         self._largest = largest
         self._is_private = False
         self._is_converted = False
+        self._turn = threading.Lock()
 
     @contextmanager
     def opened(self) -> Iterator[sqlite3.Connection]:
@@ -71,7 +73,8 @@ class SpoolFile:
 
         https://sqlite.org/pragma.html#pragma_synchronous
         """
-        with self.opened() as database, database:
+        # SQLite lets writers try again at intervals, so that one of many can miss its turn until it gives up.
+        with self._turn, self.opened() as database, database:
             database.execute("BEGIN IMMEDIATE")
             self._reserve_journal()
             yield database

@@ -10,7 +10,6 @@ import socket
 import time
 from contextlib import suppress
 from functools import partial
-from io import BytesIO
 from selectors import EVENT_READ
 from typing import Any, Final
 
@@ -22,9 +21,10 @@ from structlog import get_logger
 
 from receiver.serving.budget import MemoryBudget
 from receiver.serving.connection import REQUEST_TIMEOUT, Body, Connection, Exchange, Unacceptable
+from receiver.serving.heads import head_of
 from receiver.serving.refusals import FAILURE, NO_ROOM, TOO_LATE, TOO_MANY, Refusal
 from receiver.serving.signals import SignalSafeWorker
-from receiver.web.admission import ADMITTED, Refused
+from receiver.web.admission import ADMITTED, HEAD, IncomingBody, Refused
 
 MOST_WAITING: Final = 256
 """Complete requests that wait for a thread; at some 700 a second the last one waits well under a second."""
@@ -65,6 +65,11 @@ class BufferingWorker(SignalSafeWorker):
         self._stopping_at = time.monotonic()
         self._checked_at = 0.0
 
+    def init_process(self) -> None:
+        # gunicorn searches its settings some thirty times a request.
+        self.cfg.__dict__.update({name: setting.get() for name, setting in self.cfg.settings.items()})
+        super().init_process()
+
     # What gunicorn's loop calls.
 
     def accept(self, listener: socket.socket) -> None:
@@ -79,13 +84,6 @@ class BufferingWorker(SignalSafeWorker):
             self._accepted(client, address, listener.getsockname())
             if self.nr_conns >= self.worker_connections and not self._close_idlest():
                 return
-
-    def on_client_socket_readable(self, conn: Connection, client: socket.socket) -> None:
-        """The next request on a keep-alive connection begins."""
-        if conn in self.keepalived_conns:  # It may have been closed in this very turn of the loop.
-            self.poller.unregister(client)
-            self.keepalived_conns.remove(conn)
-            self._next_request(conn)
 
     def murder_pending(self) -> None:
         """Gunicorn calls this after each turn of its loop; connections that are late are closed."""
@@ -107,7 +105,7 @@ class BufferingWorker(SignalSafeWorker):
             self._stop_lingering(connection)
         self._discarded = 0
         for connection in self._lingering:
-            self._poll_lingering(connection)
+            self._poll(connection)
         self._resume_those_with_room()
         self.wsgi.extensions["repeated_lines"].flush()
 
@@ -116,22 +114,29 @@ class BufferingWorker(SignalSafeWorker):
         log, exchange = get_logger("receiver.server"), conn.exchange
         if exchange is None:
             return False
+        response = None
         try:
             conn.sock.settimeout(TIME_TO_ANSWER)
-            return self._answer(exchange)
+            response, environ = conn.response_and_environ(exchange)
+            return self._answer(exchange, response, environ)
         except OSError:  # The client has gone.
             return False
         except Exception:
             # Without the request's address, which may hold a token.
             log.exception("response failed")
-            if not exchange.response.headers_sent:
+            if response is None or not response.headers_sent:
                 with suppress(OSError):
                     conn.sock.sendall(FAILURE.answer)
             return False
 
     def finish_request(self, conn: Connection, fs: Any) -> None:
         self._with_threads -= 1
-        is_kept = not fs.cancelled() and fs.exception() is None and fs.result()
+        with suppress(OSError):
+            conn.sock.setblocking(False)
+        self._finish(conn, is_kept=not fs.cancelled() and fs.exception() is None and fs.result())
+
+    def _finish(self, conn: Connection, *, is_kept: bool) -> None:
+        """After the answer: the next request, or none."""
         conn.exchange = None
         self._budget.release(conn)
         if not is_kept:
@@ -140,12 +145,11 @@ class BufferingWorker(SignalSafeWorker):
         elif conn.received:
             self._next_request(conn)
         else:
-            conn.sock.setblocking(False)
             conn.set_timeout()
             if not self.alive:
                 conn.timeout = min(conn.timeout, time.monotonic() + STOP_KEEPALIVE_LINGER)
             self.keepalived_conns.append(conn)
-            self.poller.register(conn.sock, EVENT_READ, partial(self.on_client_socket_readable, conn))
+            self._poll(conn)
         self._resume_those_with_room()
 
     # Receiving.
@@ -156,7 +160,6 @@ class BufferingWorker(SignalSafeWorker):
 
     def _next_request(self, connection: Connection) -> None:
         """A connection's first or next request may be there, or a part of it."""
-        connection.sock.setblocking(False)
         connection.deadline = time.monotonic() + REQUEST_TIMEOUT
         connection.is_receiving = True
         if connection.received:
@@ -164,17 +167,32 @@ class BufferingWorker(SignalSafeWorker):
         else:
             self._silent[connection] = None
             self._receive(connection, connection.sock)
-        self._poll(connection)
+        self._poll_receiving(connection)
+
+    def _poll_receiving(self, connection: Connection) -> None:
+        """Unless all is there, or more has to wait."""
+        if connection.is_receiving and connection not in self._without_room:
+            self._poll(connection)
 
     def _poll(self, connection: Connection) -> None:
-        """Unless all is there, or more has to wait."""
-        if connection.is_receiving and not connection.is_polled and connection not in self._without_room:
-            self.poller.register(connection.sock, EVENT_READ, partial(self._receive, connection))
+        """Once is enough for many requests: to the kernel, and to gunicorn's poller, each time costs more."""
+        if not connection.is_polled:
+            self.poller.register(connection.sock, EVENT_READ, partial(self._readable, connection))
             connection.is_polled = True
 
+    def _readable(self, connection: Connection, client: socket.socket) -> None:
+        """Something has arrived, or the client has gone."""
+        if connection.is_receiving:
+            self._receive(connection, client)
+        elif connection in self._lingering:
+            self._linger(connection, client)
+        elif connection in self.keepalived_conns:
+            self.keepalived_conns.remove(connection)
+            self._next_request(connection)
+        else:  # It waits until the request before has its answer. Or it was closed in this very turn.
+            self._stop_polling(connection)
+
     def _receive(self, connection: Connection, client: socket.socket) -> None:
-        if not connection.is_receiving:  # It was closed in this very turn of the loop, to make room.
-            return
         try:
             count = client.recv_into(self._scratch)
         except (BlockingIOError, InterruptedError):
@@ -204,20 +222,17 @@ class BufferingWorker(SignalSafeWorker):
         if connection.exchange is None:
             return
         if connection.exchange.is_ready:
-            self._give_to_thread(connection)
+            self._respond(connection)
         elif self._budget.reserve(connection, connection.needed):
             self._invite(connection.exchange, connection.sock)
         else:
             self._stop_polling(connection)
             self._without_room[connection] = time.monotonic() + TIME_FOR_ROOM
 
-    def _admit(self, environ: dict[str, Any]) -> Body | None:
-        admitted = environ[ADMITTED] = self.wsgi.extensions["admission"].admit(environ)
-        environ["wsgi.input"] = BytesIO()
-        if isinstance(admitted, Refused):
-            return None
-        body: Body = admitted
-        return body
+    def _admit(self, request: Any, client: Any) -> tuple[Body | None, dict[str, Any]]:
+        head = head_of(request, client)
+        admitted: IncomingBody | Refused = self.wsgi.extensions["admission"].admit(head)
+        return None if isinstance(admitted, Refused) else admitted, {HEAD: head, ADMITTED: admitted}
 
     def _invite(self, exchange: Exchange, client: socket.socket) -> None:
         if exchange.expects_continue:
@@ -234,7 +249,7 @@ class BufferingWorker(SignalSafeWorker):
                 del self._without_room[connection]
                 self._invite(exchange, connection.sock)
                 self._receive(connection, connection.sock)
-                self._poll(connection)
+                self._poll_receiving(connection)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Wake up for the next look if something waits for it."""
@@ -248,7 +263,6 @@ class BufferingWorker(SignalSafeWorker):
 
     def _stop_receiving(self, connection: Connection) -> None:
         connection.is_receiving = False
-        self._stop_polling(connection)
         self._silent.pop(connection, None)
         self._buffering.pop(connection, None)
         self._without_room.pop(connection, None)
@@ -258,9 +272,7 @@ class BufferingWorker(SignalSafeWorker):
         if self._silent:
             self._drop(next(iter(self._silent)))
         elif self.keepalived_conns:
-            connection = self.keepalived_conns.popleft()
-            self.poller.unregister(connection.sock)
-            self._drop(connection)
+            self._drop(self.keepalived_conns.popleft())
         elif self._buffering:
             self._refuse(next(iter(self._buffering)), TOO_MANY)
         else:
@@ -269,19 +281,27 @@ class BufferingWorker(SignalSafeWorker):
 
     # Answering.
 
-    def _give_to_thread(self, connection: Connection) -> None:
+    def _respond(self, connection: Connection) -> None:
+        """All of a request is there that its answer needs."""
         self._stop_receiving(connection)
-        if self._with_threads >= self.cfg.threads + MOST_WAITING:
+        if self._answering >= self.cfg.threads + MOST_WAITING:
             self._refuse(connection, TOO_MANY)
             return
         self._budget.release(connection)
         self._budget.hold(connection, connection.size)
+        self._give_to_thread(connection)
+
+    @property
+    def _answering(self) -> int:
+        """Requests whose answers are awaited."""
+        return self._with_threads
+
+    def _give_to_thread(self, connection: Connection) -> None:
         self._with_threads += 1
         super().enqueue_req(connection)
 
-    def _answer(self, exchange: Exchange) -> bool:
-        """As gunicorn's `handle_request`, without its hooks, its access log and files."""
-        response, request = exchange.response, exchange.request
+    def _count_request(self, exchange: Exchange) -> None:
+        """Decide whether the connection is kept, as gunicorn's `handle_request` does."""
         self.nr += 1
         if self.nr >= self.max_requests:
             self.alive = False
@@ -291,8 +311,12 @@ class BufferingWorker(SignalSafeWorker):
             or not exchange.framing.is_complete
             or len(self.keepalived_conns) >= self.max_keepalived
         ):
-            request.force_close()
-        parts = self.wsgi(exchange.environ, response.start_response)
+            exchange.request.force_close()
+
+    def _answer(self, exchange: Exchange, response: Any, environ: dict[str, Any]) -> bool:
+        """As gunicorn's `handle_request`, without its hooks, its access log and files."""
+        self._count_request(exchange)
+        parts = self.wsgi(environ, response.start_response)
         try:
             for part in parts:
                 response.write(part)
@@ -322,6 +346,10 @@ class BufferingWorker(SignalSafeWorker):
         self._stop_receiving(connection)
         self.nr_conns -= 1
         self._release(connection)
+        self._close_now(connection)
+
+    def _close_now(self, connection: Connection) -> None:
+        self._stop_polling(connection)
         TConn.close(connection)
 
     def _release(self, connection: Connection) -> None:
@@ -332,25 +360,18 @@ class BufferingWorker(SignalSafeWorker):
     def _close(self, connection: Connection) -> None:
         """End our side and read what still arrives, or a reset could discard our answer."""
         if len(self._lingering) >= MOST_CLOSING:
-            TConn.close(connection)
+            self._close_now(connection)
             return
         try:
             connection.sock.setblocking(False)
             connection.sock.shutdown(socket.SHUT_WR)
         except OSError:
-            TConn.close(connection)
+            self._close_now(connection)
             return
         self._lingering[connection] = (time.monotonic() + TIME_TO_CLOSE, MOST_DISCARDED)
-        self._poll_lingering(connection)
-
-    def _poll_lingering(self, connection: Connection) -> None:
-        if not connection.is_polled:
-            self.poller.register(connection.sock, EVENT_READ, partial(self._linger, connection))
-            connection.is_polled = True
+        self._poll(connection)
 
     def _linger(self, connection: Connection, client: socket.socket) -> None:
-        if connection not in self._lingering:
-            return
         if self._discarded > MOST_DISCARDED_AT_ONCE:
             self._stop_polling(connection)
             return
@@ -368,5 +389,4 @@ class BufferingWorker(SignalSafeWorker):
 
     def _stop_lingering(self, connection: Connection) -> None:
         del self._lingering[connection]
-        self._stop_polling(connection)
-        TConn.close(connection)
+        self._close_now(connection)

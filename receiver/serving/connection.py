@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any, Final, Protocol
 
 from gunicorn.http import wsgi  # type: ignore[import-untyped]  # has no types
@@ -43,13 +44,18 @@ class Body(Protocol):
     @property
     def limit(self) -> int: ...
 
+    @property
+    def length(self) -> int | None:
+        """As announced; `None` if it is chunked."""
+
     def add(self, part: memoryview, /) -> None: ...
 
     def finish(self) -> None: ...
 
 
-Admit = Callable[[dict[str, Any]], Body | None]
-"""Says from a request's WSGI environment what takes its body; `None` if nobody reads it."""
+Admit = Callable[[Any, Any], tuple[Body | None, dict[str, Any]]]
+"""Says of a request that gunicorn has parsed, and of its client's address, what takes the body (`None` if
+nobody reads it), and what the application is to find in its environment."""
 
 
 @dataclass(slots=True)
@@ -58,11 +64,12 @@ class Exchange:
 
     head_size: int
     request: Any
-    response: Any
-    environ: dict[str, Any]
     framing: Framing
     body: Body | None
+    found: dict[str, Any]
+    """What the application is to find in its environment."""
     expects_continue: bool
+    request_id: str | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -106,8 +113,7 @@ class Connection(TConn):  # type: ignore[misc]  # untyped, see above
         body = self.exchange.body if self.exchange else None
         if self.exchange is None or body is None or self.exchange.is_ready:
             return self.size
-        length = self.exchange.environ.get("CONTENT_LENGTH")
-        return self.size - body.size + needed(body.size, int(length) if length else None, body.limit)
+        return self.size - body.size + needed(body.size, body.length, body.limit)
 
     def feed(self, data: memoryview, admit: Admit) -> None:
         """Take what has arrived; with nothing, what came with the request before. Raises `Unacceptable`."""
@@ -133,14 +139,20 @@ class Connection(TConn):  # type: ignore[misc]  # untyped, see above
             request = Request(self.cfg, IterUnreader([head]), self.client, self._requests)
             # Sent once the body is wanted and there is room for it, and not before.
             expects_continue, request._expected_100_continue = request._expected_100_continue, False  # noqa: SLF001
-            response, environ = wsgi.create(request, self.sock, self.client, self.server, self.cfg)
+            framing, (body, found) = framing_of(request), admit(request, self.client)
         except (NoMoreData, StopIteration):
             raise Unacceptable(MALFORMED_HEAD if head.endswith(END_OF_HEAD) else HEAD_TOO_LARGE) from None
         except ParseException as error:
             raise Unacceptable(refusal_of(error)) from None
+        return Exchange(len(head), request, framing, body, found, expects_continue)
+
+    def response_and_environ(self, exchange: Exchange) -> tuple[Any, dict[str, Any]]:
+        """What the application is called with, without the body."""
+        response, environ = wsgi.create(exchange.request, self.sock, self.client, self.server, self.cfg)
         environ["wsgi.multithread"] = True
-        framing, body = framing_of(request), admit(environ)
-        return Exchange(len(head), request, response, environ, framing, body, expects_continue)
+        environ["wsgi.input"] = BytesIO()
+        environ.update(exchange.found)
+        return response, environ
 
     def _feed_body(self, exchange: Exchange, data: memoryview) -> int:
         body, framing = exchange.body, exchange.framing

@@ -14,10 +14,16 @@ from structlog import get_logger
 
 from receiver.config.settings import Settings
 from receiver.observability.metrics import SharedMetricsFolder
-from receiver.observability.tracing import start_in_this_process, stop_in_this_process, warn_of_obstacle
+from receiver.observability.tracing import (
+    are_on,
+    start_in_this_process,
+    stop_in_this_process,
+    warn_of_obstacle,
+)
 from receiver.serving.allocator import return_large_blocks
 from receiver.serving.buffering_worker import BufferingWorker
 from receiver.serving.certificates import CannotUseCertificate, load_certificate
+from receiver.serving.direct_worker import DirectTlsWorker, DirectWorker
 from receiver.serving.signals import SignalSafeApplication
 from receiver.serving.sockets import BACKLOG, base_url
 from receiver.serving.tls_worker import TlsWorker
@@ -63,8 +69,12 @@ class ReceiverServer(SignalSafeApplication):
         workers: int,
         threads: int,
         certificate: tuple[Path, Path] | None = None,
+        is_plain: bool = False,
     ) -> None:
-        """Takes over `listener`. `certificate` is one and its key; raises `CannotUseCertificate`."""
+        """Takes over `listener`. `certificate` is one and its key; raises `CannotUseCertificate`.
+
+        With `is_plain`, or if there are traces, all deliveries go through the application.
+        """
         self._settings = settings
         self._certificate = certificate
         self._tls: ssl.SSLContext | None = load_certificate(*certificate) if certificate else None
@@ -72,6 +82,7 @@ class ReceiverServer(SignalSafeApplication):
         self._listener = listener.detach()
         self._workers = workers
         self._threads = threads
+        self._is_plain = is_plain or are_on()
         self._metrics_folder = SharedMetricsFolder()
         _allow_many_files()
         return_large_blocks()
@@ -81,7 +92,7 @@ class ReceiverServer(SignalSafeApplication):
         values: dict[str, Any] = {
             "bind": [f"fd://{self._listener}"],
             "workers": self._workers,
-            "worker_class": BufferingWorker,
+            "worker_class": BufferingWorker if self._is_plain else DirectWorker,
             "threads": self._threads,
             "worker_connections": MOST_CONNECTIONS,
             "backlog": BACKLOG,
@@ -112,7 +123,8 @@ class ReceiverServer(SignalSafeApplication):
         }
         if self._certificate is not None:
             certificate, key = map(str, self._certificate)
-            values |= {"certfile": certificate, "keyfile": key, "worker_class": TlsWorker}
+            values |= {"certfile": certificate, "keyfile": key}
+            values["worker_class"] = TlsWorker if self._is_plain else DirectTlsWorker
             values["ssl_context"] = lambda _config, _default: self._tls
         for name, value in values.items():
             self.cfg.set(name, value)

@@ -48,14 +48,14 @@ class TlsWorker(BufferingWorker):
         except OSError:  # The client speaks no TLS, or too old a version, or does not trust the certificate.
             self._drop(connection)
         else:
-            self.poller.modify(client, EVENT_READ, partial(self._receive, connection))
+            self.poller.modify(client, EVENT_READ, partial(self._readable, connection))
             self._receive(connection, client)
 
-    def finish_request(self, conn: Connection, fs: Any) -> None:
-        super().finish_request(conn, fs)
+    def _finish(self, conn: Connection, *, is_kept: bool) -> None:
+        super()._finish(conn, is_kept=is_kept)
         # Bytes that TLS has read ahead do not make the socket readable.
         if conn in self.keepalived_conns and conn.sock.pending():
-            self.on_client_socket_readable(conn, conn.sock)
+            self._readable(conn, conn.sock)
 
     def _close(self, connection: Connection) -> None:
         # Tells the client that nothing was cut off. Its own close_notify is not awaited.

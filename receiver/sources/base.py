@@ -39,6 +39,8 @@ LONGEST_REFUSAL: Final = 300
 """Characters."""
 PATH_TOKEN: Final = ":path-token"  # noqa: S105 - a header's name
 """The header that holds a token from the URL's path; no real header's name begins with a colon."""
+PATH_ITEM: Final = ":path-item"
+"""The header that holds what follows `Source.api_path` in the URL's path."""
 MOST_CONTAINERS: Final = 300_000
 """Objects and lists of one JSON text. The largest that GitHub sends, 25 MiB of commits, has fewer; parsing so
 many takes less than a second."""
@@ -147,6 +149,11 @@ class Source(Generic[OptionsT]):
     """Whether a secret that begins with `whsec_` stands for a key in base64, as Standard Webhooks has it."""
     answers_with_keys: bool = False
     """Whether the response lists the markers' keys, for senders that read it."""
+    api_path: str | None = None
+    """A second path, for senders whose own path is fixed. `receive` is given what follows it in the URL as
+    the header `PATH_ITEM`; requests to change an item are accepted too."""
+    answer: Callable[[Delivery], dict[str, JsonValue]] | None = None
+    """What the response has besides; its status is then 200, which such senders want."""
     explain_refusal: Callable[[Headers, bytes], str] | None = None
     """Why `verify` may have refused a request, from its headers and the start of its body.
 
@@ -219,6 +226,8 @@ def change_of(
     is_authoritative: bool = False,
     is_final: bool = False,
     is_indirect: bool = False,
+    heard_at: datetime | None = None,
+    lapses_after: timedelta | None = None,
     **event: Any,
 ) -> Change:
     """A change made by this delivery; `event` holds the fields of its `Event`, without `marker_metadata`."""
@@ -239,6 +248,8 @@ def change_of(
         is_authoritative=is_authoritative,
         is_final=is_final,
         is_indirect=is_indirect,
+        heard_at=heard_at,
+        lapses_after=lapses_after,
         is_undated=occurred_at == delivery.received_at,
         delivery=delivery.reference(),
     )
@@ -259,6 +270,7 @@ class Payload:
     def __init__(self, content: dict[str, JsonValue]) -> None:
         self.content = content
         self._lines: dict[str, str | None] = {}
+        self._objects: dict[str, dict[str, JsonValue] | None] = {}
 
     @classmethod
     def from_json(cls, body: bytes | str) -> "Payload":
@@ -280,30 +292,38 @@ class Payload:
         return cls(content) if isinstance(content, dict) else cls.from_json(delivery.body)
 
     def value(self, path: str) -> JsonValue:
-        found: object = self.content
-        for part in path.split("."):
-            if not isinstance(found, dict):
-                return None
-            found = found.get(part)
-        return cast("JsonValue", found)
+        where, dot, name = path.rpartition(".")
+        holder = self._object_at(where) if dot else self.content
+        return None if holder is None else holder.get(name)
+
+    def _object_at(self, path: str) -> dict[str, JsonValue] | None:
+        """The object at this path, which is looked for once."""
+        if path not in self._objects:
+            found = self.value(path)
+            self._objects[path] = found if isinstance(found, dict) else None
+        return self._objects[path]
 
     def text(self, *paths: str) -> str | None:
         """The first of these that is text and not blank, on one line. Each text is cleaned once."""
-        return next((line for line in map(self._line, paths) if line), None)
-
-    def _line(self, path: str) -> str | None:
-        if path not in self._lines:
-            found = self.value(path)
-            self._lines[path] = one_line(found, VALUE_LIMIT) if isinstance(found, str) else None
-        return self._lines[path]
+        lines = self._lines
+        for path in paths:
+            if path not in lines:
+                found = self.value(path)
+                lines[path] = one_line(found, VALUE_LIMIT) if isinstance(found, str) else None
+            if line := lines[path]:
+                return line
+        return None
 
     def url(self, *paths: str) -> str | None:
         """The first of these that is an http or https URL; other schemes could run code when it is opened.
 
         A URL that contains a space or had to be cut does not work and is skipped.
         """
-        candidates = (self.text(path) for path in paths)
-        return next((url for url in candidates if url and WEB_URL.fullmatch(url)), None)
+        for path in paths:
+            url = self.text(path)
+            if url and WEB_URL.fullmatch(url):
+                return url
+        return None
 
     def identifier(self, path: str) -> str | None:
         """An id as text, whether the sender writes it as a number or as text."""
@@ -318,8 +338,11 @@ class Payload:
 
     def time(self, *paths: str) -> datetime | None:
         """The first of these that is a time; Go's zero time, and whatever else lies before 2000, is none."""
-        times = (parse_timestamp(self.value(path)) for path in paths)
-        return next((moment for moment in times if moment and moment >= EARLIEST), None)
+        for path in paths:
+            moment = parse_timestamp(self.value(path))
+            if moment and moment >= EARLIEST:
+                return moment
+        return None
 
     def objects(self, path: str) -> Iterator["Payload"]:
         """The objects in the list at this path; other items are skipped."""
@@ -367,16 +390,20 @@ def read_json(body: bytes | str) -> JsonValue:
     nested too deeply. Brackets and commas inside texts are counted too. 18 MB of brackets would take seconds,
     and gigabytes of memory.
     """
+    if len(body) > MOST_CONTAINERS and _has_too_many_values(body):
+        raise TooManyValues
+    try:
+        return cast("JsonValue", from_json(body, cache_strings="keys"))
+    except ValueError:
+        return cast("JsonValue", json.loads(body))
+
+
+def _has_too_many_values(body: bytes | str) -> bool:
     if isinstance(body, str):
         containers, values = body.count("[") + body.count("{"), body.count(",")
     else:
         containers, values = body.count(b"[") + body.count(b"{"), body.count(b",")
-    if containers > MOST_CONTAINERS or values > MOST_VALUES:
-        raise TooManyValues
-    try:
-        return cast("JsonValue", from_json(body))
-    except ValueError:
-        return cast("JsonValue", json.loads(body))
+    return containers > MOST_CONTAINERS or values > MOST_VALUES
 
 
 def delivery_id(given: str | None, body: bytes) -> str:

@@ -1,27 +1,34 @@
 """Which requests may be deliveries, by their heads alone, and the bodies of those that may.
 
-Knows neither Flask nor a server: a WSGI environment goes in, so that a server can ask before it reads a body.
+Knows neither Flask nor a server, so that a server can ask before it reads a body.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from io import BytesIO
-from typing import Any, Final
+from typing import Any, Final, Self
 from wsgiref.types import WSGIEnvironment
 
 from werkzeug.http import parse_options_header
 
 from apitraffic_events.timestamps import now
 from receiver.config.settings import Settings
-from receiver.sources.base import BODY_START, MIB, PATH_TOKEN, Source, explain_refusal
+from receiver.sources.base import BODY_START, MIB, PATH_ITEM, PATH_TOKEN, Source, explain_refusal
 from receiver.sources.refusals import names_in
 from receiver.sources.signatures import Verification
 from receiver.web.client_address import client_address, is_in
+from receiver.web.paths import own_path
 
 ADMITTED: Final = "apitraffic.admitted"
 """The key under which a server that has read the body leaves what `Admission.admit` returned."""
+HEAD: Final = "apitraffic.head"
+"""Likewise, the `Head` that it was given."""
 FIELD: Final = "HTTP_"
+JSON: Final = "application/json"
+METHODS: Final = frozenset({"POST", "PATCH", "PUT"})
+"""The others are for items of a source with a path of its own."""
 MOST_DIGITS: Final = 18
 
 
@@ -36,6 +43,28 @@ class Refused(Exception):
         self.detail = detail
         self.source = source
         self.fields = fields
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A request's head. The path is decoded and written as PEP 3333 wants it; header names are lower-case.
+
+    The values of a header that is repeated are joined by commas. `peer` is the address that has connected.
+    """
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    peer: str | None
+
+    @classmethod
+    def of_environ(cls, environ: WSGIEnvironment) -> Self:
+        return cls(
+            environ["REQUEST_METHOD"],
+            environ.get("PATH_INFO", ""),
+            headers_of(environ),
+            environ.get("REMOTE_ADDR"),
+        )
 
 
 class IncomingBody:
@@ -96,11 +125,10 @@ class IncomingBody:
             )
 
     def take(self) -> bytes:
-        """The whole body, without a copy; the body is then the caller's. Raises `Refused`."""
+        """The whole body, without a copy. Raises `Refused`."""
         if self._refused is not None:
             raise self._refused
-        content, self._content = self._content, BytesIO()
-        return content.getvalue()
+        return self._content.getvalue()
 
     def _refuse(self, refused: Refused) -> None:
         self._refused = refused
@@ -116,10 +144,10 @@ class Admission:
         self._allowed_senders = settings.allowed_senders
         self._trusted_proxies = settings.trusted_proxies
 
-    def admit(self, environ: WSGIEnvironment) -> IncomingBody | Refused:
+    def admit(self, head: Head) -> IncomingBody | Refused:
         """What is to be fed the body; or the refusal, for which no byte of the body is needed."""
         try:
-            return self._admit(environ)
+            return self._admit(head)
         except Refused as refused:
             return refused
 
@@ -129,32 +157,38 @@ class Admission:
         peer = client_address(connected, [forwarded] if forwarded else [], self._trusted_proxies)
         return ({"address": str(peer)} if peer is not None else {}) | names_in(headers)
 
-    def _admit(self, environ: WSGIEnvironment) -> IncomingBody:
-        if environ["REQUEST_METHOD"] != "POST":
+    def _admit(self, head: Head) -> IncomingBody:
+        if head.method not in METHODS:
             raise Refused(HTTPStatus.METHOD_NOT_ALLOWED)
-        source, path_token = self._source_at(environ.get("PATH_INFO", ""))
-        headers = headers_of(environ)
-        self._require_allowed(source, environ)
-        length = _length_of(environ)
+        source, path_token, item = self._source_at(head.path)
+        if head.method != "POST" and not item:
+            raise Refused(HTTPStatus.METHOD_NOT_ALLOWED)
+        headers = head.headers
+        self._require_allowed(source, head)
+        length = _length_of(headers)
         if length is not None and length > source.body_limit:
             raise too_large(source)
         if path_token:
-            headers[PATH_TOKEN] = path_token
+            headers = headers | {PATH_TOKEN: path_token}
         received_at = now()
         verification = source.verification(headers, self._secrets[source.name], received_at)
         if verification is None:
             reason = explain_refusal(source, headers, b"")
             raise Refused(HTTPStatus.UNAUTHORIZED, source=source.name, reason=reason)
-        headers.pop(PATH_TOKEN, None)
-        given = parse_options_header(headers.get("content-type"))[0].lower()
+        headers = head.headers | {PATH_ITEM: item} if item else head.headers
+        given = _content_type_of(headers)
         if given not in source.content_types:
-            wanted = f"Send {' or '.join(sorted(source.content_types))}."
+            wanted = f"Send {' or '.join(sorted(filter(None, source.content_types)))}."
             raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, wanted, source.name, content_type=given)
         return IncomingBody(source, headers, verification, received_at, length)
 
-    def _source_at(self, path: str) -> tuple[Source[Any], str | None]:
-        """The source of `/webhooks/<source>`, and the token if the path is `/webhooks/<source>/<token>`."""
+    def _source_at(self, path: str) -> tuple[Source[Any], str | None, str | None]:
+        """The source of `/webhooks/<source>`, and the token if the path is `/webhooks/<source>/<token>`.
+
+        Or the source whose own path it is (`Source.api_path`), and what follows that.
+        """
         token: str | None = None
+        item: str | None = None
         # As PEP 3333 encodes it. Several slashes at its beginning are one to Werkzeug, too.
         decoded = path.encode("latin-1").decode("utf-8", "replace")
         match f"/{decoded.lstrip('/')}".split("/"):
@@ -162,20 +196,20 @@ class Admission:
                 pass
             case ["", "webhooks", name, token] if token:
                 pass
+            case ["", *parts] if own := own_path(parts):
+                name, item = own
             case _:
                 raise Refused(HTTPStatus.NOT_FOUND)
         source = self._sources.get(name)
         if source is None or not self._secrets[name] or (token and not source.takes_token_in_path):
             raise Refused(HTTPStatus.NOT_FOUND)
-        return source, token
+        return source, token, item
 
-    def _require_allowed(self, source: Source[Any], environ: WSGIEnvironment) -> None:
+    def _require_allowed(self, source: Source[Any], head: Head) -> None:
         if not self._allowed_senders:
             return
-        forwarded = environ.get("HTTP_X_FORWARDED_FOR")
-        peer = client_address(
-            environ.get("REMOTE_ADDR"), [forwarded] if forwarded else [], self._trusted_proxies
-        )
+        forwarded = head.headers.get("x-forwarded-for")
+        peer = client_address(head.peer, [forwarded] if forwarded else [], self._trusted_proxies)
         if not is_in(peer, self._allowed_senders):
             detail = "Webhooks are not taken from this address."
             raise Refused(HTTPStatus.FORBIDDEN, detail, source.name, address=str(peer))
@@ -202,9 +236,14 @@ def headers_of(environ: Mapping[str, Any]) -> dict[str, str]:
     return headers
 
 
-def _length_of(environ: WSGIEnvironment) -> int | None:
+def _content_type_of(headers: Mapping[str, str]) -> str:
+    given = headers.get("content-type")
+    return given if given == JSON else parse_options_header(given)[0].lower()
+
+
+def _length_of(headers: Mapping[str, str]) -> int | None:
     """`None` if the body is chunked."""
-    if "HTTP_TRANSFER_ENCODING" in environ:
+    if "transfer-encoding" in headers:
         return None
-    given = environ.get("CONTENT_LENGTH") or "0"
+    given = headers.get("content-length") or "0"
     return int(given[:MOST_DIGITS]) if given.isascii() and given.isdecimal() else 0

@@ -1,7 +1,7 @@
 """The Flask application factory."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from flask import Flask, Response
 from redis import Redis
@@ -18,20 +18,14 @@ from receiver.reception.ingestion import Ingestor
 from receiver.reception.quarantine import Quarantine
 from receiver.reception.spool import Spool
 from receiver.reception.tracing import delivery_store_type
+from receiver.web.acceptance import Acceptance
 from receiver.web.admission import Admission
+from receiver.web.answers import SECURITY_HEADERS
 from receiver.web.operations import operations
 from receiver.web.problems import answer_with_problems
 from receiver.web.request_ids import identify_requests
 from receiver.web.tracing import trace_requests_if_on
 from receiver.web.webhooks import webhooks
-
-SECURITY_HEADERS: Final = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
-"""No response is meant for a browser, and none may be interpreted by one."""
 
 
 class Receiver(Flask):
@@ -53,16 +47,20 @@ def create_app(settings: Settings | None = None, redis: Redis | None = None) -> 
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     # A redirect to the path without the second slash would lose deliveries: GitLab takes a 308 for success.
     app.url_map.merge_slashes = False
+    # Nor one from `/webhooks/<source>` to a source's own path.
+    app.url_map.redirect_defaults = False
     app.extensions["sources"] = settings.senders
     spool = Spool(settings.spool) if settings.spool else None
     identify_requests(app)
     trace_requests_if_on(app)
     store = delivery_store_type()(Enqueuer(redis), Quarantine(redis), spool)
+    app.extensions["delivery_store"], app.extensions["redis"] = store, redis
     app.extensions["spool_drain"] = SpoolDrain(store)
     metrics = app.extensions["metrics"] = ReceptionMetrics(settings.active_sources)
     repeated_lines = app.extensions["repeated_lines"] = RepeatedLines()
     admission = app.extensions["admission"] = Admission(settings)
-    app.register_blueprint(webhooks(settings, admission, Ingestor(store), metrics, repeated_lines))
+    acceptance = app.extensions["acceptance"] = Acceptance(settings, metrics)
+    app.register_blueprint(webhooks(admission, acceptance, Ingestor(store), metrics, repeated_lines))
     app.register_blueprint(operations(settings, store, metrics, Backlog(redis, store)))
     answer_with_problems(app, repeated_lines)
     app.after_request(_secured)

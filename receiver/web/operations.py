@@ -5,13 +5,13 @@ from http import HTTPStatus
 
 from flask import Blueprint, Response, abort, request
 
-from apitraffic_events import __version__
 from receiver.config.settings import Settings
 from receiver.errors import StorageUnavailable
 from receiver.monitoring.backlog import Backlog
 from receiver.observability.metrics import ReceptionMetrics
 from receiver.reception.delivery_store import DeliveryStore
-from receiver.web.problems import problem
+from receiver.web.answers import HEALTH, HEALTH_PATH
+from receiver.web.problems import problem, response_of
 
 
 def operations(
@@ -20,10 +20,9 @@ def operations(
     blueprint = Blueprint("operations", __name__)
     token = settings.metrics_token and f"Bearer {settings.metrics_token.get_secret_value()}".encode()
 
-    @blueprint.get("/healthz")
-    def healthz() -> dict[str, str]:
-        """The process is up; its dependencies are not checked."""
-        return {"status": "up", "version": __version__}
+    @blueprint.get(HEALTH_PATH)
+    def healthz() -> Response:
+        return response_of(HEALTH)
 
     @blueprint.get("/readyz")
     def readyz() -> dict[str, str | int | None]:

@@ -1,6 +1,6 @@
-"""The path that a person who set up a webhook meant."""
+"""The paths of sources, and the one that a person who set up a webhook meant."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from receiver.sources import SOURCES
@@ -26,3 +26,13 @@ def right_path(path: str, sources: Mapping[str, Source[Any]] = SOURCES) -> str |
     if is_right and (has_token or path == right):
         return None
     return f"{right}/<token>" if has_token else right
+
+
+def own_path(parts: Sequence[str]) -> tuple[str, str] | None:
+    """The source whose own path this is (`Source.api_path`), and what follows it, which may be empty."""
+    for name, source in SOURCES.items():
+        if source.api_path is not None:
+            own = source.api_path.strip("/").split("/")
+            if [*parts[: len(own)]] == own and len(parts) - len(own) <= 1:
+                return name, "".join(parts[len(own) :])
+    return None

@@ -3,12 +3,13 @@
 from http import HTTPStatus
 from typing import Any, Final
 
-from flask import Flask, Response, json, request
+from flask import Flask, Response, request
 from structlog import get_logger
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from receiver.observability.repeated_lines import RepeatedLines
 from receiver.web.admission import headers_of
+from receiver.web.answers import Answer, problem_answer
 from receiver.web.paths import right_path
 from receiver.web.strays import explain
 
@@ -21,18 +22,18 @@ DETAILS: Final = {
 """For the person who reads a sender's delivery log; the same sentence whatever the cause."""
 
 
+def response_of(answer: Answer) -> Response:
+    return Response(answer.body, answer.status, answer.headers, content_type=answer.content_type)
+
+
 def problem(
     status: HTTPStatus,
     detail: str,
     headers: dict[str, str] | None = None,
     members: dict[str, Any] | None = None,
 ) -> Response:
-    """An RFC 9457 response. It has no `type`, which means `about:blank`: the status says what is wrong.
-
-    `members` are further members of the problem, such as a list of errors.
-    """
-    body = json.dumps({"title": status.phrase, "status": status.value, "detail": detail, **(members or {})})
-    return Response(body, status, headers, content_type="application/problem+json")
+    """As `problem_answer`."""
+    return response_of(problem_answer(status, detail, headers, members))
 
 
 def answer_with_problems(app: Flask, repeated_lines: RepeatedLines) -> None:

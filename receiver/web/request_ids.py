@@ -12,11 +12,15 @@ ACCEPTABLE: Final = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 """Anything else is replaced and not cut: half an id is found in nobody's log."""
 
 
+def request_id(given: str) -> str:
+    """The caller's id if it has one that can be used, else a new one."""
+    return given if ACCEPTABLE.fullmatch(given) else token_hex(8)
+
+
 def identify_requests(app: Flask) -> None:
     @app.before_request
     def begin() -> None:
-        given = request.headers.get(HEADER, "")
-        g.request_id = given if ACCEPTABLE.fullmatch(given) else token_hex(8)
+        g.request_id = request_id(request.headers.get(HEADER, ""))
         clear_contextvars()
         bind_contextvars(request=g.request_id)
 

@@ -1,25 +1,27 @@
 """POST /webhooks/<source>: read, verify, translate and store a delivery, and answer."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from http import HTTPStatus
 from time import perf_counter
 from typing import Final
 
-from flask import Blueprint, Response, abort, g, json, request
+from flask import Blueprint, Response, abort, g, request
 from structlog import get_logger
 from werkzeug.exceptions import ClientDisconnected, NotFound
 
-from receiver.config.settings import Settings
 from receiver.errors import StorageUnavailable
 from receiver.observability.metrics import ReceptionMetrics
 from receiver.observability.repeated_lines import RepeatedLines
 from receiver.reception.ingestion import Ingestor
+from receiver.sources import SOURCES
 from receiver.sources.base import MIB, Invalid
-from receiver.translation import translate_and_route
-from receiver.web.admission import ADMITTED, Admission, IncomingBody, Refused, headers_of
+from receiver.web.acceptance import LOGGER, READING, Acceptance, Reading
+from receiver.web.admission import ADMITTED, Admission, Head, IncomingBody, Refused, headers_of
+from receiver.web.answers import answer_to
 from receiver.web.pings import is_from_doctor
-from receiver.web.problems import DETAILS, problem
+from receiver.web.problems import DETAILS, problem, response_of
 
 RETRY_AFTER: Final = 30
 """Seconds after which a sender may try again if nothing could be stored."""
@@ -47,44 +49,26 @@ REJECTIONS: Final = {
 
 
 def webhooks(
-    settings: Settings,
     admission: Admission,
+    acceptance: Acceptance,
     ingestor: Ingestor,
     metrics: ReceptionMetrics,
     repeated_lines: RepeatedLines,
 ) -> Blueprint:
     blueprint = Blueprint("webhooks", __name__)
-    log = get_logger("receiver.webhooks")
-
-    options = {name: settings.options_for(source) for name, source in settings.active_sources.items()}
+    log = get_logger(LOGGER)
 
     @blueprint.post("/webhooks/<source_name>")
     @blueprint.post("/webhooks/<source_name>/<path_token>")
-    def accept(source_name: str, **_path_token: str) -> Response:
-        """The path's token is read by `Admission`."""
-        began = perf_counter()
-        admitted = request.environ.get(ADMITTED) or admission.admit(request.environ)
-        if isinstance(admitted, Refused):
-            raise NotFound if admitted.status is HTTPStatus.NOT_FOUND else admitted
-        source = admitted.source
-        body = _body_of(admitted)
-        delivery = g.delivery = source.receive(admitted.headers, body, admitted.received_at)
-        with metrics.translation_seconds.labels(source_name).time():
-            meaning = translate_and_route(source, delivery, options[source_name], settings.route)
-        outcome = g.outcome = ingestor.ingest(delivery, meaning)
-        seconds = perf_counter() - began
-        metrics.deliveries.labels(source_name, outcome.body["status"]).inc()
-        metrics.accept_seconds.labels(source_name).observe(seconds)
-        log.info(
-            outcome.body["status"],
-            source=source_name,
-            delivery_event=delivery.event,
-            delivery=delivery.id,
-            key=" ".join(outcome.keys) or None,
-            reason=outcome.body.get("reason"),
-            ms=round(seconds * 1000, 1),
-        )
-        return Response(json.dumps(outcome.body), outcome.status, content_type="application/json")
+    def accept(**_in_path: str) -> Response:
+        """What is in the path is read by `Admission`."""
+        reading = request.environ.get(READING) or _read(admission, acceptance)
+        g.delivery = reading.delivery
+        outcome = g.outcome = ingestor.ingest(reading.delivery, reading.meaning)
+        acceptance.conclude(reading, outcome, log.info)
+        return response_of(answer_to(outcome))
+
+    _add_own_paths(blueprint, accept)
 
     @blueprint.after_request
     def count(response: Response) -> Response:
@@ -127,6 +111,24 @@ def webhooks(
     return blueprint
 
 
+def _read(admission: Admission, acceptance: Acceptance) -> Reading:
+    """What the request says; raises `Refused`."""
+    began = perf_counter()
+    admitted = request.environ.get(ADMITTED) or admission.admit(Head.of_environ(request.environ))
+    if isinstance(admitted, Refused):
+        raise NotFound if admitted.status is HTTPStatus.NOT_FOUND else admitted
+    _receive(admitted)
+    return acceptance.read(admitted, began)
+
+
+def _add_own_paths(blueprint: Blueprint, accept: Callable[..., Response]) -> None:
+    """The paths of sources that have one of their own, and of items there."""
+    for name, path in ((name, source.api_path) for name, source in SOURCES.items() if source.api_path):
+        names, methods = {"source_name": name}, ("POST", "PATCH", "PUT")
+        blueprint.add_url_rule(path, view_func=accept, methods=("POST",), defaults=names)
+        blueprint.add_url_rule(f"{path}/<path_token>", view_func=accept, methods=methods, defaults=names)
+
+
 def _facts(admission: Admission) -> dict[str, str]:
     return admission.facts(headers_of(request.environ), request.remote_addr)
 
@@ -135,20 +137,20 @@ def _is_examined() -> bool:
     return "delivery" in g and is_from_doctor(g.delivery.id)
 
 
-def _body_of(incoming: IncomingBody) -> bytes:
-    """The whole body, from the server if that has read it. Raises `Refused`."""
-    if not incoming.is_finished and not incoming.is_refused:
-        try:
-            while part := request.stream.read(READ_AT_ONCE):
-                incoming.add(part)
-                if incoming.is_refused:
-                    _discard_rest()
-                    break
-            incoming.finish()
-        except UNREADABLE:
-            if not incoming.is_refused:
-                abort(HTTPStatus.BAD_REQUEST, "The body could not be read.")
-    return incoming.take()
+def _receive(incoming: IncomingBody) -> None:
+    """Read the body, unless the server has, or it has been refused."""
+    if incoming.is_finished or incoming.is_refused:
+        return
+    try:
+        while part := request.stream.read(READ_AT_ONCE):
+            incoming.add(part)
+            if incoming.is_refused:
+                _discard_rest()
+                break
+        incoming.finish()
+    except UNREADABLE:
+        if not incoming.is_refused:
+            abort(HTTPStatus.BAD_REQUEST, "The body could not be read.")
 
 
 def _discard_rest() -> None:

@@ -13,8 +13,10 @@ local first = 3
 for index = 4, #KEYS, 2 do
     redis.call('HSET', KEYS[index], 'created_at', ARGV[2], 'enqueued_at', ARGV[2], 'data', ARGV[first + 1],
         'description', ARGV[first + 2], 'names', ARGV[first + 3], 'origin', ARGV[first + 4], unpack(COMMON_FIELDS))
-    redis.call('RPUSH', KEYS[index + 1], ARGV[first])
-    redis.call('SADD', KEYS[2], KEYS[index + 1])
+    -- RQ adds the queue to its set each time; a list that has had jobs before was added then.
+    if redis.call('RPUSH', KEYS[index + 1], ARGV[first]) == 1 then
+        redis.call('SADD', KEYS[2], KEYS[index + 1])
+    end
     first = first + 5
 end
 if ARGV[first] then
@@ -23,7 +25,9 @@ if ARGV[first] then
     end
 end
 redis.call('SET', KEYS[1], '1', 'EX', ARGV[1])
-redis.call('LPUSH', KEYS[3], '1')
-redis.call('LTRIM', KEYS[3], 0, 31)
-redis.call('EXPIRE', KEYS[3], 3600)
+-- With so many rings no worker waits at the bell.
+if redis.call('LLEN', KEYS[3]) < 32 then
+    redis.call('LPUSH', KEYS[3], '1')
+    redis.call('EXPIRE', KEYS[3], 3600)
+end
 return 1

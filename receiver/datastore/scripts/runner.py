@@ -6,6 +6,7 @@ Scripts are the `.lua` files beside this module. In one, the line `-- include na
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha1
 from pathlib import Path
@@ -72,6 +73,15 @@ class Script:
                 redis, lambda pipeline: pipeline.eval(self.text, len(keys), *keys, *args)
             )
         return reply
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptCall:
+    """A script and what it is to be run with."""
+
+    script: Script
+    keys: Sequence[str]
+    arguments: Sequence[str | bytes | float]
 
 
 def _resolved(name: str, included: set[str]) -> Iterator[str]:

@@ -31,27 +31,26 @@ def prefix_of(payload: Payload, delivery: Delivery) -> str:
 
 def names_on_host(payload: Payload, delivery: Delivery, *parts: str) -> Names:
     """The marker of something with an id that is unique on its host: `("deployment", "4242")`."""
-    return {
-        "key": ":".join((prefix_of(payload, delivery), *parts)),
-        "former_keys": _by_repository_name(payload, delivery, *parts),
-    }
+    prefix = prefix_of(payload, delivery)
+    return {"key": ":".join((prefix, *parts)), "former_keys": _by_repository_name(payload, prefix, *parts)}
 
 
 def names_in_repository(payload: Payload, delivery: Delivery, *parts: str) -> Names:
     """The marker of something that its repository numbers or names: `("secret_scanning_alert", "7")`."""
-    by_name = _by_repository_name(payload, delivery, *parts)
+    prefix = prefix_of(payload, delivery)
+    by_name = _by_repository_name(payload, prefix, *parts)
     repository_id = payload.identifier("repository.id")
     if repository_id is None:
-        key, *former_keys = by_name or (":".join((prefix_of(payload, delivery), *parts)),)
+        key, *former_keys = by_name or (":".join((prefix, *parts)),)
         return {"key": key, "former_keys": tuple(former_keys)}
-    key = ":".join((prefix_of(payload, delivery), "repository", repository_id, *parts))
+    key = ":".join((prefix, "repository", repository_id, *parts))
     return {"key": key, "former_keys": by_name}
 
 
-def _by_repository_name(payload: Payload, delivery: Delivery, *parts: str) -> tuple[str, ...]:
+def _by_repository_name(payload: Payload, prefix: str, *parts: str) -> tuple[str, ...]:
     """By the repository's name as it is now; without the host, these are the keys that version 0.1 made."""
     repository = payload.text("repository.full_name")
-    prefixes = dict.fromkeys((prefix_of(payload, delivery), "github"))
+    prefixes = dict.fromkeys((prefix, "github"))
     return tuple(":".join((prefix, repository, *parts)) for prefix in prefixes) if repository else ()
 
 

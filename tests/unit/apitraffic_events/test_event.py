@@ -346,3 +346,21 @@ def test_without_saying_so_everything_is_cleaned(context: dict[str, bool] | None
 def test_what_we_wrote_ourselves_still_has_to_be_a_change() -> None:
     with pytest.raises(ValidationError):
         Change.model_validate({"key": "", "event": {"type": "party"}}, context=ALREADY_CLEAN)
+
+
+NAMES = st.sampled_from(("repository", "run_id", "a b", "größe", "x" * 200)) | any_text
+PLAIN_VALUES = any_text | long_text | st.integers() | st.booleans() | st.none() | st.floats()
+
+
+def metadata_of(given: dict[str, Any]) -> object:
+    try:
+        return event(metadata=given).metadata
+    except ValidationError as error:
+        return [(found["loc"], found["type"]) for found in error.errors()]
+
+
+@reproducible
+@given(st.dictionaries(NAMES, PLAIN_VALUES, max_size=8))
+def test_plain_metadata_become_what_they_become_beside_nested_ones(plain: dict[str, Any]) -> None:
+    """They are checked in one pass. Something nested makes all of them go the long way."""
+    assert metadata_of(plain) == metadata_of(plain | {"nested": {}})

@@ -141,3 +141,29 @@ def test_what_is_not_a_terminal_gets_json_unless_text_is_wanted(wanted: str, *, 
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stderr.startswith('{"time"') is is_json
+
+
+LOG_BOTH_WAYS = """
+import os, structlog
+from receiver.observability.logs import LinesTogether, configure_logging
+for wanted in ("text", "json"):
+    os.environ["APITRAFFIC_LOG_FORMAT"] = wanted
+    configure_logging()
+    structlog.get_logger("receiver.webhooks").info("accepted", key="a b", reason=None, ms=1.5)
+    together = LinesTogether("receiver.webhooks")
+    together.info("accepted", key="a b", reason=None, ms=1.5)
+    together.info("ignored")
+    together.flush()
+    together.flush()
+"""
+
+
+def test_lines_that_are_written_together_are_as_structlog_writes_them() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", LOG_BOTH_WAYS], capture_output=True, text=True, check=True, timeout=30
+    )
+    without_time = [re.sub(r"\d{4}-\d\d-\d\dT[\d:.]{12}Z", "TIME", line) for line in ran.stderr.splitlines()]
+    assert without_time[0] == without_time[1] == 'TIME info     receiver.webhooks accepted key="a b" ms=1.5'
+    assert without_time[3] == without_time[4]
+    assert json.loads(without_time[5])["event"] == "ignored"
+    assert len(without_time) == 6

@@ -19,6 +19,7 @@ class Body:
 
     def __init__(self, limit: int = MIB) -> None:
         self.limit = limit
+        self.length: int | None = None
         self.content = b""
         self.is_finished = False
 
@@ -45,8 +46,8 @@ def connection() -> Iterator[Connection]:
 
 
 def feed(connection: Connection, data: bytes, body: Body | None) -> None:
-    def admit(_environ: dict[str, Any]) -> Body | None:
-        return body
+    def admit(_request: object, _client: object) -> tuple[Body | None, dict[str, Any]]:
+        return body, {}
 
     connection.feed(memoryview(data), admit)
 
