@@ -13,7 +13,6 @@ from receiver.console.wording import readable
 from receiver.errors import StorageUnavailable
 from receiver.events import Delivery
 from receiver.queue.delivery_log import Entry
-from receiver.sources import SOURCES
 
 ROWS: Final = 100
 """Of one page of the list."""
@@ -96,7 +95,7 @@ class DeliveryPages:
             "first": first,
             "next": first + ROWS if len(found) > first + ROWS else None,
             "statuses": STATUSES,
-            "sources": list(SOURCES),
+            "sources": list(self.samples.settings.active_sources),
         }
 
     def _events_of(self, entry: Entry) -> dict[str, str]:

@@ -19,7 +19,6 @@ from receiver.queue.queues import delivery_queues
 from receiver.reception.delivery_store import DeliveryStore
 from receiver.reception.ingestion import Ingestor
 from receiver.reception.quarantine import Quarantine, Quarantined
-from receiver.sources import SOURCES
 from receiver.sources.base import Invalid
 from receiver.translation import translate_and_route
 
@@ -122,9 +121,9 @@ class ProblemPages:
         return render_template("problems.html", **self._lists(), outcomes=outcomes, followed=followed)
 
     def _replayed(self, quarantine: Quarantine, item: Quarantined) -> Result:
-        source = SOURCES.get(item.delivery.source)
-        if source is None:
-            return Result(item.name, "quarantined", "This version does not know the sender.")
+        if item.delivery.source not in self.settings.senders:
+            return Result(item.name, "quarantined", "This configuration does not know the sender.")
+        source = self.settings.senders[item.delivery.source]
         ingestor = Ingestor(DeliveryStore(Enqueuer(self._redis()), quarantine, spool=None))
         try:
             options = self.settings.options_for(source)
@@ -161,7 +160,7 @@ class ProblemPages:
             "letters_count": len(letters),
             "wanted": wanted,
             "causes": [cause.value for cause in Cause],
-            "sources": list(SOURCES),
+            "sources": list(self.settings.active_sources),
             "query": {name: value for name, value in request.values.items() if name in FILTERS and value},
         }
 

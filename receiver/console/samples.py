@@ -12,7 +12,7 @@ from apitraffic_events.timestamps import now
 from receiver.config.settings import Settings
 from receiver.events import Delivery
 from receiver.local.sample_deliveries import SAMPLES, sample_deliveries
-from receiver.sources import SOURCES
+from receiver.sources.sending import sender_of
 from receiver.sources.signing import SENDERS
 
 ANSWER_WITHIN: Final = 10.0
@@ -62,7 +62,9 @@ class Samples:
 
     def send_again(self, delivery: Delivery) -> Sent:
         """A delivery that was received before, signed anew and with a new id. Never raises."""
-        sender = SENDERS[delivery.source]
+        if delivery.source not in self.settings.senders:
+            return Sent(delivery.source, delivery.event, "failed", "The sender is not configured here.")
+        sender = sender_of(self.settings.senders[delivery.source])
         secrets = self.settings.webhook_secrets.get(sender.secret_name)
         if not secrets:
             return Sent(delivery.source, delivery.event, "failed", f"{sender.secret_name} is not set here.")
@@ -79,7 +81,7 @@ class Samples:
     def _post(
         self, session: requests.Session, source: str, body: bytes, headers: dict[str, str]
     ) -> tuple[str, str]:
-        url = f"{self.url.rstrip('/')}{SOURCES[source].api_path or f'/webhooks/{source}'}"
+        url = f"{self.url.rstrip('/')}{self.settings.senders[source].api_path or f'/webhooks/{source}'}"
         try:
             answer = session.post(
                 url, data=body, headers=headers, timeout=ANSWER_WITHIN, allow_redirects=False

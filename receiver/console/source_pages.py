@@ -12,7 +12,6 @@ from receiver.console.recent_deliveries import RecentDeliveries
 from receiver.console.samples import WITH_SAMPLES, Samples, Sent
 from receiver.errors import StorageUnavailable
 from receiver.queue.delivery_log import REFUSED, Entry
-from receiver.sources import SOURCES
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ class SourcePages:
                 last_delivery=_last(entries, name, is_refusal=False),
                 last_refusal=_last(entries, name, is_refusal=True),
             )
-            for name, source in SOURCES.items()
+            for name, source in self.settings.active_sources.items()
         ]
         return render_template(
             "sources.html",

@@ -7,7 +7,6 @@ from flask import Blueprint, render_template, request
 from receiver.config.settings import Settings
 from receiver.config.toml import routes_as_toml
 from receiver.console.trying import delivery_of, try_out
-from receiver.sources import SOURCES
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +28,14 @@ class TryPages:
         name, event = request.form.get("source", ""), request.form.get("event", "").strip()
         payload = request.form.get("payload", "")
         routes = request.form.get("routes", "").replace("\r\n", "\n")
-        if name not in SOURCES:
+        if name not in self.settings.senders:
             name = "github"
         verdict = None
         if payload.strip():
             edited = routes if routes.strip() != routes_as_toml(self.settings.route).strip() else None
-            verdict = try_out(self.settings, delivery_of(name, event, payload.encode()), edited)
+            verdict = try_out(
+                self.settings, delivery_of(self.settings.senders[name], event, payload.encode()), edited
+            )
         if "HX-Request" in request.headers:
             return render_template("_try_result.html", verdict=verdict)
         return self._page(name, event, payload, verdict, routes)
@@ -42,7 +43,7 @@ class TryPages:
     def _page(self, name: str, event: str, payload: str, verdict: object, routes: str | None = None) -> str:
         return render_template(
             "try.html",
-            sources=SOURCES.values(),
+            senders=list(self.settings.senders),
             chosen=name,
             event=event,
             payload=payload,

@@ -11,9 +11,8 @@ from apitraffic_events.timestamps import now
 from receiver.config.settings import Settings
 from receiver.events import Change, Delivery
 from receiver.routing import Route, explain, route
-from receiver.sources import SOURCES
-from receiver.sources.base import Ignored, Invalid, NotTranslated, translate
-from receiver.sources.signing import SENDERS
+from receiver.sources.base import Ignored, Invalid, NotTranslated, Source, translate
+from receiver.sources.sending import sender_of
 
 ROUTES: Final = TypeAdapter(tuple[Route, ...])
 MOST_SHOWN: Final = 20
@@ -76,11 +75,11 @@ def read_routes(text: str) -> tuple[Route, ...]:
         raise RoutesInvalid(f"{'; '.join(lines)}.") from None
 
 
-def delivery_of(source_name: str, event: str, body: bytes) -> Delivery:
+def delivery_of(source: Source[Any], event: str, body: bytes) -> Delivery:
     """The delivery as its sender would have made it."""
-    headers = SENDERS[source_name].headers("", event, body, "")
+    headers = sender_of(source).headers("", event, body, "")
     lower = {name.lower(): value for name, value in headers.items() if value}
-    return SOURCES[source_name].receive(lower, body, now())
+    return source.receive(lower, body, now())
 
 
 def try_out(settings: Settings, delivery: Delivery, edited: str | None) -> Verdict:
@@ -91,7 +90,7 @@ def try_out(settings: Settings, delivery: Delivery, edited: str | None) -> Verdi
             routes = read_routes(edited)
         except RoutesInvalid as problem:
             routes_problem = str(problem)
-    source = SOURCES[delivery.source]
+    source = settings.senders[delivery.source]
     try:
         translation = translate(source, delivery, settings.options_for(source))
     except Invalid as invalid:

@@ -15,7 +15,6 @@ from receiver.observability.metrics import ReceptionMetrics
 from receiver.queue.delivery_log import DeliveryNotes
 from receiver.reception.ingestion import Outcome
 from receiver.reception.quarantine import Quarantined
-from receiver.sources import SOURCES
 from receiver.sources.base import Invalid
 from receiver.translation import Meaning, translate_and_route
 from receiver.web.admission import IncomingBody
@@ -48,7 +47,9 @@ class Acceptance:
     """Reads requests under one configuration."""
 
     def __init__(self, settings: Settings, metrics: ReceptionMetrics, notes: DeliveryNotes) -> None:
-        self._options = {name: settings.options_for(source) for name, source in SOURCES.items()}
+        self._options = {
+            name: settings.options_for(source) for name, source in settings.active_sources.items()
+        }
         self._routes = settings.route
         self._metrics = metrics
         self._notes = notes
