@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint audit format bench chaos fuzz matrix container docs gitlab lock clean
+.PHONY: help demo up test lint audit sbom format bench chaos fuzz matrix container docs gitlab lock clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,11 @@ lint: $(VENV)/.dev ## Check style, types, and what is unsafe in code and workflo
 audit: $(VENV)/.audit ## Look up the locked packages' known vulnerabilities (asks PyPI)
 	@$(VENV)/audit/bin/python -m tests.audit $(AUDIT)
 
+sbom: $(VENV)/.sbom ## Write dist/sbom.cdx.json: the packages of the image with their hashes, as CycloneDX
+	@mkdir -p dist
+	@$(VENV)/sbom/bin/cyclonedx-py requirements requirements-image.lock --pyproject pyproject.toml \
+		--mc-type application --output-reproducible --output-file dist/sbom.cdx.json 2>/dev/null
+
 format: $(VENV)/.dev ## Format the code
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
@@ -56,7 +61,7 @@ container: $(VENV)/.dev ## Build the image with podman and try it (Linux, root o
 	@$(BIN)/pytest --capture=no --durations=3 --timeout=1800 -o faulthandler_timeout=0 tests/container
 
 docs: $(VENV)/.runtime ## Write the table of what becomes a marker, the help of all commands, the JSON Schema
-	@$(BIN)/python -m receiver.sources.matrix > docs/events.md
+	@$(BIN)/python -m receiver.cli.events_table > docs/events.md
 	@$(BIN)/python -m receiver.cli.reference > docs/commands.md
 	@$(BIN)/python -m receiver.config.schema > docs/apitraffic.schema.json
 
@@ -109,4 +114,10 @@ $(VENV)/.tools: $(VENV)/.dev Makefile
 $(VENV)/.audit: $(VENV)/bin/python Makefile
 	@$(PYTHON) -m venv $(VENV)/audit
 	@$(VENV)/audit/bin/python -m pip --disable-pip-version-check --quiet install pip-audit==2.10.1
+	@touch $@
+
+# Likewise.
+$(VENV)/.sbom: $(VENV)/bin/python Makefile
+	@$(PYTHON) -m venv $(VENV)/sbom
+	@$(VENV)/sbom/bin/python -m pip --disable-pip-version-check --quiet install cyclonedx-bom==7.5.0
 	@touch $@

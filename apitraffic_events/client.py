@@ -25,7 +25,7 @@ from apitraffic_events.errors import (
 from apitraffic_events.event import Event
 from apitraffic_events.filters import EventFilter, FilterSpellings
 from apitraffic_events.paging import iter_matching, iter_pages
-from apitraffic_events.records import Bucket, Environment, EventPage, EventUpdate, StoredEvent
+from apitraffic_events.records import ApiToken, Bucket, Environment, EventPage, EventUpdate, StoredEvent
 from apitraffic_events.responses import (
     RecordT,
     cause_of,
@@ -234,6 +234,10 @@ class EventsClient:
 
     def list_environments(self) -> tuple[Environment, ...]:
         return self._list_all(Environment, "/environments")
+
+    def list_api_tokens(self) -> tuple[ApiToken, ...]:
+        """The account's tokens. The API may not list them, or not to this token."""
+        return self._list_all(ApiToken, "/apiTokens")
 
     def _list_all(self, model: type[RecordT], path: str) -> tuple[RecordT, ...]:
         def fetch(page: int) -> tuple[Sequence[RecordT], bool]:

@@ -120,6 +120,12 @@ class Environment(Record):
     """An environment whose traffic is charted."""
 
 
+class ApiToken(Record):
+    """A token of the account, without its value."""
+
+    expires_at: LenientTime = None
+
+
 class EventUpdate(BaseModel):
     """Fields of an event to change. Only fields that are given are sent; `ended_at=None` removes the end."""
 

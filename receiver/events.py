@@ -136,6 +136,11 @@ class Change(Model):
     is_indirect: bool = Field(default=False, exclude_if=_is_unused)
     """Whether it reports something that its marker is only a part of, such as the build that deployed. If
     another sender reports the marker itself, this adds metadata and no more."""
+    heard_at: Instant | None = Field(default=None, exclude_if=_is_unused)
+    """Of an alert, when its sender said so. `key` is then the alert's own, and each of its episodes, from
+    firing to resolved, is a marker."""
+    lapses_after: timedelta | None = Field(default=None, exclude_if=_is_unused)
+    """Of an alert that fires: without news for so long, it has ended unseen."""
     is_undated: bool = Field(default=False, exclude_if=_is_unused)
     """Whether it has no time of its own: it counts as of when it was received, so a repeat is a later one."""
     delivery: DeliveryReference

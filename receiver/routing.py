@@ -10,6 +10,7 @@ from typing import Annotated, Final, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema
 
+from apitraffic_events.event import EventType
 from apitraffic_events.text import NAME_LIMIT, one_line
 from receiver.events import Change
 
@@ -59,6 +60,8 @@ class Match(BaseModel):
     ref: Patterns | None = None
     severity: Patterns | None = None
     trigger: Patterns | None = None
+    labels: dict[str, Patterns] | None = None
+    """Patterns of an alert's labels, by their names."""
 
     def accepts(self, change: Change) -> bool:
         return all(matches for _, _, _, matches in self.comparisons(change))
@@ -67,10 +70,16 @@ class Match(BaseModel):
         """For each field given: its name, its patterns, the change's value, and whether that matches."""
         facts = facts_of(change)
         for name in Match.model_fields:
+            if name == "labels":
+                continue
             patterns: tuple[str, ...] | None = getattr(self, name)
             if patterns is not None:
                 fact = facts.get(name)
                 yield name, patterns, fact, _matches(fact, patterns)
+        labels = facts.get("labels")
+        for label, patterns in (self.labels or {}).items():
+            fact = labels.get(label) if isinstance(labels, dict) else None
+            yield f"labels.{label}", patterns, fact, _matches(fact, patterns)
 
 
 class Route(BaseModel):
@@ -82,6 +91,8 @@ class Route(BaseModel):
     buckets: Places | None = None
     environments: Places | None = None
     skip: bool | None = None
+    type: EventType | None = None
+    """Replaces the type that the sender's own meaning suggests."""
     source: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     """Replaces the sender's own as the event's `source`."""
     name: Template | None = None
@@ -119,6 +130,8 @@ def route(change: Change, routes: Sequence[Route]) -> Change | None:
         for key, template in (rule.metadata or {}).items()
     }
     updates: dict[str, object] = {"metadata": own | event.metadata}
+    if kind := _first(rule.type for rule in matching):
+        updates["type"] = kind
     if source := _first(rule.source for rule in matching):
         updates["source"] = source
     if template := _first(rule.name for rule in matching):

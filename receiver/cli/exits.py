@@ -36,7 +36,7 @@ class Problem(click.ClickException):
     """An error that is shown as one line, without a prefix."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(one_line(message, LONGEST_PROBLEM))
+        super().__init__(one_line("; ".join(message.splitlines()), LONGEST_PROBLEM))
 
     def show(self, file: IO[Any] | None = None) -> None:
         click.echo(self.format_message(), file=file, err=file is None)

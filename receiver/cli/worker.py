@@ -31,7 +31,7 @@ def command(metrics_port: int | None, metrics_host: str) -> None:
     metrics = DeliveryMetrics()
     if metrics_port is not None:
         _serve_metrics(metrics, metrics_host, metrics_port)
-    if settings.api_token is not None and settings.account_sid is not None:
+    if settings.api_token and settings.account_sid and settings.redis_url:
         examine_token(settings)
     with configuration_errors_in_words(), traced_deliveries():
         run_worker(settings, metrics)

@@ -1,13 +1,13 @@
 """Secrets of webhooks: several in one value, and none that can be guessed or not be used."""
 
-import base64
 import re
 from typing import Final
 
 from pydantic import SecretStr
 
 from receiver.config.environment import Variable
-from receiver.sources import SOURCES, github, gitlab, native, pagerduty
+from receiver.sources import SOURCES, forgejo, gitea, github, gitlab, native, pagerduty
+from receiver.sources.signatures import SHORTEST_STANDARD_KEY, standard_key
 
 SECRET_VARIABLES: Final = tuple(
     Variable(name, "webhook_secrets", f"put the secret there that {source.title}'s webhook settings hold")
@@ -22,20 +22,36 @@ SHORTEST_TOKEN: Final = 16
 SHORTEST_KEY: Final = 8
 """Characters of a secret that only signs. GitHub takes any, and hooks are old: up to 15 are warned about."""
 SHORTEST_STRONG_SECRET: Final = 16
-SHORTEST_STANDARD_KEY: Final = 16
-"""Bytes behind `whsec_`; the specification has 24 to 64.
-https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md"""
 
 ONLY_SIGN: Final = frozenset(
-    {github.SECRET_VARIABLE, pagerduty.SECRET_VARIABLE, gitlab.SIGNING_VARIABLE},
+    {
+        github.SECRET_VARIABLE,
+        pagerduty.SECRET_VARIABLE,
+        gitlab.SIGNING_VARIABLE,
+        *gitea.GITEA.secret_variables,
+        *forgejo.FORGEJO.secret_variables,
+    },
 )
 STANDARD_WEBHOOKS: Final = frozenset({gitlab.SIGNING_VARIABLE, native.SECRET_VARIABLE})
 """Variables in which `whsec_` and base64 stand for a key."""
 STANDARD_PREFIX: Final = "whsec_"
+ASYMMETRIC_PREFIXES: Final = ("whpk_", "whsk_")
 NEW_ONE: Final = "make one with openssl rand -hex 32, and set it here and at the sender"
 NEW_STANDARD_ONE: Final = (
     f'make one with echo "{STANDARD_PREFIX}$(openssl rand -base64 32)", and set it here and at the sender'
 )
+
+
+PLACEHOLDER: Final = re.compile(
+    r"<.*>|(secret|password|todo|example|placeholder|test|token|webhook)[-_ ]?\d*"
+    r"|.*(change|replace)[-_ ]?(me|this|it)(?![a-z]).*|.*\byour[-_ ](secret|token|password).*",
+    re.IGNORECASE,
+)
+"""What examples have in place of a secret. Long or short, anybody can guess it."""
+
+
+def is_placeholder(secret: str) -> bool:
+    return PLACEHOLDER.fullmatch(secret) is not None
 
 
 def split_secrets(value: object) -> object:
@@ -52,19 +68,24 @@ def split_secrets(value: object) -> object:
     return tuple(dict.fromkeys([*parts, value]))
 
 
-def check_secrets(secrets: dict[str, tuple[SecretStr, ...]]) -> dict[str, tuple[SecretStr, ...]]:
-    """The secrets by variable, as they are; raises `ValueError` with a line for each that cannot be used."""
+def check_secrets(
+    secrets: dict[str, tuple[SecretStr, ...]], standard: frozenset[str] = STANDARD_WEBHOOKS
+) -> dict[str, tuple[SecretStr, ...]]:
+    """The secrets by variable, as they are; raises `ValueError` with a line for each that cannot be used.
+
+    In the variables in `standard`, `whsec_` and base64 stand for a key.
+    """
     problems = [
         f"{name} {problem}"
         for name, values in secrets.items()
-        if (problem := _problem_with(name, [value.get_secret_value() for value in values])) is not None
+        if (problem := _problem_with(name, [value.get_secret_value() for value in values], standard))
     ]
     if problems:
         raise ValueError("\n".join(problems))
     return secrets
 
 
-def _problem_with(name: str, values: list[str]) -> str | None:
+def _problem_with(name: str, values: list[str], standard: frozenset[str]) -> str | None:
     """What is wrong with a variable and what to do, without a character of the secret."""
     *parts, whole = values
     if not whole.strip(" ,\t\r\n"):
@@ -75,8 +96,17 @@ def _problem_with(name: str, values: list[str]) -> str | None:
         length = f"{shortest} character{'' if shortest == 1 else 's'}"
         has = f"holds {len(parts)} secrets, one of which has {length}" if len(parts) > 1 else f"has {length}"
         return f"{has}; that can be guessed: it needs at least {needed}; {NEW_ONE}"
-    if name in STANDARD_WEBHOOKS:
-        keys = [_standard_key(value) for value in parts or [whole] if value.startswith(STANDARD_PREFIX)]
+    if name in standard:
+        if any(value.startswith(ASYMMETRIC_PREFIXES) for value in parts or [whole]):
+            return (
+                "is a key for asymmetric signatures (v1a), which are not supported; choose HMAC at the "
+                f"sender, whose secret begins with {STANDARD_PREFIX}"
+            )
+        keys = [
+            standard_key(value.encode("utf-8", "surrogateescape"))
+            for value in parts or [whole]
+            if value.startswith(STANDARD_PREFIX)
+        ]
         if any(key is None for key in keys):
             return f"begins with {STANDARD_PREFIX}, and what follows is not base64; copy all of it again"
         if any(key is not None and len(key) < SHORTEST_STANDARD_KEY for key in keys):
@@ -85,11 +115,3 @@ def _problem_with(name: str, values: list[str]) -> str | None:
                 f"{SHORTEST_STANDARD_KEY} bytes; {NEW_STANDARD_ONE}"
             )
     return None
-
-
-def _standard_key(secret: str) -> bytes | None:
-    """As `receiver.sources.signatures` reads it; `None` if it is not base64."""
-    try:
-        return base64.b64decode(secret.removeprefix(STANDARD_PREFIX), validate=True)
-    except ValueError:
-        return None

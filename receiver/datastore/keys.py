@@ -12,6 +12,8 @@ CLAIM_PREFIX: Final = "apitraffic:claim:"
 LOCK_PREFIX: Final = "apitraffic:lock:"
 REMEMBERS_SINCE: Final = "apitraffic:remembers-since"
 """Since when (Unix seconds) this Redis has kept what it was given. It goes with all other data."""
+ALERTS_TO_CHECK: Final = "apitraffic:alerts-to-check"
+"""A sorted set: the key of each alert that fires, and when (Unix seconds) it counts as ended unseen."""
 RQ_PREFIX: Final = "apitraffic:rq"
 """How RQ's keys begin, unless RQ_KEY_PREFIX in the environment says something else."""
 

@@ -25,6 +25,7 @@ from apitraffic_events.records import EventUpdate, StoredEvent
 from apitraffic_events.timestamps import now
 from receiver.delivery.budget import BudgetExhausted, RequestBudget
 from receiver.delivery.doubt import Doubts, Request, Unsettled
+from receiver.delivery.episodes import with_report
 from receiver.delivery.folding import difference, fold, is_called_off
 from receiver.delivery.lookup import (
     anywhere,
@@ -101,7 +102,10 @@ class Deliverer:
                 self._budget.delivering(is_urgent=is_urgent(change)),
                 self._markers.locked(change.names, change.claimed_names) as lock,
             ):
-                marker, outcome = self._deliver(change, lock)
+                if change.heard_at is None:
+                    marker, outcome = self._deliver(change, lock)
+                else:
+                    marker, outcome = self._deliver_report(change, lock)
                 self._go_on()
                 lock.save_and_release(marker)
         except BudgetExhausted:
@@ -125,15 +129,45 @@ class Deliverer:
         if self._budget.resume_own():
             get_logger("receiver.delivery").info("delivery goes on: the API accepts us again")
 
-    def _deliver(self, change: Change, lock: MarkerLock) -> tuple[Marker, Delivered]:
-        """The marker as it is to be saved, and the result."""
+    def _deliver_report(self, report: Change, lock: MarkerLock) -> tuple[Marker, Delivered]:
+        """What is to be saved of an alert, and the result of the episode that this report is of.
+
+        `lock` is the alert's; its episodes are markers of their own. If a report is delivered again, without
+        news since, the episode may have ended unseen.
+        """
+        revision = with_report(report.key, lock.known.changes, report)
+        known = replace(lock.known, changes=revision.alert.reports)
+        for key in revision.gone:
+            with self._markers.locked((key,)) as own_lock:
+                marker, _ = self._look_up(own_lock.known, own_lock)
+                own_lock.save(self._withdraw(marker)[0])
+        # Before an event can be created: the next report must find the key that it has.
+        lock.save(known)
+        outcome = Delivered.UNCHANGED
+        for episode in revision.changed:
+            shown = episode.changes(self._clock())
+            with self._markers.locked((episode.key,)) as own_lock:
+                marker, outcome = self._deliver(shown[-1], own_lock, shown)
+                own_lock.save(marker)
+        check_at = revision.alert.checked_at
+        is_due = check_at is not None and check_at <= self._clock()
+        self._markers.check_again(report.key, None if is_due else check_at)
+        return known, outcome
+
+    def _deliver(
+        self, change: Change, lock: MarkerLock, shown: tuple[Change, ...] = ()
+    ) -> tuple[Marker, Delivered]:
+        """The marker as it is to be saved, and the result.
+
+        `shown`, if given, is all that the marker is to show, `change` among it.
+        """
         known = lock.known
         for other in lock.others:
             known = self._merged(known, other, lock)
         outcome = None
         if known.sid is None:
-            known, outcome = self._look_up(known, lock, change)
-        marker = known.with_change(change)
+            known, outcome = self._look_up(known, lock, *(shown or (change,)))
+        marker = known.with_only(shown) if shown else known.with_change(change)
         desired = fold(marker.changes)
         if desired is None and is_called_off(marker.changes):
             return self._withdraw(marker)

@@ -2,7 +2,8 @@
 
 Redis keys: `apitraffic:marker:<key>`, for 180 days after its last change; `apitraffic:alias:<key>` and
 `apitraffic:claim:<name>`, as long; `apitraffic:lock:<key>`, for two and a half minutes at most;
-`apitraffic:remembers-since`, as long as Redis keeps its data.
+`apitraffic:remembers-since`, as long as Redis keeps its data; `apitraffic:alerts-to-check`, the alerts that
+fire.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from redis import Redis
 from apitraffic_events.event import ALREADY_CLEAN, Event
 from apitraffic_events.timestamps import format_timestamp, now, parse_timestamp
 from receiver.datastore.keys import (
+    ALERTS_TO_CHECK,
     ALIAS_PREFIX,
     CLAIM_PREFIX,
     LOCK_PREFIX,
@@ -269,6 +271,13 @@ class MarkerStore:
             pipeline.delete(f"{MARKER_PREFIX}{key}")
             pipeline.set(f"{ALIAS_PREFIX}{key}", in_favour_of, ex=MARKER_LIFETIME)
             pipeline.execute()
+
+    def check_again(self, key: str, at: datetime | None) -> None:
+        """Have an alert looked at again then, if nothing is heard of it before; `None` for never."""
+        if at is None:
+            self._redis.zrem(ALERTS_TO_CHECK, key)
+        else:
+            self._redis.zadd(ALERTS_TO_CHECK, {key: at.timestamp()})
 
     @contextmanager
     def locked(

@@ -6,6 +6,7 @@ from typing import Final, Self
 
 from apitraffic_events.event import Event
 from receiver.delivery.folding import condensed, in_order
+from receiver.delivery.outcomes import LISTED
 from receiver.events import Change
 
 MOST_CHANGES: Final = 50
@@ -43,3 +44,8 @@ class Marker:
         while len(changes) > MOST_CHANGES:
             changes = condensed(changes)
         return replace(self, changes=changes)
+
+    def with_only(self, shown: tuple[Change, ...]) -> Self:
+        """With these changes in place of those before, and what look-ups have found."""
+        listed = (change for change in self.changes if change.delivery.source == LISTED)
+        return replace(self, changes=in_order((*listed, *shown)))

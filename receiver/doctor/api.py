@@ -18,6 +18,7 @@ from apitraffic_events.errors import (
 from apitraffic_events.event import EVERYWHERE
 from apitraffic_events.filters import EventFilter
 from apitraffic_events.records import EventUpdate, Record
+from apitraffic_events.text import one_line
 from apitraffic_events.timestamps import format_timestamp, now
 from receiver.doctor.findings import Finding, FindingState, failure, ok, warning
 from receiver.doctor.secrets import odd_ends
@@ -33,6 +34,8 @@ LOW_BUDGET: Final = 10
 A_MINUTE: Final = timedelta(minutes=1)
 A_DAY: Final = timedelta(days=1)
 MOST_NAMES: Final = 20
+SOON: Final = timedelta(days=14)
+LONGEST_TOKEN_NAME: Final = 80
 OR_WAIT: Final = "or wait: deliveries wait too, and none is lost"
 
 
@@ -44,6 +47,7 @@ def api(client: EventsClient, raw_token: str, routes: Sequence[Route]) -> Iterat
         yield from route_names(client, routes)
         yield writes(client)
         yield filters(client)
+        yield from tokens(client, now())
     if client.rate_limit is not None:
         yield budget(client.rate_limit)
     if client.date is not None:
@@ -158,6 +162,27 @@ def filters(client: EventsClient) -> Finding:
             "ask ApiTraffic how the list is filtered; until then, look-ups may miss events",
         )
     return ok("api_filters", f"the list of events filters by {' and '.join(spelling)}")
+
+
+def tokens(client: EventsClient, moment: datetime) -> Iterator[Finding]:
+    """Tokens of the account that expire soon: delivery pauses when ours does.
+
+    The list does not say which one is used here. Nothing is found if the API does not list them: few tokens
+    may see the others.
+    """
+    try:
+        listed = client.list_api_tokens()
+    except EventsApiError:
+        return
+    expiring = [token for token in listed if token.expires_at and token.expires_at > moment]
+    for token in sorted(expiring, key=lambda token: token.expires_at or moment):
+        if token.expires_at and token.expires_at - moment < SOON:
+            name = one_line(token.name, LONGEST_TOKEN_NAME) or token.sid
+            yield warning(
+                "api_tokens",
+                f"the API token {name} expires on {format_timestamp(token.expires_at)}",
+                "if it is APITRAFFIC_API_TOKEN, make a new one in ApiTraffic's settings before that",
+            )
 
 
 def budget(limit: RateLimit) -> Finding:

@@ -43,6 +43,11 @@ PINGS: Final = {
     "gitlab": Ping("Ping Hook", b'{"object_kind": "ping"}'),
     "jenkins": Ping("", b'{"event": "ping"}'),
     "pagerduty": Ping("", b'{"event": {"event_type": "pagey.ping", "data": {"type": "ping"}}}'),
+    "gitea": Ping("ping", b"{}"),
+    "forgejo": Ping("ping", b"{}"),
+    "alertmanager": Ping("", b'{"status": "ping"}'),
+    "grafana": Ping("", b'{"status": "ping"}'),
+    "annotations": Ping("", b'{"ping": true}'),
     # An empty list is refused, but only after the signature has been verified.
     "events": Ping("", b"[]", (HTTPStatus.UNPROCESSABLE_ENTITY,)),
 }

@@ -4,12 +4,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from receiver.config.secrets import SHORTEST_STRONG_SECRET
+from receiver.config.secrets import SHORTEST_STRONG_SECRET, is_placeholder
 from receiver.config.settings import ACCOUNT_SID_LENGTH, Settings
 from receiver.doctor.findings import Finding, failure, ok, warning
-from receiver.sources import SOURCES
 
-PLACEHOLDERS: Final = frozenset({"changeme", "change-me", "secret", "password", "todo", "example"})
 LINE_BREAKS: Final = ("\n", "\r")
 WRITTEN_LINE_BREAKS: Final = ("\\n", "\\r")
 RANDOM: Final = "generate one with `openssl rand -hex 32`; set it here and in the sender's settings"
@@ -18,7 +16,7 @@ RANDOM: Final = "generate one with `openssl rand -hex 32`; set it here and in th
 def sources(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     """A finding for each secret that is set, and one for the sources that are off."""
     off = []
-    for name, source in SOURCES.items():
+    for name, source in settings.active_sources.items():
         variables = [
             variable for variable in source.secret_variables if settings.webhook_secrets.get(variable)
         ]
@@ -27,7 +25,7 @@ def sources(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
         for variable in variables:
             values = [secret.get_secret_value() for secret in settings.webhook_secrets[variable]]
             yield secret(f"{name}_secret", variable, values, raw_value(variable, environ))
-    if len(off) == len(SOURCES):
+    if len(off) == len(settings.active_sources):
         yield warning(
             "sources",
             "all are off: none has a secret here",
@@ -41,7 +39,7 @@ def sources(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
 def secret(check: str, variable: str, values: list[str], raw: str) -> Finding:
     """`values` are the secrets in force; `raw` is the content of the variable or its file."""
     shortest = min(len(value) for value in values)
-    if any(value.strip("<>…").lower() in PLACEHOLDERS for value in values):
+    if any(is_placeholder(value) for value in values):
         return failure(check, f"{variable} is a placeholder that anybody can guess", RANDOM)
     if shortest < SHORTEST_STRONG_SECRET:
         return warning(

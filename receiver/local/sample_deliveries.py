@@ -38,12 +38,17 @@ class SampleDelivery:
 
 
 SAMPLES: Final = (
+    Sample("gitea", "release", "search", timedelta(minutes=25)),
+    Sample("forgejo", "release", "docs", timedelta(minutes=22)),
+    Sample("grafana", "resolved", "memory", timedelta(minutes=18)),
+    Sample("annotations", "created", "scale", timedelta(minutes=15)),
     Sample("github", "deployment_status", "staging_success", timedelta(minutes=12)),
     Sample("github", "release", "gift_cards", timedelta(minutes=9)),
     Sample("gitlab", "deployment", "production_success", timedelta(minutes=8)),
     Sample("github", "deployment_status", "production_failure", timedelta(minutes=5)),
     Sample("jenkins", "completed", "production_success", timedelta(minutes=3)),
     Sample("pagerduty", "incident.resolved", "checkout_latency", timedelta(minutes=2)),
+    Sample("alertmanager", "resolved", "high_latency", timedelta(seconds=90)),
     Sample("events", "event", "feature_flag", timedelta(minutes=1)),
     Sample("pagerduty", "incident.triggered", "payment_errors", timedelta(seconds=40)),
     Sample("github", "deployment_status", "production_success", timedelta(seconds=4)),

@@ -39,6 +39,8 @@ LONGEST_REFUSAL: Final = 300
 """Characters."""
 PATH_TOKEN: Final = ":path-token"  # noqa: S105 - a header's name
 """The header that holds a token from the URL's path; no real header's name begins with a colon."""
+PATH_ITEM: Final = ":path-item"
+"""The header that holds what follows `Source.api_path` in the URL's path."""
 MOST_CONTAINERS: Final = 300_000
 """Objects and lists of one JSON text. The largest that GitHub sends, 25 MiB of commits, has fewer; parsing so
 many takes less than a second."""
@@ -143,8 +145,15 @@ class Source(Generic[OptionsT]):
     receive: Callable[[Headers, bytes, datetime], Delivery]
     translate: Callable[[Delivery, OptionsT], tuple[Change, ...] | Translation]
     takes_token_in_path: bool = False
+    has_standard_keys: bool = False
+    """Whether a secret that begins with `whsec_` stands for a key in base64, as Standard Webhooks has it."""
     answers_with_keys: bool = False
     """Whether the response lists the markers' keys, for senders that read it."""
+    api_path: str | None = None
+    """A second path, for senders whose own path is fixed. `receive` is given what follows it in the URL as
+    the header `PATH_ITEM`; requests to change an item are accepted too."""
+    answer: Callable[[Delivery], dict[str, JsonValue]] | None = None
+    """What the response has besides; its status is then 200, which such senders want."""
     explain_refusal: Callable[[Headers, bytes], str] | None = None
     """Why `verify` may have refused a request, from its headers and the start of its body.
 
@@ -157,6 +166,11 @@ class Source(Generic[OptionsT]):
             return False
         verification.update(body)
         return verification.is_authentic()
+
+
+def secret_variable_of(name: str) -> str:
+    """The environment variable that turns a declared sender on."""
+    return f"{name.upper().replace('-', '_')}_WEBHOOK_SECRET"
 
 
 def explain_refusal(source: Source[Any], headers: Headers, body_start: bytes) -> str | None:
@@ -189,7 +203,7 @@ def _is_wanted(source: Source[Any], event: str, options: SourceOptions) -> bool:
 
 
 def _why_unwanted(source: Source[Any], event: str) -> str:
-    rows = [feature for feature in source.features if feature.event == event]
+    rows = [feature for feature in source.features if fnmatchcase(event, feature.event)]
     if any(feature.type for feature in rows):
         return f"{source.title} event {event!r} is off; name it in [{source.name}] events in apitraffic.toml"
     note = next((f" ({feature.note})" for feature in rows if feature.note), "")
@@ -212,6 +226,8 @@ def change_of(
     is_authoritative: bool = False,
     is_final: bool = False,
     is_indirect: bool = False,
+    heard_at: datetime | None = None,
+    lapses_after: timedelta | None = None,
     **event: Any,
 ) -> Change:
     """A change made by this delivery; `event` holds the fields of its `Event`, without `marker_metadata`."""
@@ -232,6 +248,8 @@ def change_of(
         is_authoritative=is_authoritative,
         is_final=is_final,
         is_indirect=is_indirect,
+        heard_at=heard_at,
+        lapses_after=lapses_after,
         is_undated=occurred_at == delivery.received_at,
         delivery=delivery.reference(),
     )

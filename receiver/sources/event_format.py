@@ -18,7 +18,8 @@ from apitraffic_events.text import CleanLine, one_line
 from apitraffic_events.timestamps import parse_timestamp
 from receiver.events import Change, Delivery, Effect, Key, marker_key, stand_in_name
 from receiver.sources.base import Invalid, ItemError, Translation, marker_metadata, read_json
-from receiver.timestamps import EARLIEST
+from receiver.sources.states import CLOSING, OPENING, state_of, word_of
+from receiver.timestamps import EARLIEST, read_written
 
 SOURCE_NAME: Final = "manual"
 EVENT: Final = "event"
@@ -27,6 +28,10 @@ T = TypeVar("T")
 PLUGIN_OF_A_RUN: Final = re.compile(r"(github:(?:[^:]+(?::\d+)?:)?run:\d+:\d+:.+):job:[0-9a-f]{16}")
 """How a CI plugin names a deployment whose job's id it does not know (docs/ci-plugins.md)."""
 TIMES: Final = ("startedAt", "endedAt", "occurredAt")
+SCOPES: Final = ("buckets", "environments")
+STATUS: Final = "status"
+ZERO_TIMES: Final = ("0001-01-01", "-62135596800")
+"""How Go's time that is not set begins, as text and as a number."""
 FURTHEST_AHEAD: Final = timedelta(days=1)
 MOST_EVENTS: Final = 100
 MOST_ERRORS: Final = 10
@@ -43,11 +48,14 @@ class Frame(Model):
     effect: Effect | None = None
     occurred_at: Instant | None = None
     """When this happened, relative to other changes of its marker; by default its start or end."""
+    status: str | None = None
+    """A monitoring tool's word, such as firing or resolved, which decides the effect unless that is given."""
 
 
 EVENT_FIELDS: Final = {field.alias or name: name for name, field in Event.model_fields.items()}
 FRAME_FIELDS: Final = tuple(field.alias or name for name, field in Frame.model_fields.items())
-FIELDS: Final = (*FRAME_FIELDS, *EVENT_FIELDS)
+FIELDS: Final = (*(name for name in FRAME_FIELDS if name != STATUS), *EVENT_FIELDS)
+"""By which an event is recognised; a status is in other JSON too."""
 
 CREATING: Final = frozenset({Effect.POINT, Effect.OPEN})
 """Effects that need a whole event."""
@@ -76,6 +84,9 @@ def translate(delivery: Delivery, content: JsonValue) -> Translation:
     changes: dict[tuple[str, Effect], Change] = {}
     errors: list[ItemError] = []
     for index, item in enumerate(_items(content)):
+        if item == "":
+            # A template that writes a list ends it with an empty text, because JSON allows no comma there.
+            continue
         try:
             change = _change(index, item, delivery)
             if (change.key, change.effect) in changes:
@@ -103,7 +114,7 @@ def _items(content: JsonValue) -> list[JsonValue]:
     if not isinstance(content, dict | list):
         raise _invalid(0, [("body", "is neither an event, which is an object, nor a list of events")])
     items: list[JsonValue] = content if isinstance(content, list) else [content]
-    if not items:
+    if all(item == "" for item in items):
         raise _invalid(0, [("body", "is a list without an event in it")])
     if len(items) > MOST_EVENTS:
         raise _invalid(0, [("body", f"is a list of {len(items)} events; send at most {MOST_EVENTS} at once")])
@@ -114,8 +125,8 @@ def _change(index: int, item: JsonValue, delivery: Delivery) -> Change:
     """Raises `Invalid` with everything that is wrong with this event."""
     if not isinstance(item, dict):
         raise _invalid(index, [(EVENT, "is not an object with the fields of an event")])
-    given = {name: value for name, value in item.items() if value is not None and not _is_unset(name, value)}
-    wrong = [_unknown(name) for name in given if name not in FIELDS]
+    given = {name: _as_meant(name, value) for name, value in item.items() if not _is_unset(name, value)}
+    wrong = [_unknown(name) for name in given if name not in (*FIELDS, STATUS)]
     wrong += _impossible_times(given, delivery.received_at)
     frame = _or_errors(lambda: Frame.model_validate(_only(given, FRAME_FIELDS)), wrong)
     if frame:
@@ -134,8 +145,9 @@ def _change_of(
     Later times, from a clock that is ahead, would put a marker's changes into the wrong order.
     """
     key = CleanLine(frame.key) if frame.key else marker_key(f"events:{delivery.id}:{index}")
+    stated: dict[str, JsonValue] = {STATUS: word_of(frame.status)} if frame.status else {}
     try:
-        metadata = within_limits(event.metadata | marker_metadata(key, delivery))
+        metadata = within_limits(stated | event.metadata | marker_metadata(key, delivery))
     except ValueError as error:
         raise _invalid(index, [("metadata", str(error))]) from error
     effect = frame.effect or _effect_of(given)
@@ -180,15 +192,32 @@ def _stand_in(given: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
 
 
 def _effect_of(given: Mapping[str, JsonValue]) -> Effect:
-    """The effect if none is given: an end closes, an incident without an end opens, all else is a point."""
+    """The effect if none is given.
+
+    A status opens or closes if it says so; an end closes, an incident without an end opens, and all else is a
+    point.
+    """
+    if effect := state_of(given.get(STATUS)):
+        return effect
     if "endedAt" in given:
         return Effect.CLOSE
     return Effect.OPEN if given.get("type") == EventType.INCIDENT else Effect.POINT
 
 
 def _is_unset(name: str, value: JsonValue) -> bool:
-    """Whether it is a time that templates write for "none": empty, or Go's zero time."""
-    return name in TIMES and (value == "" or str(value).startswith("0001-01-01"))
+    """Whether it stands for "none": null, what templates write for it, or Go's zero time."""
+    if value == "":
+        return name != "key"  # Without one, what opens would never be closed: that is for the sender to know.
+    return value is None or (name in TIMES and str(value).startswith(ZERO_TIMES))
+
+
+def _as_meant(name: str, value: JsonValue) -> JsonValue:
+    """A time in any form that templates write, as ISO 8601; a scope without the empty texts in it."""
+    if name in TIMES and (moment := read_written(value)) is not None:
+        return moment.isoformat()
+    if name in SCOPES and isinstance(value, list):
+        return [place for place in value if place != ""]
+    return value
 
 
 def _impossible_times(given: Mapping[str, JsonValue], received_at: datetime) -> Iterator[tuple[str, str]]:
@@ -211,11 +240,22 @@ def _contradictions(given: Mapping[str, JsonValue], effect: Effect) -> Iterator[
             yield "type", f"is missing; it is one of {', '.join(EventType)}{hint}"
         if "name" not in given:
             yield "name", f"is missing; say what happened, like 'Deploy acme/shop v2.3.1 to production'{hint}"
+    if "effect" not in given and (problem := _unknown_status(given)):
+        yield STATUS, problem
     began_at, ended_at = (parse_timestamp(given.get(field)) for field in ("startedAt", "endedAt"))
     if began_at and ended_at and ended_at < began_at:
         yield "endedAt", "is before startedAt"
     if effect in ENDLESS and "endedAt" in given:
         yield "endedAt", f"does not go with effect {effect.value}, after which there is no end; say close"
+
+
+def _unknown_status(given: Mapping[str, JsonValue]) -> str | None:
+    """What is wrong with a status that would leave an incident open for ever, or open one by mistake."""
+    status = given.get(STATUS)
+    if not isinstance(status, str) or given.get("type") != EventType.INCIDENT or state_of(status):
+        return None
+    known = f"{', '.join(OPENING[:4])}… open, {', '.join(CLOSING[:4])}… close"
+    return f"is not known: {known}; or say effect, which decides"
 
 
 def _unknown(name: str) -> tuple[str, str]:

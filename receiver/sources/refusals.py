@@ -15,12 +15,16 @@ SECONDS: Final = re.compile(r"[0-9]{1,12}")
 
 KNOWN_BY: Final = MappingProxyType(
     {
+        "x-forgejo-event": ("Forgejo", "forgejo"),
+        "x-gitea-event": ("Gitea", "gitea"),
         "x-github-event": ("GitHub", "github"),
         "x-gitlab-event": ("GitLab", "gitlab"),
         "x-pagerduty-signature": ("PagerDuty", "pagerduty"),
     }
 )
-"""A header that only one sender sends -> its title, and its name in the URL."""
+"""A header by which a sender is known -> its title, and its name in the URL; the first that is there counts.
+
+Forgejo sends Gitea's headers too, and both send GitHub's."""
 
 
 EVENT_HEADERS: Final = ("x-github-event", "x-gitlab-event", "ce-type")
@@ -51,7 +55,9 @@ def looks_like(headers: Headers) -> tuple[str, str] | None:
 def missing(proof: str, source: str, headers: Headers, advice: str) -> str:
     """What to say if the proof is not there: whose delivery it looks like, else this advice."""
     for header, (title, name) in KNOWN_BY.items():
-        if header in headers and name != source:
+        if header in headers:
+            if name == source:
+                break
             return f"{proof} missing; this looks like a delivery from {title}: send it to /webhooks/{name}"
     return f"{proof} missing: {advice}"
 
@@ -64,18 +70,21 @@ def malformed_digest(header: str, prefix: str, digest: str) -> str | None:
     return f"{header} is malformed: it should be {prefix} and 64 hexadecimal digits{hint}"
 
 
-def standard_webhook_refusal(headers: Headers, variable: str) -> str:
-    """Of a request with `webhook-signature`, which the secrets in this variable check."""
-    items = [item.partition(",") for item in headers.get("webhook-signature", "").split(" ")]
+def standard_webhook_refusal(headers: Headers, variable: str, brand: str = "webhook") -> str:
+    """Of a request with `webhook-signature`, which the secrets in this variable check.
+
+    `brand` is how the headers' names begin.
+    """
+    items = [item.partition(",") for item in headers.get(f"{brand}-signature", "").split(" ")]
     if not any(version == "v1" and BASE64_DIGEST.fullmatch(digest) for version, _, digest in items):
         is_hex = any(HEX_DIGEST.fullmatch(digest) for _, _, digest in items)
         hint = "; this one is hexadecimal" if is_hex else ""
-        return f"webhook-signature is malformed: it should be v1, and 44 characters of base64{hint}"
-    if not headers.get("webhook-id"):
-        return "webhook-id is missing, and it is signed: does a proxy remove it?"
-    if not SECONDS.fullmatch(headers.get("webhook-timestamp", "")):
-        return "webhook-timestamp is missing or malformed: it should be in seconds since 1970"
+        return f"{brand}-signature is malformed: it should be v1, and 44 characters of base64{hint}"
+    if not headers.get(f"{brand}-id"):
+        return f"{brand}-id is missing, and it is signed: does a proxy remove it?"
+    if not SECONDS.fullmatch(headers.get(f"{brand}-timestamp", "")):
+        return f"{brand}-timestamp is missing or malformed: it should be in seconds since 1970"
     return (
-        f"webhook-signature matches no secret in {variable}, or webhook-timestamp is more than five minutes "
+        f"{brand}-signature matches no secret in {variable}, or {brand}-timestamp is more than five minutes "
         "from this clock, or something on the way changes the body"
     )

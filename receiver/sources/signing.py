@@ -30,6 +30,8 @@ class Sender:
 
     secret_name: str
     headers: Callable[[str, str, bytes, str], dict[str, str]]
+    has_token_in_path: bool = False
+    """Whether the secret is the last part of the URL's path."""
 
 
 def github_request(secret: str, event: str, body: bytes, delivery_id: str) -> dict[str, str]:
@@ -93,10 +95,59 @@ def jenkins_request(secret: str, _event: str, _body: bytes, _delivery_id: str) -
     return {"Authorization": f"Bearer {secret}", "Content-Type": "application/json;charset=UTF-8"}
 
 
+def gitea_request(secret: str, event: str, body: bytes, delivery_id: str) -> dict[str, str]:
+    """https://docs.gitea.com/usage/webhooks"""
+    signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    own = {
+        f"X-{brand}-{name}": value
+        for brand in ("Gitea", "Gogs")
+        for name, value in (("Delivery", delivery_id), ("Event", event), ("Signature", signature))
+    }
+    of_github = {"X-GitHub-Delivery": delivery_id, "X-GitHub-Event": event}
+    hub = {"X-Hub-Signature-256": f"sha256={signature}"}
+    return {"Content-Type": "application/json", "User-Agent": "Go-http-client/1.1"} | own | of_github | hub
+
+
+def forgejo_request(secret: str, event: str, body: bytes, delivery_id: str) -> dict[str, str]:
+    """https://forgejo.org/docs/latest/user/webhooks/"""
+    headers = gitea_request(secret, event, body, delivery_id)
+    own = {name.replace("X-Gitea", "X-Forgejo"): value for name, value in headers.items()}
+    return headers | own
+
+
+def alertmanager_request(secret: str, _event: str, _body: bytes, _delivery_id: str) -> dict[str, str]:
+    """https://prometheus.io/docs/alerting/latest/configuration/#http_config"""
+    return {
+        "Authorization": f"Bearer {secret}",
+        "Content-Type": "application/json",
+        "User-Agent": "Alertmanager/0.25.0",
+    }
+
+
+def grafana_request(secret: str, _event: str, body: bytes, _delivery_id: str) -> dict[str, str]:
+    """https://grafana.com/docs/grafana/latest/alerting/configure-notifications/manage-contact-points/"""
+    timestamp = str(int(time.time()))
+    signature = hmac.new(secret.encode(), f"{timestamp}:".encode() + body, hashlib.sha256).hexdigest()
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": "Grafana",
+        "X-Grafana-Alerting-Signature": signature,
+        "X-Grafana-Alerting-Timestamp": timestamp,
+    }
+
+
+def annotations_request(secret: str, _event: str, _body: bytes, _delivery_id: str) -> dict[str, str]:
+    """https://grafana.com/docs/grafana/latest/developers/http_api/annotations/"""
+    return {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
+
+
 def events_request(secret: str, _event: str, body: bytes, delivery_id: str) -> dict[str, str]:
     """https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md"""
     timestamp = str(int(time.time()))
-    key = base64.b64decode(secret.removeprefix("whsec_")) if secret.startswith("whsec_") else secret.encode()
+    key = secret.encode()
+    if secret.startswith("whsec_"):
+        encoded = secret.removeprefix("whsec_").rstrip("=").replace("-", "+").replace("_", "/")
+        key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     message = f"{delivery_id}.{timestamp}.".encode() + body
     signature = base64.b64encode(hmac.new(key, message, hashlib.sha256).digest()).decode()
     return {
@@ -113,6 +164,11 @@ SENDERS: Final = MappingProxyType(
         "gitlab": Sender("GITLAB_WEBHOOK_TOKEN", gitlab_request),
         "jenkins": Sender("JENKINS_WEBHOOK_TOKEN", jenkins_request),
         "pagerduty": Sender("PAGERDUTY_WEBHOOK_SECRET", pagerduty_request),
+        "gitea": Sender("GITEA_WEBHOOK_SECRET", gitea_request),
+        "forgejo": Sender("FORGEJO_WEBHOOK_SECRET", forgejo_request),
+        "alertmanager": Sender("ALERTMANAGER_WEBHOOK_TOKEN", alertmanager_request),
+        "grafana": Sender("GRAFANA_WEBHOOK_SECRET", grafana_request),
+        "annotations": Sender("ANNOTATIONS_TOKEN", annotations_request),
         "events": Sender("EVENTS_WEBHOOK_SECRET", events_request),
     }
 )

@@ -15,11 +15,11 @@ from werkzeug.http import parse_options_header
 
 from apitraffic_events.timestamps import now
 from receiver.config.settings import Settings
-from receiver.sources import SOURCES
-from receiver.sources.base import BODY_START, MIB, PATH_TOKEN, Source, explain_refusal
+from receiver.sources.base import BODY_START, MIB, PATH_ITEM, PATH_TOKEN, Source, explain_refusal
 from receiver.sources.refusals import names_in
 from receiver.sources.signatures import Verification
 from receiver.web.client_address import client_address, is_in
+from receiver.web.paths import own_path
 
 ADMITTED: Final = "apitraffic.admitted"
 """The key under which a server that has read the body leaves what `Admission.admit` returned."""
@@ -27,6 +27,8 @@ HEAD: Final = "apitraffic.head"
 """Likewise, the `Head` that it was given."""
 FIELD: Final = "HTTP_"
 JSON: Final = "application/json"
+METHODS: Final = frozenset({"POST", "PATCH", "PUT"})
+"""The others are for items of a source with a path of its own."""
 MOST_DIGITS: Final = 18
 
 
@@ -137,7 +139,8 @@ class Admission:
     """What the configuration says about a request's head."""
 
     def __init__(self, settings: Settings) -> None:
-        self._secrets = {name: settings.secrets_for(source) for name, source in SOURCES.items()}
+        self._sources = settings.active_sources
+        self._secrets = {name: settings.secrets_for(source) for name, source in self._sources.items()}
         self._allowed_senders = settings.allowed_senders
         self._trusted_proxies = settings.trusted_proxies
 
@@ -155,9 +158,11 @@ class Admission:
         return ({"address": str(peer)} if peer is not None else {}) | names_in(headers)
 
     def _admit(self, head: Head) -> IncomingBody:
-        if head.method != "POST":
+        if head.method not in METHODS:
             raise Refused(HTTPStatus.METHOD_NOT_ALLOWED)
-        source, path_token = self._source_at(head.path)
+        source, path_token, item = self._source_at(head.path)
+        if head.method != "POST" and not item:
+            raise Refused(HTTPStatus.METHOD_NOT_ALLOWED)
         headers = head.headers
         self._require_allowed(source, head)
         length = _length_of(headers)
@@ -170,16 +175,20 @@ class Admission:
         if verification is None:
             reason = explain_refusal(source, headers, b"")
             raise Refused(HTTPStatus.UNAUTHORIZED, source=source.name, reason=reason)
-        headers = head.headers
+        headers = head.headers | {PATH_ITEM: item} if item else head.headers
         given = _content_type_of(headers)
         if given not in source.content_types:
-            wanted = f"Send {' or '.join(sorted(source.content_types))}."
+            wanted = f"Send {' or '.join(sorted(filter(None, source.content_types)))}."
             raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, wanted, source.name, content_type=given)
         return IncomingBody(source, headers, verification, received_at, length)
 
-    def _source_at(self, path: str) -> tuple[Source[Any], str | None]:
-        """The source of `/webhooks/<source>`, and the token if the path is `/webhooks/<source>/<token>`."""
+    def _source_at(self, path: str) -> tuple[Source[Any], str | None, str | None]:
+        """The source of `/webhooks/<source>`, and the token if the path is `/webhooks/<source>/<token>`.
+
+        Or the source whose own path it is (`Source.api_path`), and what follows that.
+        """
         token: str | None = None
+        item: str | None = None
         # As PEP 3333 encodes it. Several slashes at its beginning are one to Werkzeug, too.
         decoded = path.encode("latin-1").decode("utf-8", "replace")
         match f"/{decoded.lstrip('/')}".split("/"):
@@ -187,12 +196,14 @@ class Admission:
                 pass
             case ["", "webhooks", name, token] if token:
                 pass
+            case ["", *parts] if own := own_path(parts):
+                name, item = own
             case _:
                 raise Refused(HTTPStatus.NOT_FOUND)
-        source = SOURCES.get(name)
+        source = self._sources.get(name)
         if source is None or not self._secrets[name] or (token and not source.takes_token_in_path):
             raise Refused(HTTPStatus.NOT_FOUND)
-        return source, token
+        return source, token, item
 
     def _require_allowed(self, source: Source[Any], head: Head) -> None:
         if not self._allowed_senders:

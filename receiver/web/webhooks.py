@@ -1,5 +1,6 @@
 """POST /webhooks/<source>: read, verify, translate and store a delivery, and answer."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from http import HTTPStatus
@@ -14,6 +15,7 @@ from receiver.errors import StorageUnavailable
 from receiver.observability.metrics import ReceptionMetrics
 from receiver.observability.repeated_lines import RepeatedLines
 from receiver.reception.ingestion import Ingestor
+from receiver.sources import SOURCES
 from receiver.sources.base import MIB, Invalid
 from receiver.web.acceptance import LOGGER, READING, Acceptance, Reading
 from receiver.web.admission import ADMITTED, Admission, Head, IncomingBody, Refused, headers_of
@@ -66,6 +68,8 @@ def webhooks(
         acceptance.conclude(reading, outcome, log.info)
         return response_of(answer_to(outcome))
 
+    _add_own_paths(blueprint, accept)
+
     @blueprint.after_request
     def count(response: Response) -> Response:
         if response.status_code >= HTTPStatus.BAD_REQUEST and not _is_examined():
@@ -115,6 +119,14 @@ def _read(admission: Admission, acceptance: Acceptance) -> Reading:
         raise NotFound if admitted.status is HTTPStatus.NOT_FOUND else admitted
     _receive(admitted)
     return acceptance.read(admitted, began)
+
+
+def _add_own_paths(blueprint: Blueprint, accept: Callable[..., Response]) -> None:
+    """The paths of sources that have one of their own, and of items there."""
+    for name, path in ((name, source.api_path) for name, source in SOURCES.items() if source.api_path):
+        names, methods = {"source_name": name}, ("POST", "PATCH", "PUT")
+        blueprint.add_url_rule(path, view_func=accept, methods=("POST",), defaults=names)
+        blueprint.add_url_rule(f"{path}/<path_token>", view_func=accept, methods=methods, defaults=names)
 
 
 def _facts(admission: Admission) -> dict[str, str]:

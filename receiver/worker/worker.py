@@ -45,6 +45,7 @@ from receiver.delivery.deliverer import Deliverer
 from receiver.delivery.marker_store import MarkerStore, MustWait
 from receiver.observability.metrics import DeliveryMetrics
 from receiver.queue.queues import JOB_TIMEOUT, delivery_queues
+from receiver.worker.alert_checks import AlertChecks
 from receiver.worker.attempts import DeliveryAttempts, GivenUp
 from receiver.worker.batch import Batch
 from receiver.worker.helper import Helper
@@ -62,7 +63,7 @@ RECOVERY_INTERVAL: Final = 15
 """Seconds between searches for jobs of dead workers."""
 SCHEDULE_INTERVAL: Final = 0.5
 """Seconds between checks for retries that are due."""
-HELPERS: Final = 3
+HELPERS: Final = 5
 """Threads that run jobs beside the worker's own."""
 HELD_UP: Final = 0.05
 """Seconds after which the worker's own thread, which dequeues, counts as held up by its job."""
@@ -415,7 +416,7 @@ class DeliveryWorker(SimpleWorker):
 
 
 class RetryClock(threading.Thread):
-    """Queues jobs whose retry is due, and gives jobs back that wait too long behind slow ones.
+    """Queues jobs whose retry is due, and alerts without news; gives jobs back that wait behind slow ones.
 
     This is a thread of the worker in place of RQ's scheduler, which is a process of its own, quits when Redis
     restarts and leaves its lock behind when it is killed. Several at once do no harm: each move is atomic.
@@ -424,6 +425,7 @@ class RetryClock(threading.Thread):
     def __init__(self, worker: DeliveryWorker) -> None:
         super().__init__(name="retry-clock", daemon=True)
         self._worker = worker
+        self._alert_checks = AlertChecks(worker.connection)
         self._stopped = threading.Event()
 
     def run(self) -> None:
@@ -436,6 +438,7 @@ class RetryClock(threading.Thread):
                 self._worker.look_after_batch()
                 for recovery in self._worker.recoveries:
                     recovery.enqueue_due()
+                self._alert_checks.enqueue_due()
                 was_away = False
             except RedisError as error:
                 if not was_away:

@@ -42,10 +42,10 @@ class Program:
         return self
 
     def _is_up(self, size: int) -> bool:
-        has_ended = self._process is not None and self._process.poll() is not None
+        code = None if self._process is None else self._process.poll()
         self.announced = self._ready.search(self.log(), size)
-        if has_ended and self.announced is None:
-            raise AssertionError("it ended")
+        if code is not None and self.announced is None:
+            raise AssertionError(f"it ended with {code}")
         return self.announced is not None
 
     @property

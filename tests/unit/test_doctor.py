@@ -1,13 +1,16 @@
 """What `doctor` makes of what it has found out; `tests/integration/cli/test_doctor.py` lets it look."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+import responses
 
+from apitraffic_events.client import EventsClient
 from apitraffic_events.errors import RateLimit
-from apitraffic_events.timestamps import now
+from apitraffic_events.timestamps import format_timestamp, now
 from receiver.doctor import api, backlog, secrets, storage
 from receiver.doctor.findings import FindingState, ok
 from receiver.monitoring.status import Pause, QueueState, QueueStatus
@@ -25,6 +28,15 @@ WELL: dict[str, Any] = {
 }
 
 
+TOKENS = "https://api.test/v1/accounts/acc_1/apiTokens"
+
+
+@pytest.fixture
+def http() -> Iterator[responses.RequestsMock]:
+    with responses.RequestsMock() as mock:
+        yield mock
+
+
 @pytest.mark.parametrize(
     ("seconds", "state"),
     [
@@ -40,6 +52,33 @@ def test_clocks_that_disagree(seconds: float, state: FindingState) -> None:
     assert found.state is state
     if state is not FindingState.OK:
         assert f"{abs(seconds)} s {'ahead of' if seconds > 0 else 'behind'} the API's" in found.found
+
+
+def test_a_token_that_expires_soon_is_named(http: responses.RequestsMock) -> None:
+    """Whether the API lists tokens is not documented; a token without that right gets 403."""
+    tokens = [
+        {
+            "sid": f"tok_{days}",
+            "name": f"in {days} days",
+            "expiresAt": format_timestamp(NOW + timedelta(days=days)),
+        }
+        for days in (20, 13, -1, 2)
+    ]
+    http.get(TOKENS, json={"hasMore": False, "records": [*tokens, {"sid": "tok_x", "expiresAt": None}]})
+    with EventsClient(api_url="https://api.test/v1", account_sid="acc_1", token="t") as client:
+        found = list(api.tokens(client, NOW))
+    assert [finding.state for finding in found] == [FindingState.WARNING] * 2
+    assert [finding.found.split(" expires ")[0] for finding in found] == [
+        "the API token in 2 days",
+        "the API token in 13 days",
+    ]
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_tokens_that_cannot_be_listed_are_no_finding(http: responses.RequestsMock, status: int) -> None:
+    http.get(TOKENS, status=status)
+    with EventsClient(api_url="https://api.test/v1", account_sid="acc_1", token="t") as client:
+        assert list(api.tokens(client, NOW)) == []
 
 
 @pytest.mark.parametrize(

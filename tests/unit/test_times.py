@@ -9,6 +9,7 @@ import pytest
 
 from receiver import timestamps
 from receiver.cli import main
+from receiver.cli.lazy import Unloaded
 from receiver.cli.times import TimeType
 from receiver.mcp_server.arguments import Arguments
 from receiver.mcp_server.tools import TOOLS
@@ -54,10 +55,12 @@ def _a_clock_that_stands(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def commands(group: click.Command, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    if isinstance(group, Unloaded):
+        group = group.load()
     if isinstance(group, click.Group):
         context = click.Context(group)
         for name in group.list_commands(context):
-            command = group.get_command(context, name)
+            _, command, _ = group.resolve_command(context, [name])
             assert command is not None
             yield from commands(command, f"{path} {name}")
     else:

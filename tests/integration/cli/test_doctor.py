@@ -37,9 +37,14 @@ SECRETS = {
     for name in (
         *("GITHUB_WEBHOOK_SECRET", "GITLAB_WEBHOOK_TOKEN", "GITLAB_SIGNING_TOKEN"),
         *("JENKINS_WEBHOOK_TOKEN", "PAGERDUTY_WEBHOOK_SECRET", "EVENTS_WEBHOOK_SECRET"),
+        *("GITEA_WEBHOOK_SECRET", "FORGEJO_WEBHOOK_SECRET", "ALERTMANAGER_WEBHOOK_TOKEN"),
+        *("GRAFANA_WEBHOOK_SECRET", "ANNOTATIONS_TOKEN"),
     )
 }
-SENDERS = ("github", "gitlab", "jenkins", "pagerduty", "events")
+SENDERS = (
+    *("github", "gitlab", "gitea", "forgejo", "jenkins", "pagerduty"),
+    *("alertmanager", "grafana", "annotations", "events"),
+)
 
 
 class Doctor:
@@ -430,7 +435,7 @@ class TestUrl:
         """What no header may hold; and `whsec_` without base64, which is refused at start."""
         findings = doctor("--url", served.url, GITLAB_WEBHOOK_TOKEN="tökën-→-0123456789")
         assert "cannot be used" in findings["url_gitlab"]["found"]
-        refused = doctor("--url", served.url, EVENTS_WEBHOOK_SECRET="whsec_123456789012345")["configuration"]
+        refused = doctor("--url", served.url, EVENTS_WEBHOOK_SECRET="whsec_1234567890123")["configuration"]
         assert refused["found"].startswith(
             "EVENTS_WEBHOOK_SECRET begins with whsec_, and what follows is not"
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -21,6 +22,8 @@ from tests.support.source_fixtures import body_of
 from tests.support.stack import Stack, running_stack
 
 EVENTS_SECRET = "whsec_" + base64.b64encode(b"thirty-two bytes for the tests!!").decode()
+PATH_SECRET = "a-secret-without-a-slash-0123456789"
+ANNOTATIONS_TOKEN = "the-token-of-annotations-0123456789"
 JENKINS_TOKEN = "b4c1d2e3f4a5968778695a4b3c2d1e0f"
 NUMBERS = itertools.count(1)
 GOOD = {"type": "custom", "name": "Sale begins"}
@@ -50,7 +53,11 @@ class Endpoint:
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     folder: Path = tmp_path_factory.mktemp("native")
     with running_stack(folder) as stack:
-        stack.environment |= {"EVENTS_WEBHOOK_SECRET": EVENTS_SECRET, "JENKINS_WEBHOOK_TOKEN": JENKINS_TOKEN}
+        stack.environment |= {
+            "EVENTS_WEBHOOK_SECRET": f"{EVENTS_SECRET} {PATH_SECRET}",
+            "JENKINS_WEBHOOK_TOKEN": JENKINS_TOKEN,
+            "ANNOTATIONS_TOKEN": ANNOTATIONS_TOKEN,
+        }
         # The stack's own receiver took the environment as it was before.
         receiver = stack.program("serve", "--port", "0", ready=r"receiver listens url=(?P<url>\S+)").start()
         try:
@@ -170,9 +177,62 @@ def _hours_from_now(hours: int) -> datetime:
     return datetime.now(UTC) + timedelta(hours=hours)
 
 
-def test_a_token_in_the_path_is_not_for_events(endpoint: Endpoint) -> None:
-    answer = requests.post(f"{endpoint.url}/webhooks/events/{EVENTS_SECRET}", json=GOOD, timeout=10)
-    assert_problem(answer, 404)
+def test_the_secret_may_be_in_the_path_or_a_password(endpoint: Endpoint) -> None:
+    def posted(path: str, **headers: str) -> requests.Response:
+        given = {"Content-Type": "application/json"} | headers
+        body = json.dumps(unique()).encode()
+        return requests.post(f"{endpoint.url}{path}", data=body, headers=given, timeout=10)
+
+    assert posted(f"/webhooks/events/{quote(PATH_SECRET, safe='')}").status_code == 202
+    password = base64.b64encode(f"anybody:{EVENTS_SECRET}".encode()).decode()
+    assert posted("/webhooks/events", Authorization=f"Basic {password}").status_code == 202
+    assert_problem(posted("/webhooks/events/wrong-token-in-the-path"), 401)
+
+
+def test_cloudevents_are_taken_in_each_form(endpoint: Endpoint) -> None:
+    attributes = {"specversion": "1.0", "id": str(uuid.uuid4()), "source": "/s", "type": "com.example.x"}
+    bearer = {"Authorization": f"Bearer {EVENTS_SECRET}"}
+    binary = bearer | {f"ce-{name}": value for name, value in attributes.items()}
+    assert endpoint.post(b"", binary).json()["status"] == "accepted"
+    structured = bearer | {"Content-Type": "application/cloudevents+json; charset=UTF-8"}
+    assert endpoint.post(json.dumps(attributes).encode(), structured).json()["status"] == "duplicate"
+    batch = bearer | {"Content-Type": "application/cloudevents-batch+json"}
+    events = [attributes | {"id": str(uuid.uuid4())} for _ in range(3)]
+    assert endpoint.post(json.dumps(events).encode(), batch).json()["changes"] == 3
+
+
+def annotate(endpoint: Endpoint, content: Any, path: str = "", method: str = "POST") -> requests.Response:
+    return requests.request(
+        method,
+        f"{endpoint.url}/api/annotations{path}",
+        json=content,
+        headers={"Authorization": f"Bearer {ANNOTATIONS_TOKEN}"},
+        timeout=10,
+    )
+
+
+def test_an_annotation_is_answered_as_grafana_answers_it_and_ended_by_its_id(endpoint: Endpoint) -> None:
+    time = int(datetime.now(UTC).timestamp() * 1000)
+    added = annotate(endpoint, {"time": time, "tags": ["deploy"], "text": "Deploy shop"})
+    assert (added.status_code, added.json()["message"]) == (200, "Annotation added")
+    again = annotate(endpoint, {"time": time, "tags": ["deploy"], "text": "Deploy shop"})
+    assert (again.status_code, again.json()["id"]) == (200, added.json()["id"])
+    for method in ("PATCH", "PUT"):
+        ended = annotate(endpoint, {"timeEnd": time}, f"/{added.json()['id']}", method)
+        assert (ended.status_code, ended.json()["message"]) == (200, "Annotation patched")
+    graphite = annotate(endpoint, {"what": "x", "when": time, "tags": "a b"}, "/graphite")
+    assert graphite.json()["message"] == "Graphite annotation added"
+
+
+def test_what_is_no_annotation_is_refused(endpoint: Endpoint) -> None:
+    assert assert_problem(annotate(endpoint, {}), 422)["errors"][0]["field"] == "text"
+    assert_problem(annotate(endpoint, {"timeEnd": 1}, "/not-an-id", "PATCH"), 422)
+    assert_problem(annotate(endpoint, {"text": "x"}, "/1/2"), 404)
+    for method, path in (("GET", ""), ("PATCH", ""), ("DELETE", "/1")):
+        assert_problem(annotate(endpoint, {}, path, method), 405)
+    url = f"{endpoint.url}/api/annotations"
+    assert_problem(requests.post(url, json={"text": "x"}, timeout=10), 401)
+    assert_problem(requests.patch(f"{endpoint.url}/webhooks/events", json={}, timeout=10), 405)
 
 
 def test_a_list_over_the_limit_is_too_much(endpoint: Endpoint) -> None:
@@ -225,7 +285,7 @@ def test_no_secret_or_token_is_logged(endpoint: Endpoint) -> None:
     endpoint.bearer_post(unique())
     log = endpoint.receiver.log()
     assert "source=jenkins" in log
-    for secret in (JENKINS_TOKEN, EVENTS_SECRET, "wrong-token-in-the-path"):
+    for secret in (JENKINS_TOKEN, EVENTS_SECRET, PATH_SECRET, ANNOTATIONS_TOKEN, "wrong-token-in-the-path"):
         assert secret not in log
     redis = endpoint.stack.redis
     stored = [redis.hgetall(key) for key in redis.keys("apitraffic:quarantine:jenkins:*")]

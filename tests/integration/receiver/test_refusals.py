@@ -17,6 +17,11 @@ SOURCES: Final = {
     "gitlab": "GITLAB_WEBHOOK_TOKEN",
     "jenkins": "JENKINS_WEBHOOK_TOKEN",
     "pagerduty": "PAGERDUTY_WEBHOOK_SECRET",
+    "gitea": "GITEA_WEBHOOK_SECRET",
+    "forgejo": "FORGEJO_WEBHOOK_SECRET",
+    "alertmanager": "ALERTMANAGER_WEBHOOK_TOKEN",
+    "grafana": "GRAFANA_WEBHOOK_SECRET",
+    "annotations": "ANNOTATIONS_TOKEN",
     "events": "EVENTS_WEBHOOK_SECRET",
 }
 WRONG: Final = {
@@ -24,6 +29,11 @@ WRONG: Final = {
     "gitlab": {"X-Gitlab-Token": "a-wrong-token-9876"},
     "jenkins": {"Authorization": "Bearer a-wrong-token-9876"},
     "pagerduty": {"X-PagerDuty-Signature": f"v1={'0' * 64}"},
+    "gitea": {"X-Gitea-Signature": "0" * 64},
+    "forgejo": {"X-Forgejo-Signature": "0" * 64},
+    "alertmanager": {"Authorization": "Bearer a-wrong-token-9876"},
+    "grafana": {"X-Grafana-Alerting-Signature": "0" * 64},
+    "annotations": {"Authorization": "Bearer a-wrong-token-9876"},
     "events": {"Authorization": "Bearer a-wrong-token-9876"},
 }
 V2: Final = b'{"messages":[{"event":"incident.trigger","incident":{"id":"PT4KHLK"}}]}'

@@ -75,6 +75,8 @@ DELIVERIES: Final[dict[str, Callable[[], Sent]]] = {
     "gitlab": lambda: sample("gitlab", "deployment__production_success.json", "Deployment Hook"),
     "jenkins": lambda: sample("jenkins", "completed__production_success.json"),
     "pagerduty": lambda: sample("pagerduty", "incident.triggered__payment_errors.json"),
+    "gitea": lambda: sample("gitea", "release__search.json", "release"),
+    "alertmanager": lambda: sample("alertmanager", "resolved__high_latency.json"),
     "events": lambda: sample("events", "event__feature_flag.json"),
 }
 

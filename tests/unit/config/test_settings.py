@@ -302,8 +302,14 @@ class TestSecrets:
             ),
             ("EVENTS_WEBHOOK_SECRET", "whsec_", "has 6 characters"),
             ("EVENTS_WEBHOOK_SECRET", f"whsec_,{SECRET}", "one of which has 6 characters"),
-            ("EVENTS_WEBHOOK_SECRET", "whsec_no-base64-at-all", "what follows is not base64; copy all of it"),
-            ("GITLAB_SIGNING_TOKEN", f"{SECRET} whsec_AAA", "what follows is not base64"),
+            (
+                "EVENTS_WEBHOOK_SECRET",
+                "whsec_no-base64-at-all!",
+                "what follows is not base64; copy all of it",
+            ),
+            ("GITLAB_SIGNING_TOKEN", f"{SECRET} whsec_AAAAA", "what follows is not base64"),
+            ("GITLAB_SIGNING_TOKEN", f"{SECRET} whsec_AAA", "fewer than 16 bytes"),
+            ("EVENTS_WEBHOOK_SECRET", "whpk_" + "A" * 43 + "=", "is a key for asymmetric signatures (v1a)"),
             ("GITLAB_SIGNING_TOKEN", "whsec_AAAAAAAAAAAAAAAAAAAA", "fewer than 16 bytes; make one with echo"),
         ],
     )
@@ -337,6 +343,8 @@ class TestSecrets:
             ("GITLAB_WEBHOOK_TOKEN", "sixteen-letters!"),
             ("EVENTS_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
             ("EVENTS_WEBHOOK_SECRET", f"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw {SECRET}"),
+            ("EVENTS_WEBHOOK_SECRET", "whsec_" + "A" * 43),
+            ("EVENTS_WEBHOOK_SECRET", "whsec_" + "A-_" * 14 + "AA=="),
             ("GITLAB_SIGNING_TOKEN", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw,whsec_" + "A" * 43 + "="),
         ],
     )
@@ -576,6 +584,31 @@ class TestWarnings:
         configure(APITRAFFIC_ACCOUNT_SID="acc_abc")
         (warning,) = load_settings().warnings()
         assert warning.startswith("APITRAFFIC_ACCOUNT_SID is not 31 characters long")
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            *(
+                "changeme",
+                "change-me-please",
+                "CHANGE_ME_0123456789",
+                "<your secret here>",
+                "your-secret-goes-here",
+            ),
+            *("webhook_123", "password", "replace-this", f"{SECRET} changeme"),
+        ],
+    )
+    def test_a_placeholder_is_said_however_long_it_is(self, configure: Configure, value: str) -> None:
+        configure(GITHUB_WEBHOOK_SECRET=value)
+        (warning,) = load_settings().warnings()
+        assert warning.startswith("GITHUB_WEBHOOK_SECRET is a placeholder that anybody can guess; ")
+
+    @pytest.mark.parametrize(
+        "value", [SECRET, "exchange-medal-0123", "a-token-of-ours-0123", "testify-0123456789"]
+    )
+    def test_a_secret_of_words_is_no_placeholder(self, configure: Configure, value: str) -> None:
+        configure(GITHUB_WEBHOOK_SECRET=value)
+        assert list(load_settings().warnings()) == []
 
     @pytest.mark.parametrize("value", ["x" * 15, f"short-one {SECRET}"])
     def test_a_secret_that_can_be_guessed_is_said_even_beside_a_good_one(

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import pytest
 
-from receiver.sources.base import explain_refusal
+from receiver.sources.base import PATH_TOKEN, explain_refusal
 from receiver.sources.native import NATIVE
-from tests.support.native import signed
+from tests.support.native import MESSAGE_ID, signed
 from tests.support.source_security import (
     OTHER_SECRET,
     RECEIVED_AT,
@@ -19,6 +19,8 @@ from tests.support.source_security import (
 
 VARIABLE = "EVENTS_WEBHOOK_SECRET"
 BODY = b'{"type":"custom","name":"Sale begins"}'
+KEY = bytes(range(190, 256))
+DROPPED = base64.urlsafe_b64encode(KEY).rstrip(b"=").replace(b"-", b"").replace(b"_", b"")
 BEARER = {"authorization": f"Bearer {SECRET.decode()}"}
 
 
@@ -127,11 +129,85 @@ def test_a_right_signature_needs_no_bearer_token() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["Basic", "Token", "Digest"])
-def test_the_log_says_that_only_a_bearer_token_is_one(scheme: str) -> None:
+def test_the_log_says_what_the_header_should_be(scheme: str) -> None:
     reason = explain_refusal(NATIVE, {"authorization": f"{scheme} {SECRET.decode()}"}, BODY)
-    assert reason == "Authorization is malformed: it should be Bearer, one space and the secret"
+    assert reason == (
+        "Authorization is malformed: it should be Bearer and the token, or Basic with it as the password"
+    )
 
 
 @pytest.mark.parametrize("scheme", ["Basic", "Token", "Digest", ""])
-def test_only_a_bearer_token_is_one(scheme: str) -> None:
+def test_another_scheme_proves_nothing(scheme: str) -> None:
     assert not passes({"authorization": f"{scheme} {SECRET.decode()}"})
+
+
+class TestEventsWithAPassword(AuthenticRequests):
+    source = NATIVE
+    variable = VARIABLE
+    header = "authorization"
+    body: ClassVar[bytes] = BODY
+
+    def sign(self, body: bytes, secret: bytes) -> dict[str, str]:
+        return {self.header: f"Basic {base64.b64encode(b':' + secret).decode()}"}
+
+
+def test_the_user_of_a_password_proves_nothing() -> None:
+    for user in (b"", b"anybody", b"\xff"):
+        given = base64.b64encode(user + b":" + SECRET).decode()
+        assert passes({"authorization": f"Basic {given}"})
+
+
+class TestEventsWithATokenInThePath(AuthenticRequests):
+    source = NATIVE
+    variable = VARIABLE
+    header = PATH_TOKEN
+    body: ClassVar[bytes] = BODY
+
+    def sign(self, body: bytes, secret: bytes) -> dict[str, str]:
+        return {self.header: secret.decode()}
+
+
+class TestEventsSignedBySvix(SignedRequests):
+    source = NATIVE
+    variable = VARIABLE
+    header = "svix-signature"
+    body: ClassVar[bytes] = BODY
+
+    def sign(self, body: bytes, secret: bytes) -> dict[str, str]:
+        return of_svix(signed(body, secret, at=RECEIVED_AT))
+
+
+def of_svix(headers: dict[str, str]) -> dict[str, str]:
+    return {name.replace("webhook-", "svix-"): value for name, value in headers.items()}
+
+
+def test_a_delivery_of_svix_has_its_id() -> None:
+    assert NATIVE.receive(of_svix(signed(BODY, SECRET)), BODY, RECEIVED_AT).id == MESSAGE_ID
+
+
+def test_a_right_signature_does_not_rescue_a_wrong_token_in_the_path() -> None:
+    headers = signed(BODY, SECRET, at=RECEIVED_AT)
+    assert passes(headers | {PATH_TOKEN: SECRET.decode()})
+    assert not passes(headers | {PATH_TOKEN: OTHER_SECRET.decode()})
+
+
+@pytest.mark.parametrize(
+    ("secret", "key"),
+    [
+        (b"whsec_" + base64.b64encode(KEY).rstrip(b"="), KEY),
+        (b"whsec_" + base64.urlsafe_b64encode(KEY), KEY),
+        (b"whsec_" + base64.urlsafe_b64encode(KEY).rstrip(b"="), KEY),
+        # The Python library, standardwebhooks 1.1.0, drops the characters - and _.
+        (b"whsec_" + base64.urlsafe_b64encode(KEY), base64.b64decode(DROPPED + b"=" * (-len(DROPPED) % 4))),
+    ],
+    ids=["unpadded", "URL-safe", "URL-safe and unpadded", "URL-safe, as the Python library reads it"],
+)
+def test_a_secret_means_what_the_reference_libraries_make_of_it(secret: bytes, key: bytes) -> None:
+    assert passes(signed(BODY, key, at=RECEIVED_AT), BODY, secret)
+
+
+@pytest.mark.parametrize("milliseconds", [0, 999])
+@pytest.mark.parametrize("seconds", [300, -300])
+def test_a_signature_of_exactly_five_minutes_holds(seconds: int, milliseconds: int) -> None:
+    headers = signed(BODY, SECRET, at=RECEIVED_AT - timedelta(seconds=seconds))
+    assert passes(headers, received_at=RECEIVED_AT + timedelta(milliseconds=milliseconds))

@@ -1,7 +1,7 @@
 """What a native delivery means where no fixture says it: lists, what is wrong with an event, identities."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -108,7 +108,6 @@ def test_an_item_that_is_no_object_is_said_to_be_none(item: object) -> None:
             "has 101 keys; at most 100 are kept",
         ),
         (GOOD | {"buckets": "Checkout API"}, "buckets", "is not a list"),
-        (GOOD | {"buckets": ["a", ""]}, "buckets.1", "is empty"),
         (GOOD | {"environments": [7]}, "environments.0", "is not text"),
         (GOOD | {"environments": ["e"] * 101}, "environments", "has more than 100 entries"),
         (GOOD | {"buckets": ["b" * 1_001]}, "buckets.0", "is over 1000 characters long"),
@@ -404,3 +403,94 @@ def test_a_time_that_no_chart_shows_is_refused(field: str, moment: str, complain
     with pytest.raises(Invalid) as refused:
         change_of(**GOOD, **{field: moment})
     assert any(error.field == field and error.detail.startswith(complaint) for error in refused.value.errors)
+
+
+# What templates write
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "1767952800",
+        1767952800,
+        "1767952800000",
+        1767952800000000,
+        "1767952800000000000",
+        "2026-01-09t10:00:00z",
+        "2026-01-09T11:00:00.000000000+01:00",
+        "2026-01-09 11:00:00 +0100 CET",
+        "2026-01-09 10:00:00 +0000 UTC",
+        "Fri Jan 09 2026 10:00:00 GMT+0000 (Coordinated Universal Time)",
+        "Fri, 09 Jan 2026 10:00:00 +0000",
+    ],
+)
+def test_a_time_is_read_in_every_form_that_templates_write(written: str | int) -> None:
+    assert change_of(**GOOD, startedAt=written).occurred_at == datetime(2026, 1, 9, 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "unset", ["", None, "0001-01-01T00:00:00Z", "0001-01-01 00:00:00 +0000 UTC", -62135596800]
+)
+def test_what_stands_for_no_time_counts_as_not_given(unset: object) -> None:
+    change = change_of(**GOOD, endedAt=unset, startedAt=unset)
+    assert (change.effect, change.occurred_at) == (Effect.POINT, RECEIVED_AT)
+
+
+@pytest.mark.parametrize("written", ["946684799", "1999-12-31t23:59:59z", "4102444800000"])
+def test_an_impossible_time_is_named_however_it_is_written(written: str) -> None:
+    ((_, field, detail),) = wrong_with(GOOD | {"startedAt": written})
+    assert field == "startedAt"
+    assert detail.startswith(("is before the year 2000", "is more than a day ahead"))
+
+
+@pytest.mark.parametrize(
+    "field", ["description", "source", "buckets", "environments", "metadata", "effect", "status"]
+)
+def test_an_empty_text_counts_as_not_given(field: str) -> None:
+    assert change_of(**GOOD, **{field: ""}) == change_of(**GOOD)
+
+
+def test_an_empty_text_in_a_list_is_nothing() -> None:
+    assert change_of(**GOOD, buckets=["", "Checkout API", ""]).event.buckets == ("Checkout API",)
+    assert change_of(**GOOD, buckets=[""]).event.buckets == ("*",)
+    (change,) = translation([GOOD, ""]).changes
+    assert change == translation([GOOD]).changes[0]
+    assert wrong_with(["", ""]) == [(0, "body", "is a list without an event in it")]
+
+
+INCIDENT = {"key": "disk", "type": "incident", "name": "Disk full"}
+
+
+@pytest.mark.parametrize(
+    ("status", "effect", "word"),
+    [
+        ("firing", Effect.OPEN, "firing"),
+        ("resolved", Effect.CLOSE, "resolved"),
+        ("Triggered", Effect.OPEN, "triggered"),
+        ("Re-Triggered", Effect.OPEN, "re_triggered"),
+        ("Recovered", Effect.CLOSE, "recovered"),
+        ("No Data", Effect.OPEN, "no_data"),
+        ("alerting", Effect.OPEN, "alerting"),
+        ("OK", Effect.CLOSE, "ok"),
+        ("CLOSED", Effect.CLOSE, "closed"),
+    ],
+)
+def test_a_status_opens_or_closes_and_is_in_the_metadata(status: str, effect: Effect, word: str) -> None:
+    change = change_of(**INCIDENT, status=status)
+    assert (change.effect, change.event.metadata["status"]) == (effect, word)
+
+
+def test_an_effect_goes_before_the_status() -> None:
+    assert change_of(**INCIDENT, status="firing", effect="close").effect is Effect.CLOSE
+    assert change_of(**INCIDENT, status="quite bad", effect="open").effect is Effect.OPEN
+
+
+def test_an_incident_with_an_unknown_status_is_refused_as_it_might_be_its_end() -> None:
+    ((_, field, detail),) = wrong_with(INCIDENT | {"status": "quite bad"})
+    assert field == "status"
+    assert detail.startswith("is not known: firing, triggered, alerting, open… open, resolved, ")
+
+
+def test_a_deploy_may_have_any_status() -> None:
+    change = change_of(type="deployment", name="Deploy", status="Succeeded")
+    assert (change.effect, change.event.metadata["status"]) == (Effect.POINT, "succeeded")

@@ -1,0 +1,36 @@
+"""Proof by a token: as a bearer token, as the password of Basic, or at the end of the URL's path.
+
+For senders that do not sign. All that is presented must be right: a right token in the path does not rescue a
+wrong header.
+"""
+
+from collections.abc import Collection
+
+from receiver.sources.authorization import basic_password, bearer_token
+from receiver.sources.base import PATH_TOKEN, Headers
+from receiver.sources.refusals import missing
+from receiver.sources.signatures import ProvenByHeaders, Verification, matches_any
+
+
+def presented_token_verification(headers: Headers, expected: Collection[bytes]) -> Verification | None:
+    """`None` if nothing is presented, or something that is not one of the expected tokens."""
+    presented = []
+    if "authorization" in headers:
+        presented.append(bearer_token(headers) or basic_password(headers))
+    if PATH_TOKEN in headers:
+        presented.append(headers[PATH_TOKEN])
+    matches = [matches_any(token, expected) for token in presented]
+    return ProvenByHeaders() if matches and all(matches) else None
+
+
+def presented_token_refusal(headers: Headers, source: str, variable: str, advice: str) -> str:
+    """Why a request may have been refused; `advice` is for one that presents nothing."""
+    header, in_path = headers.get("authorization"), headers.get(PATH_TOKEN)
+    if not header and not in_path:
+        return missing("Authorization and a token in the path are", source, headers, advice)
+    if header is not None and bearer_token(headers) is None and basic_password(headers) is None:
+        return (
+            "Authorization is malformed: it should be Bearer and the token, or Basic with it as the password"
+        )
+    where = " and ".join(name for name, value in (("Authorization", header), ("the path", in_path)) if value)
+    return f"the token in {where} matches no secret in {variable}"
