@@ -45,6 +45,7 @@ SERVICES: Final = {
     "worker": ("", r"worker started"),
     "api": ("--port 0", r"Events API at (?P<url>\S+)"),
     "mcp --http": ("--port 0", r"mcp server listens url=(?P<url>\S+)"),
+    "console": ("--port 0", r"console listens url=(?P<url>\S+)"),
     "events list --watch": ("", r"evt_\w+"),
 }
 """Command that runs until it is stopped -> what is added to it, and what it says when it is up."""
@@ -173,6 +174,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
             "GITHUB_API_URL": f"http://127.0.0.1:{github.server_port}",
             "GITHUB_TOKEN": "ghp_token",
             MCP_TOKEN: "a-token-for-clients-of-mcp",
+            "APITRAFFIC_CONSOLE_TOKEN": "the-token-of-the-console",
             **IN_CI,
             **stack.environment,
         }
