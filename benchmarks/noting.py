@@ -27,8 +27,8 @@ from receiver.sources.signing import SENDERS
 from receiver.translation import translate_and_route
 from tests.support.redis import running_redis
 
-DELIVERIES: Final = 1_000
-TURNS: Final = 8
+DELIVERIES: Final = 300
+TURNS: Final = 40
 
 
 class Silent:
