@@ -10,7 +10,7 @@ from structlog import get_logger
 
 from apitraffic_events import __version__
 from apitraffic_events.errors import EventsApiError, Unauthorised
-from receiver.config.account import events_client
+from receiver.config.account import AccountSettings, events_client
 from receiver.config.settings import Settings
 from receiver.config.suspicions import suspicions
 from receiver.datastore.acl import RightsMissing, require_rights
@@ -60,13 +60,21 @@ def _examine_persistence(redis: Redis) -> None:
         get_logger("receiver").error(found.found, advice=found.advice)
 
 
-def examine_token(settings: Settings) -> None:
-    """Ask the API, meanwhile, whether it takes the token; else only the first delivery would show it."""
-    Thread(target=ask_the_api, args=(settings,), name="examine-token", daemon=True).start()
+def examine_token(settings: AccountSettings, account: str | None = None) -> None:
+    """Ask the API, meanwhile, whether it takes the token; else only the first delivery would show it.
+
+    `account` is the name that apitraffic.toml has for it.
+    """
+    Thread(target=ask_the_api, args=(settings, account), name="examine-token", daemon=True).start()
 
 
-def ask_the_api(settings: Settings) -> None:
+def ask_the_api(settings: AccountSettings, account: str | None = None) -> None:
     """Log what the API says to this token; nothing if it takes it."""
+    what_to_check = (
+        "APITRAFFIC_API_TOKEN and APITRAFFIC_ACCOUNT_SID"
+        if account is None
+        else f"the token and the sid of [account.{account}]"
+    )
     try:
         with events_client(settings) as client:
             client.wait_at_most(LONGEST_ANSWER)
@@ -75,9 +83,12 @@ def ask_the_api(settings: Settings) -> None:
         get_logger("receiver.worker").error(
             "the API refuses the token or the account: nothing is delivered until that is corrected",
             reason=f"{error.status} {error}",
-            advice="check APITRAFFIC_API_TOKEN and APITRAFFIC_ACCOUNT_SID; `doctor` says more",
+            advice=f"check {what_to_check}; `doctor` says more",
+            account=account,
         )
     except EventsApiError as error:
         get_logger("receiver.worker").warning(
-            "the API does not answer as expected; deliveries will be tried again", reason=str(error)
+            "the API does not answer as expected; deliveries will be tried again",
+            reason=str(error),
+            account=account,
         )

@@ -16,12 +16,18 @@ from pydantic import (
     SecretStr,
     SerializeAsAny,
     ValidationError,
+    ValidationInfo,
     create_model,
 )
 from pydantic_core import ErrorDetails
 
 from apitraffic_events.errors import ConfigurationError
-from receiver.config.account import AccountSettings, Token
+from receiver.config.account import (
+    AccountSection,
+    AccountSettings,
+    Token,
+    check_account_name,
+)
 from receiver.config.environment import (
     DEFAULT_CONFIG_FILE,
     VARIABLES,
@@ -40,7 +46,7 @@ from receiver.config.secrets import (
     is_placeholder,
     split_secrets,
 )
-from receiver.routing import Route
+from receiver.routing import DEFAULT_ACCOUNT, Route
 from receiver.sources import SOURCES
 from receiver.sources.base import Secrets, Source, SourceOptions
 
@@ -120,6 +126,20 @@ class DeliverySection(BaseModel):
     """Seconds after which the API no longer carries out a request that got no response, or a failure."""
 
 
+def _known_accounts(routes: tuple[Route, ...], info: ValidationInfo) -> tuple[Route, ...]:
+    """Raises `ValueError` if a route names an account that is not defined."""
+    if "account" not in info.data:
+        return routes  # Its own mistake has been told.
+    known = (DEFAULT_ACCOUNT, *info.data["account"])
+    for number, route in enumerate(routes, start=1):
+        if route.account is not None and route.account not in known:
+            raise ValueError(
+                f"number {number} names the account {route.account!r}, which is not defined: "
+                f"write [account.{route.account}] with its sid, or name one of {', '.join(known)}"
+            )
+    return routes
+
+
 class Settings(AccountSettings):
     """The effective configuration; `load_settings` loads it."""
 
@@ -143,7 +163,18 @@ class Settings(AccountSettings):
     delivery: DeliverySection = DeliverySection()
     sources: SerializeAsAny[SourceSections] = Field(default_factory=SourceSections)
     """One section for each source, as in the file; read them with `options_for`."""
-    route: tuple[Route, ...] = ()
+    account: dict[Annotated[str, AfterValidator(check_account_name)], AccountSection] = Field(
+        default_factory=dict
+    )
+    """Further accounts in ApiTraffic, by the names that routes have for them."""
+    route: Annotated[tuple[Route, ...], AfterValidator(_known_accounts)] = ()
+
+    def of_account(self, name: str | None, environ: Mapping[str, str] = os.environ) -> AccountSettings:
+        """What a client of this account needs; `None` is that of APITRAFFIC_ACCOUNT_SID.
+
+        Raises `ConfigurationError` if its token cannot be read, and `KeyError` if it is not defined.
+        """
+        return self if name is None else self.account[name].settings(name, self.api_url, environ)
 
     def secrets_for(self, source: Source[Any]) -> Secrets:
         """All secrets with which a source's requests may be signed; empty if the source is off."""
@@ -240,7 +271,7 @@ def _explain(mistake: ErrorDetails, file: ConfigFile) -> str:
             variable.field != "webhook_secrets" or variable.name in location
         ):
             return explained(variable, message)
-    return file.explain(mistake, tuple(part for part in location if part != "sources"))
+    return file.explain(mistake, tuple(part for part in location if part not in {"sources", "[key]"}))
 
 
 def _leave_out(values: dict[str, Any], location: tuple[int | str, ...], message: str) -> None:

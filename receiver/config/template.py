@@ -14,6 +14,13 @@ HEAD: Final = """\
 # Remove the `#` to change it.
 # Tokens and secrets belong in environment variables, not here.
 """
+ACCOUNTS: Final = """\
+# Further accounts in ApiTraffic, for routes with account = "emea".
+#[account.emea]
+#sid = "acc_emea"
+#token_file = "/run/secrets/apitraffic-emea"
+#api_url = "https://api.apitraffic.io/v1"
+"""
 ROUTES: Final = """\
 # Where markers appear. The first route that matches decides, for each setting that it has.
 #[[route]]
@@ -30,7 +37,7 @@ def template() -> str:
     """The text of the file. With every `#` before a setting removed, it is valid."""
     tables: dict[str, Any] = schema_of_file()["properties"]
     sections = [section for name, table in tables.items() if (section := "\n".join(_table(name, table)))]
-    return "\n\n".join([HEAD.rstrip(), *sections, ROUTES])
+    return "\n\n".join([HEAD.rstrip(), *sections, ACCOUNTS.rstrip(), ROUTES])
 
 
 def _table(name: str, table: dict[str, Any]) -> Iterator[str]:

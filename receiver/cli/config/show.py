@@ -77,6 +77,9 @@ def _sections(settings: Settings) -> Iterator[str]:
     for name, source in SOURCES.items():
         yield f"\n[{name}]"
         yield from _options(source, settings.options_for(source))
+    for account, section in settings.account.items():
+        yield f"\n[account.{account}]"
+        yield from _table(section)
     for route in settings.route:
         yield "\n[[route]]"
         yield from _table(route)
