@@ -61,7 +61,7 @@ container: $(VENV)/.dev ## Build the image with podman and try it (Linux, root o
 	@$(BIN)/pytest --capture=no --durations=3 --timeout=1800 -o faulthandler_timeout=0 tests/container
 
 docs: $(VENV)/.runtime ## Write the table of what becomes a marker, the help of all commands, the JSON Schema
-	@$(BIN)/python -m receiver.sources.matrix > docs/events.md
+	@$(BIN)/python -m receiver.cli.events_table > docs/events.md
 	@$(BIN)/python -m receiver.cli.reference > docs/commands.md
 	@$(BIN)/python -m receiver.config.schema > docs/apitraffic.schema.json
 

@@ -2,19 +2,36 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from apitraffic_events.timestamps import now
+from receiver.config.senders import Senders, preset_names
 from receiver.events import Delivery
 from receiver.sources import SOURCES
-from receiver.sources.signing import SENDERS
+from receiver.sources.base import Source
+from receiver.sources.signing import SENDERS, Sender
 
-SOURCE: Final = click.Choice(list(SOURCES))
 HEADER: Final = re.compile(r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(?P<value>[^\r\n]*)")
 """RFC 9110 section 5."""
 
+
+class SourceName(click.ParamType[str]):
+    """The name of a sender; whether there is one is known with the configuration, which may declare it."""
+
+    name = "source"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        names = sorted((*SOURCES, *preset_names()))
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+SOURCE: Final = SourceName()
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
@@ -27,13 +44,37 @@ def header_option(function: CommandT) -> CommandT:
     )(function)
 
 
+def source_named(name: str, senders: Senders) -> Source[Any]:
+    """Raises `click.UsageError`."""
+    if name not in senders:
+        raise click.UsageError(f"There is no sender {name!r}; there are {', '.join(senders)}.")
+    return senders[name]
+
+
+def sender_of(source: Source[Any]) -> Sender:
+    """How this source's sender makes requests."""
+    return SENDERS.get(source.name) or declared_sender(source)
+
+
+def declared_sender(source: Source[Any]) -> Sender:
+    # Imported when it is needed, as with it comes JMESPath.
+    from receiver.sources.declared import DeclaredSource  # noqa: PLC0415 - see above
+    from receiver.sources.declared.signing import sender_like  # noqa: PLC0415
+
+    if not isinstance(source, DeclaredSource) or source.sender is None:
+        raise TypeError(f"nobody has said how {source.name} signs")
+    return sender_like(source.sender)
+
+
 def delivery_from_file(
-    source_name: str, body: bytes, event: str | None, headers: tuple[str, ...]
+    source: Source[Any], body: bytes, event: str | None, headers: tuple[str, ...]
 ) -> Delivery:
     """The delivery as the source would receive it; raises `click.UsageError`."""
-    own = SENDERS[source_name].headers("", event or "", body, "")
+    own = sender_of(source).headers("", event or "", body, "")
     given = {name.lower(): value for name, value in own.items()} | parse_headers(headers)
-    return SOURCES[source_name].receive(given, body, now())
+    delivery = source.receive(given, body, now())
+    is_declared = source.name not in SENDERS
+    return replace(delivery, event=event) if is_declared and event else delivery
 
 
 def parse_headers(headers: tuple[str, ...]) -> dict[str, str]:

@@ -8,12 +8,12 @@ from typing import BinaryIO
 
 import click
 
-from receiver.cli.deliveries import SOURCE, header_option, parse_headers
+from receiver.cli.deliveries import SOURCE, header_option, parse_headers, sender_of, source_named
 from receiver.cli.failures import configuration_errors_in_words
-from receiver.config.settings import load_settings
+from receiver.config.settings import Settings, load_settings
 from receiver.local.data_folder import DEFAULT_DATA_FOLDER, DataFolder
 from receiver.local.running import running_in
-from receiver.sources.signing import SENDERS, Sender
+from receiver.sources.signing import Sender
 
 DEFAULT_RECEIVER_URL = "http://127.0.0.1:8080"
 PROBE = "an-event"
@@ -58,16 +58,25 @@ def command(
     """
     import requests  # noqa: PLC0415 - `--help` need not wait for it
 
-    sender = SENDERS[source_name]
+    with configuration_errors_in_words():
+        settings = load_settings()
+        source = source_named(source_name, settings.senders)
+    sender = sender_of(source)
     event = event or _ask_for_event(sender, source_name, header, Path(getattr(file, "name", "")))
-    secret = _secret(sender, data_dir)
+    secret = _secret(sender, settings, data_dir)
     body = file.read()
     headers = sender.headers(secret, event, body, delivery or str(uuid.uuid4()))
     headers = {name: value for name, value in headers.items() if value} | parse_headers(header)
     url = url or _running_receiver(data_dir) or DEFAULT_RECEIVER_URL
     address = url if "/webhooks/" in url else f"{url.rstrip('/')}/webhooks/{source_name}"
     try:
-        answer = requests.post(address, data=body, headers=headers, timeout=ANSWER_TIMEOUT)
+        answer = requests.post(
+            # The token in the path is in no message.
+            f"{address}/{secret}" if sender.has_token_in_path else address,
+            data=body,
+            headers=headers,
+            timeout=ANSWER_TIMEOUT,
+        )
     except requests.RequestException as error:
         raise click.ClickException(
             f"No answer from {address} ({type(error).__name__}); is the receiver running? "
@@ -107,10 +116,9 @@ def _running_receiver(data_dir: Path) -> str | None:
     return running.receiver_url if running else None
 
 
-def _secret(sender: Sender, data_dir: Path) -> str:
+def _secret(sender: Sender, settings: Settings, data_dir: Path) -> str:
     """The first configured secret, or else the one that `up` generated."""
-    with configuration_errors_in_words():
-        configured = load_settings().webhook_secrets.get(sender.secret_name)
+    configured = settings.webhook_secrets.get(sender.secret_name)
     secret = configured[0].get_secret_value() if configured else None
     secret = secret or DataFolder(data_dir).read_secret(sender.secret_name)
     if secret is None:

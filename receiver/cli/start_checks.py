@@ -9,15 +9,16 @@ from redis.exceptions import RedisError, ResponseError
 from structlog import get_logger
 
 from apitraffic_events import __version__
-from apitraffic_events.errors import EventsApiError, Unauthorised
-from receiver.config.account import AccountSettings, events_client
+from apitraffic_events.errors import EventsApiError, RateLimited, Unauthorised
+from receiver.config.account import events_client
 from receiver.config.settings import Settings
 from receiver.config.suspicions import suspicions
 from receiver.datastore.acl import RightsMissing, require_rights
 from receiver.datastore.address import connect, require_suitable_server
 from receiver.datastore.failures import advice_on
+from receiver.delivery.budget import RequestBudget
 from receiver.doctor.findings import FindingState
-from receiver.doctor.storage import persistence
+from receiver.doctor.storage import persistence, setting
 
 LONGEST_ANSWER: Final = 5.0
 """Seconds for which the API's answer is waited for."""
@@ -53,14 +54,14 @@ def examine_redis(settings: Settings) -> None:
 
 def _examine_persistence(redis: Redis) -> None:
     try:
-        found = persistence(redis.info("persistence"), None)
+        found = persistence(redis.info("persistence"), setting(redis, "appendfsync"))
     except ResponseError:
         return  # An access list may forbid INFO.
     if found.state is FindingState.FAILURE:
         get_logger("receiver").error(found.found, advice=found.advice)
 
 
-def examine_token(settings: AccountSettings, account: str | None = None) -> None:
+def examine_token(settings: Settings, account: str | None = None) -> None:
     """Ask the API, meanwhile, whether it takes the token; else only the first delivery would show it.
 
     `account` is the name that apitraffic.toml has for it.
@@ -68,17 +69,25 @@ def examine_token(settings: AccountSettings, account: str | None = None) -> None
     Thread(target=ask_the_api, args=(settings, account), name="examine-token", daemon=True).start()
 
 
-def ask_the_api(settings: AccountSettings, account: str | None = None) -> None:
-    """Log what the API says to this token; nothing if it takes it."""
+def ask_the_api(settings: Settings, account: str | None = None) -> None:
+    """Log what the API says to this account's token; nothing if it takes it.
+
+    The request counts for the budget that all workers share, and is not made if that is used up.
+    """
     what_to_check = (
         "APITRAFFIC_API_TOKEN and APITRAFFIC_ACCOUNT_SID"
         if account is None
         else f"the token and the sid of [account.{account}]"
     )
     try:
-        with events_client(settings) as client:
-            client.wait_at_most(LONGEST_ANSWER)
-            client.list_events(limit=1)
+        with connect(settings.redis_url) as redis:
+            budget = RequestBudget(redis, account=account)
+            own = settings.of_account(account)
+            with events_client(own, budget) as client, budget.delivering(is_urgent=False):
+                client.wait_at_most(LONGEST_ANSWER)
+                client.list_events(limit=1)
+    except (RateLimited, RedisError):
+        return  # The worker finds that out by itself.
     except Unauthorised as error:
         get_logger("receiver.worker").error(
             "the API refuses the token or the account: nothing is delivered until that is corrected",

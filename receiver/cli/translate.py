@@ -6,13 +6,20 @@ from typing import Any, BinaryIO
 
 import click
 
-from receiver.cli.deliveries import SOURCE, delivery_from_file, header_option
+from receiver.cli.deliveries import SOURCE, delivery_from_file, header_option, source_named
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.config.settings import Settings, load_settings
 from receiver.events import Change, Delivery
 from receiver.routing import explain
-from receiver.sources import SOURCES
-from receiver.sources.base import Ignored, Invalid, ItemError, NotTranslated, Untranslatable, translate
+from receiver.sources.base import (
+    Ignored,
+    Invalid,
+    ItemError,
+    NotTranslated,
+    Source,
+    Untranslatable,
+    translate,
+)
 from receiver.translation import translate_and_route
 
 
@@ -31,11 +38,15 @@ def command(source_name: str, file: BinaryIO, event: str | None, header: tuple[s
     """
     with configuration_errors_in_words():
         settings = load_settings()
-    delivery = delivery_from_file(source_name, file.read(), event, header)
+        source = source_named(source_name, settings.senders)
+    print_translation(source, delivery_from_file(source, file.read(), event, header), settings)
+
+
+def print_translation(source: Source[Any], delivery: Delivery, settings: Settings) -> None:
+    """Exits with 1 if it would be quarantined or refused."""
     changes: tuple[Change, ...] = ()
     try:
-        _explain_routes(delivery, settings)
-        source = SOURCES[source_name]
+        _explain_routes(source, delivery, settings)
         meaning = translate_and_route(source, delivery, settings.options_for(source), settings.route)
         if isinstance(meaning, NotTranslated):
             raise meaning
@@ -53,8 +64,7 @@ def command(source_name: str, file: BinaryIO, event: str | None, header: tuple[s
     click.echo(json.dumps([_as_json(change) for change in changes], indent=2, ensure_ascii=False))
 
 
-def _explain_routes(delivery: Delivery, settings: Settings) -> None:
-    source = SOURCES[delivery.source]
+def _explain_routes(source: Source[Any], delivery: Delivery, settings: Settings) -> None:
     for change in translate(source, delivery, settings.options_for(source)).changes:
         for line in explain(change, settings.route):
             click.echo(line, err=True)

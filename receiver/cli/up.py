@@ -127,14 +127,12 @@ def _try_out(stack: LocalStack) -> str:
 
 
 def _sources(settings: "Settings", folder: DataFolder) -> Iterator[str]:
-    from receiver.sources import SOURCES  # noqa: PLC0415 - see _load_settings
-
     generated = (
         {} if settings.webhook_secrets else {name: sender.secret_name for name, sender in SENDERS.items()}
     )
     off = []
     label = "Sources"
-    for name, source in SOURCES.items():
+    for name, source in settings.active_sources.items():
         if name in generated:
             state = f"on, with the secret in {folder.secret_path(generated[name])}"
         elif any(settings.webhook_secrets.get(variable) for variable in source.secret_variables):

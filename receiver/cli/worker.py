@@ -31,11 +31,12 @@ def command(metrics_port: int | None, metrics_host: str) -> None:
     metrics = DeliveryMetrics(has_accounts=bool(settings.account))
     if metrics_port is not None:
         _serve_metrics(metrics, metrics_host, metrics_port)
-    if settings.api_token is not None and settings.account_sid is not None:
+    if settings.api_token and settings.account_sid and settings.redis_url:
         examine_token(settings)
     for account in settings.account:
         with configuration_errors_in_words():
-            examine_token(settings.of_account(account), account)
+            settings.of_account(account)
+        examine_token(settings, account)
     with configuration_errors_in_words(), traced_deliveries():
         run_worker(settings, metrics)
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from apitraffic_events.event import EventType
 from receiver.events import marker_key
-from receiver.sources.jenkins.builds import REMOTE, REPOSITORY, without_credentials
+from receiver.git_names import REMOTE, REPOSITORY, without_credentials
 from receiver.wording import describe_version
 
 LARGEST_EVENT_FILE: Final = 5 * 1024 * 1024

@@ -106,6 +106,8 @@ def in_file(environ: Mapping[str, str]) -> dict[str, Any]:
         raise ConfigurationError(
             f"{config_file(environ)} is not valid TOML: {not_toml(str(error))}"
         ) from error
+    except RecursionError as error:
+        raise ConfigurationError(f"{config_file(environ)} is nested too deeply") from error
 
 
 def not_toml(message: str) -> str:

@@ -15,11 +15,14 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from receiver.config.environment import VARIABLES
+from receiver.config.senders import TABLE, preset_names
 from receiver.config.settings import Settings
 from receiver.sources import SOURCES
 
 DRAFT: Final = "http://json-schema.org/draft-07/schema#"
-NOT_IN_FILE: Final = frozenset({"webhook_secrets", "sources", *(variable.field for variable in VARIABLES)})
+NOT_IN_FILE: Final = frozenset(
+    {"webhook_secrets", "sources", "declared", *(variable.field for variable in VARIABLES)}
+)
 
 
 def schema_of_file() -> dict[str, Any]:
@@ -34,12 +37,24 @@ def schema_of_file() -> dict[str, Any]:
         events = sections[name]["properties"]["events"]
         events |= {"items": {"anyOf": [{"enum": names}, {"type": "string"}]}}
         events["default"] = list(source.default_events)
+    section_of_any: dict[str, Any] = _plain(whole["properties"]["declared"], definitions)[
+        "additionalProperties"
+    ]
+    tables[TABLE] = {
+        "description": "Senders of your own; docs/senders/declared.md says what belongs there.",
+        "type": "array",
+        "items": {"type": "object", "required": ["name"]},
+    }
+    properties = tables | sections | dict.fromkeys(preset_names(), section_of_any)
     return {
         "$schema": DRAFT,
         "title": "apitraffic.toml",
         "type": "object",
-        "additionalProperties": False,
-        "properties": tables | sections,
+        "properties": properties,
+        # Who declares a sender may write a section of its name.
+        "additionalProperties": section_of_any,
+        "if": {"not": {"required": [TABLE]}},
+        "then": {"propertyNames": {"enum": sorted(properties)}},
     }
 
 

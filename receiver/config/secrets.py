@@ -68,19 +68,24 @@ def split_secrets(value: object) -> object:
     return tuple(dict.fromkeys([*parts, value]))
 
 
-def check_secrets(secrets: dict[str, tuple[SecretStr, ...]]) -> dict[str, tuple[SecretStr, ...]]:
-    """The secrets by variable, as they are; raises `ValueError` with a line for each that cannot be used."""
+def check_secrets(
+    secrets: dict[str, tuple[SecretStr, ...]], standard: frozenset[str] = STANDARD_WEBHOOKS
+) -> dict[str, tuple[SecretStr, ...]]:
+    """The secrets by variable, as they are; raises `ValueError` with a line for each that cannot be used.
+
+    In the variables in `standard`, `whsec_` and base64 stand for a key.
+    """
     problems = [
         f"{name} {problem}"
         for name, values in secrets.items()
-        if (problem := _problem_with(name, [value.get_secret_value() for value in values])) is not None
+        if (problem := _problem_with(name, [value.get_secret_value() for value in values], standard))
     ]
     if problems:
         raise ValueError("\n".join(problems))
     return secrets
 
 
-def _problem_with(name: str, values: list[str]) -> str | None:
+def _problem_with(name: str, values: list[str], standard: frozenset[str]) -> str | None:
     """What is wrong with a variable and what to do, without a character of the secret."""
     *parts, whole = values
     if not whole.strip(" ,\t\r\n"):
@@ -91,7 +96,7 @@ def _problem_with(name: str, values: list[str]) -> str | None:
         length = f"{shortest} character{'' if shortest == 1 else 's'}"
         has = f"holds {len(parts)} secrets, one of which has {length}" if len(parts) > 1 else f"has {length}"
         return f"{has}; that can be guessed: it needs at least {needed}; {NEW_ONE}"
-    if name in STANDARD_WEBHOOKS:
+    if name in standard:
         if any(value.startswith(ASYMMETRIC_PREFIXES) for value in parts or [whole]):
             return (
                 "is a key for asymmetric signatures (v1a), which are not supported; choose HMAC at the "

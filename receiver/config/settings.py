@@ -2,10 +2,11 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -18,19 +19,17 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     create_model,
+    model_validator,
 )
 from pydantic_core import ErrorDetails
 
 from apitraffic_events.errors import ConfigurationError
-from receiver.config.account import (
-    AccountSection,
-    AccountSettings,
-    Token,
-    check_account_name,
-)
+from receiver.config.account_settings import AccountSettings, Token
+from receiver.config.accounts import AccountSection, check_account_name
 from receiver.config.environment import (
     DEFAULT_CONFIG_FILE,
     VARIABLES,
+    Variable,
     config_file,
     explained,
     in_file,
@@ -46,12 +45,19 @@ from receiver.config.secrets import (
     is_placeholder,
     split_secrets,
 )
+from receiver.config.senders import TABLE, Senders, declared_names, preset_names, read_senders
 from receiver.routing import DEFAULT_ACCOUNT, Route
 from receiver.sources import SOURCES
-from receiver.sources.base import Secrets, Source, SourceOptions
+from receiver.sources.base import Secrets, Source, SourceOptions, secret_variable_of
 
 WRONG: Final = object()
 """Stands for an item of a list until all mistakes have been named, so that the others keep their numbers."""
+NAMES_ITS_VARIABLES: Final = frozenset[tuple[int | str, ...]]({(), ("webhook_secrets",)})
+"""Where pydantic says a mistake is, if the message begins with the name of the variable on each line."""
+SECTIONS: Final = frozenset({"sources", "declared"})
+"""Fields whose own fields are tables of the file."""
+NAME_OF_TABLE: Final = "[key]"
+"""What pydantic adds to the place of a mistake in a name, as in `[account.NAME]`."""
 ACCOUNT_SID_LENGTH: Final = len("acc_") + 27
 
 
@@ -111,7 +117,9 @@ SourceSections: Final[type[BaseModel]] = create_model(
 )
 
 
-TABLES: Final[Mapping[str, type[BaseModel]]] = {name: source.options for name, source in SOURCES.items()}
+TABLES: Final[Mapping[str, type[BaseModel]]] = dict.fromkeys(preset_names(), SourceOptions) | {
+    name: source.options for name, source in SOURCES.items()
+}
 """Tables of apitraffic.toml that are named after a source."""
 
 
@@ -163,6 +171,10 @@ class Settings(AccountSettings):
     delivery: DeliverySection = DeliverySection()
     sources: SerializeAsAny[SourceSections] = Field(default_factory=SourceSections)
     """One section for each source, as in the file; read them with `options_for`."""
+    declared: dict[str, SourceOptions] = Field(default_factory=dict)
+    """The sections of declared senders and presets; read them with `options_for`."""
+    sender: Any = ()
+    """The sources that `[[sender]]` declares; read them with `senders`."""
     account: dict[Annotated[str, AfterValidator(check_account_name)], AccountSection] = Field(
         default_factory=dict
     )
@@ -176,6 +188,35 @@ class Settings(AccountSettings):
         """
         return self if name is None else self.account[name].settings(name, self.api_url, environ)
 
+    @model_validator(mode="after")
+    def _keys_can_be_used(self) -> Self:
+        """Of declared senders that sign per Standard Webhooks, whose secrets stand for keys."""
+        for source in self.active_sources.values():
+            if source.has_standard_keys:
+                check_secrets(
+                    {
+                        name: self.webhook_secrets[name]
+                        for name in source.secret_variables
+                        if name in self.webhook_secrets
+                    },
+                    standard=frozenset(source.secret_variables),
+                )
+        return self
+
+    @cached_property
+    def senders(self) -> Senders:
+        """All senders there are by name, also those that are off."""
+        return Senders(self.sender)
+
+    @cached_property
+    def active_sources(self) -> Mapping[str, Source[Any]]:
+        """All senders but the presets without a secret, which few receivers need."""
+        return {
+            name: self.senders[name]
+            for name in self.senders
+            if not self.senders.is_preset(name) or self.webhook_secrets.get(secret_variable_of(name))
+        }
+
     def secrets_for(self, source: Source[Any]) -> Secrets:
         """All secrets with which a source's requests may be signed; empty if the source is off."""
         return {
@@ -186,7 +227,8 @@ class Settings(AccountSettings):
 
     def options_for(self, source: Source[Any]) -> SourceOptions:
         """The source's own section, completed by [delivery], which is the default of all."""
-        options: SourceOptions = getattr(self.sources, source.name)
+        own: SourceOptions | None = getattr(self.sources, source.name, None)
+        options = own or self.declared.get(source.name) or SourceOptions()
         if options.deployments is None:
             return options.model_copy(update={"deployments": self.delivery.deployments})
         return options
@@ -240,18 +282,41 @@ def _values(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
     """All that is set, as the fields of `Settings`, and a line for each place that cannot be read."""
     values: dict[str, Any] = {"webhook_secrets": {}}
     problems: list[str] = []
+    declared: Iterable[str] = preset_names()
     try:
         content = in_file(environ)
     except ConfigurationError as error:
         problems.append(str(error))
     else:
-        values |= {"sources": {name: content.pop(name) for name in SOURCES if name in content}} | content
+        declared = dict.fromkeys((*declared, *declared_names(content)))
+        values["sources"] = {name: content.pop(name) for name in SOURCES if name in content}
+        values["declared"] = {name: content.pop(name) for name in declared if name in content}
+        if TABLE in content:
+            sources, wrong = _senders(environ)
+            content[TABLE] = sources
+            problems += wrong
+        values |= content
     given, unreadable = readable_in_environment(VARIABLES, environ)
-    secrets, also_unreadable = readable_in_environment(SECRET_VARIABLES, environ)
+    secrets, also_unreadable = readable_in_environment(
+        (*SECRET_VARIABLES, *map(_variable_of, declared)), environ
+    )
     values |= {variable.field: given[variable.name] for variable in VARIABLES if variable.name in given}
     if isinstance(values["webhook_secrets"], dict):
         values["webhook_secrets"] |= secrets
     return values, problems + unreadable + also_unreadable
+
+
+def _senders(environ: Mapping[str, str]) -> tuple[tuple[Source[Any], ...], list[str]]:
+    """What `[[sender]]` declares, or a line for each mistake."""
+    try:
+        return read_senders(text_of_file(environ), str(config_file(environ))), []
+    except ConfigurationError as error:
+        return (), str(error).splitlines()
+
+
+def _variable_of(name: str) -> Variable:
+    advice = f"put the secret there that {name}'s webhook settings hold"
+    return Variable(secret_variable_of(name), "webhook_secrets", advice)
 
 
 def _file(environ: Mapping[str, str]) -> ConfigFile:
@@ -264,19 +329,19 @@ def _file(environ: Mapping[str, str]) -> ConfigFile:
 
 def _explain(mistake: ErrorDetails, file: ConfigFile) -> str:
     location, message = tuple(mistake["loc"]), mistake["msg"]
-    if location == ("webhook_secrets",):
-        return in_our_words(message)  # It names its variables.
+    if location in NAMES_ITS_VARIABLES:
+        return in_our_words(message)
     for variable in (*VARIABLES, *SECRET_VARIABLES):
         if location[0] == variable.field and (
             variable.field != "webhook_secrets" or variable.name in location
         ):
             return explained(variable, message)
-    return file.explain(mistake, tuple(part for part in location if part not in {"sources", "[key]"}))
+    return file.explain(mistake, tuple(part for part in location if part not in {*SECTIONS, NAME_OF_TABLE}))
 
 
 def _leave_out(values: dict[str, Any], location: tuple[int | str, ...], message: str) -> None:
     """Remove the value that is wrong, or the smallest part that holds it; in a list, put `WRONG` there."""
-    if location == ("webhook_secrets",):
+    if location in NAMES_ITS_VARIABLES:
         wrong = {line.split(" ", 1)[0] for line in in_our_words(message).splitlines()}
         kept = {name: value for name, value in values["webhook_secrets"].items() if name not in wrong}
         values["webhook_secrets"] = kept if len(kept) < len(values["webhook_secrets"]) else {}

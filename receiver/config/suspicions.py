@@ -15,7 +15,7 @@ from receiver.config.secrets import SECRET_VARIABLES
 from receiver.config.settings import Settings
 from receiver.routing import PLACEHOLDER, Match, Route
 from receiver.sources import SOURCES
-from receiver.sources.base import Source
+from receiver.sources.base import Source, secret_variable_of
 
 FURTHER_VARIABLES: Final = (
     *(CONFIG_VARIABLE, "APITRAFFIC_TLS_CERT", "APITRAFFIC_TLS_KEY"),
@@ -58,34 +58,36 @@ class Suspicion:
 
 
 def suspicions(settings: Settings, environ: Mapping[str, str]) -> Iterator[Suspicion]:
-    yield from empty_secrets(environ)
-    yield from misspelt_variables(environ)
-    for source in SOURCES.values():
+    declared = {secret_variable_of(name): name for name in settings.senders if name not in SOURCES}
+    yield from empty_secrets(environ, declared)
+    yield from misspelt_variables(environ, declared)
+    for source in settings.active_sources.values():
         yield from unknown_events(source, settings.options_for(source).events or ())
     for number, route in enumerate(settings.route, start=1):
-        yield from in_route(number, route)
+        yield from in_route(number, route, settings)
     yield from unused_accounts(settings)
 
 
-def empty_secrets(environ: Mapping[str, str]) -> Iterator[Suspicion]:
-    for source in SOURCES.values():
-        for name in source.secret_variables:
-            if name in environ and not environ[name].strip() and not environ.get(f"{name}_FILE"):
-                yield Suspicion(
-                    "variables",
-                    f"{name} is set and empty, which counts as not set",
-                    f"put {source.title}'s secret there, or unset it",
-                )
+def empty_secrets(environ: Mapping[str, str], declared: dict[str, str]) -> Iterator[Suspicion]:
+    titles = {name: source.title for source in SOURCES.values() for name in source.secret_variables}
+    for name, title in (titles | declared).items():
+        if name in environ and not environ[name].strip() and not environ.get(f"{name}_FILE"):
+            yield Suspicion(
+                "variables",
+                f"{name} is set and empty, which counts as not set",
+                f"put {title}'s secret there, or unset it",
+            )
 
 
-def misspelt_variables(environ: Mapping[str, str]) -> Iterator[Suspicion]:
+def misspelt_variables(environ: Mapping[str, str], declared: Iterable[str]) -> Iterator[Suspicion]:
     """Variables that are almost ours, by their names alone."""
     ours = [variable.name for variable in (*VARIABLES, *SECRET_VARIABLES)]
-    known = [name + end for name in ours for end in ("", "_FILE")]
+    own = [name + end for name in ours for end in ("", "_FILE")]
+    known = [*own, *(name + end for name in declared for end in ("", "_FILE"))]
     for name in sorted(
         environ.keys() - {*known, *FURTHER_VARIABLES, *(f"{name}_FILE" for name in FURTHER_VARIABLES)}
     ):
-        same = [each for each in known if each.partition("_")[0] == name.partition("_")[0] and "_" in name]
+        same = [each for each in own if each.partition("_")[0] == name.partition("_")[0] and "_" in name]
         meant = [
             *get_close_matches(name, same, n=1, cutoff=ALIKE_AND_SAME_SENDER),
             *get_close_matches(name, known, n=1, cutoff=ALIKE),
@@ -104,7 +106,7 @@ def is_of_a_kind(name: str, meant: str) -> bool:
 def unknown_events(source: Source[Any], patterns: Iterable[str]) -> Iterator[Suspicion]:
     known = events_of([source])
     for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in known):
+        if not is_among(pattern, known):
             yield Suspicion(
                 "event_names",
                 f"[{source.name}] events has {pattern!r}, which is no event of {source.title}",
@@ -131,13 +133,18 @@ def unused_accounts(settings: Settings) -> Iterator[Suspicion]:
             )
 
 
-def in_route(number: int, route: Route) -> Iterator[Suspicion]:
+def is_among(pattern: str, known: Iterable[str]) -> bool:
+    """Declared senders may know their events by patterns too; what both match is not worked out."""
+    return any(fnmatchcase(name, pattern) or fnmatchcase(pattern, name) for name in known)
+
+
+def in_route(number: int, route: Route, settings: Settings) -> Iterator[Suspicion]:
     where = f"route {number} in apitraffic.toml"
     if not route.settings():
         yield Suspicion("routes", f"{where} sets nothing", "give it buckets, skip or another setting")
-    for name, patterns, known in matched_words(route.match):
+    for name, patterns, known in matched_words(route.match, settings):
         for pattern in patterns:
-            if not any(fnmatchcase(word, pattern) for word in known):
+            if not is_among(pattern, known):
                 yield Suspicion(
                     "routes",
                     f"{where} matches {name} {pattern!r}, and there is no such {name}",
@@ -145,28 +152,36 @@ def in_route(number: int, route: Route) -> Iterator[Suspicion]:
                     if name != "event"
                     else f"{_meant(pattern, known)}docs/events.md lists them",
                 )
-    yield from unknown_facts(where, route)
+    yield from unknown_facts(where, route, settings)
 
 
-def matched_words(match: Match) -> Iterator[tuple[str, tuple[str, ...], frozenset[str]]]:
+def matched_words(match: Match, settings: Settings) -> Iterator[tuple[str, tuple[str, ...], frozenset[str]]]:
     """What a route matches of which all words are known: its name, patterns, and the words."""
-    yield "source", match.source or (), frozenset(SOURCES)
+    yield "source", match.source or (), frozenset(settings.senders)
     yield "type", match.type or (), frozenset(kind.value for kind in EventType)
-    yield "event", match.event or (), events_of(sources_of(match)) or events_of(SOURCES.values())
+    yield (
+        "event",
+        match.event or (),
+        events_of(sources_of(match, settings)) or events_of(settings.active_sources.values()),
+    )
 
 
-def sources_of(match: Match) -> list[Source[Any]]:
-    patterns = match.source or ("*",)
+def sources_of(match: Match, settings: Settings) -> list[Source[Any]]:
+    """Those a route is for; presets without a secret only if the route names them."""
+    if not match.source:
+        return list(settings.active_sources.values())
     return [
-        source for name, source in SOURCES.items() if any(fnmatchcase(name, pattern) for pattern in patterns)
+        settings.senders[name]
+        for name in settings.senders
+        if any(fnmatchcase(name, pattern) for pattern in match.source)
     ]
 
 
-def unknown_facts(where: str, route: Route) -> Iterator[Suspicion]:
+def unknown_facts(where: str, route: Route, settings: Settings) -> Iterator[Suspicion]:
     """Names in templates. Your own events may bring any, so of these only what looks misspelt is named."""
     templates = [*filter(None, [route.name]), *(route.metadata or {}).values()]
     for name in dict.fromkeys(name for template in templates for name in PLACEHOLDER.findall(template)):
-        is_sure = {source.name for source in sources_of(route.match)} <= SENDERS_OF_FACTS
+        is_sure = {source.name for source in sources_of(route.match, settings)} <= SENDERS_OF_FACTS
         meant = _meant(name, FACTS, ALIKE_AND_SAME_SENDER if is_sure else ALMOST_THE_SAME)
         if name not in FACTS and (meant or is_sure):
             yield Suspicion(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from receiver.config.schema import schema_of_file
+from receiver.config.senders import preset_names
 
 WIDTH: Final = 100
 HEAD: Final = """\
@@ -36,6 +37,8 @@ ROUTES: Final = """\
 def template() -> str:
     """The text of the file. With every `#` before a setting removed, it is valid."""
     tables: dict[str, Any] = schema_of_file()["properties"]
+    for name in preset_names():  # Most people need none of them.
+        del tables[name]
     sections = [section for name, table in tables.items() if (section := "\n".join(_table(name, table)))]
     return "\n\n".join([HEAD.rstrip(), *sections, ACCOUNTS.rstrip(), ROUTES])
 

@@ -8,7 +8,8 @@ from redis.exceptions import RedisError
 
 from apitraffic_events.errors import ConfigurationError
 from apitraffic_events.timestamps import now
-from receiver.config.account import AccountSection, events_client
+from receiver.config.account import events_client
+from receiver.config.accounts import AccountSection
 from receiver.config.environment import VARIABLES, config_file
 from receiver.config.settings import Settings, load_what_is_right
 from receiver.config.suspicions import suspicions

@@ -7,7 +7,6 @@ from typing import Final
 from receiver.config.secrets import SHORTEST_STRONG_SECRET, is_placeholder
 from receiver.config.settings import ACCOUNT_SID_LENGTH, Settings
 from receiver.doctor.findings import Finding, failure, ok, warning
-from receiver.sources import SOURCES
 
 LINE_BREAKS: Final = ("\n", "\r")
 WRITTEN_LINE_BREAKS: Final = ("\\n", "\\r")
@@ -17,7 +16,7 @@ RANDOM: Final = "generate one with `openssl rand -hex 32`; set it here and in th
 def sources(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     """A finding for each secret that is set, and one for the sources that are off."""
     off = []
-    for name, source in SOURCES.items():
+    for name, source in settings.active_sources.items():
         variables = [
             variable for variable in source.secret_variables if settings.webhook_secrets.get(variable)
         ]
@@ -26,7 +25,7 @@ def sources(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
         for variable in variables:
             values = [secret.get_secret_value() for secret in settings.webhook_secrets[variable]]
             yield secret(f"{name}_secret", variable, values, raw_value(variable, environ))
-    if len(off) == len(SOURCES):
+    if len(off) == len(settings.active_sources):
         yield warning(
             "sources",
             "all are off: none has a secret here",

@@ -50,7 +50,7 @@ def redis(client: Redis) -> Iterator[Finding]:
         )
         return
     yield version(info)
-    yield persistence(info, _setting(client, "appendfsync"))
+    yield persistence(info, setting(client, "appendfsync"))
     yield memory(info)
 
 
@@ -218,7 +218,7 @@ def _seconds_of(action: Callable[[], object]) -> float:
     return perf_counter() - began
 
 
-def _setting(client: Redis, name: str) -> str | None:
+def setting(client: Redis, name: str) -> str | None:
     """`None` if CONFIG is forbidden, as it is by many hosting providers."""
     with suppress(ResponseError):
         settings: Any = client.config_get(name)

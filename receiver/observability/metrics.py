@@ -8,6 +8,7 @@ them on a port of its own. Nothing here needs Redis; `receiver.monitoring.backlo
 import fcntl
 import os
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
@@ -15,7 +16,6 @@ from tempfile import gettempdir, mkdtemp
 from typing import TYPE_CHECKING, Final
 
 from apitraffic_events import __version__
-from receiver.sources import SOURCES
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -85,7 +85,8 @@ def _remove_abandoned(folder: Path) -> None:
 class ReceptionMetrics:
     """What the receiver counts. Labels are our own words, never a sender's: their number is bounded."""
 
-    def __init__(self) -> None:
+    def __init__(self, sources: Collection[str]) -> None:
+        self._sources = frozenset(sources)
         # prometheus_client decides when it is imported whether several processes share the metrics.
         from prometheus_client import CollectorRegistry, Counter, Histogram  # noqa: PLC0415 - see above
 
@@ -139,7 +140,7 @@ class ReceptionMetrics:
         timed.observe(seconds)
 
     def rejected(self, source: str, reason: str) -> None:
-        self._rejected.labels(source if source in SOURCES else "none", reason).inc()
+        self._rejected.labels(source if source in self._sources else "none", reason).inc()
 
     def registry(self) -> "CollectorRegistry":
         """The metrics of all processes together, or of this one if it is the only one."""

@@ -42,10 +42,10 @@ class Ingestor:
 def outcome_of(delivery: Delivery, meaning: Meaning, *, is_new: bool) -> Outcome:
     """The outcome of a delivery that is stored, or that there is nothing to store of."""
     outcome = _outcome_of(delivery, meaning, is_new=is_new)
-    answer = SOURCES[delivery.source].answer
-    if answer is None:
+    source = SOURCES.get(delivery.source)
+    if source is None or source.answer is None:
         return outcome
-    return Outcome(HTTPStatus.OK, outcome.body | answer(delivery), outcome.keys)
+    return Outcome(HTTPStatus.OK, outcome.body | source.answer(delivery), outcome.keys)
 
 
 def _outcome_of(delivery: Delivery, meaning: Meaning, *, is_new: bool) -> Outcome:
@@ -58,7 +58,8 @@ def _outcome_of(delivery: Delivery, meaning: Meaning, *, is_new: bool) -> Outcom
     if not is_new:
         return Outcome(HTTPStatus.OK, {"status": "duplicate", "delivery": delivery.id}, keys)
     body: dict[str, Any] = {"status": "accepted", "delivery": delivery.id, "changes": len(keys)}
-    if SOURCES[delivery.source].answers_with_keys:
+    source = SOURCES.get(delivery.source)
+    if source is not None and source.answers_with_keys:
         body["keys"] = keys
     if meaning.errors:
         body["errors"] = [asdict(error) for error in meaning.errors]

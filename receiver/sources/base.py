@@ -145,6 +145,8 @@ class Source(Generic[OptionsT]):
     receive: Callable[[Headers, bytes, datetime], Delivery]
     translate: Callable[[Delivery, OptionsT], tuple[Change, ...] | Translation]
     takes_token_in_path: bool = False
+    has_standard_keys: bool = False
+    """Whether a secret that begins with `whsec_` stands for a key in base64, as Standard Webhooks has it."""
     answers_with_keys: bool = False
     """Whether the response lists the markers' keys, for senders that read it."""
     api_path: str | None = None
@@ -164,6 +166,11 @@ class Source(Generic[OptionsT]):
             return False
         verification.update(body)
         return verification.is_authentic()
+
+
+def secret_variable_of(name: str) -> str:
+    """The environment variable that turns a declared sender on."""
+    return f"{name.upper().replace('-', '_')}_WEBHOOK_SECRET"
 
 
 def explain_refusal(source: Source[Any], headers: Headers, body_start: bytes) -> str | None:
@@ -196,7 +203,7 @@ def _is_wanted(source: Source[Any], event: str, options: SourceOptions) -> bool:
 
 
 def _why_unwanted(source: Source[Any], event: str) -> str:
-    rows = [feature for feature in source.features if feature.event == event]
+    rows = [feature for feature in source.features if fnmatchcase(event, feature.event)]
     if any(feature.type for feature in rows):
         return f"{source.title} event {event!r} is off; name it in [{source.name}] events in apitraffic.toml"
     note = next((f" ({feature.note})" for feature in rows if feature.note), "")

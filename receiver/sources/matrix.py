@@ -3,7 +3,7 @@
 A test compares it with the file, and every source's tests compare its rows with what its fixtures become.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from receiver.events import Effect
@@ -30,9 +30,19 @@ want, as shell patterns, instead of the default ones.
 """
 
 
-def document() -> str:
+PRESETS = """\
+# Presets
+
+Senders without code of their own: [presets](senders/presets.md). An event is a shell pattern of what
+the preset calls its events.
+"""
+
+
+def document(presets: Iterable[Source[Any]]) -> str:
     """docs/events.md, whole."""
-    return "\n".join([HEAD, *(line for source in SOURCES.values() for line in _section(source))])
+    sections = (line for source in SOURCES.values() for line in _section(source))
+    further = (line for source in presets for line in _section(source))
+    return "\n".join([HEAD, *sections, PRESETS, *further])
 
 
 def _section(source: Source[Any]) -> Iterator[str]:
@@ -53,7 +63,3 @@ def _effect(feature: Feature) -> str:
     if feature.span_effect is None:
         return point
     return f"point: {point}; span: {WORDS[feature.span_effect]}"
-
-
-if __name__ == "__main__":
-    print(document(), end="")  # noqa: T201 - what it is for

@@ -30,6 +30,8 @@ class Sender:
 
     secret_name: str
     headers: Callable[[str, str, bytes, str], dict[str, str]]
+    has_token_in_path: bool = False
+    """Whether the secret is the last part of the URL's path."""
 
 
 def github_request(secret: str, event: str, body: bytes, delivery_id: str) -> dict[str, str]:

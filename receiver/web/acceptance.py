@@ -13,7 +13,6 @@ from receiver.config.settings import Settings
 from receiver.events import Delivery
 from receiver.observability.metrics import ReceptionMetrics
 from receiver.reception.ingestion import Outcome
-from receiver.sources import SOURCES
 from receiver.sources.base import Invalid
 from receiver.translation import Meaning, translate_and_route
 from receiver.web.admission import IncomingBody
@@ -44,7 +43,9 @@ class Acceptance:
     """Reads requests under one configuration."""
 
     def __init__(self, settings: Settings, metrics: ReceptionMetrics) -> None:
-        self._options = {name: settings.options_for(source) for name, source in SOURCES.items()}
+        self._options = {
+            name: settings.options_for(source) for name, source in settings.active_sources.items()
+        }
         self._routes = settings.route
         self._metrics = metrics
 

@@ -15,7 +15,6 @@ from werkzeug.http import parse_options_header
 
 from apitraffic_events.timestamps import now
 from receiver.config.settings import Settings
-from receiver.sources import SOURCES
 from receiver.sources.base import BODY_START, MIB, PATH_ITEM, PATH_TOKEN, Source, explain_refusal
 from receiver.sources.refusals import names_in
 from receiver.sources.signatures import Verification
@@ -140,7 +139,8 @@ class Admission:
     """What the configuration says about a request's head."""
 
     def __init__(self, settings: Settings) -> None:
-        self._secrets = {name: settings.secrets_for(source) for name, source in SOURCES.items()}
+        self._sources = settings.active_sources
+        self._secrets = {name: settings.secrets_for(source) for name, source in self._sources.items()}
         self._allowed_senders = settings.allowed_senders
         self._trusted_proxies = settings.trusted_proxies
 
@@ -200,7 +200,7 @@ class Admission:
                 name, item = own
             case _:
                 raise Refused(HTTPStatus.NOT_FOUND)
-        source = SOURCES.get(name)
+        source = self._sources.get(name)
         if source is None or not self._secrets[name] or (token and not source.takes_token_in_path):
             raise Refused(HTTPStatus.NOT_FOUND)
         return source, token, item

@@ -18,7 +18,6 @@ from receiver.reception.ingestion import Ingestor
 from receiver.reception.quarantine import Quarantine
 from receiver.reception.spool import Spool
 from receiver.reception.tracing import delivery_store_type
-from receiver.sources import SOURCES
 from receiver.web.acceptance import Acceptance
 from receiver.web.admission import Admission
 from receiver.web.answers import SECURITY_HEADERS
@@ -50,13 +49,14 @@ def create_app(settings: Settings | None = None, redis: Redis | None = None) -> 
     app.url_map.merge_slashes = False
     # Nor one from `/webhooks/<source>` to a source's own path.
     app.url_map.redirect_defaults = False
+    app.extensions["sources"] = settings.senders
     spool = Spool(settings.spool) if settings.spool else None
     identify_requests(app)
     trace_requests_if_on(app)
     store = delivery_store_type()(Enqueuer(redis), Quarantine(redis), spool)
     app.extensions["delivery_store"], app.extensions["redis"] = store, redis
     app.extensions["spool_drain"] = SpoolDrain(store)
-    metrics = app.extensions["metrics"] = ReceptionMetrics()
+    metrics = app.extensions["metrics"] = ReceptionMetrics(settings.active_sources)
     repeated_lines = app.extensions["repeated_lines"] = RepeatedLines()
     admission = app.extensions["admission"] = Admission(settings)
     acceptance = app.extensions["acceptance"] = Acceptance(settings, metrics)
@@ -75,7 +75,7 @@ def _secured(response: Response) -> Response:
 def announce_sources(settings: Settings) -> None:
     """Log at start which sources are on, and what would turn on the others."""
     log = get_logger("receiver")
-    for name, source in SOURCES.items():
+    for name, source in settings.active_sources.items():
         if settings.secrets_for(source):
             log.info("source is on", source=name, path=f"/webhooks/{name}")
         else:

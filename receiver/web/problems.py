@@ -44,10 +44,10 @@ def answer_with_problems(app: Flask, repeated_lines: RepeatedLines) -> None:
         status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
         headers = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
         detail = DETAILS.get(status) or error.description or status.description
-        if status is HTTPStatus.NOT_FOUND and (right := right_path(request.path)):
+        if status is HTTPStatus.NOT_FOUND and (right := right_path(request.path, app.extensions["sources"])):
             detail = f"{detail} Send it to {right}."
         given = headers_of(request.environ)
-        if stray := explain(status, request.method, request.path, given):
+        if stray := explain(status, request.method, request.path, given, app.extensions["sources"]):
             facts = app.extensions["admission"].facts(given, request.remote_addr)
             repeated_lines.warn("receiver.webhooks", stray.event, stray.kind, **stray.fields, **facts)
         return problem(status, detail, headers)

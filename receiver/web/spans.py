@@ -8,7 +8,7 @@ https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 from http import HTTPStatus
 from typing import Final
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from structlog.contextvars import bind_contextvars
@@ -17,7 +17,6 @@ from receiver.events import Delivery
 from receiver.observability.spans import log_names_of, span_context_in, text, tracer
 from receiver.observability.trace_context import TRACEPARENT
 from receiver.reception.ingestion import Outcome
-from receiver.sources import SOURCES
 
 WEBHOOKS: Final = "webhooks"
 """The blueprint's name."""
@@ -68,7 +67,7 @@ def _path_without_token() -> str:
     """Without text from the request: a token may be in the path, also in place of the source."""
     arguments = request.view_args or {}
     source_name = arguments.get("source_name")
-    path = f"/webhooks/{source_name if source_name in SOURCES else REDACTED}"
+    path = f"/webhooks/{source_name if source_name in current_app.extensions['sources'] else REDACTED}"
     return f"{path}/{REDACTED}" if "path_token" in arguments else path
 
 

@@ -1,12 +1,13 @@
 """Requests that reach no source: what their sender probably meant, for the log. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from receiver.sources import SOURCES
-from receiver.sources.base import Headers
+from receiver.sources.base import Headers, Source
 from receiver.sources.refusals import looks_like
 from receiver.web.paths import right_path
 
@@ -28,20 +29,28 @@ class Stray:
         return " ".join(map(str, self.fields.values()))
 
 
-def explain(status: HTTPStatus, method: str, path: str, headers: Headers) -> Stray | None:
+def explain(
+    status: HTTPStatus,
+    method: str,
+    path: str,
+    headers: Headers,
+    sources: Mapping[str, Source[Any]] = SOURCES,
+) -> Stray | None:
     """The log line for a request that was answered with 404 or 405; `None` if it was not for us."""
     named = _parts(path)
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
-        return _wrong_method(method, named)
-    return _wrong_path(path, named, headers) if status is HTTPStatus.NOT_FOUND else None
+        return _wrong_method(method, named, sources)
+    return _wrong_path(path, named, headers, sources) if status is HTTPStatus.NOT_FOUND else None
 
 
-def _wrong_path(path: str, named: list[str] | None, headers: Headers) -> Stray | None:
-    if right := right_path(path):
+def _wrong_path(
+    path: str, named: list[str] | None, headers: Headers, sources: Mapping[str, Source[Any]]
+) -> Stray | None:
+    if right := right_path(path, sources):
         return _no_such_path(right)
-    if named and named[0] in SOURCES:
-        return _unavailable(named)
-    if named and (close := get_close_matches(named[0].lower(), SOURCES, n=1, cutoff=LIKENESS)):
+    if named and named[0] in sources:
+        return _unavailable(named, sources[named[0]])
+    if named and (close := get_close_matches(named[0].lower(), sources, n=1, cutoff=LIKENESS)):
         return _no_such_path(f"/webhooks/{close[0]}")
     if sender := looks_like(headers):
         title, name = sender
@@ -55,18 +64,17 @@ def _parts(path: str) -> list[str] | None:
     return parts[1:] if parts[0] == WEBHOOKS else None
 
 
-def _wrong_method(method: str, named: list[str] | None) -> Stray | None:
+def _wrong_method(method: str, named: list[str] | None, sources: Mapping[str, Source[Any]]) -> Stray | None:
     if named is None:
         return None
     status: dict[str, str | int] = {"status": HTTPStatus.METHOD_NOT_ALLOWED.value}
-    source = {"source": named[0]} if named and named[0] in SOURCES else {}
+    source = {"source": named[0]} if named and named[0] in sources else {}
     known = {"method": method} if method in METHODS else {}
     return Stray("refused", source | status | known | {"reason": "webhooks are sent with POST"})
 
 
-def _unavailable(named: list[str]) -> Stray:
+def _unavailable(named: list[str], source: Source[Any]) -> Stray:
     name, *rest = named
-    source = SOURCES[name]
     if rest and not source.takes_token_in_path:
         reason = f"{name} takes nothing after its name: send it to /webhooks/{name}"
     else:

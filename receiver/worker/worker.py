@@ -63,7 +63,7 @@ RECOVERY_INTERVAL: Final = 15
 """Seconds between searches for jobs of dead workers."""
 SCHEDULE_INTERVAL: Final = 0.5
 """Seconds between checks for retries that are due."""
-HELPERS: Final = 3
+HELPERS: Final = 5
 """Threads that run jobs beside the worker's own."""
 HELD_UP: Final = 0.05
 """Seconds after which the worker's own thread, which dequeues, counts as held up by its job."""

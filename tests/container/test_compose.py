@@ -15,6 +15,7 @@ from typing import Final
 import pytest
 
 from tests.container.podman import Podman
+from tests.support.github import deployment_status
 from tests.support.programs import REPOSITORY
 from tests.support.waiting import wait_until
 
@@ -34,7 +35,7 @@ print(urllib.request.urlopen(request).read().decode())
 
 
 class Compose:
-    """podman-compose in a folder with compose.yaml, and nothing else of the repository."""
+    """podman-compose in a folder with compose.yaml and what it mounts, and nothing else of the repository."""
 
     def __init__(self, podman: Podman, folder: Path) -> None:
         self._folder = folder
@@ -77,7 +78,10 @@ def compose(podman: Podman, image: str, tmp_path_factory: pytest.TempPathFactory
     if shutil.which("podman-compose") is None:
         pytest.skip("podman-compose is not installed; see above")
     folder = tmp_path_factory.mktemp("compose")
-    (folder / "compose.yaml").write_text((REPOSITORY / "compose.yaml").read_text())
+    for name in ("compose.yaml", "deploy/apitraffic.toml"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text((REPOSITORY / name).read_text())
+        (folder / name).chmod(0o644)
     (folder / "secrets").mkdir()
     for name, value in SECRETS.items():
         (folder / "secrets" / name).write_text(value)
@@ -96,22 +100,15 @@ def compose(podman: Podman, image: str, tmp_path_factory: pytest.TempPathFactory
 
 
 def test_a_signed_delivery_becomes_an_event(compose: Compose) -> None:
-    release = json.dumps(
-        {
-            "action": "published",
-            "release": {"tag_name": "v1", "published_at": "2026-01-10T10:00:00Z"},
-            "repository": {"full_name": "acme/shop"},
-        }
-    )
-    send = 'printf %s "$0" | apitraffic-events send github - --event release'
+    send = 'printf %s "$0" | apitraffic-events send github - --event deployment_status'
     wait_until(lambda: "redis" in ready(compose), "the receiver reaches Redis", 60)
-    assert "202" in compose.inside("receiver", "sh", "-c", send, release)
+    assert '"accepted"' in compose.inside("receiver", "sh", "-c", send, deployment_status(1).decode())
     try:
         wait_until(lambda: len(events(compose)) == 1, "a worker has delivered it", 120)
     except AssertionError as error:
         raise AssertionError(f"{error}\n{compose('logs', 'worker')}") from None
     (event,) = events(compose)
-    assert event["metadata"]["release"] == "v1"
+    assert event["metadata"]["repository"] == "acme/checkout"
 
 
 def ready(compose: Compose) -> str:

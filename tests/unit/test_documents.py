@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from receiver.cli import COMMANDS, reference
+from receiver.cli.events_table import document
 from receiver.config.environment import CONFIG_VARIABLE, VARIABLES
 from receiver.config.secrets import SECRET_VARIABLES
+from receiver.config.senders import preset_names, read_preset
 from receiver.mcp_server.http import PATH
 from receiver.mcp_server.tools import TOOLS
 from receiver.routing import Match, Route
 from receiver.sources import SOURCES
-from receiver.sources.matrix import document
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
@@ -113,6 +114,18 @@ def test_every_sender_has_its_page(name: str) -> None:
         assert variable in page
     for option in set(SOURCES[name].options.model_fields) - {"events", "deployments"}:
         assert option in page
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_has_its_page_with_what_is_not_certain(name: str) -> None:
+    page = (ROOT / "docs/senders" / f"{name}.md").read_text(encoding="utf-8")
+    source = read_preset(name)
+    assert source.secret_variables[0] in page
+    assert f"/webhooks/{name}" in page
+    assert source.sender is not None
+    for sentence in (*source.sender.uncertain, source.sender.documentation):
+        assert sentence in page
+    assert f"| `{name}` | `{source.secret_variables[0]}` |" in (ROOT / "docs/senders/presets.md").read_text()
 
 
 def in_backticks(path: Path) -> Iterator[str]:

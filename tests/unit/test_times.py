@@ -60,7 +60,7 @@ def commands(group: click.Command, path: str = "") -> Iterator[tuple[str, click.
     if isinstance(group, click.Group):
         context = click.Context(group)
         for name in group.list_commands(context):
-            command = group.get_command(context, name)
+            _, command, _ = group.resolve_command(context, [name])
             assert command is not None
             yield from commands(command, f"{path} {name}")
     else:

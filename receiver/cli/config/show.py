@@ -15,7 +15,6 @@ from receiver.config.environment import VARIABLES, config_file
 from receiver.config.secrets import SECRET_VARIABLES
 from receiver.config.settings import Network, Settings, load_what_is_right
 from receiver.config.suspicions import suspicions
-from receiver.sources import SOURCES
 from receiver.sources.base import Source, SourceOptions
 
 NOT_SET = "(not set)"
@@ -46,10 +45,12 @@ def _variables(settings: Settings) -> Iterator[str]:
     for variable in VARIABLES:
         value = getattr(settings, variable.field)
         yield f"{variable.name}={_masked(value)}{_origin(variable.name)}"
-    for variable in SECRET_VARIABLES:
-        secrets = settings.webhook_secrets.get(variable.name, ())
+    known = (variable.name for variable in SECRET_VARIABLES)
+    declared = (name for source in settings.active_sources.values() for name in source.secret_variables)
+    for name in dict.fromkeys((*known, *declared)):
+        secrets = settings.webhook_secrets.get(name, ())
         state = f"{', '.join(_masked(secret) for secret in secrets)}" if secrets else NOT_SET
-        yield f"{variable.name}={state}{_origin(variable.name)}"
+        yield f"{name}={state}{_origin(name)}"
 
 
 def _masked(value: str | Path | SecretStr | tuple[Network, ...] | None) -> str:
@@ -74,7 +75,7 @@ def _origin(name: str) -> str:
 def _sections(settings: Settings) -> Iterator[str]:
     yield "[delivery]"
     yield from _table(settings.delivery)
-    for name, source in SOURCES.items():
+    for name, source in settings.active_sources.items():
         yield f"\n[{name}]"
         yield from _options(source, settings.options_for(source))
     for account, section in settings.account.items():

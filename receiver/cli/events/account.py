@@ -14,7 +14,8 @@ from receiver.cli import consoles
 from receiver.cli.exits import api_problems
 from receiver.cli.local_system import ACCOUNT, environment_for
 from receiver.cli.waiting import Patience
-from receiver.config.account import events_client, load_account
+from receiver.config.account import events_client
+from receiver.config.account_settings import load_account
 from receiver.delivery.scopes import Scopes
 
 TYPES: Final = tuple(kind.value for kind in EventType)

@@ -20,7 +20,6 @@ from receiver.queue.enqueueing import Enqueuer
 from receiver.reception.delivery_store import DeliveryStore
 from receiver.reception.ingestion import Ingestor
 from receiver.reception.quarantine import Quarantine, Quarantined
-from receiver.sources import SOURCES
 from receiver.translation import translate_and_route
 
 WIDEST_EVENT: Final = 30
@@ -108,7 +107,11 @@ def replay(names: tuple[str, ...], *, everything: bool) -> None:
     with _opened() as (settings, store, quarantine):
         ingestor = Ingestor(store)
         for item in _select(quarantine, names, everything=everything):
-            source = SOURCES[item.delivery.source]
+            source = settings.senders.get(item.delivery.source)
+            if source is None:
+                click.echo(f"{item.name}  quarantined  its sender is no longer declared in apitraffic.toml")
+                remaining += 1
+                continue
             options = settings.options_for(source)
             meaning = translate_and_route(source, item.delivery, options, settings.route)
             body = ingestor.ingest(item.delivery, meaning).body

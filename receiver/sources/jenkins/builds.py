@@ -14,6 +14,7 @@ from pydantic import JsonValue
 
 from apitraffic_events.text import one_line, whole_line
 from apitraffic_events.timestamps import parse_timestamp
+from receiver.git_names import REMOTE, REPOSITORY, without_credentials
 from receiver.sources.base import VALUE_LIMIT, Payload, Untranslatable, present
 from receiver.wording import describe_version
 
@@ -23,13 +24,6 @@ PULL_REQUEST: Final = re.compile(r".+/[PM]R-(\d+)(?:-(?:head|merge))?")
 """How multibranch projects name a pull or merge request's job, below the project's own name;
 https://github.com/jenkinsci/github-branch-source-plugin, gitlab-branch-source-plugin."""
 BUILD_NUMBER: Final = re.compile(r"#?(\d{1,20})")
-CREDENTIALS_IN_URL: Final = re.compile(r"^([a-z+]+://)[^/?#]*@")
-REMOTE: Final = re.compile(r"^(refs/remotes/)?origin/")
-REPOSITORY: Final = re.compile(
-    r"(?:(?:https?|ssh|git)://[^/\s]+/|[^/@:\s]+@[^/:\s]+:)/?(?P<path>[^\s?#@…]+?)(?:\.git)?/?"
-)
-"""`https://host/acme/shop.git`, `ssh://git@host:7999/acme/shop.git`, `git@host:acme/shop.git`"""
-
 NO_BRANCH: Final = frozenset({"detached", "HEAD"})
 NO_VERSION: Final = frozenset({"true", "false", "yes", "no"})
 """Of a checkbox, which `RELEASE` may be."""
@@ -185,8 +179,3 @@ def _whole(payload: Payload, *paths: str) -> Iterator[str]:
     for found in map(payload.value, paths):
         if isinstance(found, str) and found.strip():
             yield found.strip()
-
-
-def without_credentials(url: str) -> str:
-    """Git URLs may hold a token before the host's name."""
-    return CREDENTIALS_IN_URL.sub(r"\1", url)

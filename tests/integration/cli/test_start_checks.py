@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 from receiver.cli import start_checks
 from receiver.config.settings import Settings, load_settings
 from receiver.datastore.address import connect
+from receiver.delivery.budget import RequestBudget
 from tests.support.local_api import running_local_api
 
 NOWHERE = "redis://127.0.0.1:9"
@@ -55,14 +56,24 @@ def test_a_redis_that_cannot_be_reached_is_an_error_and_no_reason_not_to_start(
     assert line["advice"] == "start it, or correct REDIS_URL"
 
 
-def test_a_wrong_token_is_logged_before_the_first_delivery(tmp_path: Path) -> None:
+def test_a_wrong_token_is_logged_before_the_first_delivery(tmp_path: Path, redis_url: str) -> None:
     with running_local_api(tmp_path) as api:
-        account = {"APITRAFFIC_API_URL": api.url, "APITRAFFIC_ACCOUNT_SID": api.account_sid}
-        with capture_logs() as right:
-            start_checks.ask_the_api(settings(**account, APITRAFFIC_API_TOKEN=api.token))
+        own = {
+            "APITRAFFIC_API_URL": api.url,
+            "APITRAFFIC_ACCOUNT_SID": api.account_sid,
+            "REDIS_URL": redis_url,
+        }
         with capture_logs() as wrong:
-            start_checks.ask_the_api(settings(**account, APITRAFFIC_API_TOKEN="another-token"))
-    assert right == []
+            start_checks.ask_the_api(settings(**own, APITRAFFIC_API_TOKEN="another-token"))
+        with capture_logs() as right:
+            start_checks.ask_the_api(settings(**own, APITRAFFIC_API_TOKEN=api.token))
+        with connect(redis_url) as redis:
+            RequestBudget(redis).use_up(60)
+        before = api.requests()
+        with capture_logs() as without_budget:
+            start_checks.ask_the_api(settings(**own, APITRAFFIC_API_TOKEN="another-token"))
+        assert api.requests() == before
+    assert right == without_budget == []
     (line,) = wrong
     assert line["log_level"] == "error"
     assert line["event"].startswith("the API refuses the token or the account: nothing is delivered")

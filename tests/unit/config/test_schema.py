@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 
 from receiver.config.schema import schema_of_file
+from receiver.config.senders import preset_names
 from receiver.config.settings import load_settings
 from receiver.config.template import template
 from receiver.errors import ConfigurationError
@@ -78,6 +79,9 @@ def test_the_examples_in_the_documentation_are_valid(page: str, example: str) ->
         "[[route]]\nmatch = { enviroment = 'x' }",
         "[[route]]\nmetadata = { team = '' }",
         "[route]\nskip = true",
+        "[sender]\nname = 'x'",
+        "[sentry]\nevent = ['x']",
+        "[betterstack]\nevents = ['*']",
     ],
 )
 def test_what_the_program_refuses_is_marked_in_the_editor(text: str) -> None:
@@ -91,6 +95,12 @@ def test_what_the_program_refuses_is_marked_in_the_editor(text: str) -> None:
         "",
         "[[route]]\nmatch = { source = 'github', type = ['deployment', 'scale'] }\nbuckets = 'Checkout'",
         "[github]\nevents = ['deploy*']\ndeployments = 'span'\n[jenkins]\npull_requests = true",
+        "[sentry]\nevents = ['issue']",
+        (
+            "[[sender]]\nname = 'x'\nauthentication = { scheme = 'bearer' }\nevent = 'x'\n"
+            "[[sender.marker]]\nname = 'It'\nkey = '{id}'\neffect = 'point'\ntype = 'custom'\n"
+            "[x]\nevents = ['*']"
+        ),
     ],
 )
 def test_what_the_program_takes_is_not(text: str) -> None:
@@ -110,7 +120,7 @@ class TestTemplate:
         VALIDATOR.validate(content)
         assert is_read(text)
         for name, table in SCHEMA["properties"].items():
-            if name not in {"account", "route"}:
+            if name not in {"account", "route", "sender", *preset_names()}:
                 assert content[name].keys() == table["properties"].keys()
 
     def test_it_fits_into_a_window(self) -> None:

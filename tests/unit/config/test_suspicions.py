@@ -74,6 +74,14 @@ def test_an_empty_secret_is_named() -> None:
     (line,) = found(GITHUB_WEBHOOK_SECRET=" ")
     assert line.startswith("GITHUB_WEBHOOK_SECRET is set and empty, which counts as not set; ")
     assert found(GITHUB_WEBHOOK_SECRET="", GITHUB_WEBHOOK_SECRET_FILE="/run/secrets/x") == []
+    (line,) = found(SENTRY_WEBHOOK_SECRET="")
+    assert line.startswith("SENTRY_WEBHOOK_SECRET is set and empty, ")
+
+
+def test_variables_of_presets_are_known() -> None:
+    assert found(SENTRY_WEBHOOK_SECRET="x", SENTRY_AUTH_TOKEN="y", HEROKU_API_KEY="z") == []
+    (line,) = found(SENTRY_WEBHOOK_SECRT="x")
+    assert "did you mean SENTRY_WEBHOOK_SECRET?" in line
 
 
 @pytest.mark.parametrize(
@@ -98,6 +106,11 @@ def test_an_empty_secret_is_named() -> None:
         ),
         ("[github]\nevents = ['deployments_status']", "no event of GitHub; did you mean deployment_status?"),
         ("[gitlab]\nevents = ['deployment', 'x*']", "'x*', which is no event of GitLab; docs/events.md"),
+        ("[[route]]\nmatch = { source = 'sentri' }\nskip = true", "source 'sentri', .*did you mean sentry?"),
+        (
+            "[[route]]\nmatch = { source = 'sentry', event = 'deployment' }\nskip = true",
+            "event 'deployment', and there is no such event",
+        ),
     ],
 )
 def test_what_no_delivery_can_match_is_named(toml: str, words: str) -> None:
@@ -115,6 +128,8 @@ def test_what_no_delivery_can_match_is_named(toml: str, words: str) -> None:
         "[[route]]\nmatch = { source = 'events' }\nmetadata = { owner = '{team}' }",
         "[github]\nevents = ['deploy*', 'workflow_run']",
         "[github]\nworkflows = ['Deploy']",
+        "[[route]]\nmatch = { source = 'sentry', event = 'metric_alert*' }\nname = '{team}'",
+        "[[route]]\nmatch = { source = '*' }\nskip = true",
     ],
 )
 def test_what_can_be_meant_is_not(toml: str) -> None:
