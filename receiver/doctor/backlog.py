@@ -73,8 +73,8 @@ def unknown_accounts(found: QueueStatus, known: Collection[str]) -> Iterator[Fin
             yield of_account(
                 account.name,
                 failure(
-                    "line",
-                    f"changes wait for an account that apitraffic.toml does not define: {waiting}",
+                    "account",
+                    f"apitraffic.toml does not define it, and changes wait: {waiting}",
                     f"write [account.{account.name}] with its SID and token, and restart the workers",
                 ),
             )

@@ -377,7 +377,7 @@ class TestWhatOperatorsSee:
 
     def test_doctor_names_an_account_whose_changes_no_worker_takes(self, redis: Redis) -> None:
         queue(redis, change_of("emea"))
-        finding = by_check(in_redis(redis, ["apac"]))["line@emea"]
+        finding = by_check(in_redis(redis, ["apac"]))["account@emea"]
         assert finding.state is FindingState.FAILURE
         assert finding.advice is not None
         assert "[account.emea]" in finding.advice
