@@ -15,6 +15,8 @@ from redis import Redis
 from rq import SimpleWorker
 
 from apitraffic_events.client import EventsClient
+from receiver.config.settings import Settings
+from receiver.console.app import Options, create_console
 from receiver.datastore.address import connect
 from receiver.datastore.keys import MARKER_PREFIX, keys_of
 from receiver.delivery.budget import BUDGET, RequestBudget
@@ -322,6 +324,16 @@ class TestDeadLetters:
         assert [json.loads(line)["account"] for line in only.splitlines()] == ["emea"]
         assert [state.dead_letters for state in read_status(buried).accounts] == [1]
         assert self.counted == {"": 1, "emea": 1}
+
+    def test_the_console_shows_them_with_their_account(self, buried: Redis) -> None:
+        settings = Settings.model_validate(
+            {"account_sid": "acc_1", "api_token": "tok_1", "api_url": "http://127.0.0.1:9/v1"}
+        )
+        console = create_console(settings, Options("http://localhost:8080"), buried).test_client()
+        for letter in DeadLetters.of_all_accounts(buried):
+            assert f"name={letter.name}" in console.get("/problems").text
+            page = console.get("/problems/dead-letter", query_string={"name": letter.name}).text
+            assert ("<dt>Account</dt><dd>emea</dd>" in page) is (letter.account == "emea")
 
     def test_a_replay_goes_to_the_account(
         self, buried: Redis, accounts: Accounts, redis_url: str, run: Command
