@@ -88,6 +88,7 @@ class DeliveryPages:
         query = {"source": wanted.source, "status": wanted.status, "q": wanted.text}
         return {
             "problem": problem,
+            "has_accounts": bool(self.samples.settings.account) or any(entry.account for entry in found),
             "wanted": wanted,
             "query": {name: value for name, value in query.items() if value},
             "rows": found[first : first + ROWS],

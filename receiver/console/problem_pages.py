@@ -12,6 +12,7 @@ from apitraffic_events.timestamps import now
 from receiver.config.settings import Settings
 from receiver.console.wording import readable
 from receiver.errors import StorageUnavailable
+from receiver.monitoring.status import AccountState, read_accounts
 from receiver.queue.dead_letters import Cause, DeadLetter, DeadLetterFilter, DeadLetters
 from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.inspection import JobState, states_of
@@ -143,16 +144,19 @@ class ProblemPages:
         wanted = _filter()
         quarantined: list[Quarantined] = []
         letters: list[DeadLetter] = []
+        accounts: tuple[AccountState, ...] = ()
         problem = NO_REDIS if self.redis is None else None
         if self.redis is not None:
             try:
                 quarantined = list(Quarantine(self.redis))
                 letters = [one for one in DeadLetters.of_all_accounts(self.redis) if wanted.includes(one)]
+                accounts = read_accounts(self.redis, self.settings.account)
             except StorageUnavailable as error:
                 problem = f"{str(error).rstrip('.')}."
         return {
             "problem": problem,
             "now": now(),
+            "accounts": accounts,
             "quarantined": quarantined[: -MOST_SHOWN - 1 : -1],
             "quarantined_count": len(quarantined),
             "letters": letters[: -MOST_SHOWN - 1 : -1],

@@ -3,6 +3,7 @@
 This only reads, and only from Redis: the Events API is not asked.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -29,6 +30,7 @@ from receiver.queue.inspection import (
 from receiver.queue.queues import delivery_queues, known_accounts
 from receiver.queue.throughput import delivered_in_last_hour
 from receiver.reception.quarantine import Quarantine
+from receiver.routing import DEFAULT_ACCOUNT
 
 MOST_LOOKED_AT: Final = 1_000
 """Jobs of each queue, in each state, among which the oldest is searched for."""
@@ -119,6 +121,19 @@ def read_status(redis: Redis) -> QueueStatus:
         raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
 
+def read_accounts(redis: Redis, configured: Iterable[str] = ()) -> tuple[AccountState, ...]:
+    """The account of APITRAFFIC_ACCOUNT_SID, as `DEFAULT_ACCOUNT`, and the others; empty if there are none.
+
+    Raises `StorageUnavailable` if Redis cannot be used.
+    """
+    try:
+        names = sorted({*known_accounts(redis), *configured})
+        states = [_account(redis, name) for name in names]
+        return (_account(redis, None), *states) if states else ()
+    except RedisError as error:
+        raise StorageUnavailable(f"Redis: {explain(error)}") from error
+
+
 def _queues(redis: Redis) -> tuple[QueueState, ...]:
     ids = job_ids(redis, MOST_LOOKED_AT)
     accepted = accepted_at(redis, [job_id for some in ids.values() for job_id in some])
@@ -136,9 +151,9 @@ def _queues(redis: Redis) -> tuple[QueueState, ...]:
     )
 
 
-def _account(redis: Redis, name: str) -> AccountState:
+def _account(redis: Redis, name: str | None) -> AccountState:
     return AccountState(
-        name=name,
+        name=name or DEFAULT_ACCOUNT,
         pause=_pause(redis, name),
         budget=_budget(redis, name),
         dead_letters=DeadLetters(delivery_queues(redis, name)).count(),

@@ -30,6 +30,7 @@ from receiver.datastore.replies import as_text
 from receiver.datastore.scripts.runner import Constant
 from receiver.errors import StorageUnavailable
 from receiver.events import Change, Delivery
+from receiver.routing import DEFAULT_ACCOUNT
 
 DELIVERIES: Final = "apitraffic:deliveries"
 REFUSALS: Final = "apitraffic:refusals"
@@ -68,7 +69,8 @@ class Entry:
     """`status` is the receiver's answer in one word. `subject` is the repository, service or job.
 
     `markers` are the keys and names of its markers, the first ones; `address` is only kept of a refusal. `id`
-    is Redis' own, and empty until it is stored.
+    is Redis' own, and empty until it is stored. `account` names the accounts of its
+    changes, if one of them has another account than that of APITRAFFIC_ACCOUNT_SID.
     """
 
     status: str
@@ -80,6 +82,7 @@ class Entry:
     markers: tuple[tuple[str, str], ...] = ()
     address: str = ""
     id: str = ""
+    account: str = ""
 
     @property
     def at(self) -> datetime:
@@ -89,16 +92,18 @@ class Entry:
         """All but the status and the id. None of it holds a control character, such as the separator."""
         markers = (text for marker in self.markers for text in marker)
         texts = (self.source, self.delivery, self.event, self.subject, self.reason, self.address, *markers)
-        return SEPARATOR.join(texts)
+        # As markers come in pairs, an odd text at the end is the account.
+        return SEPARATOR.join((*texts, self.account) if self.account else texts)
 
     @classmethod
     def from_item(cls, item_id: Any, fields: Any) -> Self | None:
         """`None` for what another version has written in another form."""
         texts = {as_text(name): as_text(value) for name, value in (fields or {}).items()}
         words = texts.get("entry", "").split(SEPARATOR)
-        if len(words) < FIXED_TEXTS or len(words) % 2 != FIXED_TEXTS % 2:
+        if len(words) < FIXED_TEXTS:
             return None
         source, delivery, event, subject, reason, address, *markers = words
+        account = markers.pop() if len(markers) % 2 else ""
         return cls(
             status=texts.get("status", ""),
             source=source,
@@ -109,6 +114,7 @@ class Entry:
             markers=tuple(zip(markers[::2], markers[1::2], strict=True)),
             address=address,
             id=as_text(item_id),
+            account=account,
         )
 
 
@@ -124,7 +130,14 @@ def entry_of(changes: Sequence[Change], status: str = "accepted") -> Entry:
         first.delivery.event,
         subject[:LONGEST_TEXT],
         markers=tuple((change.key, change.event.name) for change in changes[:MOST_MARKERS]),
+        account=_accounts_of(changes),
     )
+
+
+def _accounts_of(changes: Sequence[Change]) -> str:
+    if all(change.account is None for change in changes):
+        return ""
+    return ", ".join(dict.fromkeys(change.account or DEFAULT_ACCOUNT for change in changes))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Several accounts from one receiver: each has its line, its budget, its markers and its dead letters."""
 
 import json
+import re
 import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -334,6 +335,24 @@ class TestDeadLetters:
             assert f"name={letter.name}" in console.get("/problems").text
             page = console.get("/problems/dead-letter", query_string={"name": letter.name}).text
             assert ("<dt>Account</dt><dd>emea</dd>" in page) is (letter.account == "emea")
+        RequestBudget(buried, account="emea").pause("401 for emea", 60)
+        page = console.get("/problems/lists").text
+        assert [page.count(f"<td>{name}</td>") for name in ("default", "emea")] == [1, 1]
+        states = dict(re.findall(r"<li><b>(\w+)</b>:(.*?)</li>", page, re.DOTALL))
+        assert list(states) == ["default", "emea"]
+        assert "401 for emea" in states["emea"]
+        assert "paused" not in states["default"]
+        assert all(re.search(r"requests left|budget not known", state) for state in states.values())
+
+    def test_the_console_shows_of_which_account_a_delivery_is(self, redis: Redis) -> None:
+        settings = Settings.model_validate({"account_sid": "acc_1", "api_token": "tok_1"})
+        console = create_console(settings, Options("http://localhost:8080"), redis).test_client()
+        queue(redis, change_of(None))
+        assert "Account</th>" not in console.get("/deliveries/rows").text
+        assert "Account</th>" not in console.get("/problems/lists").text
+        queue(redis, change_of("emea"))
+        page = console.get("/deliveries/rows").text
+        assert re.findall(r'<td class="nowrap">(default|emea)</td>', page) == ["emea", "default"]
 
     def test_a_replay_goes_to_the_account(
         self, buried: Redis, accounts: Accounts, redis_url: str, run: Command
