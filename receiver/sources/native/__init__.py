@@ -112,7 +112,9 @@ def translate(delivery: Delivery, _options: Options) -> Translation:
         items = [cdevents.as_event(content)]
     else:
         items = [
-            cdevents.as_event(event.data) if cdevents.is_cdevent(event.type) else cloudevents.as_events(event)
+            cdevents.as_event(event.data, event.type)
+            if cdevents.is_cdevent(event.type)
+            else cloudevents.as_events(event)
             for event in cloudevents.read(delivery)
         ]
     wanted: list[JsonValue] = [item for item in items if item is not None]

@@ -45,10 +45,14 @@ def event_name(kind: str) -> str:
     return PREFIX + found["name"] if found else kind
 
 
-def as_event(content: JsonValue) -> dict[str, JsonValue] | None:
-    """In this project's own format; `None` if it is one that makes no marker."""
+def as_event(content: JsonValue, cloud_event_type: str = "") -> dict[str, JsonValue] | None:
+    """In this project's own format; `None` if it is one that makes no marker.
+
+    The type of the CloudEvent around it counts if it has none itself: what says that an incident begins, and
+    lacks the rest, is not ignored. Raises `Untranslatable`.
+    """
     payload = Payload(content if isinstance(content, dict) else {})
-    kind = event_name(payload.text("context.type") or "").removeprefix(PREFIX)
+    kind = event_name(payload.text("context.type") or cloud_event_type).removeprefix(PREFIX)
     if kind not in NAMES:
         return None
     subject = payload.require_text("subject.id")

@@ -1,6 +1,7 @@
 """CloudEvents and CDEvents, as their SDKs send them and as the specifications have them."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -136,6 +137,68 @@ def test_what_nobody_wants_to_see_is_ignored_and_what_says_too_little_is_kept() 
         changes(BARE, {"context": {"type": "dev.cdevents.taskrun.started.0.3.0"}})
     with pytest.raises(Untranslatable):
         changes(BARE, {"context": {"type": "dev.cdevents.service.deployed.0.3.0"}})
+
+
+@pytest.mark.parametrize(
+    "data", [None, "text", {}, {"context": {"type": 5}, "subject": [1]}, {"subject": {}}]
+)
+def test_a_cloud_event_of_an_incident_that_lacks_the_rest_is_kept_and_not_ignored(data: Any) -> None:
+    """It was answered with "makes no marker: nothing is down", so that the incident was lost."""
+    with pytest.raises(Untranslatable, match=r"subject\.id is missing"):
+        changes(STRUCTURED, ENVELOPE | {"type": "dev.cdevents.incident.detected.0.3.0", "data": data})
+
+
+def test_the_type_of_the_cloud_event_counts_if_the_data_has_none() -> None:
+    envelope = ENVELOPE | {"type": "dev.cdevents.incident.detected.0.3.0", "data": {"subject": {"id": "i-1"}}}
+    (change,) = changes(STRUCTURED, envelope)
+    assert (change.event.type.value, change.effect.value) == ("incident", "open")
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "subject", "time"),
+    [
+        (
+            {
+                "content-type": "application/json; charset=utf-8",
+                "ce-id": "d4ce657c-2db8-44db-990d-15744e9986db",
+            }
+            | {"ce-time": "2026-11-28T17:57:03.753Z", "ce-type": "com.example.x", "ce-source": "/s"}
+            | {"ce-specversion": "1.0"},
+            '{"a":"é"}',
+            None,
+            "17:57:03.753000",
+        ),
+        (
+            {
+                "content-type": "application/json; charset=utf-8",
+                "ce-id": "444856cc-0fef-4dce-8d17-1ddc58143f43",
+            }
+            | {"ce-time": "2026-11-28T17:57:03.829Z", "ce-type": "com.example.x", "ce-source": "/s"}
+            | {"ce-specversion": "1.0", "ce-subject": "\xe9"},
+            '{"a":"é"}',
+            "é",
+            "17:57:03.829000",
+        ),
+        (
+            STRUCTURED,
+            (
+                '{"id":"d9abbcda-6104-452f-8d5e-4b724219c4ba","time":"2026-11-28T17:57:03.843Z",'
+                '"type":"com.example.x","source":"/s","specversion":"1.0","subject":"é","data":{"a":"é"}}'
+            ),
+            "é",
+            "17:57:03.843000",
+        ),
+    ],
+)
+def test_what_the_javascript_sdk_10_really_sent(
+    headers: dict[str, str], body: str, subject: str | None, time: str
+) -> None:
+    received_at = datetime(2026, 11, 28, 18, tzinfo=UTC)
+    delivery = NATIVE.receive(headers, body.encode(), received_at)
+    (change,) = translate(NATIVE, delivery, Options()).changes
+    assert change.event.name == f"com example x: {subject or '/s'}"
+    assert change.event.metadata["a"] == "é"
+    assert f"{change.occurred_at:%H:%M:%S.%f}" == time
 
 
 def test_hostile_data_is_bounded() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from receiver.config.senders import preset_names
 from receiver.events import Change
-from receiver.sources.base import MIB, SourceOptions, translate
+from receiver.sources.base import MIB, Ignored, SourceOptions, translate
 from tests.support.mutations import mutate, paths, times
 from tests.support.presets import (
     EVENT_HEADERS,
@@ -36,6 +36,13 @@ BOUND = 2.0
 def test_a_delivery_becomes_exactly_what_is_written_beside_it(name: str, case: str) -> None:
     for mode in MODES:
         assert outcome_of(name, case, mode) == expected(name, case, mode), mode
+
+
+def test_the_empty_body_that_buildbot_sends_for_a_text_without_content_makes_no_marker() -> None:
+    """Captured: a formatter that returns an empty text."""
+    source = source_named("buildbot")
+    with pytest.raises(Ignored):
+        translate(source, source.receive({}, b"", RECEIVED_AT), SourceOptions(events=EVERYTHING))
 
 
 @pytest.mark.parametrize("name", sources())
