@@ -29,7 +29,7 @@ COMMANDS: Final = {
 """Command name -> module in this package that defines it as `command`, in the order of the help text."""
 
 SUMMARIES: Final = {
-    "up": "Run receiver, worker, Redis and Events API on this machine.",
+    "up": "Run receiver, worker, console, Redis and Events API on this machine.",
     "demo": "Start everything, send signed deliveries, show the resulting markers.",
     "serve": "Receive webhooks over HTTP (gunicorn).",
     "worker": "Deliver accepted changes to the Events API.",
@@ -38,6 +38,7 @@ SUMMARIES: Final = {
     "send": "Sign a payload as the sender would and post it to a receiver.",
     "senders": "List the senders that are understood, show a preset, or test a description of your own.",
     "events": "Create, list, change and close events in ApiTraffic.",
+    "console": "Show the charts, the markers and the deliveries in a browser.",
     "status": "Show what waits to be delivered, since when, and the workers.",
     "deadletters": "List, replay or discard changes that could not be delivered.",
     "quarantine": "List, replay or discard deliveries that could not be translated.",
