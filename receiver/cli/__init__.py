@@ -7,6 +7,7 @@ import click
 from receiver.cli.lazy import LazyGroup
 
 COMMANDS: Final = {
+    "init": "init",
     "up": "up",
     "demo": "demo",
     "serve": "serve",
@@ -32,6 +33,7 @@ COMMANDS: Final = {
 """Command name -> module in this package that defines it as `command`, in the order of the help text."""
 
 SUMMARIES: Final = {
+    "init": "Set up a receiver: ask for what it needs, write it down, and check it.",
     "up": "Run receiver, worker, Redis and Events API on this machine.",
     "demo": "Start everything, send signed deliveries, show the resulting markers.",
     "serve": "Receive webhooks over HTTP (gunicorn).",
