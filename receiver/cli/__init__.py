@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "senders": "senders",
     "events": "events",
     "run": "run",
+    "console": "console",
     "status": "status",
     "explain": "explain",
     "deadletters": "deadletters",
