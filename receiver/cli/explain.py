@@ -78,14 +78,12 @@ def _told(name: str, timeout: float) -> Story:
         event, problem = _event(name, timeout) if name.startswith(SID_PREFIX) else (None, None)
         if name.startswith(SID_PREFIX):
             key = str(event.metadata.get("marker_key", "")) if event else ""
-            marker = (archive.marker(key) if key else None) or archive.marker_of_event(name)
+            marker = archive.marker(key) if key else None
             return Story((), marker, name, event, problem)
         deliveries = archive.deliveries(name, settings.senders)
         marker = archive.marker(name)
-        for delivery in deliveries:
-            letters = [change.letter for change in delivery.pending if change.letter]
-            marker = marker or archive.marker_of_delivery(delivery)
-            marker = marker or (archive.marker(letters[0].key) if letters else None)
+        keys = (key for delivery in deliveries for key in delivery.keys)
+        marker = marker or next((found for key in keys if (found := archive.marker(key))), None)
     sid = marker.sid if marker else None
     event, problem = _event(sid, timeout) if sid else (None, None)
     return Story(deliveries, marker, sid, event, problem)
@@ -118,7 +116,7 @@ def _parts(story: Story) -> Iterator[Text]:
         elif story.event_problem:
             yield Text(f"  {one_line(story.event_problem, METADATA_TEXT_LIMIT)}")
         if story.marker is None:
-            yield Text("  No marker of this receiver: it was created directly, or more than 180 days ago.")
+            yield Text("  This receiver has no marker of it: it was created directly, or long ago.")
 
 
 def _heading(word: str, name: str) -> Text:
@@ -131,14 +129,20 @@ def _of_delivery(delivery: DeliveryStory, marker: Marker | None) -> Iterator[str
         yield f"  received {_when(kept.delivery.received_at)}, event {safe_line(kept.delivery.event)}"
         yield f"  in the quarantine: {safe_line(kept.reason)}"
         yield f"  → apitraffic-events quarantine replay {safe_line(kept.name)}"
-    if delivery.accepted_at is not None:
-        yield f"  accepted {_when(delivery.accepted_at)}"
-        for number, change in enumerate(delivery.pending, start=1):
-            yield from _of_change(number, change)
-        if not delivery.pending:
-            yield "  delivered: nothing of it waits"
-            if marker is None:
-                yield "  no marker of it is known: a later delivery may have replaced what it said"
+    for entry in delivery.entries:
+        what = f"{entry.status}: {entry.reason}" if entry.reason else entry.status
+        yield f"  {format_timestamp(entry.at)} {safe_line(what)}"
+    if delivery.is_remembered and not delivery.entries:
+        yield "  accepted more than three days ago, or by a receiver of an earlier version"
+    for number, change in enumerate(delivery.pending, start=1):
+        yield from _of_change(number, change)
+    if delivery.is_remembered and not delivery.pending:
+        yield "  delivered: nothing of it waits"
+        if marker is None:
+            yield "  Its marker is no longer known by the delivery; give the marker's key or the event's SID."
+    others = delivery.keys[1:]
+    if others:
+        yield f"  {len(others)} more: {safe_line(', '.join(others))}"
 
 
 def _of_change(number: int, change: PendingChange) -> Iterator[str]:
@@ -180,8 +184,8 @@ def _unknown(name: str, story: Story) -> str:
         return story.event_problem
     return (
         f"Nothing is known of {one_line(name, METADATA_TEXT_LIMIT)!r}. Is it whole? A delivery that was "
-        "refused or ignored has a line in the receiver's log. Deliveries are remembered for 14 days, markers "
-        "for 180."
+        "refused has no id here: see `apitraffic-events tail --status refused`. One that waits in a "
+        "receiver's spool is not known yet. Deliveries are remembered for 14 days, markers for 180."
     )
 
 
@@ -193,7 +197,11 @@ def _as_json(story: Story) -> dict[str, Any]:
             {
                 "source": each.source,
                 "id": each.id,
-                "accepted_at": format_timestamp(each.accepted_at) if each.accepted_at else None,
+                "log": [
+                    {"at": format_timestamp(entry.at), "status": entry.status, "reason": entry.reason or None}
+                    for entry in each.entries
+                ],
+                "markers": each.keys,
                 "quarantined": each.quarantined.reason if each.quarantined else None,
                 "pending": [
                     {

@@ -1,12 +1,19 @@
-"""`apitraffic-events explain`: one story of a delivery, from any of its names."""
+"""`explain` tells one story of a delivery, from any of its names; `tail` shows deliveries as they come in."""
 
 import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from tests.support.command import Command
 from tests.support.github import deployment_status, post
+from tests.support.processes import started
 from tests.support.stack import Stack, running_stack
 from tests.support.waiting import wait_until
 
@@ -32,8 +39,8 @@ def test_delivery_key_and_sid_tell_the_same_story(run: Command, system: Stack) -
 
     told = run("explain", "the-second", environment=system.environment)
     assert told.exit_code == 0, told.output
-    assert "Delivery the-second of github\n  accepted 2" in told.stdout
-    assert "delivered: nothing of it waits" in told.stdout
+    assert "Delivery the-second of github\n  2" in told.stdout
+    assert "Z accepted\n  delivered: nothing of it waits" in told.stdout
     assert f"Marker {key}\n" in told.stdout
     assert "> " in told.stdout
     assert "github deployment_status the-second" in told.stdout
@@ -72,3 +79,47 @@ def test_what_is_unknown_changes_nothing_and_exits_with_1(run: Command, system: 
     missing = run("explain", "evt_nothing", environment=system.environment)
     assert missing.exit_code == 1
     assert "The API does not have it" in missing.output
+
+
+def test_tail_shows_what_comes_in_and_what_becomes_of_it(run: Command, system: Stack) -> None:
+    system.api.set_faults([])
+    watching = [sys.executable, "-m", "receiver", "tail", "-n", "0", "--ids"]
+    with started(
+        watching,
+        env={"PATH": os.defpath, **system.environment},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        lines: list[str] = []
+        # It says nothing before something comes in, so deliveries are sent until it has begun.
+        sent = 0
+        reading = selectors.DefaultSelector()
+        reading.register(process.stdout, selectors.EVENT_READ)
+        while not reading.select(timeout=1):
+            sent += 1
+            send(system, deployment_status(100 + sent), "deployment_status", f"watched-{sent}")
+        while not any("  delivered " in line for line in lines):
+            lines.append(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+    assert "  accepted     github deployment_status  Deploy " in lines[0]
+    assert "  watched-" in lines[0]
+
+
+def test_tail_filters(run: Command, system: Stack) -> None:
+    send(system, b"{}", "ping", "a-ping")
+    assert post(system.url, b"{}", event="push", secret="wrong").status_code == 401
+
+    def shown(*options: str) -> list[dict[str, Any]]:
+        result = run("tail", "--no-follow", "--json", *options, environment=system.environment)
+        assert result.exit_code == 0, result.output
+        return [json.loads(line) for line in result.stdout.splitlines()]
+
+    wait_until(lambda: shown("--status", "refused"), "the refusal")
+    [refused] = shown("--status", "refused")
+    assert refused["source"] == "github"
+    assert "secret" in refused["reason"]
+    assert {each["delivery"] for each in shown("--text", "A-PING")} == {"a-ping"}
+    assert len(shown("-n", "1")) == 1
+    assert shown("--source", "gitlab") == []
