@@ -111,7 +111,8 @@ def _parts(story: Story) -> Iterator[Text]:
     if story.sid is not None:
         yield _heading("Event", story.sid)
         if story.event is not None:
-            for line in details(story.event).split("\n"):
+            # Its metadata would fill the screen; `events get` shows it.
+            for line in details(story.event.model_copy(update={"metadata": {}})).split("\n"):
                 yield Text("  ").append_text(line)
         elif story.event_problem:
             yield Text(f"  {one_line(story.event_problem, METADATA_TEXT_LIMIT)}")
