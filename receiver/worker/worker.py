@@ -11,9 +11,9 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import FrameType
@@ -44,7 +44,7 @@ from receiver.delivery.budget import Permit, RequestBudget
 from receiver.delivery.deliverer import Deliverer
 from receiver.delivery.marker_store import MarkerStore, MustWait
 from receiver.observability.metrics import DeliveryMetrics
-from receiver.queue.queues import JOB_TIMEOUT, delivery_queues
+from receiver.queue.queues import JOB_TIMEOUT, announce, delivery_queues
 from receiver.worker.alert_checks import AlertChecks
 from receiver.worker.attempts import DeliveryAttempts, GivenUp
 from receiver.worker.batch import Batch
@@ -83,10 +83,23 @@ Limit = Callable[[str], AbstractContextManager[None]]
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What one thread needs to run jobs: a budget and what makes attempts, with a marker store of its own."""
+    """What one thread needs to run jobs: a budget and what makes attempts, with a marker store of its own.
+
+    `accounts` has the same for each account in apitraffic.toml, by its name.
+    """
 
     budget: RequestBudget
     attempts: Callable[[MarkerStore], RunJob]
+    accounts: "Mapping[str, Desk]" = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """By what one thread runs the jobs of one account."""
+
+    budget: RequestBudget
+    markers: MarkerStore
+    run_job: RunJob | None
 
 
 class DeliveryWorker(SimpleWorker):
@@ -98,13 +111,20 @@ class DeliveryWorker(SimpleWorker):
 
     run_job: RunJob | None = None
 
-    def __init__(self, redis: Redis, budget: RequestBudget, stop: WakeUp | None = None) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        budget: RequestBudget,
+        stop: WakeUp | None = None,
+        accounts: Mapping[str, Desk] | None = None,
+    ) -> None:
         """`budget` counts the requests to the API. The worker sets `stop` when it is asked to stop, and does
-        not start if it is set already.
+        not start if it is set already. `accounts` is as in `Desk`, for the worker's own thread.
         """
         self._budget = budget
         self._stop = stop or WakeUp()
-        queues = delivery_queues(redis)
+        self.accounts: tuple[str | None, ...] = (None, *(accounts or ()))
+        queues = tuple(queue for account in self.accounts for queue in delivery_queues(redis, account))
         super().__init__(
             [queue.name for queue in queues],
             name=worker_name(uuid4().hex[:8]),
@@ -121,6 +141,7 @@ class DeliveryWorker(SimpleWorker):
         self._batch = Batch(self._give_back, threads=1)
         self._helpers: tuple[Helper, ...] = ()
         self.markers = self._marker_store()
+        self._means = self._means_of(accounts or {})
         self._suspension_checked_at = -math.inf
         self._current_state = ""
         self._began: float | None = None
@@ -134,20 +155,29 @@ class DeliveryWorker(SimpleWorker):
 
     def _helper(self, desk: Desk, number: int) -> Helper:
         markers = self._marker_store()
-        run_job = desk.attempts(markers)
+        means = self._means_of(desk.accounts)
+        means[None] = Means(desk.budget, markers, desk.attempts(markers))
 
         def run(dequeued: Dequeued, helper: Helper) -> None:
-            self._run(dequeued, markers, desk.budget, run_job, helper.limited)
+            self._run(dequeued, means[dequeued.account], helper.limited)
 
         return Helper(f"delivery-{number}", self._batch, run, self._helper_has_nothing)
 
-    def _marker_store(self) -> MarkerStore:
+    def _means_of(self, desks: Mapping[str, Desk]) -> dict[str | None, Means]:
+        means: dict[str | None, Means] = {}
+        for account, desk in desks.items():
+            markers = self._marker_store(account)
+            means[account] = Means(desk.budget, markers, desk.attempts(markers))
+        return means
+
+    def _marker_store(self, account: str | None = None) -> MarkerStore:
         return MarkerStore(
             self.connection,
             self.name,
             releases_with_ack=True,
             held=self._job_queue.held,
-            note_doubt=self._job_queue.note_doubt,
+            note_doubt=partial(self._job_queue.note_doubt, account=account),
+            account=account,
         )
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
@@ -308,10 +338,11 @@ class DeliveryWorker(SimpleWorker):
     def execute_job(self, job: Any, queue: Queue) -> None:
         """Run the jobs of the batch, beside the helpers. `job` is the first of them."""
         dequeued: Dequeued | None = job
+        own = Means(self._budget, self.markers, self.run_job)
         began, number = time.perf_counter(), 0
         while dequeued is not None:
             self._began = time.monotonic()
-            self._run(dequeued, self.markers, self._budget, self.run_job, self._limited)
+            self._run(dequeued, self._means.get(dequeued.account, own), self._limited)
             self._began = None
             number += 1
             # Helpers may dequeue, too, and RQ's loop has other things to do.
@@ -330,12 +361,11 @@ class DeliveryWorker(SimpleWorker):
     def _run(
         self,
         dequeued: Dequeued,
-        markers: MarkerStore,
-        budget: RequestBudget,
-        run_job: RunJob | None,
+        means: Means,
         limit: Limit,
     ) -> None:
         """Run the job in this thread. Ack it, or let RQ deal with it; raises if Redis cannot be reached."""
+        budget, markers, run_job = means.budget, means.markers, means.run_job
         if run_job is None:
             raise RuntimeError("the worker has not been told how to run jobs")
         began_at = now()
@@ -411,7 +441,8 @@ class DeliveryWorker(SimpleWorker):
 
     def _give_back(self, jobs: Sequence[Dequeued]) -> None:
         if jobs:
-            self._budget.forget_counted()
+            for budget in (self._budget, *(means.budget for means in self._means.values())):
+                budget.forget_counted()
             self._job_queue.give_back(jobs)
 
 
@@ -425,7 +456,7 @@ class RetryClock(threading.Thread):
     def __init__(self, worker: DeliveryWorker) -> None:
         super().__init__(name="retry-clock", daemon=True)
         self._worker = worker
-        self._alert_checks = AlertChecks(worker.connection)
+        self._alert_checks = tuple(AlertChecks(worker.connection, account) for account in worker.accounts)
         self._stopped = threading.Event()
 
     def run(self) -> None:
@@ -438,7 +469,8 @@ class RetryClock(threading.Thread):
                 self._worker.look_after_batch()
                 for recovery in self._worker.recoveries:
                     recovery.enqueue_due()
-                self._alert_checks.enqueue_due()
+                for alert_checks in self._alert_checks:
+                    alert_checks.enqueue_due()
                 was_away = False
             except RedisError as error:
                 if not was_away:
@@ -477,9 +509,7 @@ def run_worker(settings: Settings, metrics: DeliveryMetrics | None = None) -> No
     rights.
     """
     redis = connect_to_drain(settings.redis_url)
-    budget = RequestBudget(redis)
-    budgets = (budget, *(budget.for_another_thread() for _ in range(HELPERS)))
-    clients = tuple(events_client(settings, each) for each in budgets)
+    lines = {account: _line_to(account, redis, settings) for account in (None, *settings.account)}
     logging.getLogger("rq").setLevel(logging.WARNING)
     logging.getLogger("rq.worker").addFilter(RedisOutage())
     log = get_logger("receiver.worker")
@@ -490,17 +520,37 @@ def run_worker(settings: Settings, metrics: DeliveryMetrics | None = None) -> No
             require_rights(redis)
             require_suitable_server(redis)
             settle = timedelta(seconds=settings.delivery.settle)
-            desks = [
-                Desk(each, partial(_attempts, client, each, settle, metrics))
-                for each, client in zip(budgets, clients, strict=True)
-            ]
-            _work(redis, clients[0].account_url, desks, stop)
+            desks = {
+                account: [
+                    Desk(budget, partial(_attempts, client, budget, settle, metrics))
+                    for budget, client in line
+                ]
+                for account, line in lines.items()
+            }
+            _work(redis, lines[None][0][1].account_url, _in_threads(desks), stop)
         except RedisError as error:
             log.warning("Redis is away; trying again", reason=explain(error), in_s=RESTART_PAUSE)
         stop.wait(RESTART_PAUSE)
-    for client in clients:
+    for _, client in (pair for line in lines.values() for pair in line):
         client.close()
     log.info("worker stopped")
+
+
+def _line_to(
+    account: str | None, redis: Redis, settings: Settings
+) -> list[tuple[RequestBudget, EventsClient]]:
+    """For each thread what it delivers to this account with; raises `ConfigurationError`."""
+    budget = RequestBudget(redis, account=account)
+    budgets = (budget, *(budget.for_another_thread() for _ in range(HELPERS)))
+    return [(each, events_client(settings.of_account(account), each)) for each in budgets]
+
+
+def _in_threads(desks: Mapping[str | None, Sequence[Desk]]) -> list[Desk]:
+    """A desk for each thread, which has those of the other accounts."""
+    return [
+        replace(own, accounts={name: of[number] for name, of in desks.items() if name is not None})
+        for number, own in enumerate(desks[None])
+    ]
 
 
 def _attempts(
@@ -510,15 +560,20 @@ def _attempts(
     metrics: DeliveryMetrics | None,
     markers: MarkerStore,
 ) -> RunJob:
-    return DeliveryAttempts(Deliverer(client, markers, budget, settle=settle), metrics).make
+    deliverer = Deliverer(client, markers, budget, settle=settle)
+    return DeliveryAttempts(deliverer, metrics, budget.account).make
 
 
 def _work(redis: Redis, api: str, desks: Sequence[Desk], stop: WakeUp) -> None:
     """Run an RQ worker until it ends; `stop` is set if that is because it was asked to."""
     own, *others = desks
-    worker = DeliveryWorker(redis, own.budget, stop)
+    for account in own.accounts:
+        announce(redis, account)
+    worker = DeliveryWorker(redis, own.budget, stop, own.accounts)
     clock = RetryClock(worker)
-    get_logger("receiver.worker").info("worker started", name=worker.name, api=api)
+    get_logger("receiver.worker").info(
+        "worker started", name=worker.name, api=api, accounts=", ".join(own.accounts) or None
+    )
     clock.start()
     try:
         worker.run_job = own.attempts(worker.markers)
