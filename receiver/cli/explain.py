@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 from rich.text import Text
 
-from apitraffic_events.errors import NotFound
+from apitraffic_events.errors import ConfigurationError, NotFound
 from apitraffic_events.records import StoredEvent
 from apitraffic_events.text import METADATA_TEXT_LIMIT, one_line
 from apitraffic_events.timestamps import format_timestamp, now
@@ -19,6 +19,8 @@ from receiver.cli.events.output import as_json as event_as_json
 from receiver.cli.events.output import details, safe_line
 from receiver.cli.exits import Problem
 from receiver.cli.storage import connected_redis
+from receiver.config.settings import Settings
+from receiver.delivery.creation import MARKER_KEY
 from receiver.delivery.markers import Marker
 from receiver.monitoring.stories import Archive, DeliveryStory, PendingChange
 from receiver.queue.inspection import JobState
@@ -34,18 +36,27 @@ STATES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
-    """What is known. `event_problem` says why the API could not be asked, if a marker has an event."""
+class MarkerStory:
+    """A marker and its event, either of which may be unknown. `problem` says why the event is.
 
-    deliveries: Sequence[DeliveryStory] = ()
-    marker: Marker | None = None
-    sid: str | None = None
+    `account` is its name in apitraffic.toml; `None` is the one of APITRAFFIC_ACCOUNT_SID.
+    """
+
+    account: str | None
+    marker: Marker | None
+    sid: str | None
     event: StoredEvent | None = None
-    event_problem: str | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    deliveries: Sequence[DeliveryStory]
+    markers: Sequence[MarkerStory]
 
     @property
     def is_empty(self) -> bool:
-        return not self.deliveries and self.marker is None and self.event is None
+        return not self.deliveries and not any(each.marker or each.event for each in self.markers)
 
 
 @click.command("explain")
@@ -74,57 +85,86 @@ def command(name: str, *, timeout: float, as_json: bool) -> None:
 
 def _told(name: str, timeout: float) -> Story:
     with connected_redis() as (settings, redis):
-        archive = Archive(redis)
-        event, problem = _event(name, timeout) if name.startswith(SID_PREFIX) else (None, None)
+        archive = Archive(redis, settings.account)
+        api = Api(settings, timeout)
         if name.startswith(SID_PREFIX):
-            key = str(event.metadata.get("marker_key", "")) if event else ""
-            marker = archive.marker(key) if key else None
-            return Story((), marker, name, event, problem)
+            account, event, problem = api.find(name)
+            key = str(event.metadata.get(MARKER_KEY, "")) if event else ""
+            known = dict(archive.markers(key)) if key else {}
+            return Story((), [MarkerStory(account, known.get(account), name, event, problem)])
         deliveries = archive.deliveries(name, settings.senders)
-        marker = archive.marker(name)
-        keys = (key for delivery in deliveries for key in delivery.keys)
-        marker = marker or next((found for key in keys if (found := archive.marker(key))), None)
-    sid = marker.sid if marker else None
-    event, problem = _event(sid, timeout) if sid else (None, None)
-    return Story(deliveries, marker, sid, event, problem)
+        keys = (name, *(key for delivery in deliveries for key in delivery.keys))
+        # A marker may be known by several of these keys.
+        markers = {(account, each.key): each for key in keys for account, each in archive.markers(key)}
+        stories = [
+            MarkerStory(account, marker, marker.sid, *(api.event(marker.sid, account) if marker.sid else ()))
+            for (account, _), marker in markers.items()
+        ]
+        return Story(deliveries, stories)
 
 
-def _event(sid: str, timeout: float) -> tuple[StoredEvent | None, str | None]:
-    """The event as the API has it, or why that is not known."""
-    try:
-        with reading_session(timeout) as account:
-            try:
-                return account.ask(lambda: account.client.get_event(sid)), None
-            except NotFound:
-                return None, "The API does not have it: it was deleted, or belongs to another account."
-    except Problem as problem:
-        return None, problem.message
+@dataclass(frozen=True, slots=True)
+class Api:
+    """Asks the API for events: of each an event, or why it is not known."""
+
+    settings: Settings
+    timeout: float
+
+    def event(self, sid: str, account: str | None) -> tuple[StoredEvent | None, str | None]:
+        try:
+            own = None if account is None else self.settings.of_account(account)
+            with reading_session(self.timeout, settings=own) as session:
+                try:
+                    return session.ask(lambda: session.client.get_event(sid)), None
+                except NotFound:
+                    return None, "The API does not have it: it was deleted, or belongs to another account."
+        except Problem as problem:
+            return None, problem.message
+        except ConfigurationError as error:
+            return None, f"ApiTraffic is not configured: {error}"
+
+    def find(self, sid: str) -> tuple[str | None, StoredEvent | None, str | None]:
+        """In the first account that has it."""
+        event, problem = self.event(sid, None)
+        for account in self.settings.account:
+            if event is not None:
+                break
+            event, _ = self.event(sid, account)
+            if event is not None:
+                return account, event, None
+        return None, event, problem
 
 
 def _parts(story: Story) -> Iterator[Text]:
     for delivery in story.deliveries:
         yield _heading("Delivery", f"{delivery.id} of {delivery.source}")
-        yield from map(Text, _of_delivery(delivery, story.marker))
-    if story.marker is not None:
-        yield _heading("Marker", story.marker.key)
-        yield from map(Text, _of_marker(story.marker, story.deliveries))
-    if story.sid is not None:
-        yield _heading("Event", story.sid)
-        if story.event is not None:
-            # Its metadata would fill the screen; `events get` shows it.
-            for line in details(story.event.model_copy(update={"metadata": {}})).split("\n"):
-                yield Text("  ").append_text(line)
-        elif story.event_problem:
-            yield Text(f"  {one_line(story.event_problem, METADATA_TEXT_LIMIT)}")
-        if story.marker is None:
-            yield Text("  This receiver has no marker of it: it was created directly, or long ago.")
+        yield from map(Text, _of_delivery(delivery, has_marker=bool(story.markers)))
+    for told in story.markers:
+        if told.marker is not None:
+            where = f" in the account {told.account}" if told.account else ""
+            yield _heading("Marker", f"{told.marker.key}{where}")
+            yield from map(Text, _of_marker(told.marker, story.deliveries))
+        if told.sid is not None:
+            yield _heading("Event", told.sid)
+            yield from _of_event(told)
+
+
+def _of_event(told: MarkerStory) -> Iterator[Text]:
+    if told.event is not None:
+        # Its metadata would fill the screen; `events get` shows it.
+        for line in details(told.event.model_copy(update={"metadata": {}})).split("\n"):
+            yield Text("  ").append_text(line)
+    elif told.problem:
+        yield Text(f"  {one_line(told.problem, METADATA_TEXT_LIMIT)}")
+    if told.marker is None:
+        yield Text("  This receiver has no marker of it: it was created directly, or long ago.")
 
 
 def _heading(word: str, name: str) -> Text:
     return Text.assemble((word, "bold"), " ", safe_line(name))
 
 
-def _of_delivery(delivery: DeliveryStory, marker: Marker | None) -> Iterator[str]:
+def _of_delivery(delivery: DeliveryStory, *, has_marker: bool) -> Iterator[str]:
     if delivery.quarantined is not None:
         kept = delivery.quarantined
         yield f"  received {_when(kept.delivery.received_at)}, event {safe_line(kept.delivery.event)}"
@@ -139,11 +179,8 @@ def _of_delivery(delivery: DeliveryStory, marker: Marker | None) -> Iterator[str
         yield from _of_change(number, change)
     if delivery.is_remembered and not delivery.pending:
         yield "  delivered: nothing of it waits"
-        if marker is None:
+        if not has_marker:
             yield "  Its marker is no longer known by the delivery; give the marker's key or the event's SID."
-    others = delivery.keys[1:]
-    if others:
-        yield f"  {len(others)} more: {safe_line(', '.join(others))}"
 
 
 def _of_change(number: int, change: PendingChange) -> Iterator[str]:
@@ -181,8 +218,8 @@ def _when(moment: datetime) -> str:
 
 
 def _unknown(name: str, story: Story) -> str:
-    if story.event_problem:
-        return story.event_problem
+    if problem := next((told.problem for told in story.markers if told.problem), None):
+        return problem
     return (
         f"Nothing is known of {one_line(name, METADATA_TEXT_LIMIT)!r}. Is it whole? A delivery that was "
         "refused has no id here: see `apitraffic-events tail --status refused`. One that waits in a "
@@ -192,7 +229,6 @@ def _unknown(name: str, story: Story) -> str:
 
 def _as_json(story: Story) -> dict[str, Any]:
     """The object that docs/cli.md describes."""
-    marker = story.marker
     return {
         "deliveries": [
             {
@@ -202,7 +238,6 @@ def _as_json(story: Story) -> dict[str, Any]:
                     {"at": format_timestamp(entry.at), "status": entry.status, "reason": entry.reason or None}
                     for entry in each.entries
                 ],
-                "markers": each.keys,
                 "quarantined": each.quarantined.reason if each.quarantined else None,
                 "pending": [
                     {
@@ -214,23 +249,28 @@ def _as_json(story: Story) -> dict[str, Any]:
             }
             for each in story.deliveries
         ],
-        "marker": marker
-        and {
-            "key": marker.key,
-            "sid": marker.sid,
-            "in_doubt": marker.is_in_doubt,
-            "changes": [
-                {
-                    "at": format_timestamp(change.occurred_at),
-                    "effect": change.effect.value,
-                    "name": change.event.name,
-                    "source": change.delivery.source,
-                    "event": change.delivery.event,
-                    "delivery": change.delivery.id,
-                }
-                for change in marker.changes
-            ],
-        },
-        "event": event_as_json(story.event) if story.event else None,
-        "event_problem": story.event_problem,
+        "markers": [_marker_as_json(told) for told in story.markers],
+    }
+
+
+def _marker_as_json(told: MarkerStory) -> dict[str, Any]:
+    marker = told.marker
+    return {
+        "key": marker.key if marker else None,
+        "account": told.account,
+        "in_doubt": marker.is_in_doubt if marker else False,
+        "changes": [
+            {
+                "at": format_timestamp(change.occurred_at),
+                "effect": change.effect.value,
+                "name": change.event.name,
+                "source": change.delivery.source,
+                "event": change.delivery.event,
+                "delivery": change.delivery.id,
+            }
+            for change in (marker.changes if marker else ())
+        ],
+        "sid": told.sid,
+        "event": event_as_json(told.event) if told.event else None,
+        "problem": told.problem,
     }

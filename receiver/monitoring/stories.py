@@ -13,7 +13,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from receiver.datastore.failures import explain
-from receiver.datastore.keys import ALIAS_PREFIX, CLAIM_PREFIX, MARKER_PREFIX
+from receiver.datastore.keys import AccountKeys, keys_of
 from receiver.datastore.replies import as_text
 from receiver.delivery.marker_store import FIELDS, MOST_MERGES, marker_of
 from receiver.delivery.markers import Marker
@@ -22,7 +22,7 @@ from receiver.queue.dead_letters import DeadLetter, DeadLetters
 from receiver.queue.delivery_log import DELIVERIES, DeliveryLog, Entry
 from receiver.queue.enqueueing import SEEN_PREFIX
 from receiver.queue.inspection import JobState, states_of
-from receiver.queue.queues import delivery_queues, job_id_stem
+from receiver.queue.queues import job_id_stem
 from receiver.reception.quarantine import Quarantine, Quarantined
 
 MOST_JOBS: Final = 100
@@ -62,8 +62,10 @@ class DeliveryStory:
 class Archive:
     """Looks things up. Every method raises `StorageUnavailable` if Redis cannot be used."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, accounts: Iterable[str] = ()) -> None:
+        """`accounts` are those of apitraffic.toml, besides the one of APITRAFFIC_ACCOUNT_SID."""
         self._redis = redis
+        self._accounts = (None, *accounts)
 
     def deliveries(self, name: str, sources: Iterable[str]) -> list[DeliveryStory]:
         """Those with this id, or `<source>:<id>`. Two senders may have used one id."""
@@ -91,31 +93,34 @@ class Archive:
     def _pending(self, source: str, delivery_id: str) -> list[PendingChange]:
         stem = job_id_stem(source, delivery_id)
         states = states_of(self._redis, [f"{stem}-{number}" for number in range(MOST_JOBS)])
-        letters = DeadLetters(delivery_queues(self._redis))
+        letters = DeadLetters.of_all_accounts(self._redis)
         return [
             PendingChange(state, letters.find(name) if state is JobState.DEAD else None)
             for name, state in states.items()
             if state is not JobState.GONE
         ]
 
-    def marker(self, name: str) -> Marker | None:
-        """The marker that has this key, or had it before it was merged, or has claimed it."""
+    def markers(self, name: str) -> list[tuple[str | None, Marker]]:
+        """The markers that have this key, or had it before they were merged, or have claimed it: at most one of
+        each account, with the account's name.
+        """
         try:
-            for _ in range(MOST_MERGES):
-                if self._redis.exists(f"{MARKER_PREFIX}{name}"):
-                    return self._read(name)
-                after = self._redis.mget(f"{ALIAS_PREFIX}{name}", f"{CLAIM_PREFIX}{name}")
-                target = next((as_text(each) for each in after if each), None)
-                if target is None:
-                    return None
-                name = target
+            found = ((account, self._marker(name, keys_of(account))) for account in self._accounts)
+            return [(account, marker) for account, marker in found if marker is not None]
         except RedisError as error:
             raise _unavailable(error) from error
-        return None
 
-    def _read(self, key: str) -> Marker | None:
-        fields: Any = self._redis.hmget(f"{MARKER_PREFIX}{key}", FIELDS)
-        return marker_of(key, fields)
+    def _marker(self, name: str, keys: AccountKeys) -> Marker | None:
+        for _ in range(MOST_MERGES):
+            if self._redis.exists(f"{keys.marker}{name}"):
+                fields: Any = self._redis.hmget(f"{keys.marker}{name}", FIELDS)
+                return marker_of(name, fields)
+            after = self._redis.mget(f"{keys.alias}{name}", f"{keys.claim}{name}")
+            target = next((as_text(each) for each in after if each), None)
+            if target is None:
+                return None
+            name = target
+        return None
 
 
 def _unavailable(error: RedisError) -> StorageUnavailable:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from receiver.monitoring.stories import Archive
 from tests.support.command import Command
 from tests.support.github import deployment_status, post
 from tests.support.processes import started
@@ -50,8 +51,8 @@ def test_delivery_key_and_sid_tell_the_same_story(run: Command, system: Stack) -
         assert again.exit_code == 0
         assert f"Marker {key}\n" in again.stdout
         assert f"Event {sid}\n" in again.stdout
-    story = json.loads(run("explain", key, "--json", environment=system.environment).stdout)
-    assert story["marker"]["sid"] == story["event"]["sid"] == sid
+    [told_of] = json.loads(run("explain", key, "--json", environment=system.environment).stdout)["markers"]
+    assert told_of["sid"] == told_of["event"]["sid"] == sid
 
 
 def test_it_says_what_stopped_a_delivery_and_how_to_go_on(run: Command, system: Stack) -> None:
@@ -79,6 +80,15 @@ def test_what_is_unknown_changes_nothing_and_exits_with_1(run: Command, system: 
     missing = run("explain", "evt_nothing", environment=system.environment)
     assert missing.exit_code == 1
     assert "The API does not have it" in missing.output
+
+
+def test_a_marker_is_found_by_its_aliases_in_every_account(system: Stack) -> None:
+    system.redis.hset("apitraffic:account:emea:marker:build:9", mapping={"in_doubt": "0", "sid": "evt_9"})
+    system.redis.set("apitraffic:account:emea:alias:run:9", "build:9")
+    system.redis.set("apitraffic:account:emea:claim:job:9", "run:9")
+    [(account, marker)] = Archive(system.redis, ["emea"]).markers("job:9")
+    assert (account, marker.key, marker.sid) == ("emea", "build:9", "evt_9")
+    assert Archive(system.redis).markers("job:9") == []
 
 
 def test_tail_shows_what_comes_in_and_what_becomes_of_it(run: Command, system: Stack) -> None:
