@@ -101,8 +101,9 @@ class Archive:
         ]
 
     def markers(self, name: str) -> list[tuple[str | None, Marker]]:
-        """The markers that have this key, or had it before they were merged, or have claimed it: at most one of
-        each account, with the account's name.
+        """The markers that have this key, or had it before they were merged, or have claimed it.
+
+        At most one of each account, with the account's name.
         """
         try:
             found = ((account, self._marker(name, keys_of(account))) for account in self._accounts)
