@@ -37,7 +37,7 @@ COMMANDS: Final = {
 
 SUMMARIES: Final = {
     "init": "Set up a receiver: ask for what it needs, write it down, and check it.",
-    "up": "Run receiver, worker, Redis and Events API on this machine.",
+    "up": "Run receiver, worker, console, Redis and Events API on this machine.",
     "demo": "Start everything, send signed deliveries, show the resulting markers.",
     "serve": "Receive webhooks over HTTP (gunicorn).",
     "worker": "Deliver accepted changes to the Events API.",
@@ -48,6 +48,7 @@ SUMMARIES: Final = {
     "senders": "List the senders that are understood, show a preset, or test a description of your own.",
     "events": "Create, list, change and close events in ApiTraffic.",
     "run": "Run a command, and show it on the charts from its start to its end.",
+    "console": "Show the charts, the markers and the deliveries in a browser.",
     "status": "Show what waits to be delivered, since when, and the workers.",
     "tail": "Show deliveries as they come in, and what becomes of them.",
     "explain": "Tell what became of a delivery, a marker or an event.",
