@@ -83,10 +83,11 @@ def command(
     no_follow: bool,
     as_json: bool,
 ) -> None:
-    """Show deliveries as they come in, and what becomes of them, until Ctrl-C.
+    """Show deliveries as they come in, and what becomes of them.
 
-    A delivery is accepted, ignored, a duplicate, quarantined or refused. Each change of an accepted one is
-    then delivered, to be retried, or given up. The log of deliveries in Redis holds the last three days.
+    Ctrl-C ends it. A delivery is accepted, ignored, a duplicate, quarantined or refused. Each change of an
+    accepted one is then delivered, to be retried, or given up. The log of deliveries in Redis holds the last
+    three days.
     """
     wanted = Filter(sources, statuses, text)
     out = consoles.output()
