@@ -8,6 +8,7 @@ from receiver.cli.lazy import LazyGroup
 
 SUMMARIES: Final = {
     "github": "Connect a repository or organisation on GitHub.",
+    "gitlab": "Connect a project or group on GitLab.",
 }
 
 

@@ -8,6 +8,7 @@ from receiver.cli.lazy import LazyGroup
 
 SUMMARIES: Final = {
     "github": "Remove the webhook of a repository or organisation on GitHub.",
+    "gitlab": "Remove the webhook of a project or group on GitLab.",
 }
 
 
