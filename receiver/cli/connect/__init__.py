@@ -9,6 +9,7 @@ from receiver.cli.lazy import LazyGroup
 SUMMARIES: Final = {
     "github": "Connect a repository or organisation on GitHub.",
     "gitlab": "Connect a project or group on GitLab.",
+    "pagerduty": "Connect a PagerDuty account, or one service or team of it.",
 }
 
 

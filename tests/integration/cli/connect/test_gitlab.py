@@ -37,7 +37,7 @@ OTHER_TOKEN = "whsec_b3RoZXJvdGhlcm90aGVyb3RoZXJvdGhlcm90aGVyb3Q="
 
 @dataclass
 class GitLab:
-    """https://docs.gitlab.com/api/project_webhooks/, as far as `connect` uses it. Its test signs and posts."""
+    """https://docs.gitlab.com/api/project_webhooks/, as far as `connect` uses it."""
 
     version: str = "19.3.0-ee"
     takes_signing_tokens: bool = True
