@@ -10,6 +10,7 @@ SUMMARIES: Final = {
     "github": "Connect a repository or organisation on GitHub.",
     "gitlab": "Connect a project or group on GitLab.",
     "pagerduty": "Connect a PagerDuty account, or one service or team of it.",
+    "jenkins": "Connect a job on Jenkins that has the Notification plugin.",
 }
 
 

@@ -217,6 +217,7 @@ def wait_for_ping(connection: Connection, webhook: str, wishes: Wishes, *, is_ne
     """Ask the sender for a ping, and wait until it has arrived."""
     look = connection.ping(webhook, is_new=is_new)
     if look is None:
+        say("ping", "this sender has none; its next delivery will show that it works")
         return
     deadline = monotonic() + min(wishes.wait, LONGEST_DELAY)
     while True:
