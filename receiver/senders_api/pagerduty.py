@@ -103,7 +103,8 @@ class PagerDutyWebhooks:
             authorise=authorise,
             permission="it needs write access, of an Admin or Account Owner, or of a Manager of the service "
             "or team",
-            headers={"Accept": ACCEPT},
+            # PagerDuty wants the content type with requests that have no body too.
+            headers={"Accept": ACCEPT, "Content-Type": "application/json"},
             sleep=sleep,
         )
 
