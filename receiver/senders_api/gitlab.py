@@ -124,9 +124,6 @@ class GitLabWebhooks:
         """The webhooks that post to exactly this address. All others belong to somebody else."""
         return [hook for hook in self._client.pages(HOOKS, self._hooks) if hook.url == url]
 
-    def all(self) -> list[Hook]:
-        return list(self._client.pages(HOOKS, self._hooks))
-
     def create(self, url: str, switches: Iterable[str], secret: dict[str, str]) -> Hook:
         """`secret` is `{"signing_token": …}` or `{"token": …}`. Pushes are on unless switched off."""
         wanted = {"push_events": False, **dict.fromkeys(sorted(switches), True)}
@@ -190,3 +187,11 @@ def ping_answer(events: Iterable[HookEvent], newest_before: int) -> PingAnswer |
         return None
     newest = max(arrived, key=lambda event: event.id)
     return PingAnswer(newest.is_accepted, f"{newest.status} (GitLab's test)", newest.status == UNAUTHORISED)
+
+
+def undelivered(events: Iterable[HookEvent]) -> list[HookEvent]:
+    """The newest delivery of each event that none of its deliveries has brought, oldest event first."""
+    by_key: dict[str, list[HookEvent]] = {}
+    for event in sorted(events, key=lambda event: event.id):
+        by_key.setdefault(event.key, []).append(event)
+    return [of_one[-1] for of_one in by_key.values() if not any(event.is_accepted for event in of_one)]

@@ -179,6 +179,16 @@ def new_signing_token() -> str:
 def _opened(
     project: str | None, group: str | None, api_url: str, further: Iterable[str]
 ) -> Iterator[GitLabConnection]:
+    with gitlab_of(project, group, api_url, sleep) as gitlab:
+        switches = tuple(sorted({*switches_in_force(), *further}))
+        yield GitLabConnection(gitlab, project or group or "", switches)
+
+
+@contextmanager
+def gitlab_of(
+    project: str | None, group: str | None, api_url: str, sleep: Callable[[float], None]
+) -> Iterator[GitLabWebhooks]:
+    """Raises `click.UsageError` unless exactly one is given, and is a path."""
     if (project is None) == (group is None):
         raise click.UsageError("Give a project, GROUP/PROJECT, or --group GROUP.")
     name = project or group or ""
@@ -187,7 +197,7 @@ def _opened(
     token = token_of("GITLAB_TOKEN", permission=NEEDED)
     gitlab = GitLabWebhooks(api_url=api_url, token=token, path=name, is_group=project is None, sleep=sleep)
     try:
-        yield GitLabConnection(gitlab, name, tuple(sorted({*switches_in_force(), *further})))
+        yield gitlab
     finally:
         gitlab.close()
 

@@ -44,13 +44,15 @@ class GitLab:
     hooks: dict[int, dict[str, Any]] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     prefix: str = HOOKS
+    answers_again: int = 202
+    """What the receiver answers to a delivery that is sent again."""
 
     def add(self, **more: Any) -> int:
         number = 31 + len(self.hooks)
         self.hooks[number] = {"enable_ssl_verification": True, "push_events": True, **more}
         return number
 
-    def __call__(self, request: Request) -> Answer:  # noqa: PLR0911 - one for each request
+    def __call__(self, request: Request) -> Answer:  # noqa: PLR0911, C901 - one for each request
         if request.headers["PRIVATE-TOKEN"] != TOKEN:
             return 401, {"message": "401 Unauthorized"}
         if request.path == "/version":
@@ -75,6 +77,8 @@ class GitLab:
                 return 201, {"message": "201 Created"}
             case "GET", "events":
                 return 200, self.events[::-1]
+            case "POST", resend if resend.endswith("/resend"):
+                return 201, {"response_status": self.answers_again}
         return 404, {"error": "404 Not Found"}
 
     def _taken(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -131,6 +135,16 @@ def connect(
         if command == "connect":
             options += ["--wait", "0", "--env-file", str(env_file)]
         return call(command, "gitlab", *owner, *options, *arguments, **{"GITLAB_TOKEN": TOKEN, **variables})
+
+    return invoke
+
+
+@pytest.fixture
+def redeliver(call: Call, server: SenderServer, receiver: str) -> Call:
+    def invoke(*arguments: str) -> Result:
+        server.requests.clear()
+        options = ("--url", receiver, "--api-url", server.url)
+        return call("gitlab", "redeliver", "acme/shop", *options, *arguments, GITLAB_TOKEN=TOKEN)
 
     return invoke
 
@@ -263,3 +277,31 @@ def test_what_gitlab_refuses_is_explained(
     server.fault["POST"] = (status, {"message": message})
     result = connect()
     assert (result.exit_code, words in result.output) == (code, True), result.output
+
+
+def test_only_what_no_delivery_has_brought_is_sent_again_oldest_first(
+    redeliver: Call, server: SenderServer, gitlab: GitLab, receiver: str
+) -> None:
+    gitlab.add(url=f"{receiver}/webhooks/gitlab")
+    log = [("a", "503"), ("b", "internal error"), ("c", "202"), ("a", "500"), ("d", "401"), ("d", "200")]
+    gitlab.events = [
+        {
+            "id": number,
+            "trigger": "deployment_hooks",
+            "request_headers": {"Idempotency-Key": key},
+            "response_status": status,
+        }
+        for number, (key, status) in enumerate(log, 1)
+    ]
+    dry = redeliver("--dry-run")
+    assert (dry.exit_code, server.writes()) == (0, [])
+    result = redeliver()
+    assert result.output.splitlines() == [
+        "deployment_hooks  a  500  202",
+        "deployment_hooks  b  internal error  202",
+    ]
+    assert [write[:2] for write in server.writes()] == [
+        ("POST", f"{HOOKS}/31/events/{number}/resend") for number in (4, 2)
+    ]
+    gitlab.answers_again = 503
+    assert redeliver().exit_code == 1
