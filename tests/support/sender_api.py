@@ -1,6 +1,7 @@
 """A server on 127.0.0.1 that answers as a sender's API does, and keeps what it was asked."""
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from click.testing import Result
+from requests.structures import CaseInsensitiveDict
 
 SECRET = "5ec2e7" * 10 + "abcd"
 """What the receiver has, and what a new secret is in these tests."""
@@ -28,7 +30,7 @@ Answer = tuple[int, Any]
 class Request:
     method: str
     target: str
-    headers: dict[str, str]
+    headers: CaseInsensitiveDict[str]
     text: str
 
     @property
@@ -63,7 +65,7 @@ class SenderServer:
 
 
 class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+    protocol_version = "HTTP/1.0"  # A proxy must not keep a connection to the server of another test.
 
     def __init__(self, server: SenderServer, *arguments: Any) -> None:
         self.sender = server
@@ -72,13 +74,18 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         length = int(self.headers.get("Content-Length", "0"))
         text = self.rfile.read(length).decode()
-        status, content = self.sender.reply(Request(self.command, self.path, dict(self.headers), text))
+        status, content = self.sender.reply(
+            Request(self.command, self.path, CaseInsensitiveDict(self.headers.items()), text)
+        )
         body = (
             b""
             if content is None
             else (content if isinstance(content, str) else json.dumps(content)).encode()
         )
         self.send_response(status)
+        if body:
+            kind = "text/html" if isinstance(content, str) else "application/json"
+            self.send_header("Content-Type", f"{kind}; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -92,9 +99,11 @@ class Handler(BaseHTTPRequestHandler):
 @contextmanager
 def sender_server(answer: Callable[[Request], Answer]) -> Iterator[SenderServer]:
     state = SenderServer(answer)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, state))
+    # tests.senders.connect_openapi puts a proxy in between, which checks what passes.
+    port = int(os.environ.get("CONNECT_UPSTREAM_PORT", "0"))
+    server = ThreadingHTTPServer(("127.0.0.1", port), partial(Handler, state))
     server.daemon_threads = True
-    state.url = f"http://127.0.0.1:{server.server_port}"
+    state.url = os.environ.get("CONNECT_PROXY_URL") or f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

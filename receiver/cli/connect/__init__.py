@@ -8,6 +8,9 @@ from receiver.cli.lazy import LazyGroup
 
 SUMMARIES: Final = {
     "github": "Connect a repository or organisation on GitHub.",
+    "gitlab": "Connect a project or group on GitLab.",
+    "pagerduty": "Connect a PagerDuty account, or one service or team of it.",
+    "jenkins": "Connect a job on Jenkins that has the Notification plugin.",
 }
 
 

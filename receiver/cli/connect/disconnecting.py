@@ -8,6 +8,9 @@ from receiver.cli.lazy import LazyGroup
 
 SUMMARIES: Final = {
     "github": "Remove the webhook of a repository or organisation on GitHub.",
+    "gitlab": "Remove the webhook of a project or group on GitLab.",
+    "pagerduty": "Remove the webhook subscription of a PagerDuty account, service or team.",
+    "jenkins": "Remove the endpoint of a job on Jenkins.",
 }
 
 

@@ -119,7 +119,7 @@ def connect(connection: Connection, wishes: Wishes) -> None:
         webhook = _apply(connection, plan)
         if not wishes.no_ping:
             wait_for_ping(connection, webhook, wishes, is_new=plan.found is None)
-    _conclude(connection, wishes, plan.address)
+    conclude(connection, wishes, plan.address)
 
 
 def plan_of(connection: Connection, wishes: Wishes) -> Plan:
@@ -189,7 +189,7 @@ def wait_for_receiver(source: str, variable: str, secret: str, wishes: Wishes) -
             return
         if monotonic() >= deadline:
             raise click.ClickException(
-                f"the receiver is not ready: {finding.found}. Nothing was changed at the sender. "
+                f"the receiver is not ready: {finding.found}. "
                 f"Next: {wishes.store.next_step.replace('<VARIABLE>', variable)}; then run this again. "
                 "If this machine cannot reach the receiver, give --no-ping."
             )
@@ -217,6 +217,7 @@ def wait_for_ping(connection: Connection, webhook: str, wishes: Wishes, *, is_ne
     """Ask the sender for a ping, and wait until it has arrived."""
     look = connection.ping(webhook, is_new=is_new)
     if look is None:
+        say("ping", "this sender has none; its next delivery will show that it works")
         return
     deadline = monotonic() + min(wishes.wait, LONGEST_DELAY)
     while True:
@@ -252,10 +253,10 @@ def _print_plan(connection: Connection, wishes: Wishes, plan: Plan) -> None:
         say("webhook", f"would be created: {connection.sends} from {connection.sender} to {plan.address}")
         return
     differences = [*plan.found.differences, *(["it gets this secret"] if plan.sent else [])]
-    say("webhook", f"{plan.found.id} would {_change(differences)}")
+    say("webhook", f"{plan.found.id} would {change(differences)}")
 
 
-def _change(differences: list[str]) -> str:
+def change(differences: list[str]) -> str:
     return f"be changed: {', '.join(differences)}" if differences else "stay as it is"
 
 
@@ -281,7 +282,7 @@ def _apply(connection: Connection, plan: Plan) -> str:
     return plan.found.id
 
 
-def _conclude(connection: Connection, wishes: Wishes, address: str) -> None:
+def conclude(connection: Connection, wishes: Wishes, address: str) -> None:
     if wishes.no_ping:
         click.echo(
             f"Not checked. Next: {wishes.store.next_step.replace('<VARIABLE>', connection.variable)}, "

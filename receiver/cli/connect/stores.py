@@ -228,9 +228,16 @@ def joined(new: str, stored: str | None) -> str:
     return f"{new}{BETWEEN_SECRETS}{newest(stored)}" if stored else new
 
 
-def is_storable(secret: str) -> bool:
-    """Whether it can be in every kind of file without quotes."""
-    return bool(SAFE.fullmatch(secret)) and not set(secret) & set("\"'\\#$,")
+def all_joined(new: str, stored: str | None) -> str:
+    """The new secret before all that are stored: each may belong to a webhook of its own."""
+    return BETWEEN_SECRETS.join([new, *(re.split(r"[\s,]+", stored.strip()) if stored else [])])
+
+
+def required_storable(secret: str) -> str:
+    """The secret, if it can be in every kind of file without quotes. Raises `click.ClickException`."""
+    if not SAFE.fullmatch(secret) or set(secret) & set("\"'\\#$,"):
+        raise click.ClickException("the sender's secret has characters that cannot be stored without quotes")
+    return secret
 
 
 def require_writable(path: Path) -> None:
