@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint audit sbom format bench chaos fuzz matrix container docs gitlab lock clean
+.PHONY: help demo up test lint audit sbom format bench chaos fuzz matrix container proxies docs gitlab lock clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ matrix: ## Run the suite on each Python found, and what needs Redis on Valkey (P
 
 container: $(VENV)/.dev ## Build the image with podman and try it (Linux, root or sudo; no Docker is needed)
 	@$(BIN)/pytest --capture=no --durations=3 --timeout=1800 -o faulthandler_timeout=0 tests/container
+
+proxies: $(VENV)/.dev ## Try the samples of deploy/proxies with nginx, Caddy and HAProxy (Debian: nginx-light caddy haproxy)
+	@REQUIRE_TOOLS=1 $(BIN)/pytest --durations=3 --timeout=200 tests/proxies
 
 docs: $(VENV)/.runtime ## Write the table of what becomes a marker, the help of all commands, the JSON Schema
 	@$(BIN)/python -m receiver.cli.events_table > docs/events.md
