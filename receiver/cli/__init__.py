@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "send": "send",
     "senders": "senders",
     "events": "events",
+    "console": "console",
     "status": "status",
     "deadletters": "deadletters",
     "quarantine": "quarantine",

@@ -8,11 +8,12 @@ from typing import BinaryIO
 
 import click
 
-from receiver.cli.deliveries import SOURCE, header_option, parse_headers, sender_of, source_named
+from receiver.cli.deliveries import SOURCE, header_option, parse_headers, source_named
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.config.settings import Settings, load_settings
 from receiver.local.data_folder import DEFAULT_DATA_FOLDER, DataFolder
 from receiver.local.running import running_in
+from receiver.sources.sending import sender_of
 from receiver.sources.signing import Sender
 
 DEFAULT_RECEIVER_URL = "http://127.0.0.1:8080"

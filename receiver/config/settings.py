@@ -1,10 +1,8 @@
 """The configuration: environment first, apitraffic.toml second, checked at start. Errors say what to do."""
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -24,6 +22,7 @@ from pydantic_core import ErrorDetails
 
 from apitraffic_events.errors import ConfigurationError
 from receiver.config.account_settings import AccountSettings, Token
+from receiver.config.console import ChartsSection, ConsoleSection
 from receiver.config.environment import (
     DEFAULT_CONFIG_FILE,
     VARIABLES,
@@ -36,6 +35,7 @@ from receiver.config.environment import (
     text_of_file,
 )
 from receiver.config.mistakes import ConfigFile
+from receiver.config.networks import Networks
 from receiver.config.secrets import (
     SECRET_VARIABLES,
     SHORTEST_STRONG_SECRET,
@@ -48,6 +48,8 @@ from receiver.routing import Route
 from receiver.sources import SOURCES
 from receiver.sources.base import Secrets, Source, SourceOptions, secret_variable_of
 
+SHORTEST_CONSOLE_TOKEN: Final = 16
+MOST_PAYLOADS: Final = 10_000
 WRONG: Final = object()
 """Stands for an item of a list until all mistakes have been named, so that the others keep their numbers."""
 NAMES_ITS_VARIABLES: Final = frozenset[tuple[int | str, ...]]({(), ("webhook_secrets",)})
@@ -55,6 +57,12 @@ NAMES_ITS_VARIABLES: Final = frozenset[tuple[int | str, ...]]({(), ("webhook_sec
 SECTIONS: Final = frozenset({"sources", "declared"})
 """Fields whose own fields are tables of the file."""
 ACCOUNT_SID_LENGTH: Final = len("acc_") + 27
+
+
+def _check_console_token(token: SecretStr) -> SecretStr:
+    if len(token.get_secret_value()) < SHORTEST_CONSOLE_TOKEN:
+        raise ValueError(f"has fewer than {SHORTEST_CONSOLE_TOKEN} characters, so that it can be guessed")
+    return token
 
 
 def _spool_path(value: object) -> object:
@@ -86,23 +94,6 @@ def _check_redis_url(url: str) -> str:
     return url
 
 
-Network = IPv4Network | IPv6Network
-
-
-def split_networks(value: object) -> object:
-    """The networks in a variable's value, separated by white space or commas. An address is a network too."""
-    if not isinstance(value, str):
-        return value
-    networks = []
-    for part in re.split(r"[\s,]+", value):
-        try:
-            networks.append(ip_network(part))
-        except ValueError:
-            raise ValueError(f"holds {part[:50]!r}, which is no address and no network") from None
-    return tuple(networks)
-
-
-Networks = Annotated[tuple[Network, ...], BeforeValidator(split_networks)]
 SecretValues = Annotated[tuple[SecretStr, ...], BeforeValidator(split_secrets)]
 
 _section_fields: Final[dict[str, Any]] = {
@@ -142,6 +133,10 @@ class Settings(AccountSettings):
     """Only checked here: `receiver.observability.logs` reads it before there are settings."""
     metrics_token: Token | None = None
     """The bearer token that `/metrics` requires; `None` if it requires none."""
+    console_token: Annotated[Token, AfterValidator(_check_console_token)] | None = None
+    """What is typed in to log in to the console; `None` if nobody has to."""
+    keep_payloads: Annotated[int, Field(ge=0, le=MOST_PAYLOADS)] = 0
+    """Of how many deliveries the console can show the payload."""
     trusted_proxies: Networks = ()
     """Proxies whose `X-Forwarded-For` is trusted."""
     allowed_senders: Networks = ()
@@ -158,6 +153,8 @@ class Settings(AccountSettings):
     sender: Any = ()
     """The sources that `[[sender]]` declares; read them with `senders`."""
     route: tuple[Route, ...] = ()
+    console: ConsoleSection = ConsoleSection()
+    charts: ChartsSection = ChartsSection()
 
     @model_validator(mode="after")
     def _keys_can_be_used(self) -> Self:

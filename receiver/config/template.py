@@ -1,12 +1,12 @@
 """An apitraffic.toml to begin with: all settings with their defaults and meanings, commented out."""
 
-import json
 import textwrap
 from collections.abc import Iterator
 from typing import Any, Final
 
 from receiver.config.schema import schema_of_file
 from receiver.config.senders import preset_names
+from receiver.config.toml import as_toml
 
 WIDTH: Final = 100
 HEAD: Final = """\
@@ -48,8 +48,10 @@ def _table(name: str, table: dict[str, Any]) -> Iterator[str]:
 def _setting(name: str, about: dict[str, Any]) -> Iterator[str]:
     default = about.get("default")
     if default is None:
-        default = next(iter(about.get("enum", [])), ["*"] if about.get("type") == "array" else None)
-    if default is None or isinstance(default, dict):
+        default = next(iter(about.get("examples", about.get("enum", []))), None)
+    if default is None:
+        default = ["*"] if about.get("type") == "array" else None
+    if default is None:
         return
     if text := about.get("description"):
         yield from textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ")
@@ -57,10 +59,10 @@ def _setting(name: str, about: dict[str, Any]) -> Iterator[str]:
 
 
 def _assigned(name: str, value: object) -> Iterator[str]:
-    line = f"#{name} = {json.dumps(value, ensure_ascii=False)}"
+    line = f"#{name} = {as_toml(value)}"
     if len(line) <= WIDTH or not isinstance(value, list):
         yield line
         return
     yield f"#{name} = ["
-    yield from (f"#    {json.dumps(item, ensure_ascii=False)}," for item in value)
+    yield from (f"#    {as_toml(item)}," for item in value)
     yield "#]"

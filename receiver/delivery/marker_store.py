@@ -265,6 +265,15 @@ class MarkerStore:
         """
         return tuple(map(as_text, RESOLVE_MARKER.run(self._redis, args=names)))
 
+    def changes_of(self, name: str) -> tuple[Change, ...]:
+        """The changes of the marker stored under this name, without locking it; empty if there is none.
+
+        Raises `RedisError`.
+        """
+        (key, *_others) = self.resolve([name])
+        stored = self._redis.hget(f"{MARKER_PREFIX}{key}", "changes")
+        return CHANGES.validate_json(stored, context=ALREADY_CLEAN) if stored else ()
+
     def forget(self, key: str, in_favour_of: str) -> None:
         """Delete a marker, and make its key an alias of another one."""
         with self._redis.pipeline() as pipeline:

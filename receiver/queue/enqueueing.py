@@ -16,6 +16,7 @@ from receiver.datastore.scripts.runner import Script, ScriptCall
 from receiver.errors import StorageUnavailable
 from receiver.events import Change, is_urgent
 from receiver.observability.trace_context import TRACEPARENT, carried
+from receiver.queue.delivery_log import DELIVERIES, LOG_CONSTANTS, entry_of
 from receiver.queue.queues import (
     BELL,
     delivery_queues,
@@ -37,7 +38,7 @@ class Enqueuer:
     """Queues changes.
 
     Redis keys: `apitraffic:seen:<source>:<delivery id>`, for 14 days; RQ's own under `apitraffic:rq:`, until
-    the job is done.
+    the job is done; an entry in `apitraffic:deliveries` (`receiver.queue.delivery_log`).
     """
 
     def __init__(self, redis: Redis) -> None:
@@ -71,8 +72,9 @@ class Enqueuer:
             f"{SEEN_PREFIX}{delivery.source}:{delivery.id}",
             self._routine.redis_queues_keys,
             BELL,
+            DELIVERIES,
         ]
-        arguments: list[str | bytes | int] = [SEEN_LIFETIME, utcformat(now())]
+        arguments: list[str | bytes | int] = [SEEN_LIFETIME, utcformat(now()), entry_of(changes).to_text()]
         for number, change in enumerate(changes):
             job_id = f"{stem}-{number}"
             queue = self._urgent if is_urgent(change) else self._routine
@@ -110,5 +112,5 @@ class Enqueuer:
             fields = job_of(example, "example", self._routine).to_dict()
             common = {name: value for name, value in fields.items() if name not in OF_EACH_JOB}
             words = [str(getattr(word, "value", word)) for pair in common.items() for word in pair]
-            self._script = Script("enqueue", {"COMMON_FIELDS": words})
+            self._script = Script("enqueue", {"COMMON_FIELDS": words, **LOG_CONSTANTS})
         return self._script
