@@ -65,8 +65,10 @@ class From(HTTPAdapter):
 
 
 @contextmanager
-def started_proxy(kind: str, folder: Path, receiver: str, authority: Authority) -> Iterator[Proxy]:
-    """It listens on a free port and forwards to the receiver at this URL."""
+def started_proxy(
+    kind: str, folder: Path, receiver: str, authority: Authority, second: str | None = None
+) -> Iterator[Proxy]:
+    """It listens on a free port and forwards to the receiver at this URL, or to the second one."""
     program = required(kind)
     port = free_port()
     home = folder / f"{kind}-{port}"
@@ -76,6 +78,8 @@ def started_proxy(kind: str, folder: Path, receiver: str, authority: Authority) 
     both.write_bytes(certificate.read_bytes() + key.read_bytes())
     path = home / NAMES[kind]
     sample = (SAMPLES / NAMES[kind]).read_text(encoding="utf-8")
+    if second is not None:
+        sample = with_second(kind, sample, urlsplit(second).netloc)
     path.write_text(adapted(kind, sample, port, receiver, home, certificate, key), encoding="utf-8")
     commands: dict[str, list[str | Path]] = {
         "nginx": [program, "-p", home, "-c", home / "main.conf"],
@@ -118,6 +122,17 @@ def adapted(
         assert old in sample, old
         sample = sample.replace(old, new)
     return sample
+
+
+def with_second(kind: str, sample: str, address: str) -> str:
+    """The sample with a second receiver, as its comment says how."""
+    old, new = {
+        "nginx": ("# server 10.0.0.12:8080", f"server {address}"),
+        "caddy": ("reverse_proxy 127.0.0.1:8080 {", f"reverse_proxy 127.0.0.1:8080 {address} {{"),
+        "haproxy": ("# server receiver2 10.0.0.12:8080", f"server receiver2 {address}"),
+    }[kind]
+    assert old in sample
+    return sample.replace(old, new)
 
 
 def free_port() -> int:

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
 
 import pytest
 from requests import Response
@@ -18,6 +21,18 @@ from tests.support.certificates import Authority
 from tests.support.github import deployment_status, signed
 from tests.support.stack import Stack
 from tests.support.waiting import wait_until
+
+
+class CannotStore(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(503)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
+        pass
+
 
 MIB = 1024 * 1024
 LONGEST = 30
@@ -144,6 +159,32 @@ def test_no_token_is_in_a_log(
                 )
             wait_until(partial(is_logged, each), each.log)
             assert TOKEN not in each.log()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_delivery_goes_to_the_second_receiver_if_the_first_is_down(
+    kind: str, authority: Authority, stack: Stack, tmp_path: Path
+) -> None:
+    down = f"http://127.0.0.1:{free_port()}"
+    with started_proxy(kind, tmp_path, down, authority, second=stack.url) as proxy:
+        answers = [deliver(proxy, deployment_status(4000 + number)).status_code for number in range(6)]
+    assert set(answers) <= {200, 202}
+
+
+def test_a_delivery_goes_to_the_second_receiver_if_the_first_cannot_store_it(
+    authority: Authority, stack: Stack, tmp_path: Path
+) -> None:
+    """HAProxy's checks see it beforehand; Caddy sends a delivery on only if it cannot connect."""
+    with (
+        ThreadingHTTPServer(("127.0.0.1", 0), CannotStore) as full,
+        started_proxy(
+            "nginx", tmp_path, f"http://127.0.0.1:{full.server_port}", authority, second=stack.url
+        ) as proxy,
+    ):
+        Thread(target=full.serve_forever, daemon=True).start()
+        answers = [deliver(proxy, deployment_status(5000 + number)).status_code for number in range(4)]
+        full.shutdown()
+    assert set(answers) <= {200, 202}
 
 
 def test_who_stalls_is_let_go(proxies: dict[str, Proxy]) -> None:

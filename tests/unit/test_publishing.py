@@ -57,9 +57,12 @@ def test_another_account_is_one_command(tmp_path: Path) -> None:
     assert list(clone.rglob("*.orig")) == []
 
 
-def test_the_chart_has_the_version_of_the_package() -> None:
+def test_chart_manifests_and_image_have_the_version_of_the_package() -> None:
     chart = yaml.safe_load((ROOT / "deploy/helm/apitraffic-events/Chart.yaml").read_text(encoding="utf-8"))
     assert chart["version"] == chart["appVersion"] == PROJECT["version"] == version("apitraffic-events")
+    manifests = (ROOT / "deploy/kubernetes/kustomization.yaml").read_text(encoding="utf-8")
+    assert [image["newTag"] for image in yaml.safe_load(manifests)["images"]] == [PROJECT["version"]]
+    assert f"\nARG VERSION={PROJECT['version']}\n" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

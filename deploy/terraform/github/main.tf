@@ -1,4 +1,4 @@
-# GitHub's webhook to your receiver, of one organisation or of single repositories. docs/deployment.md says how to use it.
+# GitHub's webhook to your receiver, of one organisation or of single repositories. docs/terraform.md says how to use it.
 terraform {
   required_providers {
     github = {

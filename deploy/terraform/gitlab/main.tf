@@ -1,4 +1,4 @@
-# GitLab's webhook to your receiver, of one group (Premium) or of single projects. docs/deployment.md says how to use it.
+# GitLab's webhook to your receiver, of one group (Premium) or of single projects. docs/terraform.md says how to use it.
 terraform {
   required_providers {
     gitlab = {

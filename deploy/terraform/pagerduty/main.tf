@@ -1,4 +1,4 @@
-# PagerDuty's webhook subscription to your receiver. docs/deployment.md says how to use it.
+# PagerDuty's webhook subscription to your receiver. docs/terraform.md says how to use it.
 #
 # PagerDuty makes the secret and shows it once, in the answer to the request that creates the subscription. The
 # resource pagerduty_webhook_subscription drops that answer (provider 3.30), and nothing could verify its webhooks.
