@@ -4,12 +4,13 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from select import select
 from threading import Thread
 
 import pytest
@@ -26,12 +27,24 @@ from tests.support.waiting import wait_until
 class CannotStore(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
+
+    def do_GET(self) -> None:
         self.send_response(503)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
         pass
+
+
+@contextmanager
+def cannot_store() -> Iterator[str]:
+    """A receiver that answers 503 to everything."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), CannotStore) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 MIB = 1024 * 1024
@@ -83,12 +96,14 @@ def test_a_large_body_arrives_whole(proxy: Proxy, mib: int, chunked: bool) -> No
 
 
 def test_too_large_a_body_is_refused_by_the_receiver_in_its_own_words(proxy: Proxy) -> None:
-    """The head is enough; proxies that first take the whole body are sent all of it."""
+    """HAProxy and Caddy pass the refusal on while the body is being sent, nginx after its end."""
     length = 25 * MIB + 1
-    with closing(tls(proxy)) as client:
+    # With TLS 1.3, tickets would arrive before the answer.
+    with closing(tls(proxy, ssl.TLSVersion.TLSv1_2)) as client:
         client.sendall(head(length))
-        if proxy.kind == "nginx":
-            client.sendall(b"x" * length)
+        sent = 0
+        while sent < length and not select([client], [], [], 0)[0]:
+            sent += client.send(b"x" * min(65_536, length - sent))
         answer = client.recv(65_536)
     assert answer.startswith(b"HTTP/1.1 413 "), answer
     assert b"application/problem+json" in answer
@@ -171,19 +186,16 @@ def test_a_delivery_goes_to_the_second_receiver_if_the_first_is_down(
     assert set(answers) <= {200, 202}
 
 
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_delivery_goes_to_the_second_receiver_if_the_first_cannot_store_it(
-    authority: Authority, stack: Stack, tmp_path: Path
+    kind: str, authority: Authority, stack: Stack, tmp_path: Path
 ) -> None:
-    """HAProxy's checks see it beforehand; Caddy sends a delivery on only if it cannot connect."""
+    """The checks of Caddy and HAProxy see it beforehand."""
     with (
-        ThreadingHTTPServer(("127.0.0.1", 0), CannotStore) as full,
-        started_proxy(
-            "nginx", tmp_path, f"http://127.0.0.1:{full.server_port}", authority, second=stack.url
-        ) as proxy,
+        cannot_store() as full,
+        started_proxy(kind, tmp_path, full, authority, second=stack.url) as proxy,
     ):
-        Thread(target=full.serve_forever, daemon=True).start()
         answers = [deliver(proxy, deployment_status(5000 + number)).status_code for number in range(4)]
-        full.shutdown()
     assert set(answers) <= {200, 202}
 
 
@@ -205,10 +217,10 @@ def test_a_silent_receiver_is_answered_for(
             started_proxy("caddy", folder, url, authority) as caddy,
             ThreadPoolExecutor() as pool,
         ):
-            # HAProxy's checks find such a receiver and answer 503 at once.
+            # HAProxy's checks find such a receiver, and it answers 503 at once.
             answers = list(pool.map(answered, (nginx, caddy)))
     for status, seconds in answers:
-        assert status in {502, 504}
+        assert status in {502, 503, 504}
         assert seconds < LONGEST
 
 
