@@ -15,6 +15,7 @@ from pydantic import (
     SecretStr,
     SerializeAsAny,
     ValidationError,
+    ValidationInfo,
     create_model,
     model_validator,
 )
@@ -22,6 +23,7 @@ from pydantic_core import ErrorDetails
 
 from apitraffic_events.errors import ConfigurationError
 from receiver.config.account_settings import AccountSettings, Token
+from receiver.config.accounts import AccountSection, check_account_name
 from receiver.config.console import ChartsSection, ConsoleSection
 from receiver.config.environment import (
     DEFAULT_CONFIG_FILE,
@@ -44,7 +46,7 @@ from receiver.config.secrets import (
     split_secrets,
 )
 from receiver.config.senders import TABLE, Senders, declared_names, preset_names, read_senders
-from receiver.routing import Route
+from receiver.routing import DEFAULT_ACCOUNT, Route
 from receiver.sources import SOURCES
 from receiver.sources.base import Secrets, Source, SourceOptions, secret_variable_of
 
@@ -56,6 +58,8 @@ NAMES_ITS_VARIABLES: Final = frozenset[tuple[int | str, ...]]({(), ("webhook_sec
 """Where pydantic says a mistake is, if the message begins with the name of the variable on each line."""
 SECTIONS: Final = frozenset({"sources", "declared"})
 """Fields whose own fields are tables of the file."""
+NAME_OF_TABLE: Final = "[key]"
+"""What pydantic adds to the place of a mistake in a name, as in `[account.NAME]`."""
 ACCOUNT_SID_LENGTH: Final = len("acc_") + 27
 
 
@@ -121,6 +125,20 @@ class DeliverySection(BaseModel):
     """Seconds after which the API no longer carries out a request that got no response, or a failure."""
 
 
+def _known_accounts(routes: tuple[Route, ...], info: ValidationInfo) -> tuple[Route, ...]:
+    """Raises `ValueError` if a route names an account that is not defined."""
+    if "account" not in info.data:
+        return routes  # Its own mistake has been told.
+    known = (DEFAULT_ACCOUNT, *info.data["account"])
+    for number, route in enumerate(routes, start=1):
+        if route.account is not None and route.account not in known:
+            raise ValueError(
+                f"number {number} names the account {route.account!r}, which is not defined: "
+                f"write [account.{route.account}] with its sid, or name one of {', '.join(known)}"
+            )
+    return routes
+
+
 class Settings(AccountSettings):
     """The effective configuration; `load_settings` loads it."""
 
@@ -152,9 +170,20 @@ class Settings(AccountSettings):
     """The sections of declared senders and presets; read them with `options_for`."""
     sender: Any = ()
     """The sources that `[[sender]]` declares; read them with `senders`."""
-    route: tuple[Route, ...] = ()
+    account: dict[Annotated[str, AfterValidator(check_account_name)], AccountSection] = Field(
+        default_factory=dict
+    )
+    """Further accounts in ApiTraffic, by the names that routes have for them."""
+    route: Annotated[tuple[Route, ...], AfterValidator(_known_accounts)] = ()
     console: ConsoleSection = ConsoleSection()
     charts: ChartsSection = ChartsSection()
+
+    def of_account(self, name: str | None, environ: Mapping[str, str] = os.environ) -> AccountSettings:
+        """What a client of this account needs; `None` is that of APITRAFFIC_ACCOUNT_SID.
+
+        Raises `ConfigurationError` if its token cannot be read, and `KeyError` if it is not defined.
+        """
+        return self if name is None else self.account[name].settings(name, self.api_url, environ)
 
     @model_validator(mode="after")
     def _keys_can_be_used(self) -> Self:
@@ -304,7 +333,7 @@ def _explain(mistake: ErrorDetails, file: ConfigFile) -> str:
             variable.field != "webhook_secrets" or variable.name in location
         ):
             return explained(variable, message)
-    return file.explain(mistake, tuple(part for part in location if part not in SECTIONS))
+    return file.explain(mistake, tuple(part for part in location if part not in {*SECTIONS, NAME_OF_TABLE}))
 
 
 def _leave_out(values: dict[str, Any], location: tuple[int | str, ...], message: str) -> None:

@@ -15,6 +15,13 @@ HEAD: Final = """\
 # Remove the `#` to change it.
 # Tokens and secrets belong in environment variables, not here.
 """
+ACCOUNTS: Final = """\
+# Further accounts in ApiTraffic, for routes with account = "emea".
+#[account.emea]
+#sid = "acc_emea"
+#token_file = "/run/secrets/apitraffic-emea"
+#api_url = "https://api.apitraffic.io/v1"
+"""
 ROUTES: Final = """\
 # Where markers appear. The first route that matches decides, for each setting that it has.
 #[[route]]
@@ -33,7 +40,7 @@ def template() -> str:
     for name in preset_names():  # Most people need none of them.
         del tables[name]
     sections = [section for name, table in tables.items() if (section := "\n".join(_table(name, table)))]
-    return "\n\n".join([HEAD.rstrip(), *sections, ROUTES])
+    return "\n\n".join([HEAD.rstrip(), *sections, ACCOUNTS.rstrip(), ROUTES])
 
 
 def _table(name: str, table: dict[str, Any]) -> Iterator[str]:

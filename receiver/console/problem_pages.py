@@ -15,7 +15,6 @@ from receiver.errors import StorageUnavailable
 from receiver.queue.dead_letters import Cause, DeadLetter, DeadLetterFilter, DeadLetters
 from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.inspection import JobState, states_of
-from receiver.queue.queues import delivery_queues
 from receiver.reception.delivery_store import DeliveryStore
 from receiver.reception.ingestion import Ingestor
 from receiver.reception.quarantine import Quarantine, Quarantined
@@ -69,7 +68,7 @@ class ProblemPages:
         names = request.args.getlist("name")[:MOST_FOLLOWED]
         try:
             states = states_of(self._redis(), names)
-            letters = DeadLetters(delivery_queues(self._redis()))
+            letters = DeadLetters.of_all_accounts(self._redis())
             results = [_result_of(name, state, letters) for name, state in states.items()]
         except StorageUnavailable as error:
             results = [Result(name, "unknown", str(error)) for name in names]
@@ -84,7 +83,7 @@ class ProblemPages:
 
     def dead_letter(self) -> str:
         name = request.args.get("name", "")
-        letter = self._stored(lambda redis: DeadLetters(delivery_queues(redis)).find(name))
+        letter = self._stored(lambda redis: DeadLetters.of_all_accounts(redis).find(name))
         if not isinstance(letter, DeadLetter):
             abort(HTTPStatus.NOT_FOUND, "It is not a dead letter any more.")
         change = json.dumps(letter.change, indent=2, ensure_ascii=False)
@@ -104,11 +103,11 @@ class ProblemPages:
         return render_template("problems.html", **self._lists(), outcomes=outcomes, followed=())
 
     def act_on_dead_letters(self) -> str:
-        letters = DeadLetters(delivery_queues(self._redis()))
         wanted = _filter() if "all" in request.form else None
         names = set(request.form.getlist("name"))
         is_discard = request.form.get("act") == "discard"
         try:
+            letters = DeadLetters.of_all_accounts(self._redis())
             chosen = [one for one in letters if (wanted.includes(one) if wanted else one.name in names)]
             outcomes = []
             for letter in chosen:
@@ -148,7 +147,7 @@ class ProblemPages:
         if self.redis is not None:
             try:
                 quarantined = list(Quarantine(self.redis))
-                letters = [one for one in DeadLetters(delivery_queues(self.redis)) if wanted.includes(one)]
+                letters = [one for one in DeadLetters.of_all_accounts(self.redis) if wanted.includes(one)]
             except StorageUnavailable as error:
                 problem = f"{str(error).rstrip('.')}."
         return {

@@ -13,7 +13,7 @@ from typing import Final
 
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from receiver.datastore.replication import CONFIRMED_WITHIN, READY, TOUCH, Unreplicated, replicas_of
 from receiver.datastore.scripts.runner import ScriptCall
@@ -22,6 +22,8 @@ NOT_YET: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.S
 RECEIVED_AT_ONCE: Final = 64 * 1024
 LONGEST_REPLY: Final = 64 * 1024
 END_OF_LINE: Final = b"\r\n"
+IS_REPLICA: Final = "READONLY"
+"""The beginning of the error with which a replica refuses to write."""
 PING: Final = b"*1\r\n$4\r\nPING\r\n"
 
 Reply = int | ResponseError
@@ -42,7 +44,7 @@ class ScriptGroups:
             # A fresh one: its handshake proves that this Redis answers now.
             self._connection.disconnect()  # type: ignore[no-untyped-call]  # no types there
             self._connection.connect()  # type: ignore[no-untyped-call]
-        except RedisError:
+        except BaseException:
             self.close()
             raise
         self.socket: socket.socket = self._connection._get_socket()  # type: ignore[assignment]  # noqa: SLF001 - see above
@@ -117,6 +119,9 @@ class ScriptGroups:
             *replies, _, confirmed = replies
             if not isinstance(confirmed, int) or confirmed < self._replicas:
                 raise Unreplicated(confirmed if isinstance(confirmed, int) else 0, self._replicas)
+        if any(isinstance(reply, ResponseError) and str(reply).startswith(IS_REPLICA) for reply in replies):
+            # It need not end this connection, which is to go to the new master, as redis-py's others do.
+            raise RedisConnectionError("The master has become a replica.")
         return [reply for reply in replies if reply is not None]
 
     def close(self) -> None:

@@ -14,16 +14,18 @@ from receiver.datastore.failures import explain
 from receiver.datastore.replication import READY, Unreplicated, replicas_of, write_replicated
 from receiver.datastore.scripts.runner import Script, ScriptCall
 from receiver.errors import StorageUnavailable
-from receiver.events import Change, is_urgent
+from receiver.events import Change
 from receiver.observability.trace_context import TRACEPARENT, carried
 from receiver.queue.delivery_log import DELIVERIES, LOG_CONSTANTS, entry_of
 from receiver.queue.queues import (
     BELL,
-    delivery_queues,
+    ROUTINE,
+    delivery_queue,
     job_data_and_names,
     job_description,
     job_id_stem,
     job_of,
+    queue_name_for,
 )
 
 SEEN_PREFIX: Final = "apitraffic:seen:"
@@ -43,7 +45,8 @@ class Enqueuer:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._urgent, self._routine = delivery_queues(redis)
+        self._routine = delivery_queue(redis, ROUTINE)
+        self._queue_keys: dict[str, str] = {}
         self._script: Script | None = None
         self._is_replicated = replicas_of(redis) > 0
         self._of_thread = threading.local()
@@ -77,13 +80,20 @@ class Enqueuer:
         arguments: list[str | bytes | int] = [SEEN_LIFETIME, utcformat(now()), entry_of(changes).to_text()]
         for number, change in enumerate(changes):
             job_id = f"{stem}-{number}"
-            queue = self._urgent if is_urgent(change) else self._routine
-            keys += [Job.key_for(job_id), queue.key]
+            queue = queue_name_for(change)
+            keys += [Job.key_for(job_id), self._key_of(queue)]
             data, names = job_data_and_names(change)
-            arguments += [job_id, data, job_description(change), names, queue.name]
+            arguments += [job_id, data, job_description(change), names, queue]
         if (traceparent := carried()) is not None:
             arguments.append(self._routine.serializer.dumps({TRACEPARENT: traceparent}))
         return ScriptCall(self._script_for(changes[0]), keys, arguments)
+
+    def _key_of(self, queue: str) -> str:
+        """The key of the queue of this name: there are few, and RQ takes a while to make one."""
+        key = self._queue_keys.get(queue)
+        if key is None:
+            key = self._queue_keys[queue] = delivery_queue(self._redis, queue).key
+        return key
 
     def check(self) -> None:
         """Prove that Redis takes a write, as `enqueue` needs; raises `StorageUnavailable`.

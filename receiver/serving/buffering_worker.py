@@ -1,51 +1,41 @@
 """gunicorn's threaded worker, made to withstand slow, idle and too many clients without a proxy in front.
 
 gunicorn gives each connection to a thread, which waits for the client: 5 s for its first byte, and without
-limit for the rest. Its event loop, which serves all connections, waits 2 s for a connection to close. Here
-the loop receives requests, and a thread gets a request once the application can answer it. The application
-says after the head whether it wants the body. The time, the bytes and the number of requests are bounded.
+limit for the rest. Here the loop receives requests, and a thread gets one once the application can answer it.
+The application says after the head whether it wants the body. The time, the bytes and the number of requests
+are bounded.
 """
 
 import socket
 import time
 from contextlib import suppress
-from functools import partial
-from selectors import EVENT_READ
 from typing import Any, Final
 
 from gunicorn.workers.gthread import (  # type: ignore[import-untyped]  # has no types
     STOP_KEEPALIVE_LINGER,
-    TConn,
 )
 from structlog import get_logger
 
 from receiver.serving.budget import MemoryBudget
+from receiver.serving.closing_worker import ClosingWorker
 from receiver.serving.connection import REQUEST_TIMEOUT, Body, Connection, Exchange, Unacceptable
 from receiver.serving.heads import head_of
 from receiver.serving.refusals import FAILURE, NO_ROOM, TOO_LATE, TOO_MANY, Refusal
-from receiver.serving.signals import SignalSafeWorker
 from receiver.web.admission import ADMITTED, HEAD, IncomingBody, Refused
 
 MOST_WAITING: Final = 256
 """Complete requests that wait for a thread; at some 700 a second the last one waits well under a second."""
-RECEIVED_AT_ONCE: Final = 64 * 1024
 MOST_ACCEPTED_AT_ONCE: Final = 32
 TIME_FOR_ROOM: Final = 5.0
 """Seconds that a large request waits until others have left enough memory. Senders wait 5 to 10 s."""
 TIME_TO_ANSWER: Final = 20.0
 """Seconds that a client has to take a response."""
-TIME_TO_CLOSE: Final = 2.0
-MOST_CLOSING: Final = 1_000
-MOST_DISCARDED: Final = 32 * 1024 * 1024
-"""Bytes of a connection that are read and discarded after its response, so that the sender gets that."""
-MOST_DISCARDED_AT_ONCE: Final = 16 * 1024 * 1024
-"""Bytes of all connections that are discarded between two looks: refusing must not cost others their turn."""
 CHECK_INTERVAL: Final = 0.25
 """Seconds between looks at all connections for those that are late."""
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class BufferingWorker(SignalSafeWorker):
+class BufferingWorker(ClosingWorker):
     """Everything here but `handle` runs on the process' one event loop."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -58,10 +48,6 @@ class BufferingWorker(SignalSafeWorker):
         """Connections of which nothing has arrived yet, the oldest first."""
         self._without_room: dict[Connection, float] = {}
         """Of `_buffering`, those whose large request waits for memory, and until when."""
-        self._lingering: dict[Connection, tuple[float, int]] = {}
-        """Connections that are being closed: until when, and how many bytes may still be discarded."""
-        self._discarded = 0
-        self._scratch = memoryview(bytearray(RECEIVED_AT_ONCE))
         self._stopping_at = time.monotonic()
         self._checked_at = 0.0
 
@@ -101,11 +87,7 @@ class BufferingWorker(SignalSafeWorker):
             self._refuse(connection, TOO_LATE)
         for connection in [each for each, until in self._without_room.items() if until <= now]:
             self._refuse(connection, NO_ROOM)
-        for connection in [each for each, (until, _) in self._lingering.items() if until <= now]:
-            self._stop_lingering(connection)
-        self._discarded = 0
-        for connection in self._lingering:
-            self._poll(connection)
+        self._go_on_lingering(now)
         self._resume_those_with_room()
         self.wsgi.extensions["repeated_lines"].flush()
 
@@ -173,12 +155,6 @@ class BufferingWorker(SignalSafeWorker):
         """Unless all is there, or more has to wait."""
         if connection.is_receiving and connection not in self._without_room:
             self._poll(connection)
-
-    def _poll(self, connection: Connection) -> None:
-        """Once is enough for many requests: to the kernel, and to gunicorn's poller, each time costs more."""
-        if not connection.is_polled:
-            self.poller.register(connection.sock, EVENT_READ, partial(self._readable, connection))
-            connection.is_polled = True
 
     def _readable(self, connection: Connection, client: socket.socket) -> None:
         """Something has arrived, or the client has gone."""
@@ -255,11 +231,6 @@ class BufferingWorker(SignalSafeWorker):
         """Wake up for the next look if something waits for it."""
         waits = self._lingering or self._without_room
         super().wait_for_and_dispatch_events(min(timeout, CHECK_INTERVAL) if waits else timeout)
-
-    def _stop_polling(self, connection: Connection) -> None:
-        if connection.is_polled:
-            self.poller.unregister(connection.sock)
-            connection.is_polled = False
 
     def _stop_receiving(self, connection: Connection) -> None:
         connection.is_receiving = False
@@ -348,45 +319,7 @@ class BufferingWorker(SignalSafeWorker):
         self._release(connection)
         self._close_now(connection)
 
-    def _close_now(self, connection: Connection) -> None:
-        self._stop_polling(connection)
-        TConn.close(connection)
-
     def _release(self, connection: Connection) -> None:
         connection.exchange = None
         connection.received = bytearray()
         self._budget.release(connection)
-
-    def _close(self, connection: Connection) -> None:
-        """End our side and read what still arrives, or a reset could discard our answer."""
-        if len(self._lingering) >= MOST_CLOSING:
-            self._close_now(connection)
-            return
-        try:
-            connection.sock.setblocking(False)
-            connection.sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            self._close_now(connection)
-            return
-        self._lingering[connection] = (time.monotonic() + TIME_TO_CLOSE, MOST_DISCARDED)
-        self._poll(connection)
-
-    def _linger(self, connection: Connection, client: socket.socket) -> None:
-        if self._discarded > MOST_DISCARDED_AT_ONCE:
-            self._stop_polling(connection)
-            return
-        until, left = self._lingering[connection]
-        try:
-            count = client.recv_into(self._scratch)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            count = 0
-        self._discarded += count
-        self._lingering[connection] = (until, left - count)
-        if not count or count >= left:
-            self._stop_lingering(connection)
-
-    def _stop_lingering(self, connection: Connection) -> None:
-        del self._lingering[connection]
-        self._close_now(connection)

@@ -22,6 +22,7 @@ from receiver.serving.connection import Connection, Exchange
 from receiver.serving.group_commit import GroupCommit, Loop
 from receiver.serving.refusals import FAILURE
 from receiver.serving.responses import ResponseWriter
+from receiver.serving.slow_sources import SlowSources
 from receiver.serving.tls_worker import TlsWorker
 from receiver.sources.base import Ignored, Translation
 from receiver.web.acceptance import LOGGER, READING, Acceptance, Reading
@@ -52,6 +53,7 @@ class DirectWorker(BufferingWorker):
         loop = Loop(self.poller, self.method_queue.defer)
         self._commit = GroupCommit(extensions["redis"], self._store, loop, self._replied)
         self._writer, self._log = ResponseWriter(), LinesTogether(LOGGER)
+        self._slow = SlowSources()
         self._answered: list[tuple[Connection, Exchange, Answer]] = []
         self._commit.check()
         super().run()
@@ -100,10 +102,12 @@ class DirectWorker(BufferingWorker):
             or not body.is_finished
             or body.size > SMALL
             or not self._commit.is_open
+            or body.source.name in self._slow
         ):
             return False
         try:
-            reading = exchange.found[READING] = self._acceptance.read(body, perf_counter())
+            with self._slow.measured(body.source.name):
+                reading = exchange.found[READING] = self._acceptance.read(body, perf_counter())
             return self._goes_directly(OnItsWay(connection, exchange, reading))
         except Exception:  # noqa: BLE001 - the application fails too, and says so
             return False

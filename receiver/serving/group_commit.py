@@ -156,7 +156,7 @@ class GroupCommit(Generic[ItemT]):
         """In a thread of its own."""
         try:
             groups = ScriptGroups(self._redis)
-        except (RedisError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, this thread ends and the next one tries again
             self._loop.defer(self._not_connected, error)
         else:
             self._loop.defer(self._connected, groups)

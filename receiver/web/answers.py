@@ -29,7 +29,9 @@ class Answer:
 
 HEALTH_PATH: Final = "/healthz"
 HEALTH: Final = Answer(
-    HTTPStatus.OK, "application/json", json.dumps({"status": "up", "version": __version__}) + "\n"
+    HTTPStatus.OK,
+    "application/json",
+    json.dumps({"status": "up", "version": __version__}, separators=(",", ":")) + "\n",
 )
 """The process is up; its dependencies are not checked."""
 

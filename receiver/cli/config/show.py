@@ -79,6 +79,9 @@ def _sections(settings: Settings) -> Iterator[str]:
     for name, source in settings.active_sources.items():
         yield f"\n[{name}]"
         yield from _options(source, settings.options_for(source))
+    for account, of_account in settings.account.items():
+        yield f"\n[account.{account}]"
+        yield from _table(of_account)
     for name, section in (("console", settings.console), ("charts", settings.charts)):
         if lines := [*_table(section)]:
             yield f"\n[{name}]"

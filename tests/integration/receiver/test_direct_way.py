@@ -26,6 +26,21 @@ READY = r"receiver listens url=(?P<url>\S+)"
 AT_ONCE = 8
 IDS = itertools.count(1)
 DELIVERY = "0b989ba4-242f-11e5-81e1-c7b6966d2516"
+SENDER = r"""
+[[sender]]
+name = "slow"
+authentication = [{ scheme = "path" }]
+event = "change"
+
+[[sender.marker]]
+events = "change"
+key = "{id}"
+type = "custom"
+effect = "point"
+name = "{regex(text, '(a+)+$')}"
+"""
+HOSTILE = {"id": 1, "text": "a" * 5_000 + "b"}
+"""Its pattern would take hours, and is given 0.1 s."""
 EVENT = {"type": "custom", "name": "Cache on", "key": "cache"}
 
 
@@ -33,7 +48,9 @@ EVENT = {"type": "custom", "name": "Cache on", "key": "cache"}
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder: Path = tmp_path_factory.mktemp("direct")
     with running_stack(folder) as stack:
-        stack.environment["EVENTS_WEBHOOK_SECRET"] = SECRET
+        with Path(stack.environment["APITRAFFIC_CONFIG"]).open("a") as configuration:
+            configuration.write(SENDER)
+        stack.environment["EVENTS_WEBHOOK_SECRET"] = stack.environment["SLOW_WEBHOOK_SECRET"] = SECRET
         stack.receiver.start()
         # Redis learns its script from the first delivery, which therefore does not go directly.
         assert post(stack.url, deployment_status(next(IDS))).ok
@@ -183,6 +200,29 @@ def test_while_redis_hangs_no_thread_waits_for_it_and_the_spool_takes_what_comes
         assert len(queue.job_ids) == len(set(queue.job_ids))
     finally:
         served.redis_process.resume()
+        program.stop()
+
+
+def test_deliveries_that_take_long_to_read_do_not_hold_the_loop(served: Stack) -> None:
+    program = served.program("serve", "--port", "0", "--workers", "1", "--threads", "2", ready=READY)
+    url = url_of(program.start())
+
+    def send() -> str:
+        answer = requests.post(f"{url}/webhooks/slow/{SECRET}", json=HOSTILE, timeout=30)
+        return str(answer.json()["status"])
+
+    try:
+        assert post(url, deployment_status(next(IDS))).ok
+        assert send() == "quarantined"
+        healthy = 0
+        with ThreadPoolExecutor(AT_ONCE) as pool, requests.Session() as session:
+            sent = [pool.submit(send) for _ in range(AT_ONCE)]
+            while not all(each.done() for each in sent):
+                healthy += session.get(f"{url}/healthz", timeout=30).ok
+            assert {each.result() for each in sent} == {"quarantined"}
+        # On the loop, each of them would make /healthz wait.
+        assert healthy > 3 * AT_ONCE
+    finally:
         program.stop()
 
 
