@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint audit sbom format bench chaos fuzz matrix container docs gitlab lock clean
+.PHONY: help demo up test lint audit sbom format bench chaos fuzz matrix container docs assets gitlab lock clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ docs: $(VENV)/.runtime ## Write the table of what becomes a marker, the help of 
 	@$(BIN)/python -m receiver.cli.events_table > docs/events.md
 	@$(BIN)/python -m receiver.cli.reference > docs/commands.md
 	@$(BIN)/python -m receiver.config.schema > docs/apitraffic.schema.json
+
+assets: ## Fetch the console's vendored scripts and styles from npm, and check them (UPDATE=1 takes them as they are)
+	@$(PYTHON) assets/fetch.py $(if $(UPDATE),--update)
 
 gitlab: ## Embed gitlab/apitraffic.sh in the templates
 	@$(PYTHON) gitlab/embed.py

@@ -24,6 +24,7 @@ from apitraffic_events.errors import (
 )
 from apitraffic_events.event import Event
 from apitraffic_events.filters import EventFilter, FilterSpellings
+from apitraffic_events.metrics import Interval, MetricsSummary, ThroughputPoint
 from apitraffic_events.paging import iter_matching, iter_pages
 from apitraffic_events.records import ApiToken, Bucket, Environment, EventPage, EventUpdate, StoredEvent
 from apitraffic_events.responses import (
@@ -33,12 +34,15 @@ from apitraffic_events.responses import (
     date_of,
     failure_of,
     rate_limit_of,
+    read_points,
     read_record,
     read_records,
+    read_summary,
     reason_of,
     records_in,
     unwrap,
 )
+from apitraffic_events.timestamps import format_timestamp
 from apitraffic_events.transport import OneServerAdapter
 
 CONNECT_TIMEOUT: Final = 5.0
@@ -239,6 +243,32 @@ class EventsClient:
         """The account's tokens. The API may not list them, or not to this token."""
         return self._list_all(ApiToken, "/apiTokens")
 
+    def metrics_throughput(
+        self,
+        started_from: datetime,
+        started_to: datetime,
+        interval: Interval = Interval.HOUR,
+        *,
+        bucket: str | None = None,
+        environment: str | None = None,
+    ) -> tuple[ThroughputPoint, ...]:
+        """The account's traffic in this period, a point for each interval; needs the scope `metrics:read`."""
+        query = _period(started_from, started_to, bucket, environment) | {"interval": interval.value}
+        items, _ = records_in(*self._call("GET", "/metrics/throughput", query=query))
+        return read_points(items)
+
+    def metrics_summary(
+        self,
+        started_from: datetime,
+        started_to: datetime,
+        *,
+        bucket: str | None = None,
+        environment: str | None = None,
+    ) -> MetricsSummary:
+        """The account's traffic in this period, added up; needs the scope `metrics:read`."""
+        query = _period(started_from, started_to, bucket, environment)
+        return read_summary(self._call("GET", "/metrics/summary", query=query)[0])
+
     def _list_all(self, model: type[RecordT], path: str) -> tuple[RecordT, ...]:
         def fetch(page: int) -> tuple[Sequence[RecordT], bool]:
             query = {"limit": str(LARGEST_PAGE), "page": str(page)}
@@ -315,6 +345,18 @@ class EventsClient:
         if method != "GET":
             request.headers["Content-Length"] = str(len(request.body or b""))
         return request
+
+
+def _period(
+    started_from: datetime, started_to: datetime, bucket: str | None, environment: str | None
+) -> dict[str, str]:
+    given = {
+        "startDate": format_timestamp(started_from),
+        "endDate": format_timestamp(started_to),
+        "bucketSid": bucket,
+        "environmentSid": environment,
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def is_token(text: str) -> bool:

@@ -1,5 +1,6 @@
 """Errors of calls to the Events API: one class for each thing that a caller can do next."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,7 +23,7 @@ class EventsApiError(Exception):
 
     `code` is the API's error code (`VALIDATION_ERROR`) and `status` the HTTP status; both are `None` if there
     was no response. `rate_limit` is the budget that the response states, `retry_after` the seconds that it
-    asks to wait.
+    asks to wait. `fields` says what is wrong with which field of the request, as far as the API says so.
     """
 
     def __init__(
@@ -33,12 +34,14 @@ class EventsApiError(Exception):
         status: int | None = None,
         rate_limit: RateLimit | None = None,
         retry_after: float | None = None,
+        fields: Mapping[str, str] | None = None,
     ) -> None:
         self.message = one_line(message, LONGEST_MESSAGE)
         self.code = code
         self.status = status
         self.rate_limit = rate_limit
         self.retry_after = retry_after
+        self.fields = {name: one_line(text, LONGEST_MESSAGE) for name, text in (fields or {}).items()}
         super().__init__(" ".join(part for part in (self.code, self.message) if part))
 
 

@@ -19,6 +19,7 @@ from apitraffic_events.errors import (
     ServerFailed,
     Unauthorised,
 )
+from apitraffic_events.metrics import MetricsSummary, ThroughputPoint
 from apitraffic_events.records import Record
 from apitraffic_events.timestamps import now, parse_timestamp
 
@@ -49,6 +50,22 @@ def read_records(model: type[RecordT], items: Iterable[object]) -> tuple[RecordT
     if asked and not found:
         raise ServerFailed(f"the answer is a list of something else than {model.__name__.lower()}s")
     return tuple(found)
+
+
+def read_points(items: Iterable[object]) -> tuple[ThroughputPoint, ...]:
+    """The points that can be read, in the order of time."""
+    points = []
+    for item in items:
+        with suppress(ValidationError):
+            points.append(ThroughputPoint.model_validate(item))
+    return tuple(sorted(points, key=lambda point: point.timestamp))
+
+
+def read_summary(data: object) -> MetricsSummary:
+    try:
+        return MetricsSummary.model_validate(data)
+    except ValidationError as error:
+        raise ServerFailed("the answer is not a summary of metrics") from error
 
 
 def content_of(response: requests.Response) -> Any:
@@ -86,8 +103,26 @@ def failure_of(response: requests.Response, content: Any, rate_limit: RateLimit 
         message = "the API redirects elsewhere; check APITRAFFIC_API_URL"
     retry_after = retry_after_of(response.headers)
     return _failure_class(status)(
-        message, code=code, status=status, rate_limit=rate_limit, retry_after=retry_after
+        message,
+        code=code,
+        status=status,
+        rate_limit=rate_limit,
+        retry_after=retry_after,
+        fields=refused_fields(said.get("details")),
     )
+
+
+def refused_fields(details: object) -> dict[str, str]:
+    """Field -> what is wrong with it, from `[{"field", "message"}]` or `{field: message}`.
+
+    The reference does not show what `details` looks like. What is of another form is left out.
+    """
+    pairs: list[tuple[object, object]] = []
+    if isinstance(details, dict):
+        pairs = list(details.items())
+    elif isinstance(details, list):
+        pairs = [(item.get("field"), item.get("message")) for item in details if isinstance(item, dict)]
+    return {name: text for name, text in pairs if isinstance(name, str) and isinstance(text, str)}
 
 
 def _failure_class(status: int) -> type[Rejected | Unauthorised | ServerFailed | RateLimited]:

@@ -143,6 +143,9 @@ class Change(Model):
     """Of an alert that fires: without news for so long, it has ended unseen."""
     is_undated: bool = Field(default=False, exclude_if=_is_unused)
     """Whether it has no time of its own: it counts as of when it was received, so a repeat is a later one."""
+    account: str | None = Field(default=None, exclude_if=_is_unused)
+    """The name that apitraffic.toml gives the account whose marker it is; `None` for the one of
+    APITRAFFIC_ACCOUNT_SID. Accounts share no markers."""
     delivery: DeliveryReference
 
     @property

@@ -14,6 +14,8 @@ from apitraffic_events.event import EventType
 from apitraffic_events.text import NAME_LIMIT, one_line
 from receiver.events import Change
 
+DEFAULT_ACCOUNT: Final = "default"
+"""How a route names the account of APITRAFFIC_ACCOUNT_SID."""
 PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 SettingT = TypeVar("SettingT")
 
@@ -98,6 +100,8 @@ class Route(BaseModel):
     name: Template | None = None
     metadata: dict[str, Template] | None = None
     """Added to the event's metadata; does not replace what is there."""
+    account: Annotated[str, Field(min_length=1)] | None = None
+    """The account that shows the marker: a NAME of `[account.NAME]`, or `default`."""
 
     def settings(self) -> dict[str, JsonValue]:
         settings: dict[str, JsonValue] = self.model_dump(mode="json", exclude={"match"}, exclude_none=True)
@@ -136,7 +140,10 @@ def route(change: Change, routes: Sequence[Route]) -> Change | None:
         updates["source"] = source
     if template := _first(rule.name for rule in matching):
         updates["name"] = one_line(_filled(template, facts), NAME_LIMIT) or event.name
-    return change.model_copy(update={"event": event.model_copy(update=updates)})
+    routed: dict[str, object] = {"event": event.model_copy(update=updates)}
+    if account := _first(rule.account for rule in matching):
+        routed["account"] = None if account == DEFAULT_ACCOUNT else account
+    return change.model_copy(update=routed)
 
 
 def route_all(changes: Iterable[Change], routes: Sequence[Route]) -> tuple[Change, ...]:

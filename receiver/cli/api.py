@@ -88,7 +88,7 @@ def account_sid(_ctx: click.Context, _param: click.Parameter, value: str) -> str
 @click.option(
     "--fault-control",
     is_flag=True,
-    help="Serve /_faults and /_requests, to change faults and count requests at run time.",
+    help="Serve /_faults, /_requests and /_traffic, to change faults, count requests and set metrics.",
 )
 def command(
     *,

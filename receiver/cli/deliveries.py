@@ -13,7 +13,8 @@ from receiver.config.senders import Senders, preset_names
 from receiver.events import Delivery
 from receiver.sources import SOURCES
 from receiver.sources.base import Source
-from receiver.sources.signing import SENDERS, Sender
+from receiver.sources.sending import sender_of
+from receiver.sources.signing import SENDERS
 
 HEADER: Final = re.compile(r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(?P<value>[^\r\n]*)")
 """RFC 9110 section 5."""
@@ -49,21 +50,6 @@ def source_named(name: str, senders: Senders) -> Source[Any]:
     if name not in senders:
         raise click.UsageError(f"There is no sender {name!r}; there are {', '.join(senders)}.")
     return senders[name]
-
-
-def sender_of(source: Source[Any]) -> Sender:
-    """How this source's sender makes requests."""
-    return SENDERS.get(source.name) or declared_sender(source)
-
-
-def declared_sender(source: Source[Any]) -> Sender:
-    # Imported when it is needed, as with it comes JMESPath.
-    from receiver.sources.declared import DeclaredSource  # noqa: PLC0415 - see above
-    from receiver.sources.declared.signing import sender_like  # noqa: PLC0415
-
-    if not isinstance(source, DeclaredSource) or source.sender is None:
-        raise TypeError(f"nobody has said how {source.name} signs")
-    return sender_like(source.sender)
 
 
 def delivery_from_file(

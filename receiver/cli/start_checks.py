@@ -61,20 +61,29 @@ def _examine_persistence(redis: Redis) -> None:
         get_logger("receiver").error(found.found, advice=found.advice)
 
 
-def examine_token(settings: Settings) -> None:
-    """Ask the API, meanwhile, whether it takes the token; else only the first delivery would show it."""
-    Thread(target=ask_the_api, args=(settings,), name="examine-token", daemon=True).start()
+def examine_token(settings: Settings, account: str | None = None) -> None:
+    """Ask the API, meanwhile, whether it takes the token; else only the first delivery would show it.
+
+    `account` is the name that apitraffic.toml has for it.
+    """
+    Thread(target=ask_the_api, args=(settings, account), name="examine-token", daemon=True).start()
 
 
-def ask_the_api(settings: Settings) -> None:
-    """Log what the API says to this token; nothing if it takes it.
+def ask_the_api(settings: Settings, account: str | None = None) -> None:
+    """Log what the API says to this account's token; nothing if it takes it.
 
     The request counts for the budget that all workers share, and is not made if that is used up.
     """
+    what_to_check = (
+        "APITRAFFIC_API_TOKEN and APITRAFFIC_ACCOUNT_SID"
+        if account is None
+        else f"the token and the sid of [account.{account}]"
+    )
     try:
         with connect(settings.redis_url) as redis:
-            budget = RequestBudget(redis)
-            with events_client(settings, budget) as client, budget.delivering(is_urgent=False):
+            budget = RequestBudget(redis, account=account)
+            own = settings.of_account(account)
+            with events_client(own, budget) as client, budget.delivering(is_urgent=False):
                 client.wait_at_most(LONGEST_ANSWER)
                 client.list_events(limit=1)
     except (RateLimited, RedisError):
@@ -83,9 +92,12 @@ def ask_the_api(settings: Settings) -> None:
         get_logger("receiver.worker").error(
             "the API refuses the token or the account: nothing is delivered until that is corrected",
             reason=f"{error.status} {error}",
-            advice="check APITRAFFIC_API_TOKEN and APITRAFFIC_ACCOUNT_SID; `doctor` says more",
+            advice=f"check {what_to_check}; `doctor` says more",
+            account=account,
         )
     except EventsApiError as error:
         get_logger("receiver.worker").warning(
-            "the API does not answer as expected; deliveries will be tried again", reason=str(error)
+            "the API does not answer as expected; deliveries will be tried again",
+            reason=str(error),
+            account=account,
         )

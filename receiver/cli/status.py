@@ -21,7 +21,7 @@ from receiver.cli.watching import every_option, redraw, repeat
 from receiver.config.settings import Settings, load_settings
 from receiver.datastore.address import connect
 from receiver.errors import StorageUnavailable
-from receiver.monitoring.status import BudgetState, QueueStatus, read_status
+from receiver.monitoring.status import AccountState, BudgetState, Pause, QueueStatus, read_status
 from receiver.queue.inspection import WaitingJob, WorkerState
 from receiver.reception.spool import Spool
 from receiver.wording import duration
@@ -159,15 +159,8 @@ def _queue_as_json(status: QueueStatus, at: datetime) -> dict[str, Any]:
         _time(oldest),
         round(max(0.0, (at - oldest).total_seconds()), 3) if oldest else None,
         status.delivered_last_hour,
-        {"until": _time(pause.until), "reason": pause.reason} if pause else None,
-        {
-            "limit": budget.limit,
-            "remaining": budget.remaining,
-            "reset_at": _time(budget.reset_at),
-            "blocked_until": _time(budget.blocked_until),
-        }
-        if budget
-        else None,
+        _pause_as_json(pause),
+        _budget_as_json(budget),
         status.dead_letters,
         status.quarantined,
         [
@@ -180,7 +173,33 @@ def _queue_as_json(status: QueueStatus, at: datetime) -> dict[str, Any]:
             for worker in status.workers
         ],
     )
-    return dict(zip(QUEUE_FIELDS, values, strict=True))
+    fields: dict[str, Any] = dict(zip(QUEUE_FIELDS, values, strict=True))
+    if status.accounts:
+        fields["accounts"] = [
+            {
+                "name": account.name,
+                "paused": _pause_as_json(account.pause),
+                "budget": _budget_as_json(account.budget),
+                "dead_letters": account.dead_letters,
+            }
+            for account in status.accounts
+        ]
+    return fields
+
+
+def _pause_as_json(pause: Pause | None) -> dict[str, str | None] | None:
+    return {"until": _time(pause.until), "reason": pause.reason} if pause else None
+
+
+def _budget_as_json(budget: BudgetState | None) -> dict[str, Any] | None:
+    if budget is None:
+        return None
+    return {
+        "limit": budget.limit,
+        "remaining": budget.remaining,
+        "reset_at": _time(budget.reset_at),
+        "blocked_until": _time(budget.blocked_until),
+    }
 
 
 def _queue_lines(status: QueueStatus, at: datetime) -> Iterator[Text]:
@@ -198,11 +217,23 @@ def _queue_lines(status: QueueStatus, at: datetime) -> Iterator[Text]:
         yield _line("Paused", f"until {_when(status.pause.until, at)}: {status.pause.reason}", "red")
     yield _line("Budget", *_budget_words(status.budget, at))
     yield _line("Dead letters", f"{status.dead_letters:,}", _if(status.dead_letters > 0))
+    for account in status.accounts:
+        yield from _account_lines(account, at)
     yield _line("Quarantine", f"{status.quarantined:,}", _if(status.quarantined > 0))
     if not status.workers:
         yield _line("Workers", "none; start one: apitraffic-events worker", "red")
     for number, worker in enumerate(status.workers):
         yield _line("" if number else "Workers", *_worker_words(worker, at))
+
+
+def _account_lines(account: AccountState, at: datetime) -> Iterator[Text]:
+    """Its name, then what it has for itself; its queues are among the others."""
+    words, style = _budget_words(account.budget, at)
+    yield _line("Account", f"{account.name:<10}  {words}", style)
+    if account.pause:
+        yield _line("", f"paused until {_when(account.pause.until, at)}: {account.pause.reason}", "red")
+    if account.dead_letters:
+        yield _line("", f"dead letters: {account.dead_letters:,}", "yellow")
 
 
 def _next_words(job: WaitingJob, at: datetime) -> str:

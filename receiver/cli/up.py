@@ -11,10 +11,11 @@ import click
 
 from receiver.local.command import data_dir_option, errors_in_words, host_option
 from receiver.local.data_folder import DEFAULT_DATA_FOLDER, DataFolder
+from receiver.local.errors import LocalModeError
 from receiver.local.log import Log
 from receiver.local.redis_server import RedisServer, find_redis_server
 from receiver.local.running import noted
-from receiver.local.stack import API_TOKEN, LOOPBACK, REDIS, LocalStack, require_free_port
+from receiver.local.stack import API_TOKEN, LOOPBACK, REDIS, LocalStack, free_port, require_free_port
 from receiver.local.supervisor import StopRequested, Supervisor
 from receiver.sources.signing import SENDERS
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from receiver.config.settings import Settings
 
 UP: Final = "up"
+CONSOLE_PORT: Final = 8081
 DEFAULT_RECEIVER_URL: Final = "http://127.0.0.1:8080"
 """The default of `send --url`."""
 
@@ -42,9 +44,15 @@ DEFAULT_RECEIVER_URL: Final = "http://127.0.0.1:8080"
     show_default=True,
     help="Port of the local Events API. Only this machine can reach it.",
 )
+@click.option(
+    "--console-port",
+    type=click.IntRange(1, 65535),
+    show_default="8081, or a free one if that is in use",
+    help="Port of the console. Only this machine can reach it.",
+)
 @data_dir_option
-def command(host: str, port: int, api_port: int, data_dir: Path) -> None:
-    """Run receiver, worker, Redis and Events API on this machine.
+def command(host: str, port: int, api_port: int, console_port: int | None, data_dir: Path) -> None:
+    """Run receiver, worker, console, Redis and Events API on this machine.
 
     If REDIS_URL is set, that Redis is used and none is started. If APITRAFFIC_API_TOKEN is set, markers go to
     ApiTraffic and no local Events API is started.
@@ -60,8 +68,11 @@ def command(host: str, port: int, api_port: int, data_dir: Path) -> None:
             api_port=None if settings.api_token else api_port,
             environment=os.environ,
             secrets=_generated_secrets(settings, folder),
+            console_port=console_port or _usual_or_free_port(),
         )
         require_free_port(host, port, "--port")
+        if console_port is not None:
+            require_free_port(LOOPBACK, console_port, "--console-port")
         if stack.api_port is not None:
             require_free_port(LOOPBACK, stack.api_port, "--api-port")
         with stack.prepared() as notes:
@@ -84,6 +95,15 @@ def _run(stack: LocalStack, notes: list[str], welcome: str) -> None:
         log.write(UP, "stopping; accepted deliveries are kept")
 
 
+def _usual_or_free_port() -> int:
+    """Nobody has to know the console's port: its address is printed first."""
+    try:
+        require_free_port(LOOPBACK, CONSOLE_PORT, "--console-port")
+    except LocalModeError:
+        return free_port(LOOPBACK)
+    return CONSOLE_PORT
+
+
 def _load_settings() -> "Settings":
     from receiver.cli.failures import configuration_errors_in_words  # noqa: PLC0415 - `up --help` need not
     from receiver.config.settings import load_settings  # noqa: PLC0415 - wait for pydantic
@@ -101,6 +121,7 @@ def _generated_secrets(settings: "Settings", folder: DataFolder) -> dict[str, st
 
 def _welcome(stack: LocalStack, settings: "Settings") -> Iterator[str]:
     folder = stack.folder
+    yield f"  Console      {stack.console_url}   open it in a browser"
     yield f"  Receiver     {stack.receiver_url}   /webhooks/<source>  /healthz  /readyz"
     if stack.api_url is None:
         yield f"  Events API   {settings.api_url}"

@@ -8,8 +8,8 @@ from receiver.cli.start_checks import examine_token, log_start
 from receiver.config.settings import load_settings
 from receiver.observability.logs import configure_logging
 from receiver.observability.metrics import DeliveryMetrics
+from receiver.worker.running import run_worker
 from receiver.worker.tracing import traced_deliveries
-from receiver.worker.worker import run_worker
 
 
 @click.command("worker")
@@ -28,11 +28,15 @@ def command(metrics_port: int | None, metrics_host: str) -> None:
     with configuration_errors_in_words():
         settings = load_settings()
     log_start(settings)
-    metrics = DeliveryMetrics()
+    metrics = DeliveryMetrics(has_accounts=bool(settings.account))
     if metrics_port is not None:
         _serve_metrics(metrics, metrics_host, metrics_port)
     if settings.api_token and settings.account_sid and settings.redis_url:
         examine_token(settings)
+    for account in settings.account:
+        with configuration_errors_in_words():
+            settings.of_account(account)
+        examine_token(settings, account)
     with configuration_errors_in_words(), traced_deliveries():
         run_worker(settings, metrics)
 

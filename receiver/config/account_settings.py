@@ -38,6 +38,8 @@ def _check_url(url: str) -> str:
 
 
 Token = Annotated[SecretStr, AfterValidator(check_token)]
+AccountSid = Annotated[str, AfterValidator(_check_account_sid)]
+ApiUrl = Annotated[str, AfterValidator(_check_url)]
 
 
 class AccountSettings(BaseModel):
@@ -46,8 +48,8 @@ class AccountSettings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     api_token: Token | None = None
-    account_sid: Annotated[str, AfterValidator(_check_account_sid)] | None = None
-    api_url: Annotated[str, AfterValidator(_check_url)] = DEFAULT_API_URL
+    account_sid: AccountSid | None = None
+    api_url: ApiUrl = DEFAULT_API_URL
 
 
 def load_account(environ: Mapping[str, str] = os.environ) -> AccountSettings:

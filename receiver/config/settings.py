@@ -1,10 +1,8 @@
 """The configuration: environment first, apitraffic.toml second, checked at start. Errors say what to do."""
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -17,6 +15,7 @@ from pydantic import (
     SecretStr,
     SerializeAsAny,
     ValidationError,
+    ValidationInfo,
     create_model,
     model_validator,
 )
@@ -24,6 +23,8 @@ from pydantic_core import ErrorDetails
 
 from apitraffic_events.errors import ConfigurationError
 from receiver.config.account_settings import AccountSettings, Token
+from receiver.config.accounts import AccountSection, check_account_name
+from receiver.config.console import ChartsSection, ConsoleSection
 from receiver.config.environment import (
     DEFAULT_CONFIG_FILE,
     VARIABLES,
@@ -36,6 +37,7 @@ from receiver.config.environment import (
     text_of_file,
 )
 from receiver.config.mistakes import ConfigFile
+from receiver.config.networks import Networks
 from receiver.config.secrets import (
     SECRET_VARIABLES,
     SHORTEST_STRONG_SECRET,
@@ -44,17 +46,27 @@ from receiver.config.secrets import (
     split_secrets,
 )
 from receiver.config.senders import TABLE, Senders, declared_names, preset_names, read_senders
-from receiver.routing import Route
+from receiver.routing import DEFAULT_ACCOUNT, Route
 from receiver.sources import SOURCES
 from receiver.sources.base import Secrets, Source, SourceOptions, secret_variable_of
 
+SHORTEST_CONSOLE_TOKEN: Final = 16
+MOST_PAYLOADS: Final = 10_000
 WRONG: Final = object()
 """Stands for an item of a list until all mistakes have been named, so that the others keep their numbers."""
 NAMES_ITS_VARIABLES: Final = frozenset[tuple[int | str, ...]]({(), ("webhook_secrets",)})
 """Where pydantic says a mistake is, if the message begins with the name of the variable on each line."""
 SECTIONS: Final = frozenset({"sources", "declared"})
 """Fields whose own fields are tables of the file."""
+NAME_OF_TABLE: Final = "[key]"
+"""What pydantic adds to the place of a mistake in a name, as in `[account.NAME]`."""
 ACCOUNT_SID_LENGTH: Final = len("acc_") + 27
+
+
+def _check_console_token(token: SecretStr) -> SecretStr:
+    if len(token.get_secret_value()) < SHORTEST_CONSOLE_TOKEN:
+        raise ValueError(f"has fewer than {SHORTEST_CONSOLE_TOKEN} characters, so that it can be guessed")
+    return token
 
 
 def _spool_path(value: object) -> object:
@@ -86,23 +98,6 @@ def _check_redis_url(url: str) -> str:
     return url
 
 
-Network = IPv4Network | IPv6Network
-
-
-def split_networks(value: object) -> object:
-    """The networks in a variable's value, separated by white space or commas. An address is a network too."""
-    if not isinstance(value, str):
-        return value
-    networks = []
-    for part in re.split(r"[\s,]+", value):
-        try:
-            networks.append(ip_network(part))
-        except ValueError:
-            raise ValueError(f"holds {part[:50]!r}, which is no address and no network") from None
-    return tuple(networks)
-
-
-Networks = Annotated[tuple[Network, ...], BeforeValidator(split_networks)]
 SecretValues = Annotated[tuple[SecretStr, ...], BeforeValidator(split_secrets)]
 
 _section_fields: Final[dict[str, Any]] = {
@@ -130,6 +125,20 @@ class DeliverySection(BaseModel):
     """Seconds after which the API no longer carries out a request that got no response, or a failure."""
 
 
+def _known_accounts(routes: tuple[Route, ...], info: ValidationInfo) -> tuple[Route, ...]:
+    """Raises `ValueError` if a route names an account that is not defined."""
+    if "account" not in info.data:
+        return routes  # Its own mistake has been told.
+    known = (DEFAULT_ACCOUNT, *info.data["account"])
+    for number, route in enumerate(routes, start=1):
+        if route.account is not None and route.account not in known:
+            raise ValueError(
+                f"number {number} names the account {route.account!r}, which is not defined: "
+                f"write [account.{route.account}] with its sid, or name one of {', '.join(known)}"
+            )
+    return routes
+
+
 class Settings(AccountSettings):
     """The effective configuration; `load_settings` loads it."""
 
@@ -142,6 +151,10 @@ class Settings(AccountSettings):
     """Only checked here: `receiver.observability.logs` reads it before there are settings."""
     metrics_token: Token | None = None
     """The bearer token that `/metrics` requires; `None` if it requires none."""
+    console_token: Annotated[Token, AfterValidator(_check_console_token)] | None = None
+    """What is typed in to log in to the console; `None` if nobody has to."""
+    keep_payloads: Annotated[int, Field(ge=0, le=MOST_PAYLOADS)] = 0
+    """Of how many deliveries the console can show the payload."""
     trusted_proxies: Networks = ()
     """Proxies whose `X-Forwarded-For` is trusted."""
     allowed_senders: Networks = ()
@@ -157,7 +170,20 @@ class Settings(AccountSettings):
     """The sections of declared senders and presets; read them with `options_for`."""
     sender: Any = ()
     """The sources that `[[sender]]` declares; read them with `senders`."""
-    route: tuple[Route, ...] = ()
+    account: dict[Annotated[str, AfterValidator(check_account_name)], AccountSection] = Field(
+        default_factory=dict
+    )
+    """Further accounts in ApiTraffic, by the names that routes have for them."""
+    route: Annotated[tuple[Route, ...], AfterValidator(_known_accounts)] = ()
+    console: ConsoleSection = ConsoleSection()
+    charts: ChartsSection = ChartsSection()
+
+    def of_account(self, name: str | None, environ: Mapping[str, str] = os.environ) -> AccountSettings:
+        """What a client of this account needs; `None` is that of APITRAFFIC_ACCOUNT_SID.
+
+        Raises `ConfigurationError` if its token cannot be read, and `KeyError` if it is not defined.
+        """
+        return self if name is None else self.account[name].settings(name, self.api_url, environ)
 
     @model_validator(mode="after")
     def _keys_can_be_used(self) -> Self:
@@ -307,7 +333,7 @@ def _explain(mistake: ErrorDetails, file: ConfigFile) -> str:
             variable.field != "webhook_secrets" or variable.name in location
         ):
             return explained(variable, message)
-    return file.explain(mistake, tuple(part for part in location if part not in SECTIONS))
+    return file.explain(mistake, tuple(part for part in location if part not in {*SECTIONS, NAME_OF_TABLE}))
 
 
 def _leave_out(values: dict[str, Any], location: tuple[int | str, ...], message: str) -> None:

@@ -65,6 +65,7 @@ def suspicions(settings: Settings, environ: Mapping[str, str]) -> Iterator[Suspi
         yield from unknown_events(source, settings.options_for(source).events or ())
     for number, route in enumerate(settings.route, start=1):
         yield from in_route(number, route, settings)
+    yield from unused_accounts(settings)
 
 
 def empty_secrets(environ: Mapping[str, str], declared: dict[str, str]) -> Iterator[Suspicion]:
@@ -119,6 +120,17 @@ def events_of(sources: Iterable[Source[Any]]) -> frozenset[str]:
         for source in sources
         for name in (*source.default_events, *(feature.event for feature in source.features))
     )
+
+
+def unused_accounts(settings: Settings) -> Iterator[Suspicion]:
+    named = {route.account for route in settings.route}
+    for account in settings.account:
+        if account not in named:
+            yield Suspicion(
+                "routes",
+                f"no route names the account {account!r}, so nothing is sent to it",
+                f'write account = "{account}" in a [[route]], or remove [account.{account}]',
+            )
 
 
 def is_among(pattern: str, known: Iterable[str]) -> bool:

@@ -1,12 +1,12 @@
 """An apitraffic.toml to begin with: all settings with their defaults and meanings, commented out."""
 
-import json
 import textwrap
 from collections.abc import Iterator
 from typing import Any, Final
 
 from receiver.config.schema import schema_of_file
 from receiver.config.senders import preset_names
+from receiver.config.toml import as_toml
 
 WIDTH: Final = 100
 HEAD: Final = """\
@@ -14,6 +14,13 @@ HEAD: Final = """\
 # Each line below that begins with `#` and a setting shows the default, or an example if there is none.
 # Remove the `#` to change it.
 # Tokens and secrets belong in environment variables, not here.
+"""
+ACCOUNTS: Final = """\
+# Further accounts in ApiTraffic, for routes with account = "emea".
+#[account.emea]
+#sid = "acc_emea"
+#token_file = "/run/secrets/apitraffic-emea"
+#api_url = "https://api.apitraffic.io/v1"
 """
 ROUTES: Final = """\
 # Where markers appear. The first route that matches decides, for each setting that it has.
@@ -33,7 +40,7 @@ def template() -> str:
     for name in preset_names():  # Most people need none of them.
         del tables[name]
     sections = [section for name, table in tables.items() if (section := "\n".join(_table(name, table)))]
-    return "\n\n".join([HEAD.rstrip(), *sections, ROUTES])
+    return "\n\n".join([HEAD.rstrip(), *sections, ACCOUNTS.rstrip(), ROUTES])
 
 
 def _table(name: str, table: dict[str, Any]) -> Iterator[str]:
@@ -48,8 +55,10 @@ def _table(name: str, table: dict[str, Any]) -> Iterator[str]:
 def _setting(name: str, about: dict[str, Any]) -> Iterator[str]:
     default = about.get("default")
     if default is None:
-        default = next(iter(about.get("enum", [])), ["*"] if about.get("type") == "array" else None)
-    if default is None or isinstance(default, dict):
+        default = next(iter(about.get("examples", about.get("enum", []))), None)
+    if default is None:
+        default = ["*"] if about.get("type") == "array" else None
+    if default is None:
         return
     if text := about.get("description"):
         yield from textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ")
@@ -57,10 +66,10 @@ def _setting(name: str, about: dict[str, Any]) -> Iterator[str]:
 
 
 def _assigned(name: str, value: object) -> Iterator[str]:
-    line = f"#{name} = {json.dumps(value, ensure_ascii=False)}"
+    line = f"#{name} = {as_toml(value)}"
     if len(line) <= WIDTH or not isinstance(value, list):
         yield line
         return
     yield f"#{name} = ["
-    yield from (f"#    {json.dumps(item, ensure_ascii=False)}," for item in value)
+    yield from (f"#    {as_toml(item)}," for item in value)
     yield "#]"

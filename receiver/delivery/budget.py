@@ -6,6 +6,8 @@ is reserved for urgent changes: incidents, and whatever ends something. If the A
 workers pause.
 
 Redis keys: `apitraffic:budget`, until a day after its window; `apitraffic:line`, while delivery is paused.
+Each further account has both of its own (`receiver.datastore.keys`), so that it neither waits for another one
+nor uses that one's budget.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,11 +21,12 @@ from redis.exceptions import RedisError
 
 from apitraffic_events.errors import RateLimit, RateLimited
 from apitraffic_events.timestamps import now
+from receiver.datastore.keys import AccountKeys, keys_of
 from receiver.datastore.replies import as_text
 from receiver.datastore.scripts.runner import Constant, Script
 
-BUDGET: Final = "apitraffic:budget"
-PAUSE: Final = "apitraffic:line"
+BUDGET: Final = AccountKeys().budget
+PAUSE: Final = AccountKeys().pause
 RESERVED_SHARE: Final = 10
 """One part in this many is reserved for urgent changes."""
 MARGIN: Final = 0.3
@@ -120,7 +123,7 @@ class SharedBudget:
 
 
 class RequestBudget:
-    """Permits for requests, and the pause of all deliveries.
+    """Permits for requests to one account, and the pause of all deliveries to it.
 
     Each thread of a worker has one of its own, and they have `shared` in common.
     """
@@ -130,15 +133,18 @@ class RequestBudget:
         redis: Redis,
         clock: Callable[[], float] = lambda: now().timestamp(),
         shared: SharedBudget | None = None,
+        account: str | None = None,
     ) -> None:
         self._redis = redis
+        self.account = account
+        self._keys = keys_of(account)
         self._clock = clock
         self._is_urgent = True
         self._prefetched: Permit | None = None
         self._shared = SharedBudget() if shared is None else shared
 
     def for_another_thread(self) -> "RequestBudget":
-        return RequestBudget(self._redis, self._clock, self._shared)
+        return RequestBudget(self._redis, self._clock, self._shared, self.account)
 
     def forget_counted(self) -> None:
         """Permits were returned: what the next answer announces may be less than what is in Redis."""
@@ -164,14 +170,14 @@ class RequestBudget:
                 self.forget_counted()
                 # A permit that cannot be given back is lost until its window ends, which does no other harm.
                 with suppress(RedisError):
-                    RETURN_PERMIT.run(self._redis, [BUDGET], [unused.window])
+                    RETURN_PERMIT.run(self._redis, [self._keys.budget], [unused.window])
 
     def before_request(self) -> None:
         """Count one request; raises `BudgetExhausted` if none may be made now."""
         permit, self._prefetched = self._prefetched, None
         if permit is None:
             arguments = [self._clock(), int(self._is_urgent)]
-            permit = Permit.read(REQUEST_PERMIT.run(self._redis, [BUDGET], arguments))
+            permit = Permit.read(REQUEST_PERMIT.run(self._redis, [self._keys.budget], arguments))
         self._shared.add(permit.counted)
 
     def after_answer(self, rate_limit: RateLimit | None) -> None:
@@ -179,13 +185,13 @@ class RequestBudget:
         if rate_limit is not None and not self._shared.covers(rate_limit):
             reset = rate_limit.reset_at.timestamp()
             arguments: list[float] = [rate_limit.limit, rate_limit.remaining, reset, LIFETIME]
-            OBSERVE_BUDGET.run(self._redis, [BUDGET], arguments)
+            OBSERVE_BUDGET.run(self._redis, [self._keys.budget], arguments)
 
     def use_up(self, seconds: float) -> None:
         """The API refused a request because the budget is exhausted: make none for this long."""
         with self._redis.pipeline() as pipeline:
-            pipeline.hset(BUDGET, "blocked", str(self._clock() + seconds))
-            pipeline.expire(BUDGET, LIFETIME)
+            pipeline.hset(self._keys.budget, "blocked", str(self._clock() + seconds))
+            pipeline.expire(self._keys.budget, LIFETIME)
             pipeline.execute()
 
     def pause(self, reason: str, seconds: float) -> bool:
@@ -195,12 +201,12 @@ class RequestBudget:
         """
         self._shared.has_paused = True
         arguments: list[str | float] = [self._clock(), seconds, reason, LONGEST_PAUSE]
-        return bool(PAUSE_DELIVERY.run(self._redis, [PAUSE], arguments))
+        return bool(PAUSE_DELIVERY.run(self._redis, [self._keys.pause], arguments))
 
     def resume(self) -> bool:
         """A request succeeded: end the pause. Returns whether there was one."""
         self._shared.has_paused = False
-        return bool(self._redis.delete(PAUSE))
+        return bool(self._redis.delete(self._keys.pause))
 
     def resume_own(self) -> bool:
         """As `resume`, if it was this process that paused."""

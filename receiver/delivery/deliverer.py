@@ -41,10 +41,10 @@ from receiver.delivery.markers import Marker
 from receiver.delivery.outcomes import LISTED
 from receiver.delivery.retries import (
     PAUSE_WHEN_REFUSED,
-    WHAT_TO_CHECK,
     EventRefused,
     needs_operator,
     pause_after,
+    what_to_check,
 )
 from receiver.delivery.scopes import Scopes
 from receiver.events import Change, DeliveryReference, Effect, is_urgent
@@ -122,12 +122,21 @@ class Deliverer:
     def _pause(self, error: EventsApiError) -> None:
         if self._budget.pause(str(error), PAUSE_WHEN_REFUSED):
             get_logger("receiver.delivery").critical(
-                "delivery is paused: the API refuses us", reason=str(error), advice=WHAT_TO_CHECK
+                "delivery is paused: the API refuses us",
+                reason=str(error),
+                advice=what_to_check(self._budget.account),
+                **self._of_account,
             )
+
+    @property
+    def _of_account(self) -> dict[str, str]:
+        return {} if self._budget.account is None else {"account": self._budget.account}
 
     def _go_on(self) -> None:
         if self._budget.resume_own():
-            get_logger("receiver.delivery").info("delivery goes on: the API accepts us again")
+            get_logger("receiver.delivery").info(
+                "delivery goes on: the API accepts us again", **self._of_account
+            )
 
     def _deliver_report(self, report: Change, lock: MarkerLock) -> tuple[Marker, Delivered]:
         """What is to be saved of an alert, and the result of the episode that this report is of.

@@ -3,12 +3,13 @@
 Redis keys: `apitraffic:marker:<key>`, for 180 days after its last change; `apitraffic:alias:<key>` and
 `apitraffic:claim:<name>`, as long; `apitraffic:lock:<key>`, for two and a half minutes at most;
 `apitraffic:remembers-since`, as long as Redis keeps its data; `apitraffic:alerts-to-check`, the alerts that
-fire.
+fire. Each further account has all but `remembers-since` of its own (`receiver.datastore.keys`): the same
+deployment in two accounts is two markers.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
@@ -20,13 +21,11 @@ from redis import Redis
 from apitraffic_events.event import ALREADY_CLEAN, Event
 from apitraffic_events.timestamps import format_timestamp, now, parse_timestamp
 from receiver.datastore.keys import (
-    ALERTS_TO_CHECK,
-    ALIAS_PREFIX,
-    CLAIM_PREFIX,
     LOCK_PREFIX,
     MARKER_LIFETIME,
-    MARKER_PREFIX,
     REMEMBERS_SINCE,
+    AccountKeys,
+    keys_of,
     names_as_json,
 )
 from receiver.datastore.replies import as_text
@@ -43,21 +42,25 @@ merges than that, none of which was asked for since, counts as new."""
 FIELDS: Final = ("changes", "sid", "sent", "in_doubt", "unanswered_since", "looked_at")
 CHANGES: Final = TypeAdapter(tuple[Change, ...])
 
-MARKER_CONSTANTS: Final[Mapping[str, Constant]] = MappingProxyType(
-    {
-        "ALIAS_PREFIX": ALIAS_PREFIX,
-        "CLAIM_PREFIX": CLAIM_PREFIX,
-        "LOCK_LIFETIME": LOCK_LIFETIME,
-        "LOCK_PREFIX": LOCK_PREFIX,
-        "MARKER_FIELDS": FIELDS,
-        "MARKER_LIFETIME": MARKER_LIFETIME,
-        "MARKER_PREFIX": MARKER_PREFIX,
-        "MOST_MERGES": MOST_MERGES,
-        "REMEMBERS_SINCE": REMEMBERS_SINCE,
-    }
-)
-"""What scripts need that include `resolve.lua`, `lock.lua` or `save.lua`."""
 
+def marker_constants(keys: AccountKeys) -> Mapping[str, Constant]:
+    """What scripts need that include `resolve.lua`, `lock.lua` or `save.lua`."""
+    return MappingProxyType(
+        {
+            "ALIAS_PREFIX": keys.alias,
+            "CLAIM_PREFIX": keys.claim,
+            "LOCK_LIFETIME": LOCK_LIFETIME,
+            "LOCK_PREFIX": keys.lock,
+            "MARKER_FIELDS": FIELDS,
+            "MARKER_LIFETIME": MARKER_LIFETIME,
+            "MARKER_PREFIX": keys.marker,
+            "MOST_MERGES": MOST_MERGES,
+            "REMEMBERS_SINCE": REMEMBERS_SINCE,
+        }
+    )
+
+
+MARKER_CONSTANTS: Final = marker_constants(AccountKeys())
 RESOLVE_MARKER: Final = Script("resolve_marker", MARKER_CONSTANTS)
 LOCK_MARKER: Final = Script("lock_marker", MARKER_CONSTANTS)
 SAVE_MARKER: Final = Script("save_marker", MARKER_CONSTANTS)
@@ -84,6 +87,7 @@ class LockReply:
     fields: Sequence[bytes | str | None] | None
     granted: Sequence[bytes | str] = ()
     since: bytes | str = "0"
+    lock_prefix: str = field(default=LOCK_PREFIX, kw_only=True)
 
     @property
     def remembers_since(self) -> datetime:
@@ -101,21 +105,26 @@ class LockReply:
     @property
     def key(self) -> str:
         """Of the lock."""
-        return f"{LOCK_PREFIX}{as_text(self.stored[0])}"
+        return f"{self.lock_prefix}{as_text(self.stored[0])}"
 
     def marker(self) -> Marker | None:
         if not self.fields:
             return None
-        changes, sid, sent, in_doubt, unanswered, looked_at = self.fields
-        return Marker(
-            as_text(self.stored[0]),
-            changes=CHANGES.validate_json(changes, context=ALREADY_CLEAN) if changes else (),
-            sid=as_text(sid) or None,
-            sent=Event.model_validate_json(sent, context=ALREADY_CLEAN) if sent else None,
-            is_in_doubt=as_text(in_doubt) == "1",
-            unanswered_since=parse_timestamp(as_text(unanswered) or None),
-            looked_at=parse_timestamp(as_text(looked_at) or None),
-        )
+        return marker_of(as_text(self.stored[0]), self.fields)
+
+
+def marker_of(key: str, fields: Sequence[bytes | str | None]) -> Marker:
+    """The marker that is stored under this key with these `FIELDS`."""
+    changes, sid, sent, in_doubt, unanswered, looked_at = fields
+    return Marker(
+        key,
+        changes=CHANGES.validate_json(changes, context=ALREADY_CLEAN) if changes else (),
+        sid=as_text(sid) or None,
+        sent=Event.model_validate_json(sent, context=ALREADY_CLEAN) if sent else None,
+        is_in_doubt=as_text(in_doubt) == "1",
+        unanswered_since=parse_timestamp(as_text(unanswered) or None),
+        looked_at=parse_timestamp(as_text(looked_at) or None),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +160,10 @@ class MarkerLock:
         known: Marker,
         defer: Callable[[MarkerSave], None] | None,
         note_doubt: Callable[[MarkerSave], bool] | None,
+        keys: AccountKeys,
     ) -> None:
         self.known = known
+        self._keys = keys
         self.others = reply.names[1:]
         self.claims = reply.claims
         self.remembers_since = reply.remembers_since
@@ -192,7 +203,7 @@ class MarkerLock:
     def release(self) -> None:
         """Release the lock, if it is still held."""
         if not self._is_released:
-            RELEASE_LOCK.run(self._redis, [f"{LOCK_PREFIX}{self.known.key}"], [self._token])
+            RELEASE_LOCK.run(self._redis, [f"{self._keys.lock}{self.known.key}"], [self._token])
 
     def _save(self, marker: Marker, hold_for: int) -> MarkerSave:
         values: tuple[str | bytes | int, ...] = (
@@ -204,7 +215,7 @@ class MarkerLock:
             format_timestamp(marker.looked_at) if marker.looked_at else "",
         )
         fields = [item for pair in zip(FIELDS, values, strict=True) for item in pair]
-        keys = (f"{MARKER_PREFIX}{marker.key}", f"{LOCK_PREFIX}{marker.key}")
+        keys = (f"{self._keys.marker}{marker.key}", f"{self._keys.lock}{marker.key}")
         return MarkerSave(keys, (self._token, hold_for, *fields))
 
     def _send(self, save: MarkerSave, marker: Marker) -> None:
@@ -214,7 +225,7 @@ class MarkerLock:
 
 
 class MarkerStore:
-    """Locks markers in Redis; `owner` is this worker's name.
+    """Locks markers of one account in Redis; `owner` is this worker's name.
 
     A job may be dequeued together with the lock of its marker. With `releases_with_ack`, what saves and
     releases the marker is sent together with the job's ack. Each saves a round trip
@@ -230,9 +241,14 @@ class MarkerStore:
         releases_with_ack: bool = False,
         held: set[str] | None = None,
         note_doubt: Callable[[MarkerSave], bool] | None = None,
+        account: str | None = None,
     ) -> None:
         self._redis = redis
         self._owner = owner
+        self._keys = keys_of(account)
+        constants = None if account is None else marker_constants(self._keys)
+        self._resolve_script = Script("resolve_marker", constants) if constants else RESOLVE_MARKER
+        self._lock_script = Script("lock_marker", constants) if constants else LOCK_MARKER
         self._held = set() if held is None else held
         self._note_doubt = note_doubt
         self._defer = self._defer_release if releases_with_ack else None
@@ -263,21 +279,30 @@ class MarkerStore:
         """The name under which the marker of these names is stored, then others that are to be merged into
         it.
         """
-        return tuple(map(as_text, RESOLVE_MARKER.run(self._redis, args=names)))
+        return tuple(map(as_text, self._resolve_script.run(self._redis, args=names)))
+
+    def changes_of(self, name: str) -> tuple[Change, ...]:
+        """The changes of the marker stored under this name, without locking it; empty if there is none.
+
+        Raises `RedisError`.
+        """
+        (key, *_others) = self.resolve([name])
+        stored = self._redis.hget(f"{self._keys.marker}{key}", "changes")
+        return CHANGES.validate_json(stored, context=ALREADY_CLEAN) if stored else ()
 
     def forget(self, key: str, in_favour_of: str) -> None:
         """Delete a marker, and make its key an alias of another one."""
         with self._redis.pipeline() as pipeline:
-            pipeline.delete(f"{MARKER_PREFIX}{key}")
-            pipeline.set(f"{ALIAS_PREFIX}{key}", in_favour_of, ex=MARKER_LIFETIME)
+            pipeline.delete(f"{self._keys.marker}{key}")
+            pipeline.set(f"{self._keys.alias}{key}", in_favour_of, ex=MARKER_LIFETIME)
             pipeline.execute()
 
     def check_again(self, key: str, at: datetime | None) -> None:
         """Have an alert looked at again then, if nothing is heard of it before; `None` for never."""
         if at is None:
-            self._redis.zrem(ALERTS_TO_CHECK, key)
+            self._redis.zrem(self._keys.alerts_to_check, key)
         else:
-            self._redis.zadd(ALERTS_TO_CHECK, {key: at.timestamp()})
+            self._redis.zadd(self._keys.alerts_to_check, {key: at.timestamp()})
 
     @contextmanager
     def locked(
@@ -295,7 +320,7 @@ class MarkerStore:
         marker = reply.marker()
         if marker is None:
             raise MarkerBusy(reply.names[0])
-        lock = MarkerLock(self._redis, reply, marker, self._defer, self._note_doubt)
+        lock = MarkerLock(self._redis, reply, marker, self._defer, self._note_doubt, self._keys)
         self._held.add(reply.token)
         try:
             yield lock
@@ -308,7 +333,7 @@ class MarkerStore:
 
     def break_lock(self, key: str, unique: str = "") -> None:
         """Release the lock that this owner held when it died, or only the one whose token ends like this."""
-        RELEASE_LOCK.run(self._redis, [f"{LOCK_PREFIX}{key}"], [f"{self._owner} {unique}"])
+        RELEASE_LOCK.run(self._redis, [f"{self._keys.lock}{key}"], [f"{self._owner} {unique}"])
 
     def _lock(self, names: Sequence[str], claims: Sequence[str], *, resolved: bool) -> LockReply:
         prefetched, self._prefetched = self._prefetched, None
@@ -318,7 +343,8 @@ class MarkerStore:
         moment = now().timestamp()
         held = list(self._held)
         args: list[str | float] = [token, int(not resolved), names_as_json(names, claims), moment, *held]
-        return LockReply(token, *LOCK_MARKER.run(self._redis, args=args))
+        replied = self._lock_script.run(self._redis, args=args)
+        return LockReply(token, *replied, lock_prefix=self._keys.lock)
 
     def _defer_release(self, save: MarkerSave) -> None:
         self._deferred = save

@@ -11,11 +11,6 @@ SHORTEST_PAUSE: Final = 1.0
 BACKOFF: Final = Backoff(first=2.0, longest=600.0, shortest=SHORTEST_PAUSE)
 PAUSE_WHEN_REFUSED: Final = 60.0
 """Seconds between attempts while the token, the account or the address is wrong."""
-WHAT_TO_CHECK: Final = (
-    "check APITRAFFIC_API_TOKEN, APITRAFFIC_ACCOUNT_SID and APITRAFFIC_API_URL; what is accepted is kept, "
-    "and delivery goes on by itself"
-)
-"""What an operator does if `needs_operator` says so."""
 PATIENCE: Final = timedelta(hours=72)
 """How long a failing API may keep a delivery waiting before it becomes a dead letter."""
 LONGEST_WAIT_FOR_BUDGET: Final = 86_400.0
@@ -50,6 +45,16 @@ def pause_after(error: EventsApiError, *, attempts: int, waiting_for: timedelta)
     if is_refusal(error) or waiting_for > PATIENCE:
         return None
     return BACKOFF.pause(attempts + 1) if requested is None else _bounded(requested)
+
+
+def what_to_check(account: str | None) -> str:
+    """What an operator does if `needs_operator` says so."""
+    settings = (
+        "APITRAFFIC_API_TOKEN, APITRAFFIC_ACCOUNT_SID and APITRAFFIC_API_URL"
+        if account is None
+        else f"the SID, the token and the URL of [account.{account}] in apitraffic.toml"
+    )
+    return f"check {settings}; what is accepted is kept, and delivery goes on by itself"
 
 
 def needs_operator(error: EventsApiError) -> bool:

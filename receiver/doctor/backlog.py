@@ -1,11 +1,12 @@
 """Checks of the queues, the workers, a pause of delivery, dead letters and quarantine."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
-from receiver.doctor.findings import Finding, failure, ok, warning
-from receiver.monitoring.status import QueueStatus
+from receiver.doctor.findings import Finding, failure, of_account, ok, warning
+from receiver.monitoring.status import Pause, QueueStatus
+from receiver.queue.queues import account_of
 from receiver.worker.recovery import has_ended_here
 
 LONG: Final = timedelta(minutes=10)
@@ -15,6 +16,8 @@ LONG: Final = timedelta(minutes=10)
 def backlog(found: QueueStatus, moment: datetime) -> Iterator[Finding]:
     yield workers(found)
     yield line(found)
+    for account in found.accounts:
+        yield of_account(account.name, _line(account.pause))
     yield queue(found, moment)
     yield dead_letters(found)
     yield quarantine(found)
@@ -32,11 +35,15 @@ def workers(found: QueueStatus) -> Finding:
 
 
 def line(found: QueueStatus) -> Finding:
-    if found.pause is None:
+    return _line(found.pause)
+
+
+def _line(pause: Pause | None) -> Finding:
+    if pause is None:
         return ok("line", "not paused")
     return failure(
         "line",
-        f"delivery is paused: {found.pause.reason}",
+        f"delivery is paused: {pause.reason}",
         "correct the token, the account or the address; workers retry every minute, and nothing is lost",
     )
 
@@ -57,12 +64,33 @@ def queue(found: QueueStatus, moment: datetime) -> Finding:
     )
 
 
+def unknown_accounts(found: QueueStatus, known: Collection[str]) -> Iterator[Finding]:
+    """Accounts whose changes wait although apitraffic.toml does not define them: no worker takes those."""
+    for account in found.accounts:
+        own = [queue for queue in found.queues if account_of(queue.name) == account.name]
+        waiting = sum(queue.waiting + queue.in_work + queue.to_retry for queue in own)
+        if waiting and account.name not in known:
+            yield of_account(
+                account.name,
+                failure(
+                    "account",
+                    f"apitraffic.toml does not define it, and changes wait: {waiting}",
+                    f"write [account.{account.name}] with its SID and token, and restart the workers",
+                ),
+            )
+
+
 def dead_letters(found: QueueStatus) -> Finding:
     if not found.dead_letters:
         return ok("dead_letters", "none")
+    of_accounts = [
+        f"for account {account.name}: {account.dead_letters}"
+        for account in found.accounts
+        if account.dead_letters
+    ]
     return warning(
         "dead_letters",
-        f"changes that were given up: {found.dead_letters}",
+        ", ".join([f"changes that were given up: {found.dead_letters}", *of_accounts]),
         "`apitraffic-events deadletters list` says why, `deadletters replay` retries them",
     )
 

@@ -1,6 +1,7 @@
 """All checks, in the order in which a delivery travels."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -8,14 +9,16 @@ from redis.exceptions import RedisError
 from apitraffic_events.errors import ConfigurationError
 from apitraffic_events.timestamps import now
 from receiver.config.account import events_client
+from receiver.config.accounts import AccountSection
 from receiver.config.environment import VARIABLES, config_file
 from receiver.config.settings import Settings, load_what_is_right
 from receiver.config.suspicions import suspicions
 from receiver.datastore.address import connect
 from receiver.doctor import api, backlog, reachability, secrets, storage
-from receiver.doctor.findings import Finding, FindingState, failure, ok, warning
+from receiver.doctor.findings import Finding, FindingState, failure, of_account, ok, warning
 from receiver.errors import StorageUnavailable
 from receiver.monitoring.status import read_status
+from receiver.routing import DEFAULT_ACCOUNT
 
 
 def examine(environ: Mapping[str, str], url: str | None) -> Iterator[Finding]:
@@ -36,6 +39,9 @@ def examine(environ: Mapping[str, str], url: str | None) -> Iterator[Finding]:
         yield from reachability.receiver(url, settings)
     yield from stored(settings)
     yield from account(settings, environ)
+    for name in settings.account:
+        for finding in further_account(name, settings, environ):
+            yield of_account(name, with_its_settings(finding, name, settings.account[name]))
 
 
 def stored(settings: Settings) -> Iterator[Finding]:
@@ -45,7 +51,7 @@ def stored(settings: Settings) -> Iterator[Finding]:
         return
     redis = connect(settings.redis_url)
     try:
-        findings = list(in_redis(redis))
+        findings = list(in_redis(redis, settings.account))
         yield from findings
         takes_writes = any(each.check == "redis_write" and each.state is FindingState.OK for each in findings)
         if takes_writes and settings.spool is not None:
@@ -56,7 +62,7 @@ def stored(settings: Settings) -> Iterator[Finding]:
         redis.close()
 
 
-def in_redis(redis: Redis) -> Iterator[Finding]:
+def in_redis(redis: Redis, accounts: Collection[str] = ()) -> Iterator[Finding]:
     findings = list(storage.redis(redis))
     yield from findings
     if findings[0].state is FindingState.FAILURE:
@@ -72,6 +78,7 @@ def in_redis(redis: Redis) -> Iterator[Finding]:
         )
         return
     yield from backlog.backlog(status, now())
+    yield from backlog.unknown_accounts(status, accounts)
 
 
 def account(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -84,7 +91,37 @@ def account(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
     if settings.api_token is not None:
         with events_client(settings) as client:
             raw_token = secrets.raw_value("APITRAFFIC_API_TOKEN", environ)
-            yield from api.api(client, raw_token, settings.route)
+            own_routes = [route for route in settings.route if route.account in {None, DEFAULT_ACCOUNT}]
+            yield from api.api(client, raw_token, own_routes)
+
+
+def further_account(name: str, settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """The same of an account that apitraffic.toml defines, and of the routes that name it."""
+    section = settings.account[name]
+    yield secrets.account_sid(section.sid)
+    try:
+        own = settings.of_account(name, environ)
+        raw_token = section.raw_token(environ)
+    except ConfigurationError as error:
+        yield failure("api", str(error), "correct that, and restart the workers")
+        return
+    with events_client(own) as client:
+        routes = [route for route in settings.route if route.account == name]
+        yield from api.api(client, raw_token, routes)
+
+
+def with_its_settings(finding: Finding, name: str, section: AccountSection) -> Finding:
+    """The advice for the account of the environment's variables, with the settings of this one."""
+    if finding.advice is None:
+        return finding
+    advice = finding.advice
+    for variable, setting in {
+        "APITRAFFIC_API_TOKEN": section.token_place,
+        "APITRAFFIC_ACCOUNT_SID": f"the sid of [account.{name}]",
+        "APITRAFFIC_API_URL": f"the api_url of [account.{name}]",
+    }.items():
+        advice = advice.replace(variable, setting)
+    return replace(finding, advice=advice)
 
 
 def not_set(check: str, variable: str) -> Finding:

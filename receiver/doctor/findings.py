@@ -1,6 +1,6 @@
 """The result of a check, and what to do about it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from apitraffic_events.text import one_line
@@ -28,6 +28,11 @@ class Finding:
     def as_json(self) -> dict[str, str | None]:
         """The fields of `doctor --json`. They stay as they are; new ones may be added."""
         return {"check": self.check, "state": self.state.value, "found": self.found, "advice": self.advice}
+
+
+def of_account(name: str, finding: Finding) -> Finding:
+    """The same, of an account in apitraffic.toml: `line@emea` stands beside `line`."""
+    return replace(finding, check=f"{finding.check}@{name}", found=f"account {name}: {finding.found}")
 
 
 def ok(check: str, found: str) -> Finding:

@@ -21,6 +21,7 @@ REDIS: Final = "redis"
 API: Final = "api"
 WORKER: Final = "worker"
 RECEIVER: Final = "receiver"
+CONSOLE: Final = "console"
 
 LOOPBACK: Final = "127.0.0.1"
 """The local Events API listens only here, whatever --host is: it is a stand-in, not a service."""
@@ -28,12 +29,16 @@ LOOPBACK: Final = "127.0.0.1"
 SLOW_STOP: Final = 25.0
 """Seconds; longer than the receiver and the worker need to finish requests and jobs after SIGTERM."""
 
+PAYLOADS: Final = "200"
+"""Of how many deliveries the console shows the payload, unless the environment says something else."""
+
 API_TOKEN: Final = "APITRAFFIC_API_TOKEN"  # noqa: S105 - the variable's name
 
 
 @dataclass(frozen=True)
 class LocalStack:
-    """`redis` is a server to run or the URL of another. `api_port` is None if the real API is used.
+    """`redis` is a server to run or the URL of another. `api_port` is None if the real API is used, and
+    `console_port` if no console is wanted.
 
     All processes get `environment` and `secrets`, and what is set here.
     """
@@ -45,6 +50,7 @@ class LocalStack:
     api_port: int | None
     environment: Mapping[str, str] = field(repr=False)
     secrets: Mapping[str, str] = field(repr=False)
+    console_port: int | None = None
 
     @property
     def redis_url(self) -> str:
@@ -63,6 +69,11 @@ class LocalStack:
     @property
     def api_url(self) -> str | None:
         return None if self.api_port is None else f"http://{LOOPBACK}:{self.api_port}/v1"
+
+    @property
+    def console_url(self) -> str:
+        """Only this machine reaches the console: on others it would need a login."""
+        return f"http://{LOOPBACK}:{self.console_port}"
 
     @contextmanager
     def prepared(self) -> Iterator[list[str]]:
@@ -111,7 +122,27 @@ class LocalStack:
                 stop_timeout=SLOW_STOP,
             )
         )
+        if self.console_port is not None:
+            children.append(self._console(environment, after_redis))
         return children
+
+    def _console(self, environment: Mapping[str, str], after: tuple[str, ...]) -> Child:
+        figures = "api" if self.api_port is None else "receiver"
+        options = [
+            "--port",
+            str(self.console_port),
+            "--receiver-url",
+            self.receiver_url,
+            "--figures",
+            figures,
+        ]
+        return Child(
+            CONSOLE,
+            _command("console", "--host", LOOPBACK, *options),
+            environment,
+            ready=lambda _pid: answers_ok(f"{self.console_url}/healthz"),
+            after=after,
+        )
 
     def _api(self, environment: Mapping[str, str]) -> Child:
         data = self.folder.events_api
@@ -138,7 +169,13 @@ class LocalStack:
             name: value for name, value in self.environment.items() if name.removesuffix("_FILE") not in ours
         }
         # Unbuffered, because their output goes through a pipe to the terminal.
-        return {"APITRAFFIC_LOG_FORMAT": "text", **rest, **ours, "PYTHONUNBUFFERED": "1"}
+        return {
+            "APITRAFFIC_LOG_FORMAT": "text",
+            "APITRAFFIC_KEEP_PAYLOADS": PAYLOADS,
+            **rest,
+            **ours,
+            "PYTHONUNBUFFERED": "1",
+        }
 
 
 def _command(*arguments: str) -> list[str]:

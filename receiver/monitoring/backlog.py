@@ -11,9 +11,10 @@ from structlog import get_logger
 from apitraffic_events import __version__
 from apitraffic_events.timestamps import now
 from receiver.datastore.failures import explain
-from receiver.delivery.budget import BUDGET, PAUSE
+from receiver.datastore.keys import keys_of
 from receiver.errors import StorageUnavailable
 from receiver.queue.inspection import accepted_at, count_jobs
+from receiver.queue.queues import account_of
 from receiver.reception.delivery_store import DeliveryStore
 from receiver.reception.quarantine import INDEX
 
@@ -22,10 +23,15 @@ if TYPE_CHECKING:
 
 STORAGE: Final = ("redis", "spool", "none")
 STUCK: Final = "1 while deliveries stay in this host's spool although Redis takes them."
+ACCOUNT_LABEL: Final = "account"
 BUDGET_FIELDS: Final = ("limit", "remaining", "reset", "blocked")
 
 Figure = tuple[str, str, dict[str, float], str]
-"""A gauge's name, its help, label value -> value, and the label's name (empty if it has none)."""
+"""A gauge's name, its help, label value -> value, and the label's name (empty if it has none).
+
+The value of the empty label has no label: that is the account of APITRAFFIC_ACCOUNT_SID beside those that
+have one, so that its series are the same with other accounts and without.
+"""
 
 
 class Backlog:
@@ -41,7 +47,7 @@ class Backlog:
         for name, words, values, label in self._figures():
             family = GaugeMetricFamily(f"apitraffic_{name}", words, labels=[label] if label else [])
             for value_of_label, value in values.items():
-                family.add_metric([value_of_label] if label else [], value)
+                family.add_metric([value_of_label] if value_of_label else [], value)
             yield family
 
     def _figures(self) -> Iterator[Figure]:
@@ -75,12 +81,22 @@ class Backlog:
         """All of them or none; raises `RedisError`."""
         counts = count_jobs(self._redis)
         accepted = accepted_at(self._redis, [queue.next_job_id for queue in counts if queue.next_job_id])
+        accounts = list(dict.fromkeys(account_of(queue.name) for queue in counts))
         # Not in a transaction: a scrape must not make others wait, and these figures change anyway.
         with self._redis.pipeline(transaction=False) as pipeline:
             pipeline.zcard(INDEX)
-            pipeline.hget(PAUSE, "until")
-            pipeline.hmget(BUDGET, BUDGET_FIELDS)
-            quarantined, paused_until, budget = pipeline.execute()
+            for account in accounts:
+                pipeline.hget(keys_of(account).pause, "until")
+                pipeline.hmget(keys_of(account).budget, BUDGET_FIELDS)
+            quarantined, *replies = pipeline.execute()
+        paused = {
+            account or "": _is_ahead(until) for account, until in zip(accounts, replies[::2], strict=True)
+        }
+        budgets = {
+            account or "": dict(zip(BUDGET_FIELDS, fields, strict=True))
+            for account, fields in zip(accounts, replies[1::2], strict=True)
+        }
+        label = ACCOUNT_LABEL if len(accounts) > 1 else ""
         waiting = {queue.name: float(queue.waiting) for queue in counts}
         ages = {queue.name: _age(accepted.get(queue.next_job_id or "")) for queue in counts}
         retrying = {queue.name: float(queue.to_retry) for queue in counts}
@@ -93,10 +109,8 @@ class Backlog:
             ("in_work", "Changes that workers have in hand.", working, "queue"),
             ("dead_letters_kept", "Dead letters that nobody has replayed or discarded.", dead, "queue"),
             _plain("quarantined", "Deliveries in quarantine.", quarantined),
-            _plain(
-                "delivery_paused", "1 while the API refuses our token or account.", _is_ahead(paused_until)
-            ),
-            *_budget(dict(zip(BUDGET_FIELDS, budget, strict=True))),
+            ("delivery_paused", "1 while the API refuses our token or account.", paused, label),
+            *_budgets(budgets, label),
         ]
 
 
@@ -104,17 +118,24 @@ def _age(accepted: datetime | None) -> float:
     return max(0.0, (now() - accepted).total_seconds()) if accepted else 0.0
 
 
-def _budget(fields: dict[str, bytes | None]) -> Iterator[Figure]:
-    """Nothing before the first answer of the API has announced the budget."""
-    limit, remaining, reset = fields["limit"], fields["remaining"], fields["reset"]
-    if limit is None or remaining is None or reset is None:
+def _budgets(accounts: dict[str, dict[str, bytes | None]], label: str) -> Iterator[Figure]:
+    """Nothing of an account before the first answer of the API has announced its budget."""
+    known = {
+        account: fields
+        for account, fields in accounts.items()
+        if None not in (fields["limit"], fields["remaining"], fields["reset"])
+    }
+    if not known:
         return
-    yield _plain("budget_limit", "Requests that the API allows in a window.", float(limit))
-    yield _plain("budget_remaining", "Requests that are left of them.", float(remaining))
-    yield _plain("budget_reset_timestamp_seconds", "When the window ends.", float(reset))
-    yield _plain(
-        "budget_blocked", "1 while the API has refused for want of budget.", _is_ahead(fields["blocked"])
-    )
+
+    def each(field: str) -> dict[str, float]:
+        return {account: float(fields[field] or 0) for account, fields in known.items()}
+
+    yield "budget_limit", "Requests that the API allows in a window.", each("limit"), label
+    yield "budget_remaining", "Requests that are left of them.", each("remaining"), label
+    yield "budget_reset_timestamp_seconds", "When the window ends.", each("reset"), label
+    blocked = {account: _is_ahead(fields["blocked"]) for account, fields in known.items()}
+    yield "budget_blocked", "1 while the API has refused for want of budget.", blocked, label
 
 
 def _plain(name: str, words: str, value: float) -> Figure:

@@ -13,8 +13,8 @@ from redis.exceptions import RedisError
 from apitraffic_events.text import one_line
 from apitraffic_events.timestamps import now, parse_timestamp
 from receiver.datastore.failures import explain
+from receiver.datastore.keys import keys_of
 from receiver.datastore.replies import as_text
-from receiver.delivery.budget import BUDGET, PAUSE
 from receiver.errors import StorageUnavailable
 from receiver.queue.dead_letters import DeadLetters
 from receiver.queue.inspection import (
@@ -26,7 +26,7 @@ from receiver.queue.inspection import (
     living_workers,
     next_jobs,
 )
-from receiver.queue.queues import delivery_queues
+from receiver.queue.queues import delivery_queues, known_accounts
 from receiver.queue.throughput import delivered_in_last_hour
 from receiver.reception.quarantine import Quarantine
 
@@ -69,8 +69,20 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountState:
+    """What an account in apitraffic.toml has for itself, beside its queues."""
+
+    name: str
+    pause: Pause | None
+    budget: BudgetState | None
+    dead_letters: int
+
+
+@dataclass(frozen=True, slots=True)
 class QueueStatus:
-    """Everything that Redis knows."""
+    """Everything that Redis knows. `queues` and `dead_letters` are of all accounts together; `pause` and
+    `budget` are of the one of APITRAFFIC_ACCOUNT_SID.
+    """
 
     queues: tuple[QueueState, ...]
     pause: Pause | None
@@ -81,6 +93,8 @@ class QueueStatus:
     workers: tuple[WorkerState, ...]
     next: tuple[WaitingJob, ...] = ()
     """What a worker takes next, at most `MOST_NEXT`."""
+    accounts: tuple[AccountState, ...] = ()
+    """Those in apitraffic.toml that have queues in this Redis."""
 
     @property
     def oldest_at(self) -> datetime | None:
@@ -95,10 +109,11 @@ def read_status(redis: Redis) -> QueueStatus:
             pause=_pause(redis),
             delivered_last_hour=delivered_in_last_hour(redis),
             budget=_budget(redis),
-            dead_letters=DeadLetters(delivery_queues(redis)).count(),
+            dead_letters=DeadLetters.of_all_accounts(redis).count(),
             quarantined=Quarantine(redis).count(),
             workers=tuple(living_workers(redis)),
             next=tuple(next_jobs(redis, MOST_NEXT)),
+            accounts=tuple(_account(redis, name) for name in known_accounts(redis)),
         )
     except RedisError as error:
         raise StorageUnavailable(f"Redis: {explain(error)}") from error
@@ -121,17 +136,27 @@ def _queues(redis: Redis) -> tuple[QueueState, ...]:
     )
 
 
-def _pause(redis: Redis) -> Pause | None:
-    until, reason = redis.hmget(PAUSE, ["until", "reason"])
+def _account(redis: Redis, name: str) -> AccountState:
+    return AccountState(
+        name=name,
+        pause=_pause(redis, name),
+        budget=_budget(redis, name),
+        dead_letters=DeadLetters(delivery_queues(redis, name)).count(),
+    )
+
+
+def _pause(redis: Redis, account: str | None = None) -> Pause | None:
+    until, reason = redis.hmget(keys_of(account).pause, ["until", "reason"])
     moment = _moment(until)
     if moment is None or moment <= now():
         return None
     return Pause(moment, one_line(as_text(reason), LONGEST_REASON))
 
 
-def _budget(redis: Redis) -> BudgetState | None:
+def _budget(redis: Redis, account: str | None = None) -> BudgetState | None:
     """As of the last answer; `None` if there has been none for a day."""
-    limit, remaining, reset, blocked = redis.hmget(BUDGET, ["limit", "remaining", "reset", "blocked"])
+    fields = ["limit", "remaining", "reset", "blocked"]
+    limit, remaining, reset, blocked = redis.hmget(keys_of(account).budget, fields)
     blocked_until = _moment(blocked)
     if limit is None and blocked_until is None:
         return None

@@ -155,12 +155,18 @@ class ReceptionMetrics:
 
 
 class DeliveryMetrics:
-    """What one worker counts."""
+    """What one worker counts.
 
-    def __init__(self) -> None:
+    `has_accounts` says whether apitraffic.toml defines accounts. Attempts, retries and dead letters then have
+    the label `account`, which is empty, and so none for Prometheus, for the one of APITRAFFIC_ACCOUNT_SID.
+    """
+
+    def __init__(self, *, has_accounts: bool = False) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram  # noqa: PLC0415 - see above
 
         self._registry = CollectorRegistry()
+        self.has_accounts = has_accounts
+        of_account = ["account"] if has_accounts else []
         built = Gauge(
             "apitraffic_build_info", "1, with this worker's version.", ["version"], registry=self._registry
         )
@@ -168,19 +174,19 @@ class DeliveryMetrics:
         self.attempts = Counter(
             "apitraffic_delivery_attempts",
             "Tries to deliver a change, by how they ended; found: a look-up found the event already there.",
-            ["outcome"],
+            ["outcome", *of_account],
             registry=self._registry,
         )
         self.retries = Counter(
             "apitraffic_retries",
             "Tries that are to be repeated, by the error that is the reason.",
-            ["reason"],
+            ["reason", *of_account],
             registry=self._registry,
         )
         self.dead_letters = Counter(
             "apitraffic_dead_letters",
             "Changes that are not tried again by themselves, by cause.",
-            ["cause"],
+            ["cause", *of_account],
             registry=self._registry,
         )
         self.seconds = Histogram(

@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue
 from rq.exceptions import DeserializationError, NoSuchJobError
@@ -26,12 +27,12 @@ from apitraffic_events.event import Instant
 from apitraffic_events.text import INVISIBLE, one_line
 from apitraffic_events.timestamps import format_timestamp, now, parse_timestamp
 from receiver.datastore.failures import explain
-from receiver.datastore.keys import ALIAS_PREFIX, MARKER_LIFETIME, MARKER_PREFIX
+from receiver.datastore.keys import MARKER_LIFETIME, keys_of
 from receiver.datastore.replies import as_text
 from receiver.datastore.scripts.runner import Script
 from receiver.errors import StorageUnavailable
 from receiver.observability.trace_context import TRACEPARENT
-from receiver.queue.queues import UNEXPECTED_RETRIES
+from receiver.queue.queues import UNEXPECTED_RETRIES, account_of, all_queues
 
 META: Final = "death"
 """The key of the `Death` in a job's meta."""
@@ -125,6 +126,11 @@ class DeadLetter:
         return self.text("key")
 
     @property
+    def account(self) -> str | None:
+        """Whose change it is, and to whom a replay sends it; `None` for APITRAFFIC_ACCOUNT_SID."""
+        return account_of(self.queue.name)
+
+    @property
     def marker_names(self) -> list[str]:
         """Its key, then its aliases; none if the change cannot be read."""
         aliases = self.change.get("aliases")
@@ -139,7 +145,11 @@ class DeadLetter:
         return one_line(value, LONGEST_MESSAGE) if isinstance(value, str) else ""
 
     def as_json(self) -> dict[str, str | int | None]:
-        """The fields of `deadletters list --json`. None is removed or renamed; new ones may come."""
+        """The fields of `deadletters list --json`. None is removed or renamed; new ones may come.
+
+        `account` is only there if the change is for one of apitraffic.toml's accounts.
+        """
+        of_account = {} if self.account is None else {"account": self.account}
         return {
             "name": self.name,
             "died_at": self.death.model_dump(mode="json")["at"],
@@ -157,6 +167,7 @@ class DeadLetter:
             "source": self.text("delivery", "source"),
             "delivery": self.text("delivery", "id"),
             "queue": self.queue.name,
+            **of_account,
         }
 
 
@@ -173,6 +184,8 @@ class DeadLetterFilter:
     since: datetime | None = None
     until: datetime | None = None
     """The period in which it died, including both ends."""
+    account: str | None = None
+    """The name of an account in apitraffic.toml."""
 
     @property
     def is_everything(self) -> bool:
@@ -187,6 +200,7 @@ class DeadLetterFilter:
             and (self.code is None or self.code.lower() in codes)
             and self.type in {None, letter.text("event", "type")}
             and self.cause in {None, death.cause.value}
+            and self.account in {None, letter.account}
             and (self.since is None or death.at >= self.since)
             and (self.until is None or death.at <= self.until)
         )
@@ -198,6 +212,13 @@ class DeadLetters:
     def __init__(self, queues: Sequence[Queue]) -> None:
         self._queues = queues
         self._redis = queues[0].connection
+
+    @classmethod
+    def of_all_accounts(cls, redis: Redis) -> Self:
+        try:
+            return cls(all_queues(redis))
+        except RedisError as error:
+            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
     def count(self) -> int:
         try:
@@ -228,7 +249,7 @@ class DeadLetters:
 
         Returns `False` if it was not a dead letter any more: somebody else replayed or discarded it.
         """
-        queue = letter.queue
+        queue, own = letter.queue, keys_of(letter.account)
         keys = [
             queue.failed_job_registry.key,
             Job.key_for(letter.name),
@@ -236,7 +257,7 @@ class DeadLetters:
             queue.key,
             queue.redis_queues_keys,
         ]
-        keys += [prefix + name for name in letter.marker_names for prefix in (MARKER_PREFIX, ALIAS_PREFIX)]
+        keys += [prefix + name for name in letter.marker_names for prefix in (own.marker, own.alias)]
         arguments: list[str | int | bytes] = [
             letter.name,
             JobStatus.QUEUED.value,

@@ -14,15 +14,18 @@ from receiver.datastore.failures import explain
 from receiver.datastore.replication import READY, Unreplicated, replicas_of, write_replicated
 from receiver.datastore.scripts.runner import Script, ScriptCall
 from receiver.errors import StorageUnavailable
-from receiver.events import Change, is_urgent
+from receiver.events import Change
 from receiver.observability.trace_context import TRACEPARENT, carried
+from receiver.queue.delivery_log import DELIVERIES, LOG_CONSTANTS, entry_of
 from receiver.queue.queues import (
     BELL,
-    delivery_queues,
+    ROUTINE,
+    delivery_queue,
     job_data_and_names,
     job_description,
     job_id_stem,
     job_of,
+    queue_name_for,
 )
 
 SEEN_PREFIX: Final = "apitraffic:seen:"
@@ -37,12 +40,13 @@ class Enqueuer:
     """Queues changes.
 
     Redis keys: `apitraffic:seen:<source>:<delivery id>`, for 14 days; RQ's own under `apitraffic:rq:`, until
-    the job is done.
+    the job is done; an entry in `apitraffic:deliveries` (`receiver.queue.delivery_log`).
     """
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._urgent, self._routine = delivery_queues(redis)
+        self._routine = delivery_queue(redis, ROUTINE)
+        self._queue_keys: dict[str, str] = {}
         self._script: Script | None = None
         self._is_replicated = replicas_of(redis) > 0
         self._of_thread = threading.local()
@@ -71,17 +75,25 @@ class Enqueuer:
             f"{SEEN_PREFIX}{delivery.source}:{delivery.id}",
             self._routine.redis_queues_keys,
             BELL,
+            DELIVERIES,
         ]
-        arguments: list[str | bytes | int] = [SEEN_LIFETIME, utcformat(now())]
+        arguments: list[str | bytes | int] = [SEEN_LIFETIME, utcformat(now()), entry_of(changes).to_text()]
         for number, change in enumerate(changes):
             job_id = f"{stem}-{number}"
-            queue = self._urgent if is_urgent(change) else self._routine
-            keys += [Job.key_for(job_id), queue.key]
+            queue = queue_name_for(change)
+            keys += [Job.key_for(job_id), self._key_of(queue)]
             data, names = job_data_and_names(change)
-            arguments += [job_id, data, job_description(change), names, queue.name]
+            arguments += [job_id, data, job_description(change), names, queue]
         if (traceparent := carried()) is not None:
             arguments.append(self._routine.serializer.dumps({TRACEPARENT: traceparent}))
         return ScriptCall(self._script_for(changes[0]), keys, arguments)
+
+    def _key_of(self, queue: str) -> str:
+        """The key of the queue of this name: there are few, and RQ takes a while to make one."""
+        key = self._queue_keys.get(queue)
+        if key is None:
+            key = self._queue_keys[queue] = delivery_queue(self._redis, queue).key
+        return key
 
     def check(self) -> None:
         """Prove that Redis takes a write, as `enqueue` needs; raises `StorageUnavailable`.
@@ -110,5 +122,5 @@ class Enqueuer:
             fields = job_of(example, "example", self._routine).to_dict()
             common = {name: value for name, value in fields.items() if name not in OF_EACH_JOB}
             words = [str(getattr(word, "value", word)) for pair in common.items() for word in pair]
-            self._script = Script("enqueue", {"COMMON_FIELDS": words})
+            self._script = Script("enqueue", {"COMMON_FIELDS": words, **LOG_CONSTANTS})
         return self._script

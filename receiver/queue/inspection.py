@@ -19,7 +19,7 @@ from apitraffic_events.timestamps import now, parse_timestamp
 from receiver.datastore.failures import explain
 from receiver.datastore.replies import as_text
 from receiver.errors import StorageUnavailable
-from receiver.queue.queues import JOB_TIMEOUT, delivery_queues
+from receiver.queue.queues import JOB_TIMEOUT, all_queues
 
 BUSY: Final = "busy"
 LONGEST_SILENCE: Final = timedelta(seconds=30)
@@ -55,7 +55,7 @@ class WorkerState:
 
 def count_jobs(redis: Redis) -> list[QueueCounts]:
     """The counts of all delivery queues, in one round trip."""
-    queues = delivery_queues(redis)
+    queues = all_queues(redis)
     with redis.pipeline(transaction=False) as pipeline:
         for queue in queues:
             pipeline.llen(queue.key)
@@ -75,7 +75,7 @@ def count_jobs(redis: Redis) -> list[QueueCounts]:
 
 def job_ids(redis: Redis, most: int) -> dict[str, set[str]]:
     """The ids of jobs that wait, are in work or are to be retried, by queue; at most `most` in each state."""
-    queues = delivery_queues(redis)
+    queues = all_queues(redis)
     with redis.pipeline(transaction=False) as pipeline:
         for queue in queues:
             pipeline.lrange(queue.key, 0, most - 1)
@@ -180,7 +180,7 @@ class WaitingJob:
 
 def next_jobs(redis: Redis, most: int) -> list[WaitingJob]:
     """What a worker takes next, the urgent queue first, then what is to be tried again soonest."""
-    queues = delivery_queues(redis)
+    queues = all_queues(redis)
     with redis.pipeline(transaction=False) as pipeline:
         for queue in queues:
             pipeline.lrange(queue.key, 0, most - 1)

@@ -1,4 +1,4 @@
-"""RQ on Redis: two queues, jobs as JSON, one job for each change."""
+"""RQ on Redis: two queues for each account, jobs as JSON, one job for each change."""
 
 import hashlib
 import json
@@ -16,11 +16,15 @@ from typing_extensions import TypedDict
 
 from apitraffic_events.event import ALREADY_CLEAN
 from apitraffic_events.timestamps import now
-from receiver.events import Change
+from receiver.datastore.replies import as_text
+from receiver.events import Change, is_urgent
 
 ROUTINE: Final = "deliveries"
 URGENT: Final = "urgent"
 """Queues; the urgent one goes first, and may use the reserve of the budget."""
+OF_ACCOUNT: Final = "@"
+"""Between the name of a queue and that of its account: `deliveries@emea`. A worker that does not know the
+account, or is of a version that knows one account only, does not look into that queue."""
 BELL: Final = "apitraffic:bell"
 """A list at which idle workers wait; pushing to it wakes one of them."""
 JOB_FUNCTION: Final = "receiver.jobs.deliver"
@@ -57,9 +61,53 @@ def delivery_queue(redis: Redis, name: str = ROUTINE) -> Queue:
     return Queue(name, connection=redis, serializer=JSONSerializer, default_timeout=JOB_TIMEOUT)
 
 
-def delivery_queues(redis: Redis) -> tuple[Queue, Queue]:
-    """The urgent one, then the routine one."""
-    return delivery_queue(redis, URGENT), delivery_queue(redis, ROUTINE)
+def delivery_queues(redis: Redis, account: str | None = None) -> tuple[Queue, Queue]:
+    """Of this account, the urgent one, then the routine one."""
+    return (
+        delivery_queue(redis, queue_name(account, is_urgent=True)),
+        delivery_queue(redis, queue_name(account, is_urgent=False)),
+    )
+
+
+def queue_name(account: str | None, *, is_urgent: bool) -> str:
+    name = URGENT if is_urgent else ROUTINE
+    return name if account is None else f"{name}{OF_ACCOUNT}{account}"
+
+
+def queue_name_for(change: Change) -> str:
+    """The queue that this change belongs into."""
+    return queue_name(change.account, is_urgent=is_urgent(change))
+
+
+def account_of(queue: str) -> str | None:
+    """The account whose changes are in the queue of this name; `None` if it has none of its own."""
+    return queue.partition(OF_ACCOUNT)[2] or None
+
+
+def known_accounts(redis: Redis) -> tuple[str, ...]:
+    """The accounts that have queues in this Redis, also those that apitraffic.toml names no longer.
+
+    Raises `RedisError`.
+    """
+    prefix = delivery_queue(redis, "").key
+    names = (as_text(key).removeprefix(prefix) for key in redis.smembers(Queue.redis_queues_keys))
+    accounts = {account_of(name) for name in names if name.partition(OF_ACCOUNT)[0] in {URGENT, ROUTINE}}
+    return tuple(sorted(account for account in accounts if account is not None))
+
+
+def all_queues(redis: Redis) -> tuple[Queue, ...]:
+    """As `delivery_queues`, and then those of all accounts that have queues in this Redis.
+
+    Raises `RedisError`.
+    """
+    accounts = (None, *known_accounts(redis))
+    return tuple(queue for account in accounts for queue in delivery_queues(redis, account))
+
+
+def announce(redis: Redis, account: str) -> None:
+    """Make the account known to `known_accounts` before there is anything in its queues."""
+    queues = delivery_queues(redis, account)
+    redis.sadd(Queue.redis_queues_keys, *(queue.key for queue in queues))
 
 
 def job_of(change: Change, job_id: str, queue: Queue) -> Job:

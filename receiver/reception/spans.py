@@ -11,7 +11,7 @@ from opentelemetry.trace import SpanKind
 from receiver.events import Change, is_urgent
 from receiver.observability.spans import traceparent_of, tracer
 from receiver.observability.trace_context import carrying
-from receiver.queue.queues import ROUTINE, URGENT
+from receiver.queue.queues import queue_name_for
 from receiver.reception.delivery_store import DeliveryStore
 
 
@@ -19,7 +19,7 @@ class TracedDeliveryStore(DeliveryStore):
     """A span around each delivery's changes. Its context goes with each job, also by way of the spool."""
 
     def store(self, changes: Sequence[Change]) -> bool:
-        queue = URGENT if any(is_urgent(change) for change in changes) else ROUTINE
+        queue = queue_name_for(next(filter(is_urgent, changes), changes[0]))
         attributes: dict[str, str | int] = {
             "messaging.system": "rq",
             "messaging.operation.name": "enqueue",

@@ -143,6 +143,7 @@ class ReceiverServer(SignalSafeApplication):
 
     def _start_threads(self, app: Any) -> None:
         app.extensions["spool_drain"].start()
+        app.extensions["delivery_notes"].start()
         start_in_this_process()
 
     def _announce(self) -> None:

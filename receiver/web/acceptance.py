@@ -12,11 +12,15 @@ from typing import Final
 from receiver.config.settings import Settings
 from receiver.events import Delivery
 from receiver.observability.metrics import ReceptionMetrics
+from receiver.queue.delivery_log import DeliveryNotes
 from receiver.reception.ingestion import Outcome
+from receiver.reception.quarantine import Quarantined
 from receiver.sources.base import Invalid
 from receiver.translation import Meaning, translate_and_route
 from receiver.web.admission import IncomingBody
+from receiver.web.pings import is_from_doctor
 
+NOT_QUEUED: Final = frozenset({"ignored", "quarantined"})
 LOGGER: Final = "receiver.webhooks"
 READING: Final = "apitraffic.reading"
 """The key under which a server leaves what `Acceptance.read` has returned, so that it is not read again."""
@@ -42,12 +46,13 @@ class Reading:
 class Acceptance:
     """Reads requests under one configuration."""
 
-    def __init__(self, settings: Settings, metrics: ReceptionMetrics) -> None:
+    def __init__(self, settings: Settings, metrics: ReceptionMetrics, notes: DeliveryNotes) -> None:
         self._options = {
             name: settings.options_for(source) for name, source in settings.active_sources.items()
         }
         self._routes = settings.route
         self._metrics = metrics
+        self._notes = notes
 
     def read(self, admitted: IncomingBody, began: float) -> Reading:
         """What the request means, once its body is there.
@@ -67,8 +72,9 @@ class Acceptance:
         return Reading(delivery, meaning, began)
 
     def conclude(self, reading: Reading, outcome: Outcome, log: Callable[..., object], **names: str) -> None:
-        """Count and log the outcome; `names` are further fields of the log line."""
+        """Count, note and log the outcome; `names` are further fields of the log line."""
         delivery, status = reading.delivery, outcome.body["status"]
+        self._note(delivery, status, outcome)
         seconds = perf_counter() - reading.began
         self._metrics.answered(delivery.source, status, seconds)
         log(
@@ -81,3 +87,12 @@ class Acceptance:
             ms=round(seconds * 1000, 1),
             **names,
         )
+
+    def _note(self, delivery: Delivery, status: str, outcome: Outcome) -> None:
+        """In the log that people look at. The script that queues a delivery notes that itself."""
+        if is_from_doctor(delivery.id):
+            return
+        if self._notes.keeps_payloads:
+            self._notes.keep_payload(Quarantined.of(delivery, "").delivery)
+        if status in NOT_QUEUED:
+            self._notes.note(status, delivery.source, delivery.id, delivery.event, outcome.body["reason"])

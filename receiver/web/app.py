@@ -12,6 +12,7 @@ from receiver.datastore.address import connect
 from receiver.monitoring.backlog import Backlog
 from receiver.observability.metrics import ReceptionMetrics
 from receiver.observability.repeated_lines import RepeatedLines
+from receiver.queue.delivery_log import DeliveryNotes
 from receiver.queue.enqueueing import Enqueuer
 from receiver.reception.delivery_store import SpoolDrain
 from receiver.reception.ingestion import Ingestor
@@ -21,6 +22,7 @@ from receiver.reception.tracing import delivery_store_type
 from receiver.web.acceptance import Acceptance
 from receiver.web.admission import Admission
 from receiver.web.answers import SECURITY_HEADERS
+from receiver.web.noting import Noting
 from receiver.web.operations import operations
 from receiver.web.problems import answer_with_problems
 from receiver.web.request_ids import identify_requests
@@ -38,8 +40,8 @@ def create_app(settings: Settings | None = None, redis: Redis | None = None) -> 
     """The receiver as a WSGI application, with settings from the environment unless given.
 
     Raises `ConfigurationError` if they are invalid. Connects to Redis with the first request. In each
-    process, the server has to start `app.extensions["spool_drain"]`, and call
-    `receiver.observability.tracing.start_in_this_process`.
+    process, the server has to start the threads `app.extensions["spool_drain"]` and `["delivery_notes"]`, and
+    call `receiver.observability.tracing.start_in_this_process`.
     """
     settings = settings or load_settings()
     redis = redis or connect(settings.redis_url)
@@ -59,8 +61,10 @@ def create_app(settings: Settings | None = None, redis: Redis | None = None) -> 
     metrics = app.extensions["metrics"] = ReceptionMetrics(settings.active_sources)
     repeated_lines = app.extensions["repeated_lines"] = RepeatedLines()
     admission = app.extensions["admission"] = Admission(settings)
-    acceptance = app.extensions["acceptance"] = Acceptance(settings, metrics)
-    app.register_blueprint(webhooks(admission, acceptance, Ingestor(store), metrics, repeated_lines))
+    notes = app.extensions["delivery_notes"] = DeliveryNotes(redis, settings.keep_payloads)
+    noting = Noting(notes, admission)
+    acceptance = app.extensions["acceptance"] = Acceptance(settings, metrics, notes)
+    app.register_blueprint(webhooks(admission, acceptance, Ingestor(store), metrics, repeated_lines, noting))
     app.register_blueprint(operations(settings, store, metrics, Backlog(redis, store)))
     answer_with_problems(app, repeated_lines)
     app.after_request(_secured)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
-from receiver.config.settings import Network
+from receiver.config.networks import Network
 
 LONGEST_CHAIN: Final = 20
 """Proxies in a chain that are looked at. Nobody has more, and the header comes from outside."""

@@ -20,6 +20,7 @@ from receiver.sources.base import MIB, Invalid
 from receiver.web.acceptance import LOGGER, READING, Acceptance, Reading
 from receiver.web.admission import ADMITTED, Admission, Head, IncomingBody, Refused, headers_of
 from receiver.web.answers import answer_to
+from receiver.web.noting import Noting
 from receiver.web.pings import is_from_doctor
 from receiver.web.problems import DETAILS, problem, response_of
 
@@ -54,6 +55,7 @@ def webhooks(
     ingestor: Ingestor,
     metrics: ReceptionMetrics,
     repeated_lines: RepeatedLines,
+    noting: Noting,
 ) -> Blueprint:
     blueprint = Blueprint("webhooks", __name__)
     log = get_logger(LOGGER)
@@ -62,7 +64,7 @@ def webhooks(
     @blueprint.post("/webhooks/<source_name>/<path_token>")
     def accept(**_in_path: str) -> Response:
         """What is in the path is read by `Admission`."""
-        reading = request.environ.get(READING) or _read(admission, acceptance)
+        reading = request.environ.get(READING) or _read(admission, acceptance, noting)
         g.delivery = reading.delivery
         outcome = g.outcome = ingestor.ingest(reading.delivery, reading.meaning)
         acceptance.conclude(reading, outcome, log.info)
@@ -88,6 +90,7 @@ def webhooks(
 
     @blueprint.errorhandler(Refused)
     def refused(error: Refused) -> Response:
+        noting.refusal(error)
         if error.source is not None:
             # The reason is in our own words, and of each there is one line a second.
             kind = f"{error.source} {error.status.value} {error.fields.get('reason', '')}"
@@ -104,6 +107,7 @@ def webhooks(
     def invalid(error: Invalid) -> Response:
         source_name = str((request.view_args or {}).get("source_name"))
         if not _is_examined():
+            noting.invalid(error)
             log.warning("invalid", source=source_name, status=422, reason=error.reason, **_facts(admission))
         errors = [asdict(item) for item in error.errors]
         return problem(HTTPStatus.UNPROCESSABLE_ENTITY, error.reason, members={"errors": errors})
@@ -111,12 +115,15 @@ def webhooks(
     return blueprint
 
 
-def _read(admission: Admission, acceptance: Acceptance) -> Reading:
+def _read(admission: Admission, acceptance: Acceptance, noting: Noting) -> Reading:
     """What the request says; raises `Refused`."""
     began = perf_counter()
     admitted = request.environ.get(ADMITTED) or admission.admit(Head.of_environ(request.environ))
     if isinstance(admitted, Refused):
-        raise NotFound if admitted.status is HTTPStatus.NOT_FOUND else admitted
+        if admitted.status is not HTTPStatus.NOT_FOUND:
+            raise admitted
+        noting.refusal(admitted)
+        raise NotFound
     _receive(admitted)
     return acceptance.read(admitted, began)
 

@@ -20,11 +20,11 @@ from receiver.delivery.deliverer import Deliverer, Unsettled
 from receiver.delivery.marker_store import MarkerBusy, MustWait
 from receiver.delivery.retries import (
     PATIENCE,
-    WHAT_TO_CHECK,
     is_outage,
     is_refusal,
     needs_operator,
     pause_after,
+    what_to_check,
 )
 from receiver.observability.metrics import DeliveryMetrics
 from receiver.observability.trace_context import (
@@ -57,9 +57,12 @@ class GivenUp(Exception):
 class DeliveryAttempts:
     """Makes attempts by this deliverer, and counts them in `metrics`."""
 
-    def __init__(self, deliverer: Deliverer, metrics: DeliveryMetrics | None = None) -> None:
+    def __init__(
+        self, deliverer: Deliverer, metrics: DeliveryMetrics | None = None, account: str | None = None
+    ) -> None:
         self._deliverer = deliverer
         self._metrics = metrics
+        self._account_label = [account or ""] if metrics is not None and metrics.has_accounts else []
 
     def make(self, dequeued: Dequeued) -> Retry | None:
         """Attempt to deliver the job's change; returns a `Retry` if it has to be retried.
@@ -83,6 +86,8 @@ class DeliveryAttempts:
         change = change_in(dequeued.data)
         attempt_concerns(change)
         log = get_logger("receiver.delivery").bind(delivery=change.delivery.id, key=change.key)
+        if dequeued.account is not None:
+            log = log.bind(account=dequeued.account)
         began = perf_counter()
         try:
             outcome = self._deliverer.deliver(change)
@@ -102,13 +107,14 @@ class DeliveryAttempts:
             log.warning("not delivered yet", reason=explain(error), next_try_in_s=PAUSE_WHEN_BUSY)
             return _retry_in(PAUSE_WHEN_BUSY)
         except EventsApiError as error:
-            return self._after(error, dequeued.job, log)
+            return self._after(error, dequeued, log)
         seconds = perf_counter() - began
         self._count(outcome.name.lower(), seconds=seconds, accepted_at=dequeued.accepted_at)
         log.info(outcome.value, effect=change.effect.value, ms=round(seconds * 1000, 1))
         return None
 
-    def _after(self, error: EventsApiError, job: Job, log: FilteringBoundLogger) -> Retry:
+    def _after(self, error: EventsApiError, dequeued: Dequeued, log: FilteringBoundLogger) -> Retry:
+        job = dequeued.job
         waited, attempts = _waited(job), job.meta.get(ATTEMPTS, 0)
         pause = pause_after(error, attempts=attempts, waiting_for=waited)
         if pause is None:
@@ -126,7 +132,7 @@ class DeliveryAttempts:
             reason=str(error) or type(error).__name__,
             status=error.status,
             next_try_in_s=round(pause),
-            advice=WHAT_TO_CHECK if is_for_operator else None,
+            advice=what_to_check(dequeued.account) if is_for_operator else None,
         )
         return _retry_in(max(1, round(pause)))
 
@@ -150,7 +156,7 @@ class DeliveryAttempts:
         over. Only its entry among the failed jobs makes a dead letter, and none is made without this record.
         """
         if self._metrics is not None:
-            self._metrics.dead_letters.labels(cause.value).inc()
+            self._metrics.dead_letters.labels(cause.value, *self._account_label).inc()
         retries_left = UNEXPECTED_RETRIES if job.retries_left is None else job.retries_left
         Death(
             at=now(),
@@ -173,9 +179,9 @@ class DeliveryAttempts:
         attempt_ended(outcome, retry_because)
         if self._metrics is None:
             return
-        self._metrics.attempts.labels(outcome).inc()
+        self._metrics.attempts.labels(outcome, *self._account_label).inc()
         if retry_because is not None:
-            self._metrics.retries.labels(retry_because).inc()
+            self._metrics.retries.labels(retry_because, *self._account_label).inc()
         if seconds is not None:
             self._metrics.seconds.observe(seconds)
         accepted = parse_timestamp(accepted_at)

@@ -3,9 +3,10 @@
 RQ takes some fifty commands in eight round trips for a job, which is most of what a worker does, and from
 several queues it takes with a command that loses the job if the worker dies at that moment. Here jobs go
 straight from their queue into work, as this worker's, together with a check of the pause and the budget:
-urgent jobs first, none whose marker is locked, none while delivery is paused or the budget is exhausted. What
-is written is what RQ writes (`rq.executions`, `Worker.prepare_job_execution`, `Job.delete`), so that its
-registries, its tools and its own handling of failures and retries find what they expect.
+urgent jobs first, none whose marker is locked, none while delivery is paused or the budget is exhausted. Each
+account has queues, a pause and a budget of its own, and they are asked in turn. What is written is what RQ
+writes (`rq.executions`, `Worker.prepare_job_execution`, `Job.delete`), so that its registries, its tools and
+its own handling of failures and retries find what they expect.
 """
 
 import threading
@@ -30,12 +31,19 @@ from rq.worker import WorkerStatus
 from structlog import get_logger
 
 from apitraffic_events.timestamps import now
+from receiver.datastore.keys import AccountKeys, keys_of
 from receiver.datastore.replication import Unreplicated
 from receiver.datastore.replies import as_text
 from receiver.datastore.scripts.runner import Script
-from receiver.delivery.budget import BUDGET, PAUSE, PERMIT_CONSTANTS, Permit
-from receiver.delivery.marker_store import MARKER_CONSTANTS, LockReply, MarkerSave, MustWait
-from receiver.queue.queues import BELL, JOB_TIMEOUT
+from receiver.delivery.budget import PERMIT_CONSTANTS, Permit
+from receiver.delivery.marker_store import (
+    MARKER_CONSTANTS,
+    LockReply,
+    MarkerSave,
+    MustWait,
+    marker_constants,
+)
+from receiver.queue.queues import BELL, JOB_TIMEOUT, account_of
 from receiver.queue.throughput import LIFETIME, key_of_this_minute
 
 LONGEST_WAIT: Final = 1.0
@@ -47,18 +55,24 @@ MOST_PASSED_OVER: Final = 1_000
 TRIAL: Final = 2.0
 """Seconds after the end of a pause in which a worker takes one job at a time: it may be refused again."""
 
-DEQUEUE: Final = Script(
-    "dequeue",
-    {
-        **MARKER_CONSTANTS,
-        **PERMIT_CONSTANTS,
-        "JOB_STARTED": JobStatus.STARTED.value,
-        "MOST_PASSED_OVER": MOST_PASSED_OVER,
-        "TRIAL": TRIAL,
-        "WORKER_BUSY": WorkerStatus.BUSY.value,
-        "WORKER_IDLE": WorkerStatus.IDLE.value,
-    },
-)
+
+def dequeue_script(keys: AccountKeys) -> Script:
+    """The step that dequeues jobs of one account."""
+    return Script(
+        "dequeue",
+        {
+            **marker_constants(keys),
+            **PERMIT_CONSTANTS,
+            "JOB_STARTED": JobStatus.STARTED.value,
+            "MOST_PASSED_OVER": MOST_PASSED_OVER,
+            "TRIAL": TRIAL,
+            "WORKER_BUSY": WorkerStatus.BUSY.value,
+            "WORKER_IDLE": WorkerStatus.IDLE.value,
+        },
+    )
+
+
+DEQUEUE: Final = dequeue_script(AccountKeys())
 ACK: Final = Script("ack", {**MARKER_CONSTANTS, "WORKER_IDLE": WorkerStatus.IDLE.value})
 NOTE_DOUBTS: Final = Script("note_doubts", MARKER_CONSTANTS)
 GIVE_BACK: Final = Script("give_back", {"WORKER_IDLE": WorkerStatus.IDLE.value})
@@ -81,6 +95,11 @@ class Dequeued:
     permit: Permit
     lock: LockReply | None
     taken_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def account(self) -> str | None:
+        """Whose change it is: an account in apitraffic.toml, or `None` for APITRAFFIC_ACCOUNT_SID."""
+        return account_of(self.queue.name)
 
     @property
     def data(self) -> bytes:
@@ -118,16 +137,28 @@ class Ack:
 class Doubt:
     """A doubt that is to be noted; `reply` is what `note_doubts.lua` returns for it."""
 
-    __slots__ = ("error", "reply", "save")
+    __slots__ = ("account", "error", "reply", "save")
 
-    def __init__(self, save: MarkerSave) -> None:
+    def __init__(self, save: MarkerSave, account: str | None) -> None:
         self.save = save
+        self.account = account
         self.reply: str | None = None
         self.error: BaseException | None = None
 
 
+class AccountQueues:
+    """The queues of one account, the urgent one first, with its pause and its budget."""
+
+    def __init__(self, account: str | None, queues: Sequence[Queue]) -> None:
+        self.keys = keys_of(account)
+        self.queue_keys = [key for queue in queues for key in (queue.key, queue.started_job_registry.key)]
+        self.dequeue = DEQUEUE if account is None else dequeue_script(self.keys)
+
+
 class JobQueue:
-    """The queues, the urgent one first, for the worker of this name, whose hash in Redis has this key.
+    """The queues, of each account the urgent one first.
+
+    They are for the worker of this name, whose hash in Redis has this key.
 
     The worker's threads may use it at the same time. `held` has the tokens of the locks that they hold.
     """
@@ -135,7 +166,12 @@ class JobQueue:
     def __init__(self, redis: Redis, queues: Sequence[Queue], worker_name: str, worker_key: str) -> None:
         self._redis = redis
         self._queues = {queue.key: queue for queue in queues}
-        self._queue_keys = [key for queue in queues for key in (queue.key, queue.started_job_registry.key)]
+        accounts = dict.fromkeys(account_of(queue.name) for queue in queues)
+        self._in_turn = deque(
+            AccountQueues(account, [queue for queue in queues if account_of(queue.name) == account])
+            for account in accounts
+        )
+        """Another account is asked first each time, so that none waits for another one's backlog."""
         self._worker_name = worker_name
         self._worker_key = worker_key
         any_execution = Execution("", "", redis, worker_name)
@@ -163,14 +199,25 @@ class JobQueue:
     def dequeue_some(self, most: int) -> list[Dequeued]:
         """As `dequeue`, at most so many jobs, in their order, each of another marker."""
         with self.dequeuing:
-            return self._dequeue_some(most)
+            found: list[Dequeued] = []
+            try:
+                for account in tuple(self._in_turn):
+                    if len(found) < most:
+                        found += self._dequeue_some(account, most - len(found))
+            except BaseException:
+                # They are in work as this worker's, and in nobody's hands: they will be put back.
+                for dequeued in found:
+                    self.done_with(dequeued)
+                raise
+            self._in_turn.rotate(-1)
+            return found
 
-    def _dequeue_some(self, most: int) -> list[Dequeued]:
+    def _dequeue_some(self, account: AccountQueues, most: int) -> list[Dequeued]:
         moment, held = now(), list(self.held)
         ids = [uuid4().hex for _ in range(most)]
         acks = self._take_acks()
         is_idle = self._is_idle_without(acks)
-        keys = [PAUSE, BUDGET, *self._keys(), *self._queue_keys]
+        keys = [account.keys.pause, account.keys.budget, *self._keys(), *account.queue_keys]
         arguments: Arguments = [
             moment.timestamp(),
             utcformat(moment),
@@ -184,7 +231,7 @@ class JobQueue:
             *held,
         ]
         try:
-            done, found = DEQUEUE.run(self._redis, keys, arguments + _of_acks(acks))
+            done, found = account.dequeue.run(self._redis, keys, arguments + _of_acks(acks))
         except BaseException:
             self._unsent.extendleft(reversed(acks))
             raise
@@ -193,10 +240,11 @@ class JobQueue:
             self.stored_state = WorkerStatus.BUSY
         elif is_idle and acks:
             self.stored_state = WorkerStatus.IDLE
-        return [self._dequeued(*each) for each in found]
+        return [self._dequeued(account.keys.lock, *each) for each in found]
 
     def _dequeued(
         self,
+        lock_prefix: str,
         queue_key: bytes,
         job_id: bytes,
         execution_id: bytes,
@@ -206,7 +254,9 @@ class JobQueue:
     ) -> Dequeued:
         name, queue = as_text(job_id), self._queues[as_text(queue_key)]
         execution = Execution(as_text(execution_id), name, self._redis, self._worker_name)
-        lock = LockReply(f"{self._worker_name} {execution.id}", *locked) if locked else None
+        lock = None
+        if locked:
+            lock = LockReply(f"{self._worker_name} {execution.id}", *locked, lock_prefix=lock_prefix)
         if lock is not None and lock.fields:
             self.held.add(lock.token)
         of_job = dict(zip(fields[::2], fields[1::2], strict=True))
@@ -265,16 +315,18 @@ class JobQueue:
         if is_idle:
             self.stored_state = WorkerStatus.IDLE
 
-    def note_doubt(self, save: MarkerSave) -> bool:
-        """Save the marker before a request about it begins; returns whether its lock was still held.
+    def note_doubt(self, save: MarkerSave, account: str | None = None) -> bool:
+        """Save the account's marker before a request about it begins; returns whether its lock was still
+        held.
 
         What several threads want noted meanwhile, and the acks that are to be sent, go along. Raises
-        `MustWait` if delivery is paused or the budget is used up, and as `MarkerLock.save` does.
+        `MustWait` if delivery to the account is paused or its budget is used up, and as `MarkerLock.save`
+        does.
         """
-        doubt = Doubt(save)
+        doubt = Doubt(save, account)
         self._doubts.append(doubt)
         with self._noting:
-            if doubt.reply is None and doubt.error is None:
+            while doubt.reply is None and doubt.error is None:
                 self._note_doubts()
         if doubt.error is not None:
             raise doubt.error
@@ -283,12 +335,18 @@ class JobQueue:
         return doubt.reply == "1"
 
     def _note_doubts(self) -> None:
-        doubts = [self._doubts.popleft() for _ in range(len(self._doubts))]
+        """Those that come first and are of the same account."""
+        doubts = [self._doubts.popleft()]
+        while self._doubts and self._doubts[0].account == doubts[0].account:
+            doubts.append(self._doubts.popleft())
+        own = keys_of(doubts[0].account)
         acks = self._take_acks()
         saves: Arguments = [word for doubt in doubts for word in (*doubt.save.keys, *doubt.save.arguments)]
         arguments = [now().timestamp(), len(doubts), len(saves) // len(doubts), *saves, *_of_acks(acks)]
         try:
-            done, replies = NOTE_DOUBTS.run_replicated(self._redis, [*self._keys(), PAUSE, BUDGET], arguments)
+            done, replies = NOTE_DOUBTS.run_replicated(
+                self._redis, [*self._keys(), own.pause, own.budget], arguments
+            )
         except BaseException as error:
             self._unsent.extendleft(reversed(acks))
             is_of_all = isinstance(error, RedisError | Unreplicated)
@@ -304,8 +362,12 @@ class JobQueue:
 
     def give_back(self, jobs: Sequence[Dequeued]) -> None:
         """Put jobs that were not begun back to the front of their queues, in this order."""
-        if not jobs:
-            return
+        for dequeued in jobs:
+            self.done_with(dequeued)
+        for account in dict.fromkeys(dequeued.account for dequeued in jobs):
+            self._give_back(keys_of(account), [job for job in jobs if job.account == account])
+
+    def _give_back(self, own: AccountKeys, jobs: Sequence[Dequeued]) -> None:
         arguments: Arguments = []
         for dequeued in reversed(jobs):
             execution, lock, queue = dequeued.execution, dequeued.lock, dequeued.queue
@@ -321,9 +383,7 @@ class JobQueue:
                 *((lock.key, lock.token) if lock is not None and is_locked else ("", "")),
                 dequeued.permit.window or "",
             ]
-        for dequeued in jobs:
-            self.done_with(dequeued)
-        keys = [self._worker_key, self._executions_key, BUDGET, BELL, *self._queues]
+        keys = [self._worker_key, self._executions_key, own.budget, BELL, *self._queues]
         is_idle = not self.in_hand
         GIVE_BACK.run(self._redis, keys, [JobStatus.QUEUED.value, int(is_idle), *arguments])
         if is_idle:

@@ -17,7 +17,7 @@ from apitraffic_events.timestamps import now
 from receiver.datastore.replies import as_text
 from receiver.datastore.scripts.runner import Script
 from receiver.delivery.marker_store import MarkerStore
-from receiver.queue.queues import marker_names_of_job
+from receiver.queue.queues import account_of, marker_names_of_job
 
 MOST_AT_ONCE: Final = 500
 
@@ -97,7 +97,7 @@ class Recovery:
     def _release_lock(self, job_id: str, owner: str, execution_id: str) -> None:
         """Release what a dead worker had locked, and of this worker only what came with the job."""
         if names := marker_names_of_job(self._redis, job_id):
-            markers = MarkerStore(self._redis, owner)
+            markers = MarkerStore(self._redis, owner, account=account_of(self._queue.name))
             for key in markers.resolve(names):
                 markers.break_lock(key, execution_id if owner == self._own_name else "")
 

@@ -1,13 +1,14 @@
 """Every command that README.md and the pages in docs/ show is run here, against all parts of the product.
 
-What cannot be run as it stands is adapted: ports are free ones, `evt_…` is an event that exists,
-`show|replay` are two commands, and what runs until Ctrl-C is stopped once it is up. Only our own commands are
-run, and `curl` to the receiver.
+What cannot be run as it stands is adapted: ports are free ones, `evt_…` is an event that exists, `body.json`
+is a fixture of the sender, `show|replay` are two commands, and what runs until Ctrl-C is stopped once it is
+up. Only our own commands are run, and `curl` to the receiver.
 """
 
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -26,12 +27,15 @@ from apitraffic_events.timestamps import now
 from receiver.cli.mcp import TOKEN_VARIABLE as MCP_TOKEN
 from receiver.config.environment import VARIABLES
 from receiver.config.secrets import SECRET_VARIABLES
+from receiver.config.senders import preset_names
 from receiver.events import Delivery
 from receiver.reception.quarantine import Quarantine
+from receiver.sources.base import secret_variable_of
 from tests.support.certificates import Certificate, make_certificate
 from tests.support.github import deployment_status
 from tests.support.gitlab_ci_local import required
-from tests.support.programs import Program
+from tests.support.programs import Program, run_to_the_end
+from tests.support.source_fixtures import FIXTURES, cases
 from tests.support.stack import Stack, running_stack
 
 ROOT: Final = Path(__file__).parents[2]
@@ -39,18 +43,25 @@ PAGES: Final = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 OURS: Final = re.compile(
     r"([A-Z_]+=\S+ +)*(\.venv/bin/)?(?P<program>apitraffic-events|make|pip|export|curl)\b"
 )
+SHELL: Final = re.compile(r"[|<>$&;*`]")
+"""What only a shell understands. Other commands of ours start without one, and much faster."""
+BODY: Final = re.compile(r"\b(?P<command>translate|send) (?P<source>[a-z-]+) body\.json")
+DECLARED: Final = "betterstack"
+"""The sender that docs/senders/declared.md describes."""
 CHOICE: Final = re.compile(r"\b\w+(?:\|\w+)+\b")
 SERVICES: Final = {
     "serve": ("--host 127.0.0.1 --port 0", r"receiver listens url=(?P<url>\S+)"),
     "worker": ("", r"worker started"),
     "api": ("--port 0", r"Events API at (?P<url>\S+)"),
     "mcp --http": ("--port 0", r"mcp server listens url=(?P<url>\S+)"),
+    "console": ("--port 0", r"console listens url=(?P<url>\S+)"),
     "events list --watch": ("", r"evt_\w+"),
 }
 """Command that runs until it is stopped -> what is added to it, and what it says when it is up."""
 KNOWN: Final = {variable.name for variable in (*VARIABLES, *SECRET_VARIABLES)} | {
     MCP_TOKEN,
     "GITHUB_TOKEN_FILE",
+    *map(secret_variable_of, (*preset_names(), DECLARED)),
 }
 """Variables that may be exported."""
 EVENTS_SECRET: Final = "whsec_" + b64encode(bytes(range(32))).decode()
@@ -105,12 +116,20 @@ class Reader:
     folder: Path
     environment: dict[str, str]
     certificate: Certificate
+    declared: Path
+    """An apitraffic.toml with the sender that the documents declare."""
     quarantined: list[str] = field(default_factory=list)
 
     def types(self, command: str) -> str:
         """What it prints; raises AssertionError where it fails."""
+        adapted = self.adapted(command)
+        if adapted.startswith("apitraffic-events ") and not SHELL.search(adapted):
+            ended = run_to_the_end(self.folder, self.environment, *shlex.split(adapted)[1:], cwd=ROOT)
+            assert ended.returncode == 0, f"{command}\n{ended.output}"
+            assert "Traceback" not in ended.output
+            return ended.output
         result = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", self.adapted(command)],
+            ["bash", "-euo", "pipefail", "-c", adapted],
             cwd=ROOT,
             env=self.environment,
             capture_output=True,
@@ -149,12 +168,33 @@ class Reader:
             command = command.replace(
                 "evt_…", self.stack.api.call("POST", "/events", json=event).json()["sid"]
             )
+        command = BODY.sub(
+            lambda found: f"{found['command']} {found['source']} {_body_of(found['source'])}", command
+        )
+        command = command.replace("body.json", str(_body_of(DECLARED)))
+        command = command.replace(" apitraffic.toml", f" {self.declared}").replace("draft.toml", self.draft())
         command = command.replace("https://hooks.example.com", self.stack.url)
         command = command.replace("fullchain.pem", str(self.certificate.path))
         command = command.replace("privkey.pem", str(self.certificate.key))
         if re.search(r"quarantine (show|replay|discard)$", command):
             command += f" {self.quarantined.pop()}"
         return command
+
+    def draft(self) -> str:
+        """A file that is not there yet."""
+        return str(self.folder / f"draft-{len(list(self.folder.glob('draft-*')))}.toml")
+
+
+def _body_of(source: str) -> Path:
+    case, *_ = cases(source)
+    return FIXTURES / source / f"{case}.json"
+
+
+def _declared(folder: Path) -> Path:
+    (description,) = (block for block in blocks("toml") if f'name = "{DECLARED}"' in block)
+    file = folder / "declared.toml"
+    file.write_text(description)
+    return file
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +203,10 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     github = HTTPServer(("127.0.0.1", 0), GitHub)
     threading.Thread(target=github.serve_forever, daemon=True).start()
     with running_stack(folder) as stack:
-        stack.environment["EVENTS_WEBHOOK_SECRET"] = EVENTS_SECRET
+        stack.environment |= {
+            "EVENTS_WEBHOOK_SECRET": EVENTS_SECRET,
+            "ANNOTATIONS_TOKEN": "a-token-for-annotations",
+        }
         stack.receiver.start()
         stack.worker.start()
         environment = {
@@ -173,10 +216,11 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
             "GITHUB_API_URL": f"http://127.0.0.1:{github.server_port}",
             "GITHUB_TOKEN": "ghp_token",
             MCP_TOKEN: "a-token-for-clients-of-mcp",
+            "APITRAFFIC_CONSOLE_TOKEN": "the-token-of-the-console",
             **IN_CI,
             **stack.environment,
         }
-        reader = Reader(stack, folder, environment, make_certificate(folder))
+        reader = Reader(stack, folder, environment, make_certificate(folder), _declared(folder))
         for number in range(3):
             delivery = Delivery(
                 source="github",
@@ -220,7 +264,11 @@ def test_a_command(reader: Reader, command: str) -> None:
         reader.types(command)
 
 
-@pytest.mark.parametrize("program", blocks("python"))
+PROGRAMS: Final = [block for block in blocks("python") if "apitraffic_events" in block]
+"""The others are configuration of senders."""
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_a_python_program(reader: Reader, program: str) -> None:
     """A program that names no account takes it from the environment."""
     api = reader.stack.api
@@ -248,6 +296,6 @@ def test_a_python_program(reader: Reader, program: str) -> None:
 def test_there_are_commands_to_type() -> None:
     typed = list(commands())
     assert len(typed) > 40
-    assert len(blocks("python")) == 2
+    assert len(PROGRAMS) == 2
     assert "apitraffic-events quarantine show" in typed
     assert any(command.startswith("curl ") and "/webhooks/events" in command for command in typed)

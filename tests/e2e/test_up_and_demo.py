@@ -106,9 +106,18 @@ class Up:
 
 @contextmanager
 def running_up(folder: Path, extra: Mapping[str, str] | None = None) -> Iterator[Up]:
-    port, api_port = free_port("127.0.0.1"), free_port("127.0.0.1")
+    port, api_port, console_port = (free_port("127.0.0.1") for _ in range(3))
     with started(
-        [*COMMAND, "up", "--port", str(port), "--api-port", str(api_port)],
+        [
+            *COMMAND,
+            "up",
+            "--port",
+            str(port),
+            "--api-port",
+            str(api_port),
+            "--console-port",
+            str(console_port),
+        ],
         cwd=folder,
         env=environment(**(extra or {})),
         stdout=subprocess.PIPE,

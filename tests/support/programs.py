@@ -108,8 +108,10 @@ class Ended:
     output: str
 
 
-def run_to_the_end(folder: Path, environment: Mapping[str, str], *arguments: str) -> Ended:
-    """A command that ends by itself, and all that it prints."""
+def run_to_the_end(
+    folder: Path, environment: Mapping[str, str], *arguments: str, cwd: Path | None = None
+) -> Ended:
+    """A command that ends by itself, and all that it prints, which is kept in `folder`."""
     log = folder / f"{arguments[0]}-{len(list(folder.glob('*.output')))}.output"
-    process = launcher().start(arguments, environment, folder, log)
+    process = launcher().start(arguments, environment, cwd or folder, log)
     return Ended(process.wait(SECONDS_TO_STOP), log.read_text())

@@ -1,6 +1,5 @@
 """`apitraffic-events config` without another word."""
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -12,9 +11,11 @@ from pydantic import BaseModel, SecretStr
 
 from apitraffic_events.errors import ConfigurationError
 from receiver.config.environment import VARIABLES, config_file
+from receiver.config.networks import Network
 from receiver.config.secrets import SECRET_VARIABLES
-from receiver.config.settings import Network, Settings, load_what_is_right
+from receiver.config.settings import Settings, load_what_is_right
 from receiver.config.suspicions import suspicions
+from receiver.config.toml import as_toml
 from receiver.sources.base import Source, SourceOptions
 
 NOT_SET = "(not set)"
@@ -53,7 +54,7 @@ def _variables(settings: Settings) -> Iterator[str]:
         yield f"{name}={state}{_origin(name)}"
 
 
-def _masked(value: str | Path | SecretStr | tuple[Network, ...] | None) -> str:
+def _masked(value: str | int | Path | SecretStr | tuple[Network, ...] | None) -> str:
     """The value as it can be shown: only the length of a secret, and a URL without its password."""
     if value is None or value == ():
         return NOT_SET
@@ -78,6 +79,13 @@ def _sections(settings: Settings) -> Iterator[str]:
     for name, source in settings.active_sources.items():
         yield f"\n[{name}]"
         yield from _options(source, settings.options_for(source))
+    for account, of_account in settings.account.items():
+        yield f"\n[account.{account}]"
+        yield from _table(of_account)
+    for name, section in (("console", settings.console), ("charts", settings.charts)):
+        if lines := [*_table(section)]:
+            yield f"\n[{name}]"
+            yield from lines
     for route in settings.route:
         yield "\n[[route]]"
         yield from _table(route)
@@ -86,16 +94,10 @@ def _sections(settings: Settings) -> Iterator[str]:
 def _options(source: Source[Any], options: SourceOptions) -> Iterator[str]:
     """With the defaults that an option leaves to the source."""
     if options.events is None:
-        yield f"events = {_toml(list(source.default_events))}  # default"
+        yield f"events = {as_toml(list(source.default_events))}  # default"
     yield from _table(options)
 
 
 def _table(model: BaseModel) -> Iterator[str]:
     for name, value in model.model_dump(mode="json", exclude_none=True).items():
-        yield f"{name} = {_toml(value)}"
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{name} = {_toml(item)}" for name, item in value.items()) + " }"
-    return json.dumps(value, ensure_ascii=False)
+        yield f"{name} = {as_toml(value)}"

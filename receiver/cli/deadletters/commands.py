@@ -19,7 +19,6 @@ from receiver.cli.storage import connected_redis
 from receiver.cli.tables import age, columns
 from receiver.cli.times import TimeType
 from receiver.queue.dead_letters import Cause, DeadLetter, DeadLetterFilter, DeadLetters
-from receiver.queue.queues import delivery_queues
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -50,6 +49,7 @@ def _filters(function: CommandT) -> CommandT:
             help="Only given up then or later: ISO 8601 (UTC), 2h, 3d or yesterday.",
         ),
         click.option("--until", type=TimeType(), help="Only given up then or earlier."),
+        click.option("--account", metavar="NAME", help="Only for this account of apitraffic.toml."),
     )
     for option in reversed(options):
         function = option(function)
@@ -79,13 +79,16 @@ def list_(*, as_json: bool, **filters: Any) -> None:
                 click.echo(json.dumps(letter.as_json()))
             return
         found = list(letters)
+    has_accounts = any(letter.account is not None for letter in found)
     out = consoles.output()
     if not found:
         click.echo(f"No dead letters{'' if wanted.is_everything else ' match'}.", err=True)
     elif out.is_terminal:
         out.print(table(found))
     else:
-        for line in columns(HEADINGS, [_row(letter) for letter in found]):
+        headings = (*HEADINGS, *(["ACCOUNT"] if has_accounts else []))
+        rows = [(*_row(letter), *([letter.account or ""] if has_accounts else [])) for letter in found]
+        for line in columns(headings, rows):
             click.echo(line)
 
 
@@ -124,7 +127,7 @@ def replay(names: tuple[str, ...], *, everything: bool, wait: float, **filters: 
     Waits for a while and says on standard error what came of them. Exits with 1 if any is dead again.
     """
     with connected_redis() as (_, redis):
-        dead_letters = DeadLetters(delivery_queues(redis))
+        dead_letters = DeadLetters.of_all_accounts(redis)
         replayed = []
         for letter in _select(dead_letters, names, DeadLetterFilter(**filters), everything=everything):
             is_replayed = dead_letters.replay(letter)
@@ -149,7 +152,7 @@ def discard(names: tuple[str, ...], *, everything: bool, **filters: Any) -> None
 @contextmanager
 def _opened() -> Iterator[DeadLetters]:
     with connected_redis() as (_, redis):
-        yield DeadLetters(delivery_queues(redis))
+        yield DeadLetters.of_all_accounts(redis)
 
 
 def _select(
@@ -189,10 +192,14 @@ def _cells(letter: DeadLetter) -> list[list[tuple[str, str]]]:
         [(_died_at(letter), ""), (tries, "dim")],
         [
             (event, "bold"),
-            (f"{letter.name}  {letter.text('effect')}  {letter.key}", "dim"),
+            (f"{letter.name}  {letter.text('effect')}  {letter.key}{_whose(letter)}", "dim"),
             (f"{_answered(letter)}: {death.message}", "red"),
         ],
     ]
+
+
+def _whose(letter: DeadLetter) -> str:
+    return "" if letter.account is None else f"  account {letter.account}"
 
 
 def _died_at(letter: DeadLetter) -> str:

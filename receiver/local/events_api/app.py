@@ -26,6 +26,7 @@ from receiver.local.events_api.options import Options
 from receiver.local.events_api.quota import Allowance, Quota
 from receiver.local.events_api.routes import PREFIX, Account
 from receiver.local.events_api.store import Store
+from receiver.local.events_api.traffic import Traffic
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -64,14 +65,15 @@ class EventsApi:
         self._description = json.dumps(describe(options))
         faults = Faults(options.faults, draw)
         counts = RequestCounts()
+        traffic = Traffic()
         self._with_faults = FaultInjector(self._serve, faults, counts, PREFIX)
         # The endpoint of a rule is the view itself. Paths are matched as they were sent: no redirects.
         self._urls = Map(
             [
                 Rule("/healthz", endpoint=self._health, methods=["GET"]),
                 Rule("/v1/openapi.json", endpoint=self._openapi, methods=["GET"]),
-                Account(self._store, options).rules(),
-                *(control_rules(faults, counts) if options.fault_control else ()),
+                Account(self._store, traffic, options).rules(),
+                *(control_rules(faults, counts, traffic) if options.fault_control else ()),
             ],
             merge_slashes=False,
         )

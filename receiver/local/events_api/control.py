@@ -1,4 +1,4 @@
-"""What a chaos run needs at run time: `/_faults` to inject failures, `/_requests` to count requests."""
+"""What tests need at run time: `/_faults` injects failures, `/_requests` counts, `/_traffic` sets metrics."""
 
 import json
 from http import HTTPStatus
@@ -10,10 +10,14 @@ from werkzeug.wrappers import Request, Response
 from receiver.local.events_api.errors import ApiError
 from receiver.local.events_api.fault_injection import RequestCounts
 from receiver.local.events_api.faults import Faults, FaultSyntaxError, parse
+from receiver.local.events_api.traffic import Traffic
 
 
-def control_rules(faults: Faults, counts: RequestCounts) -> list[Rule]:
-    """`PUT /_faults` replaces all faults with a JSON list of strings in the grammar of `faults`."""
+def control_rules(faults: Faults, counts: RequestCounts, traffic: Traffic) -> list[Rule]:
+    """`PUT /_faults` replaces all faults with a JSON list of strings in the grammar of `faults`.
+
+    `PUT /_traffic` replaces all traffic with a JSON list of `traffic.Point`.
+    """
 
     def get_faults(_request: Request) -> Response:
         return _json(faults.as_text())
@@ -37,7 +41,11 @@ def control_rules(faults: Faults, counts: RequestCounts) -> list[Rule]:
     def get_requests(_request: Request) -> Response:
         return _json(counts.by_method())
 
+    def put_traffic(request: Request) -> Response:
+        return _json(traffic.replace(request.get_data()))
+
     return [
+        Rule("/_traffic", endpoint=put_traffic, methods=["PUT"]),
         Rule("/_faults", endpoint=get_faults, methods=["GET"]),
         Rule("/_faults", endpoint=put_faults, methods=["PUT"]),
         Rule("/_requests", endpoint=get_requests, methods=["GET"]),

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from receiver.local.events_api.catalogue import BUCKETS, ENVIRONMENTS, EVERYTHING
 from receiver.local.events_api.options import Options
+from receiver.local.events_api.traffic import INTERVALS
 from receiver.local.events_api.validation import (
     DEFAULT_PAGE_SIZE,
     DESCRIPTION_LIMIT,
@@ -88,6 +89,25 @@ def describe(options: Options) -> dict[str, Any]:
                     **_operation("200", "EnvironmentList", options),
                 },
             },
+            f"{account}/metrics/throughput": {
+                "parameters": [_account(options)],
+                "get": {
+                    "summary": "Add up the traffic of each interval",
+                    "parameters": [
+                        *_filters()[1:],
+                        {"name": "interval", "in": "query", "schema": {"enum": list(INTERVALS)}},
+                    ],
+                    **_operation("200", "Throughput", options),
+                },
+            },
+            f"{account}/metrics/summary": {
+                "parameters": [_account(options)],
+                "get": {
+                    "summary": "Add up the traffic of a period",
+                    "parameters": _filters()[1:],
+                    **_operation("200", "Summary", options),
+                },
+            },
         },
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -120,6 +140,17 @@ def _schemas() -> dict[str, Schema]:
         "Bucket": _object({**resource, "verifySslCerts": flag, "appIsConnected": flag}),
         "Environment": _object(resource),
         "Error": _error(),
+        "Throughput": _object({"hasMore": flag, "records": {"type": "array", "items": _traffic()}}),
+        "Summary": _object(
+            {
+                "totalRequests": {"type": "integer"},
+                "totalErrors": {"type": "integer"},
+                "averageResponseTime": {"type": "number"},
+                "requestsByStatus": {"type": "object"},
+                "requestsByMethod": {"type": "object"},
+                "topEndpoints": {"type": "array"},
+            }
+        ),
     }
     for name in ("Event", "Bucket", "Environment"):
         records = {"type": "array", "items": _reference(name), "maxItems": LARGEST_PAGE_SIZE}
@@ -138,6 +169,13 @@ def _event_fields() -> dict[str, Schema]:
         "startedAt": {**TIMESTAMP_IN, "description": "By default now."},
         "endedAt": {**_nullable(TIMESTAMP_IN), "description": "Not before startedAt."},
     }
+
+
+def _traffic() -> Schema:
+    count: Schema = {"type": "integer", "minimum": 0}
+    return _object(
+        {"timestamp": TIMESTAMP_OUT, "requests": count, "errors": count, "average": {"type": "number"}}
+    )
 
 
 def _error() -> Schema:

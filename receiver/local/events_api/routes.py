@@ -17,6 +17,7 @@ from receiver.local.events_api.faults import Kind
 from receiver.local.events_api.options import Options
 from receiver.local.events_api.store import Record, Store
 from receiver.local.events_api.timestamps import before, now
+from receiver.local.events_api.traffic import Traffic, read_wanted
 from receiver.local.events_api.validation import (
     OTHER_PARAMETERS,
     PARAMETERS,
@@ -36,8 +37,9 @@ View = Callable[..., Response]
 class Account:
     """The resources of the only account that exists. Views take the request and what its path names."""
 
-    def __init__(self, store: Store, options: Options) -> None:
+    def __init__(self, store: Store, traffic: Traffic, options: Options) -> None:
         self._store = store
+        self._traffic = traffic
         self._options = options
 
     def rules(self) -> Submount:
@@ -57,6 +59,8 @@ class Account:
                 rule("DELETE", "/events/<sid>", self.delete_event),
                 rule("GET", "/buckets", self.list_buckets),
                 rule("GET", "/environments", self.list_environments),
+                rule("GET", "/metrics/throughput", self.throughput),
+                rule("GET", "/metrics/summary", self.summary),
             ],
         )
 
@@ -101,6 +105,12 @@ class Account:
 
     def list_environments(self, request: Request) -> Response:
         return self._list_page(request, catalogue.environments(self._options.account_sid))
+
+    def throughput(self, request: Request) -> Response:
+        return self._list(self._traffic.throughput(read_wanted(request.args)), has_more=False)
+
+    def summary(self, request: Request) -> Response:
+        return self._success(self._traffic.summary(read_wanted(request.args)))
 
     def _list_page(self, request: Request, records: Sequence[object]) -> Response:
         page = read_page(request.args)

@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -23,7 +24,8 @@ KIB, MIB = 1024, 1024 * 1024
 JSON = b"Content-Type: application/json"
 MADE_UP = b"X-Hub-Signature-256: sha256=" + b"0" * 64
 CHUNKED = b"Transfer-Encoding: chunked"
-MOST_MEMORY = 150 * MIB
+MOST_MEMORY = (150 if sys.version_info < (3, 14) else 165) * MIB
+"""On one system, Python 3.14 took 9 MiB more than 3.13."""
 
 
 def memory_of(receiver: Program, name: str) -> int:

@@ -120,7 +120,7 @@ class TestTemplate:
         VALIDATOR.validate(content)
         assert is_read(text)
         for name, table in SCHEMA["properties"].items():
-            if name not in {"route", "sender", *preset_names()}:
+            if name not in {"account", "route", "sender", *preset_names()}:
                 assert content[name].keys() == table["properties"].keys()
 
     def test_it_fits_into_a_window(self) -> None:

@@ -30,6 +30,8 @@ GOOD = {
     "REDIS_URL": "redis://localhost:6379/0",
     "APITRAFFIC_LOG_FORMAT": "json",
     "APITRAFFIC_METRICS_TOKEN": "metrics-token-1234",
+    "APITRAFFIC_CONSOLE_TOKEN": "console-token-1234",
+    "APITRAFFIC_KEEP_PAYLOADS": "200",
     "APITRAFFIC_TRUSTED_PROXIES": "10.0.0.0/8",
     "APITRAFFIC_ALLOWED_SENDERS": "192.0.2.0/24",
     **dict.fromkeys(SECRETS, SECRET),

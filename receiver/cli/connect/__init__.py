@@ -1,0 +1,24 @@
+"""`apitraffic-events connect github|gitlab|pagerduty|jenkins`: one module per sender."""
+
+from typing import Final
+
+import click
+
+from receiver.cli.lazy import LazyGroup
+
+SUMMARIES: Final = {
+    "github": "Connect a repository or organisation on GitHub.",
+}
+
+
+@click.group(
+    "connect",
+    cls=LazyGroup,
+    places={name: f"{__name__}.{name}:connect" for name in SUMMARIES},
+    summaries=SUMMARIES,
+)
+def command() -> None:
+    """Make a sender's webhook through its API, and see that its ping arrives.
+
+    Run it again at any time: what is as it should be stays, and webhooks with another address are left alone.
+    """

@@ -1,0 +1,24 @@
+"""`apitraffic-events disconnect`: each command is beside its counterpart of `connect`."""
+
+from typing import Final
+
+import click
+
+from receiver.cli.lazy import LazyGroup
+
+SUMMARIES: Final = {
+    "github": "Remove the webhook of a repository or organisation on GitHub.",
+}
+
+
+@click.group(
+    "disconnect",
+    cls=LazyGroup,
+    places={name: f"receiver.cli.connect.{name}:disconnect" for name in SUMMARIES},
+    summaries=SUMMARIES,
+)
+def command() -> None:
+    """Remove the webhook that `connect` has made.
+
+    Only a webhook with exactly the receiver's address is removed. The receiver keeps its secret.
+    """

@@ -1,0 +1,1 @@
+"""Where the figures on the charts come from."""

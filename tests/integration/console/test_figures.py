@@ -1,0 +1,144 @@
+"""Figures of the charts: of Debian's Prometheus, of the API, of the receiver itself."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import requests
+
+from receiver.config.console import ChartsSection
+from receiver.console.charts.own_requests import OwnRequests, Sample, read
+from receiver.console.charts.prometheus import PrometheusFigures
+from receiver.console.view import View
+from receiver.local.stack import free_port
+from tests.support.browser import tool
+from tests.support.processes import started
+from tests.support.waiting import wait_until
+
+END: Final = datetime(2026, 11, 28, 12, tzinfo=UTC)
+VIEW: Final = View(END - timedelta(hours=6), END, "")
+
+
+def samples() -> str:
+    """Two services: 120 and 60 requests a minute, which take 50 ms each."""
+    lines = []
+    for name, service, each in (
+        ("requests_total", "checkout", 120.0),
+        ("requests_total", "search", 60.0),
+        ("seconds_total", "checkout", 6.0),
+    ):
+        if f"# TYPE {name.removesuffix('_total')} counter" not in lines:
+            lines.append(f"# TYPE {name.removesuffix('_total')} counter")
+        for minute in range(7 * 60 + 1):
+            at = (END - timedelta(hours=7) + timedelta(minutes=minute)).timestamp()
+            lines.append(f'{name}{{service="{service}"}} {each * minute} {at:.0f}')
+    return "\n".join([*lines, "# EOF\n"])
+
+
+@contextmanager
+def prometheus(folder: Path) -> Iterator[str]:
+    program = tool(shutil.which("prometheus"), "prometheus")
+    (folder / "samples.txt").write_text(samples())
+    (folder / "empty.yml").write_text("")
+    subprocess.run(
+        ["promtool", "tsdb", "create-blocks-from", "openmetrics", "samples.txt", "data"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+    port = free_port("127.0.0.1")
+    options = ["--config.file=empty.yml", "--storage.tsdb.path=data", "--storage.tsdb.retention.time=10y"]
+    with started(
+        [program, *options, f"--web.listen-address=127.0.0.1:{port}"],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ):
+        url = f"http://127.0.0.1:{port}"
+        wait_until(lambda: is_ready(url), "Prometheus is ready", timeout=30)
+        yield url
+
+
+def is_ready(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/-/ready", timeout=1).ok
+    except requests.RequestException:
+        return False
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with prometheus(tmp_path_factory.mktemp("prometheus")) as url:
+        yield url
+
+
+def figures(url: str, **section: Any) -> PrometheusFigures:
+    usual = {
+        "throughput": "sum(rate(requests_total[5m]))",
+        "response_time": "sum(rate(seconds_total[5m])) / sum(rate(requests_total{service='checkout'}[5m]))",
+    }
+    return PrometheusFigures(ChartsSection.model_validate({"prometheus": url, **usual, **section}))
+
+
+def test_requests_a_second_and_milliseconds_come_a_point_a_minute(url: str) -> None:
+    series = figures(url).of(VIEW, None)
+    assert series.problem is None
+    assert (series.step, len(series.throughput), len(series.response)) == (60, 360, 360)
+    assert set(series.throughput) == {3.0}
+    assert set(series.response) == {50.0}
+
+
+def test_a_bucket_may_have_queries_of_its_own(url: str) -> None:
+    own = {"Checkout API": {"throughput": "sum(rate(requests_total{service='checkout'}[5m]))"}}
+    view = View(VIEW.started_from, END, "", bucket="bkt_1")
+    series = figures(url, buckets=own).of(view, "Checkout API")
+    assert (series.throughput[0], series.scope, list(series.response)) == (2.0, "", [])
+    # Of another bucket, the figures are those of all, and say so.
+    other = figures(url, buckets=own).of(view, "Search API")
+    assert (other.throughput[0], other.scope) == (3.0, "all buckets")
+
+
+def test_a_query_that_fails_is_named_and_the_other_is_drawn(url: str) -> None:
+    series = figures(url, throughput="sum(").of(VIEW, None)
+    assert series.problem is not None
+    assert "`throughput` in [charts] failed" in series.problem
+    assert series.response[0] == 50.0
+    several = figures(url, throughput="rate(requests_total[5m])").of(VIEW, None)
+    assert several.problem is not None
+    assert "gives 2 series; put sum(…) around it" in several.problem
+
+
+def test_a_prometheus_that_is_away_is_said_in_words() -> None:
+    series = figures("http://127.0.0.1:9").of(VIEW, None)
+    assert series.problem is not None
+    assert "cannot be reached" in series.problem
+
+
+class TestOwnRequests:
+    def test_counters_become_figures_also_after_a_restart(self) -> None:
+        moment = END.timestamp() - 95
+        own = OwnRequests("http://127.0.0.1:9", None, lambda: moment)
+        for sample in (Sample(100, 1.0, 80), Sample(120, 2.0, 100), Sample(10, 0.1, 10)):
+            own.add(sample)
+            moment += 10
+        series = own.of(View(END - timedelta(hours=1), END, "1h"), None)
+        assert series.step == 10
+        assert [value for value in series.throughput if value] == [2.0, 1.0]
+        assert [value for value in series.response if value] == [50.0, 10.0]
+
+    def test_only_its_own_counters_are_read(self) -> None:
+        text = (
+            "# HELP x y\n"
+            'apitraffic_deliveries_total{source="github",status="accepted"} 3.0\n'
+            'apitraffic_deliveries_total{source="gitlab",status="ignored"} 2.0\n'
+            'apitraffic_rejected_total{reason="unauthorised",source="github"} 1.0\n'
+            'apitraffic_accept_seconds_sum{source="github"} 0.5\n'
+            'apitraffic_accept_seconds_count{source="github"} 5.0\n'
+            'apitraffic_accept_seconds_bucket{le="0.1",source="github"} 5.0\n'
+        )
+        assert read(text) == Sample(6, 0.5, 5)
