@@ -139,6 +139,7 @@ class DeliveryWorker(QuietWorker):
         with self._job_queue.dequeuing:
             for recovery in self.recoveries:
                 recovery.requeue_abandoned(set(self._job_queue.in_hand))
+                recovery.free_first_in_queue()
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # see above
 
     def teardown(self) -> None:
