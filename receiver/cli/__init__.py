@@ -7,6 +7,7 @@ import click
 from receiver.cli.lazy import LazyGroup
 
 COMMANDS: Final = {
+    "init": "init",
     "up": "up",
     "demo": "demo",
     "serve": "serve",
@@ -14,10 +15,14 @@ COMMANDS: Final = {
     "api": "api",
     "translate": "translate",
     "send": "send",
+    "trigger": "trigger",
     "senders": "senders",
     "events": "events",
+    "run": "run",
     "console": "console",
     "status": "status",
+    "tail": "tail",
+    "explain": "explain",
     "deadletters": "deadletters",
     "quarantine": "quarantine",
     "github": "github",
@@ -32,16 +37,22 @@ COMMANDS: Final = {
 """Command name -> module in this package that defines it as `command`, in the order of the help text."""
 
 SUMMARIES: Final = {
-    "up": "Run receiver, worker, Redis and Events API on this machine.",
+    "init": "Set up a receiver: ask for what it needs, write it down, and check it.",
+    "up": "Run receiver, worker, console, Redis and Events API on this machine.",
     "demo": "Start everything, send signed deliveries, show the resulting markers.",
     "serve": "Receive webhooks over HTTP (gunicorn).",
     "worker": "Deliver accepted changes to the Events API.",
     "api": "Run a stand-in for the ApiTraffic Events API on this machine.",
     "translate": "Print what a payload would become, as a JSON list of changes.",
     "send": "Sign a payload as the sender would and post it to a receiver.",
+    "trigger": "Send a realistic delivery, signed as its sender would.",
     "senders": "List the senders that are understood, show a preset, or test a description of your own.",
     "events": "Create, list, change and close events in ApiTraffic.",
+    "run": "Run a command, and show it on the charts from its start to its end.",
+    "console": "Show the charts, the markers and the deliveries in a browser.",
     "status": "Show what waits to be delivered, since when, and the workers.",
+    "tail": "Show deliveries as they come in, and what becomes of them.",
+    "explain": "Tell what became of a delivery, a marker or an event.",
     "deadletters": "List, replay or discard changes that could not be delivered.",
     "quarantine": "List, replay or discard deliveries that could not be translated.",
     "github": "Redeliver webhook deliveries that failed.",
