@@ -338,3 +338,23 @@ def test_without_a_token_it_says_which_one_is_needed(connect: Call) -> None:
     result = connect(GITHUB_TOKEN="")
     assert result.exit_code == 1
     assert "GITHUB_TOKEN (or GITHUB_TOKEN_FILE) is not set; a classic token needs" in result.output
+
+
+def test_it_waits_until_the_receiver_has_the_secret_and_only_then_makes_the_webhook(
+    connect: Call, server: SenderServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[int] = []
+    monkeypatch.setattr("receiver.cli.connect.flow.sleep", lambda _: pauses.append(len(server.writes())))
+
+    def restarting(request: Request) -> Answer:
+        if request.method == "GET":
+            return 200, {"status": "up"}
+        return (200, {"status": "ignored"}) if len(pauses) > 1 else (404, {"detail": "the source is off"})
+
+    with sender_server(restarting) as receiver:
+        result = connect("--url", receiver.url, "--wait", "60")
+    assert result.exit_code == 0, result.output
+    assert pauses == [0, 0]
+    assert result.output.count("receiver  not ready yet: answers 404 the source is off") == 1
+    assert "Waiting up to 60 s" in result.output
+    assert "webhook   7 created" in result.output
