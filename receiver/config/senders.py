@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 TABLE: Final = "sender"
 SUFFIX: Final = ".toml"
+OWN_TABLES: Final = frozenset({"account", "charts", "console", "delivery", "route", TABLE})
+OWN_WORDS: Final = frozenset(
+    {"api", "declared", "default", "healthz", "metrics", "readyz", "senders", "sources", "spool", "webhooks"}
+)
+"""Paths of the receiver, and settings that would be taken for the sender's section."""
 HEADER: Final = re.compile(r"\s*(?P<array>\[)?\[\s*(?P<name>[^\[\]]+?)\s*\]")
 ASSIGNMENT: Final = re.compile(r"\s*(?P<name>[\w.\"' -]+?)\s*=")
 TAGS: Final = frozenset(
@@ -91,12 +96,12 @@ def read_senders(text: str, file: str) -> tuple["DeclaredSource", ...]:
 
 
 def declared_names(content: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names in a parsed apitraffic.toml, as far as there are any."""
+    """The names in a parsed apitraffic.toml, as far as there are any and nothing else has them."""
     tables = content.get(TABLE)
     names = (
         table.get("name") for table in (tables if isinstance(tables, list) else ()) if isinstance(table, dict)
     )
-    return tuple(name for name in names if isinstance(name, str))
+    return tuple(name for name in names if isinstance(name, str) and not _taken_by(name))
 
 
 def _compiled(
@@ -118,8 +123,8 @@ def _compiled(
                 place = tuple(part for part in detail["loc"] if part not in TAGS)
                 problems.append(_problem(file, lines, (TABLE, index, *place), table, detail["msg"]))
         else:
-            taken = "is a sender with code of its own" if source.name in SOURCES else "is declared twice"
-            if source.name in SOURCES or any(source.name == other.name for other in sources):
+            is_twice = any(source.name == other.name for other in sources)
+            if taken := _taken_by(source.name) or ("is declared twice" if is_twice else ""):
                 problems.append(
                     _problem(file, lines, (TABLE, index, "name"), table, f"{taken}; choose another")
                 )
@@ -127,6 +132,17 @@ def _compiled(
     if problems:
         raise ConfigurationError("\n".join(dict.fromkeys(problems)))
     return tuple(sources)
+
+
+def _taken_by(name: str) -> str:
+    """What else has this name, in words; empty if nothing has. A preset may be replaced."""
+    if name in SOURCES:
+        return "is a sender with code of its own"
+    if name in OWN_TABLES:
+        return f"is taken: [{name}] in apitraffic.toml is a table of the receiver's own settings"
+    if name in OWN_WORDS:
+        return f"is taken: the receiver itself uses the word {name}"
+    return ""
 
 
 def _problem(

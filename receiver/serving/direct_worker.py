@@ -69,12 +69,13 @@ class DirectWorker(BufferingWorker):
         elif self._commit.is_awaiting:
             timeout = min(timeout, CHECK_INTERVAL)
         super().wait_for_and_dispatch_events(timeout)
-        # Not as they are read: a client may send many at once, each of which follows the answer before.
+        self._commit.flush()
+        self._log.flush()
+        # Once the log says so. And not as they are read: a client may send many at once, each of which
+        # follows the answer before.
         answered, self._answered = self._answered, []
         for each in answered:
             self._send(*each)
-        self._commit.flush()
-        self._log.flush()
 
     def murder_pending(self) -> None:
         super().murder_pending()
@@ -134,7 +135,7 @@ class DirectWorker(BufferingWorker):
             get_logger("receiver.server").exception("response failed")
             self._refuse(delivery.connection, FAILURE)
             return
-        self._send(delivery.connection, delivery.exchange, answer)
+        self._answered.append((delivery.connection, delivery.exchange, answer))
 
     def _conclude(self, delivery: OnItsWay, *, is_new: bool) -> Answer:
         reading = delivery.reading

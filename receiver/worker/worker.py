@@ -139,6 +139,7 @@ class DeliveryWorker(QuietWorker):
         with self._job_queue.dequeuing:
             for recovery in self.recoveries:
                 recovery.requeue_abandoned(set(self._job_queue.in_hand))
+                recovery.free_first_in_queue()
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # see above
 
     def teardown(self) -> None:
@@ -195,10 +196,12 @@ class DeliveryWorker(QuietWorker):
             self.heartbeat()
             if self.should_run_maintenance_tasks:
                 self.run_maintenance_tasks()
+            # Asked before: what a helper gives back in between is in the queue again.
+            had_jobs = bool(self._job_queue.in_hand)
             if dequeued := self._dequeue():
                 # RQ only passes it on, to `execute_job`.
                 return dequeued, dequeued.queue
-            if (timeout is None and not self._job_queue.in_hand) or self._stop.is_set():
+            if (timeout is None and not had_jobs) or self._stop.is_set():
                 break
             self._job_queue.wait_for_bell()
         return None

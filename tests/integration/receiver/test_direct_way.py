@@ -50,7 +50,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running_stack(folder) as stack:
         with Path(stack.environment["APITRAFFIC_CONFIG"]).open("a") as configuration:
             configuration.write(SENDER)
-        stack.environment["EVENTS_WEBHOOK_SECRET"] = stack.environment["SLOW_WEBHOOK_SECRET"] = SECRET
+        for name in ("EVENTS_WEBHOOK_SECRET", "SLOW_WEBHOOK_SECRET", "ANNOTATIONS_TOKEN"):
+            stack.environment[name] = SECRET
         stack.receiver.start()
         # Redis learns its script from the first delivery, which therefore does not go directly.
         assert post(stack.url, deployment_status(next(IDS))).ok
@@ -85,13 +86,15 @@ def github(body: bytes, event: str = "deployment_status", again: int = 0, **head
     return Sent(body, named | {name.replace("_", "-"): value for name, value in headers.items()}, again=again)
 
 
-def native(content: object) -> Sent:
+def native(
+    content: object, path: str = "/webhooks/events", method: str = "POST", message: str = "msg_1"
+) -> Sent:
     headers = {
         "Authorization": f"Bearer {SECRET}",
         "Content-Type": "application/json",
         "X-Request-ID": "given",
     }
-    return Sent(json.dumps(content).encode(), headers | {"webhook-id": "msg_1"}, "/webhooks/events")
+    return Sent(json.dumps(content).encode(), headers | {"webhook-id": message}, path, method)
 
 
 BODY = deployment_status(4242)
@@ -106,6 +109,12 @@ CONTRACT = {
     "with keys": native(EVENT),
     "partly valid": native([EVENT, {"type": "custom"}]),
     "invalid": native({"type": "custom"}),
+    "from the doctor": native({"type": "custom"}, message="doctor-1"),
+    "at a path of its own": native({"time": 1767225600000, "text": "Deploy"}, "/api/annotations"),
+    "a change of an item": native({"timeEnd": 1767225600000}, "/api/annotations/17", "PATCH"),
+    "no such item": native({"timeEnd": 1}, "/api/annotations/not-an-id", "PATCH"),
+    "from a declared sender": native({"id": 1, "text": "aa"}, f"/webhooks/slow/{SECRET}"),
+    "without a wait for its body": github(BODY, Expect="100-continue"),
     "unsigned": Sent(BODY, {"Content-Type": "application/json", "X-Request-ID": "given"}),
     "wrongly signed": github(BODY, X_Hub_Signature_256="sha256=" + "0" * 64),
     "no such source": Sent(b"{}", {"X-Request-ID": "given"}, "/webhooks/gitlab"),

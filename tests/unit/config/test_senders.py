@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from receiver.config.schema import schema_of_file
 from receiver.config.secrets import SHORTEST_TOKEN
 from receiver.config.senders import lines_of, preset_names, read_preset, read_senders
 from receiver.config.settings import Settings, load_settings, load_what_is_right
@@ -159,6 +160,46 @@ def test_a_mistake_is_named_with_file_and_line(wrong: tuple[str, str], line: int
 def test_a_name_declared_twice_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"^f:14: .* is declared twice"):
         read_senders(MINE + "\n" + MINE, "f")
+
+
+@pytest.mark.parametrize(
+    "name", sorted(schema_of_file()["properties"].keys() - preset_names() - SOURCES.keys())
+)
+def test_a_sender_cannot_have_the_name_of_a_table_of_settings(name: str) -> None:
+    """Otherwise the table, `[delivery]` say, would be taken for the sender's own, and its settings lost."""
+    with pytest.raises(ConfigurationError) as raised:
+        read_senders(MINE.replace("my-tool", name), "some.toml")
+    assert str(raised.value) == (
+        f"some.toml:2: sender {name!r}: name is taken: [{name}] in apitraffic.toml is a table of the "
+        "receiver's own settings; choose another"
+    )
+
+
+def test_the_table_whose_name_a_sender_took_still_has_its_own_settings(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "apitraffic.toml").write_text(
+        MINE.replace("my-tool", "delivery") + "\n[delivery]\nsettle = 40\n"
+    )
+    settings, problems = load_what_is_right({})
+    assert settings.delivery.settle == 40
+    assert len(problems) == 1
+    assert "name is taken: [delivery]" in problems[0]
+
+
+@pytest.mark.parametrize("name", ["api", "webhooks", "healthz", "readyz", "metrics", "sources", "default"])
+def test_a_sender_cannot_have_the_name_of_a_path_or_word_of_the_receiver(name: str) -> None:
+    with pytest.raises(
+        ConfigurationError, match=rf"^f:2: .* name is taken: .* the word {name}; choose another"
+    ):
+        read_senders(MINE.replace("my-tool", name), "f")
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_sender_cannot_have_the_name_of_one_with_code_of_its_own(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^f:2: .* code of its own; choose another"):
+        read_senders(MINE.replace("my-tool", name), "f")
 
 
 @pytest.mark.parametrize("toml", ["sender = 3", "[sender]\nname = 'x'", "sender = [3]"])
