@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint audit sbom format bench chaos fuzz matrix container docs assets gitlab lock clean
+.PHONY: help demo up test lint audit sbom format bench chaos fuzz matrix container proxies docs assets gitlab owner wheel mirror lock clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ matrix: ## Run the suite on each Python found, and what needs Redis on Valkey (P
 container: $(VENV)/.dev ## Build the image with podman and try it (Linux, root or sudo; no Docker is needed)
 	@$(BIN)/pytest --capture=no --durations=3 --timeout=1800 -o faulthandler_timeout=0 tests/container
 
+proxies: $(VENV)/.dev ## Try the samples of deploy/proxies with nginx, Caddy and HAProxy (Debian: nginx-light caddy haproxy)
+	@REQUIRE_TOOLS=1 $(BIN)/pytest --durations=3 --timeout=200 tests/proxies
+
 docs: $(VENV)/.runtime ## Write the table of what becomes a marker, the help of all commands, the JSON Schema
 	@$(BIN)/python -m receiver.cli.events_table > docs/events.md
 	@$(BIN)/python -m receiver.cli.reference > docs/commands.md
@@ -70,6 +73,27 @@ assets: ## Fetch the console's vendored scripts and styles from npm, and check t
 
 gitlab: ## Embed gitlab/apitraffic.sh in the templates
 	@$(PYTHON) gitlab/embed.py
+
+owner: ## Let another GitHub account publish (OWNER=acme): in the package, the chart, the release and all guides
+	@test -n "$(OWNER)" || { echo "Say which: make owner OWNER=acme"; exit 1; }
+	@git grep -lz "$(PUBLISHER)/apitraffic-" -- ':!tests' | xargs -0 sed -i.orig 's#\b$(PUBLISHER)/apitraffic-#$(OWNER)/apitraffic-#g'
+	@git ls-files -z --others --ignored --exclude='*.orig' | xargs -0 rm -f --
+
+PUBLISHER = $(shell sed -n 's#^Repository = "https://github.com/\([^/]*\)/.*#\1#p' pyproject.toml)
+
+# PyPI shows the README alone, so its links lead to the repository at this version's tag.
+wheel: $(VENV)/.runtime ## Write dist/*.whl of what is committed, to be published or tried with uvx
+	@rm -rf dist/source && mkdir -p dist/source
+	@git archive HEAD pyproject.toml README.md LICENSE apitraffic_events receiver | tar --extract --directory dist/source
+	@sed -i.orig -E -e 's#!\[([^]]*)\]\(([A-Za-z][^):]*)\)#![\1](https://raw.githubusercontent.com/$(PUBLISHER)/apitraffic-events/v$(VERSION)/\2)#g' \
+		-e 's#\]\(([A-Za-z][^):]*)\)#](https://github.com/$(PUBLISHER)/apitraffic-events/blob/v$(VERSION)/\1)#g' dist/source/README.md
+	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist ./dist/source
+	@rm -rf dist/source
+
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+
+mirror: ## Write dist/apitraffic-event-action and dist/apitraffic-deployment-action: repositories for the Marketplace
+	@$(PYTHON) actions/mirror.py dist
 
 lock: ## Take current versions of all dependencies into the lock files
 	@$(PYTHON) -m venv $(VENV)-lock

@@ -4,9 +4,8 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
-from apitraffic_events.client import EventsClient
 from apitraffic_events.errors import EventsApiError, RateLimited, ServerFailed, Unreachable
 from apitraffic_events.timestamps import now
 
@@ -58,6 +57,12 @@ class OutOfTime(Exception):
     """The time is up and no attempt succeeded. The message holds the last error."""
 
 
+class Client(Protocol):
+    """What a `Retrier` needs of a client, such as `EventsClient`."""
+
+    def wait_at_most(self, seconds: float) -> None: ...
+
+
 class Retrier:
     """Makes calls of one client, each for at most `seconds` including its retries.
 
@@ -67,7 +72,7 @@ class Retrier:
 
     def __init__(
         self,
-        client: EventsClient,
+        client: Client,
         seconds: float,
         *,
         before_retry: Callable[[EventsApiError], None] | None = None,

@@ -57,14 +57,25 @@ def command(*, url: str | None, as_json: bool) -> None:
     token, account, scopes, request budget and clock. Changes nothing. Exits with 1 if anything is marked ✗.
     """
     examination = examine(environment_for(ACCOUNT, QUEUE, with_secrets=True), url)
-    findings = list(examination if as_json else _printed(examination))
-    is_well = all(finding.state is not FindingState.FAILURE for finding in findings)
     if as_json:
+        findings = list(examination)
+        is_well = _is_well(findings)
         report = {"ok": is_well, "checks": [finding.as_json() for finding in findings]}
         click.echo(json.dumps(report, indent=2, ensure_ascii=False))
     else:
-        click.echo(_summary(findings))
+        is_well = printed(examination)
     sys.exit(0 if is_well else 1)
+
+
+def printed(examination: Iterable[Finding]) -> bool:
+    """Print the findings and a summary. Returns whether there is no failure."""
+    findings = list(_printed(examination))
+    click.echo(_summary(findings))
+    return _is_well(findings)
+
+
+def _is_well(findings: Iterable[Finding]) -> bool:
+    return all(finding.state is not FindingState.FAILURE for finding in findings)
 
 
 def _printed(findings: Iterable[Finding]) -> Iterator[Finding]:

@@ -24,6 +24,8 @@ class Need:
     others: tuple[str, ...] = ()
 
 
+SAID: Final = f"{__name__}.said"
+"""Where a command's context notes that it has said so."""
 ACCOUNT: Final = Need(("APITRAFFIC_API_TOKEN", "APITRAFFIC_ACCOUNT_SID", "APITRAFFIC_API_URL"))
 QUEUE: Final = Need(("REDIS_URL",), ("APITRAFFIC_SPOOL",))
 
@@ -42,7 +44,7 @@ def environment_for(
     wanted = {name for need in missing for name in need.names} & running.settings.keys()
     if not wanted:
         return environ
-    click.echo(f"Using the local system that `apitraffic-events up` runs in {running.folder.path}.", err=True)
+    _say_once(f"Using the local system that `apitraffic-events up` runs in {running.folder.path}.")
     wanted |= {name for need in missing for name in need.others}
     if with_secrets:
         wanted |= running.settings.keys() - {name for need in needs for name in (*need.names, *need.others)}
@@ -52,6 +54,15 @@ def environment_for(
         if name in wanted and not _is_set(name, environ)
     }
     return {**environ, **taken}
+
+
+def _say_once(text: str) -> None:
+    """A command that asks both Redis and the API says it once."""
+    context = click.get_current_context(silent=True)
+    if context is None or not context.meta.get(SAID):
+        click.echo(text, err=True)
+    if context is not None:
+        context.meta[SAID] = True
 
 
 def _is_set(name: str, environ: Mapping[str, str]) -> bool:

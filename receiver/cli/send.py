@@ -3,8 +3,10 @@
 import json
 import sys
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from types import MappingProxyType
+from typing import BinaryIO, NoReturn
 
 import click
 
@@ -22,6 +24,19 @@ ANSWER_TIMEOUT = 10.0
 """Seconds; as long as GitHub and GitLab wait."""
 
 
+url_option = click.option(
+    "--url",
+    help="The receiver's address.  [default: the one that `up` runs, or http://127.0.0.1:8080]",
+)
+data_dir_option = click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=DEFAULT_DATA_FOLDER,
+    show_default=True,
+    help="Where `up` keeps its secrets, which are used if none is configured.",
+)
+
+
 @click.command("send")
 @click.argument("source_name", metavar="SOURCE", type=SOURCE)
 @click.argument("file", type=click.File("rb"))
@@ -30,19 +45,10 @@ ANSWER_TIMEOUT = 10.0
     default="",
     help="The event's name at the sender, such as deployment_status. Asked for if the sender needs one.",
 )
-@click.option(
-    "--url",
-    help="The receiver's address.  [default: the one that `up` runs, or http://127.0.0.1:8080]",
-)
+@url_option
 @click.option("--delivery", help="The delivery's ID; use one again to redeliver. Default: a new one.")
 @header_option
-@click.option(
-    "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=DEFAULT_DATA_FOLDER,
-    show_default=True,
-    help="Where `up` keeps its secrets, which are used if none is configured.",
-)
+@data_dir_option
 def command(
     source_name: str,
     file: BinaryIO,
@@ -57,17 +63,42 @@ def command(
     FILE holds the request body; - reads standard input. Prints the response, and exits with 1 if it is an
     error or if the delivery went to the quarantine.
     """
-    import requests  # noqa: PLC0415 - `--help` need not wait for it
-
     with configuration_errors_in_words():
         settings = load_settings()
         source = source_named(source_name, settings.senders)
     sender = sender_of(source)
     event = event or _ask_for_event(sender, source_name, header, Path(getattr(file, "name", "")))
+    send_delivery(
+        sender,
+        source_name,
+        event,
+        file.read(),
+        delivery=delivery or str(uuid.uuid4()),
+        url=url,
+        settings=settings,
+        data_dir=data_dir,
+        further_headers=parse_headers(header),
+    )
+
+
+def send_delivery(
+    sender: Sender,
+    source_name: str,
+    event: str,
+    body: bytes,
+    *,
+    delivery: str,
+    url: str | None,
+    settings: Settings,
+    data_dir: Path,
+    further_headers: Mapping[str, str] = MappingProxyType({}),
+) -> NoReturn:
+    """Sign it, post it, print the answer, and end the program accordingly."""
+    import requests  # noqa: PLC0415 - `--help` need not wait for it
+
     secret = _secret(sender, settings, data_dir)
-    body = file.read()
-    headers = sender.headers(secret, event, body, delivery or str(uuid.uuid4()))
-    headers = {name: value for name, value in headers.items() if value} | parse_headers(header)
+    headers = sender.headers(secret, event, body, delivery)
+    headers = {name: value for name, value in headers.items() if value} | dict(further_headers)
     url = url or _running_receiver(data_dir) or DEFAULT_RECEIVER_URL
     address = url if "/webhooks/" in url else f"{url.rstrip('/')}/webhooks/{source_name}"
     try:

@@ -8,8 +8,8 @@ from receiver.cli.start_checks import examine_token, log_start
 from receiver.config.settings import load_settings
 from receiver.observability.logs import configure_logging
 from receiver.observability.metrics import DeliveryMetrics
+from receiver.worker.running import run_worker
 from receiver.worker.tracing import traced_deliveries
-from receiver.worker.worker import run_worker
 
 
 @click.command("worker")

@@ -110,16 +110,21 @@ class LockReply:
     def marker(self) -> Marker | None:
         if not self.fields:
             return None
-        changes, sid, sent, in_doubt, unanswered, looked_at = self.fields
-        return Marker(
-            as_text(self.stored[0]),
-            changes=CHANGES.validate_json(changes, context=ALREADY_CLEAN) if changes else (),
-            sid=as_text(sid) or None,
-            sent=Event.model_validate_json(sent, context=ALREADY_CLEAN) if sent else None,
-            is_in_doubt=as_text(in_doubt) == "1",
-            unanswered_since=parse_timestamp(as_text(unanswered) or None),
-            looked_at=parse_timestamp(as_text(looked_at) or None),
-        )
+        return marker_of(as_text(self.stored[0]), self.fields)
+
+
+def marker_of(key: str, fields: Sequence[bytes | str | None]) -> Marker:
+    """The marker that is stored under this key with these `FIELDS`."""
+    changes, sid, sent, in_doubt, unanswered, looked_at = fields
+    return Marker(
+        key,
+        changes=CHANGES.validate_json(changes, context=ALREADY_CLEAN) if changes else (),
+        sid=as_text(sid) or None,
+        sent=Event.model_validate_json(sent, context=ALREADY_CLEAN) if sent else None,
+        is_in_doubt=as_text(in_doubt) == "1",
+        unanswered_since=parse_timestamp(as_text(unanswered) or None),
+        looked_at=parse_timestamp(as_text(looked_at) or None),
+    )
 
 
 @dataclass(frozen=True, slots=True)

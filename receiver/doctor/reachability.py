@@ -67,7 +67,7 @@ def receiver(url: str, settings: Settings) -> Iterator[Finding]:
             signed = signed_headers(name, ping, settings)
             if signed is not None:
                 yield answer_to_ping(
-                    name, f"{base}/webhooks/{name}", ping, signed, is_private=_is_private(url)
+                    name, f"{base}/webhooks/{name}", ping, signed, is_private=is_private(url)
                 )
         except ValueError:
             # No base64 after whsec_, or characters that no header may hold. The error would quote the secret.
@@ -106,7 +106,7 @@ def health(base: str) -> Finding:
             f"{base}/healthz answers {answer.status_code}, but not as a receiver does",
             "check the proxy in front of it",
         )
-    if not _is_private(base):
+    if not is_private(base):
         return warning(
             "url", f"{base} is a receiver, but without TLS", "terminate TLS in a proxy in front of it"
         )
@@ -195,7 +195,7 @@ def _detail(answer: requests.Response) -> str:
     return str(content.get("detail") or content.get("reason") or "") if isinstance(content, dict) else ""
 
 
-def _is_private(url: str) -> bool:
+def is_private(url: str) -> bool:
     """Whether nobody else can read the request: TLS, or this machine only."""
     parts = urlsplit(url)
     if parts.scheme == "https" or parts.hostname == "localhost":

@@ -11,7 +11,8 @@ from typing import Final
 FRESH_ID: Final = re.compile(r"\b9000000\d{4}\b")
 """How the sample files write ids that differ between deliveries."""
 
-TIMESTAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+TIMESTAMP: Final = re.compile(r"(?!0001-)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+"""Not the year 1, which stands for an end that an alert does not have yet."""
 TIMESTAMP_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
 EPOCH_MILLISECONDS: Final = re.compile(r"\b17\d{11}\b")
 """How Jenkins writes times."""
@@ -57,12 +58,13 @@ SAMPLES: Final = (
 
 def sample_deliveries(now: datetime) -> list[SampleDelivery]:
     """Return a delivery for each sample, in the order of `SAMPLES`."""
-    return [
-        SampleDelivery(
-            sample.source, sample.event, str(uuid.uuid4()), refreshed(_text(sample), now - sample.age)
-        )
-        for sample in SAMPLES
-    ]
+    return [delivery_of(sample, now) for sample in SAMPLES]
+
+
+def delivery_of(sample: Sample, now: datetime) -> SampleDelivery:
+    return SampleDelivery(
+        sample.source, sample.event, str(uuid.uuid4()), refreshed(_text(sample), now - sample.age)
+    )
 
 
 def refreshed(text: str, latest: datetime) -> bytes:

@@ -20,6 +20,7 @@ from apitraffic_events.retrying import Backoff
 from apitraffic_events.text import one_line
 from apitraffic_events.timestamps import now
 from receiver.senders_api.redelivery import ATTEMPTS, Attempt
+from receiver.senders_api.webhooks import SenderError, SenderRefused, SenderUnavailable
 
 API_VERSION: Final = "2022-11-28"
 TIMEOUTS: Final = (5.0, 30.0)
@@ -42,13 +43,14 @@ JWT_AFTER: Final = timedelta(minutes=9)
 """GitHub accepts at most ten minutes, and recommends starting a minute ago in case the clocks differ."""
 
 ItemT = TypeVar("ItemT")
+ContentT = TypeVar("ContentT")
 
 
-class GitHubError(Exception):
+class GitHubError(SenderError):
     """A request to GitHub failed. The message says why and what to do."""
 
 
-class GitHubUnavailable(GitHubError):
+class GitHubUnavailable(GitHubError, SenderUnavailable):
     """No response, or an unusable one. Retry; the request may have been carried out."""
 
 
@@ -56,7 +58,7 @@ class GitHubRateLimited(GitHubError):
     """The rate limit lasts longer than one run waits."""
 
 
-class GitHubRefused(GitHubError):
+class GitHubRefused(GitHubError, SenderRefused):
     """The token is wrong or lacks a permission (401, 403). Retrying does not help."""
 
 
@@ -186,21 +188,30 @@ class GitHubApi:
         while query is not None and query not in asked:
             asked.append(query)
             response = self._call("GET", path, query)
-            try:
-                page = items.validate_python(response.json())
-            except (ValidationError, ValueError, RecursionError) as error:
-                raise GitHubUnavailable(
-                    f"{self.api_url}{path} does not answer as GitHub's API does. Check --api-url; "
-                    "for GitHub Enterprise Server it ends in /api/v3"
-                ) from error
-            yield page
+            yield self._read(response, path, items)
             query = _next_query(response)
 
-    def _call(self, method: str, path: str, query: Mapping[str, str] | None = None) -> requests.Response:
+    def _read(self, response: requests.Response, path: str, content: TypeAdapter[ContentT]) -> ContentT:
+        try:
+            return content.validate_python(response.json())
+        except (ValidationError, ValueError, RecursionError):
+            # Without the error itself, which quotes the response.
+            raise GitHubUnavailable(
+                f"{self.api_url}{path} does not answer as GitHub's API does. Check --api-url; "
+                "for GitHub Enterprise Server it ends in /api/v3"
+            ) from None
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> requests.Response:
         failures = 0
         while True:
             try:
-                response = self._send(method, path, query)
+                response = self._send(method, path, query, body)
             except GitHubUnavailable:
                 failures += 1
                 if method != "GET" or failures == MOST_ATTEMPTS:
@@ -215,10 +226,16 @@ class GitHubApi:
             self._fail(response)
         return response
 
-    def _send(self, method: str, path: str, query: Mapping[str, str] | None) -> requests.Response:
+    def _send(
+        self, method: str, path: str, query: Mapping[str, str] | None, body: Mapping[str, Any] | None
+    ) -> requests.Response:
         try:
             response = self._session.request(
-                method, self.api_url + path, params=query, timeout=TIMEOUTS, allow_redirects=False
+                *(method, self.api_url + path),
+                params=query,
+                json=body,
+                timeout=TIMEOUTS,
+                allow_redirects=False,
             )
         except requests.RequestException as error:
             # The error's own message may hold the URL of a proxy, with its password.

@@ -22,6 +22,7 @@ from receiver.serving.connection import Connection, Exchange
 from receiver.serving.group_commit import GroupCommit, Loop
 from receiver.serving.refusals import FAILURE
 from receiver.serving.responses import ResponseWriter
+from receiver.serving.slow_sources import SlowSources
 from receiver.serving.tls_worker import TlsWorker
 from receiver.sources.base import Ignored, Translation
 from receiver.web.acceptance import LOGGER, READING, Acceptance, Reading
@@ -52,6 +53,7 @@ class DirectWorker(BufferingWorker):
         loop = Loop(self.poller, self.method_queue.defer)
         self._commit = GroupCommit(extensions["redis"], self._store, loop, self._replied)
         self._writer, self._log = ResponseWriter(), LinesTogether(LOGGER)
+        self._slow = SlowSources()
         self._answered: list[tuple[Connection, Exchange, Answer]] = []
         self._commit.check()
         super().run()
@@ -67,12 +69,13 @@ class DirectWorker(BufferingWorker):
         elif self._commit.is_awaiting:
             timeout = min(timeout, CHECK_INTERVAL)
         super().wait_for_and_dispatch_events(timeout)
-        # Not as they are read: a client may send many at once, each of which follows the answer before.
+        self._commit.flush()
+        self._log.flush()
+        # Once the log says so. And not as they are read: a client may send many at once, each of which
+        # follows the answer before.
         answered, self._answered = self._answered, []
         for each in answered:
             self._send(*each)
-        self._commit.flush()
-        self._log.flush()
 
     def murder_pending(self) -> None:
         super().murder_pending()
@@ -100,10 +103,12 @@ class DirectWorker(BufferingWorker):
             or not body.is_finished
             or body.size > SMALL
             or not self._commit.is_open
+            or body.source.name in self._slow
         ):
             return False
         try:
-            reading = exchange.found[READING] = self._acceptance.read(body, perf_counter())
+            with self._slow.measured(body.source.name):
+                reading = exchange.found[READING] = self._acceptance.read(body, perf_counter())
             return self._goes_directly(OnItsWay(connection, exchange, reading))
         except Exception:  # noqa: BLE001 - the application fails too, and says so
             return False
@@ -130,7 +135,7 @@ class DirectWorker(BufferingWorker):
             get_logger("receiver.server").exception("response failed")
             self._refuse(delivery.connection, FAILURE)
             return
-        self._send(delivery.connection, delivery.exchange, answer)
+        self._answered.append((delivery.connection, delivery.exchange, answer))
 
     def _conclude(self, delivery: OnItsWay, *, is_new: bool) -> Answer:
         reading = delivery.reading

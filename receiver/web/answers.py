@@ -38,7 +38,7 @@ HEALTH: Final = Answer(
 
 def answer_to(outcome: Outcome) -> Answer:
     """The answer to an authentic delivery."""
-    return Answer(outcome.status, "application/json", json.dumps(outcome.body))
+    return Answer(outcome.status, "application/json", json.dumps(outcome.body, sort_keys=True))
 
 
 def problem_answer(
@@ -51,5 +51,6 @@ def problem_answer(
 
     `members` are further members of the problem, such as a list of errors.
     """
-    body = json.dumps({"title": status.phrase, "status": status.value, "detail": detail, **(members or {})})
+    problem = {"title": status.phrase, "status": status.value, "detail": detail, **(members or {})}
+    body = json.dumps(problem, sort_keys=True)
     return Answer(status, "application/problem+json", body, headers or {})

@@ -14,12 +14,15 @@ from rq.job import Job, JobStatus
 from structlog import get_logger
 
 from apitraffic_events.timestamps import now
+from receiver.datastore.keys import keys_of
 from receiver.datastore.replies import as_text
 from receiver.datastore.scripts.runner import Script
 from receiver.delivery.marker_store import MarkerStore
 from receiver.queue.queues import account_of, marker_names_of_job
 
 MOST_AT_ONCE: Final = 500
+FIRST_IN_QUEUE: Final = 20
+"""Jobs that are looked at for markers which a dead worker had locked; others come to the front."""
 
 REQUEUE_JOB: Final = Script("requeue_job")
 ENQUEUE_DUE: Final = Script("enqueue_due")
@@ -82,6 +85,23 @@ class Recovery:
                 if owner:
                     self._release_lock(job_id, owner, execution_id)
                 self._put_back(execution, owner or "unknown")
+
+    def free_first_in_queue(self) -> None:
+        """Release what dead workers had locked of the markers that the first jobs in the queue are about.
+
+        A worker that could not release a lock, because Redis was unreachable just then, may lock the marker
+        again itself. If it dies before, the lock would keep all others out until it expires.
+        """
+        for job_id in self._redis.lrange(self._queue.key, 0, FIRST_IN_QUEUE - 1):
+            if not (names := marker_names_of_job(self._redis, as_text(job_id))):
+                continue
+            account = account_of(self._queue.name)
+            (key, *_others) = MarkerStore(self._redis, self._own_name, account=account).resolve(names)
+            holder = as_text(self._redis.get(f"{keys_of(account).lock}{key}") or b"")
+            owner, _, unique = holder.rpartition(" ")
+            if owner and owner != self._own_name and self._is_dead(owner):
+                MarkerStore(self._redis, owner, account=account).break_lock(key, unique)
+                get_logger("receiver.recovery").warning("released the lock of a dead worker", worker=owner)
 
     def _put_back(self, execution: Execution, owner: str) -> None:
         keys = [self._queue.started_job_registry.key, self._queue.key, Job.key_for(execution.job_id)]

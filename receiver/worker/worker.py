@@ -5,26 +5,20 @@ itself (`make bench` shows both). What a fork would give is done here instead: j
 queued again, and the worker restarts itself when RQ's would quit.
 """
 
-import logging
 import math
-import signal
-import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from types import FrameType
 from typing import Any, Final
 from uuid import uuid4
 
 from redis import Redis
-from redis.client import Pipeline, PubSub, PubSubWorkerThread
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, RedisError
-from rq import Queue, Retry, SimpleWorker
+from redis.client import Pipeline
+from rq import Queue, Retry
 from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
@@ -32,77 +26,33 @@ from rq.timeouts import JobTimeoutException
 from rq.worker import WorkerStatus
 from structlog import get_logger
 
-from apitraffic_events.client import EventsClient
 from apitraffic_events.timestamps import now
-from receiver.config.account import events_client
-from receiver.config.settings import Settings
-from receiver.datastore.acl import require_rights
-from receiver.datastore.address import require_suitable_server
-from receiver.datastore.failures import UNREACHABLE, explain
-from receiver.datastore.when_full import connect_to_drain
+from receiver.datastore.failures import UNREACHABLE
 from receiver.delivery.budget import Permit, RequestBudget
-from receiver.delivery.deliverer import Deliverer
 from receiver.delivery.marker_store import MarkerStore, MustWait
-from receiver.observability.metrics import DeliveryMetrics
-from receiver.queue.queues import JOB_TIMEOUT, announce, delivery_queues
-from receiver.worker.alert_checks import AlertChecks
-from receiver.worker.attempts import DeliveryAttempts, GivenUp
+from receiver.queue.queues import JOB_TIMEOUT, delivery_queues
+from receiver.worker.attempts import GivenUp
 from receiver.worker.batch import Batch
+from receiver.worker.desks import Desk, Limit, Means, RunJob
 from receiver.worker.helper import Helper
 from receiver.worker.job_queue import Dequeued, JobQueue
+from receiver.worker.quiet_worker import QuietWorker
 from receiver.worker.recovery import Recovery, worker_name
 from receiver.worker.wake_up import WakeUp
 
 WORKER_TTL: Final = 30
 """Seconds without a sign of life after which a worker on another host counts as dead (RQ adds a minute)."""
-HEARTBEAT_INTERVAL: Final = timedelta(seconds=5)
-NEVER: Final = datetime.min.replace(tzinfo=UTC)
 SUSPENSION_INTERVAL: Final = 1.0
 """Seconds between checks whether workers have been suspended by `rq suspend`."""
 RECOVERY_INTERVAL: Final = 15
 """Seconds between searches for jobs of dead workers."""
-SCHEDULE_INTERVAL: Final = 0.5
-"""Seconds between checks for retries that are due."""
-HELPERS: Final = 5
-"""Threads that run jobs beside the worker's own."""
 HELD_UP: Final = 0.05
 """Seconds after which the worker's own thread, which dequeues, counts as held up by its job."""
-SUBSCRIBE_PAUSE: Final = 2.0
-"""Seconds between attempts to subscribe to RQ's commands while Redis is full."""
 LONGEST_TURN: Final = 1.0
 """Seconds after which the worker's own thread begins no further job before it gives a sign of life."""
-RESTART_PAUSE: Final = 1.0
-"""Seconds between attempts to start while Redis cannot be reached."""
 
 
-RunJob = Callable[[Dequeued], Retry | None]
-"""Makes an attempt at a job; returns a `Retry` if it is to be retried, and raises if it failed."""
-Limit = Callable[[str], AbstractContextManager[None]]
-"""Around the job of this id: raises `JobTimeoutException` in it if it takes too long."""
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What one thread needs to run jobs: a budget and what makes attempts, with a marker store of its own.
-
-    `accounts` has the same for each account in apitraffic.toml, by its name.
-    """
-
-    budget: RequestBudget
-    attempts: Callable[[MarkerStore], RunJob]
-    accounts: "Mapping[str, Desk]" = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """By what one thread runs the jobs of one account."""
-
-    budget: RequestBudget
-    markers: MarkerStore
-    run_job: RunJob | None
-
-
-class DeliveryWorker(SimpleWorker):
+class DeliveryWorker(QuietWorker):
     """An RQ worker for the delivery queues.
 
     Set `run_job` before `work`. RQ's loop makes one turn for each batch, whose jobs are run by this thread
@@ -122,10 +72,10 @@ class DeliveryWorker(SimpleWorker):
         not start if it is set already. `accounts` is as in `Desk`, for the worker's own thread.
         """
         self._budget = budget
-        self._stop = stop or WakeUp()
         self.accounts: tuple[str | None, ...] = (None, *(accounts or ()))
         queues = tuple(queue for account in self.accounts for queue in delivery_queues(redis, account))
         super().__init__(
+            stop or WakeUp(),
             [queue.name for queue in queues],
             name=worker_name(uuid4().hex[:8]),
             connection=redis,
@@ -134,7 +84,6 @@ class DeliveryWorker(SimpleWorker):
             maintenance_interval=RECOVERY_INTERVAL,
             log_job_description=False,
         )
-        self.log_result_lifespan = False
         self.wants_attention = WakeUp()
         """Set if `look_after_batch` is to be called at once."""
         self._job_queue = JobQueue(redis, queues, self.name, self.key)
@@ -143,7 +92,6 @@ class DeliveryWorker(SimpleWorker):
         self.markers = self._marker_store()
         self._means = self._means_of(accounts or {})
         self._suspension_checked_at = -math.inf
-        self._current_state = ""
         self._began: float | None = None
         self._is_ending = False
         self.recoveries = tuple(Recovery(queue, self.name) for queue in queues)
@@ -191,33 +139,8 @@ class DeliveryWorker(SimpleWorker):
         with self._job_queue.dequeuing:
             for recovery in self.recoveries:
                 recovery.requeue_abandoned(set(self._job_queue.in_hand))
+                recovery.free_first_in_queue()
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # see above
-
-    def set_shutdown_requested_date(self) -> None:
-        """RQ calls this in the signal handler, which must not fail if Redis cannot be reached."""
-        with suppress(RedisError):
-            super().set_shutdown_requested_date()  # type: ignore[no-untyped-call]  # see above
-
-    def _pubsub_exception_handler(
-        self, exc: Exception, pubsub: PubSub, pubsub_thread: PubSubWorkerThread
-    ) -> None:
-        """Let the thread that listens for commands subscribe again later if Redis is full.
-
-        Redis 8.6 refuses that at `maxmemory`, unlike 8.0 and Valkey 9, and RQ would end the thread.
-        """
-        if not isinstance(exc, OutOfMemoryError):
-            super()._pubsub_exception_handler(exc, pubsub, pubsub_thread)
-        elif not self._stop.wait(SUBSCRIBE_PAUSE) and pubsub.connection is not None:
-            pubsub.connection.disconnect()  # The next read connects and subscribes.
-
-    def unsubscribe(self) -> None:
-        """End the thread that listens for commands before RQ wakes it.
-
-        RQ wakes it first. A thread that is fast then listens again, and RQ waits a second for it in vain.
-        """
-        if self.pubsub_thread is not None:
-            self.pubsub_thread.stop()
-        super().unsubscribe()  # type: ignore[no-untyped-call]  # RQ has no types here
 
     def teardown(self) -> None:
         """Give back what was not begun, and wait for the helpers. Also stop the thread that listens for
@@ -250,21 +173,12 @@ class DeliveryWorker(SimpleWorker):
             super().check_for_suspension(burst)
             self._suspension_checked_at = time.monotonic()
 
-    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
-        """Give a sign of life every few seconds, and not five times a job as RQ does."""
-        if pipeline is not None or now() - (self.last_heartbeat or NEVER) >= HEARTBEAT_INTERVAL:
-            super().heartbeat(timeout, pipeline)
-
     def set_state(self, state: str, pipeline: Pipeline | None = None) -> None:
         """Store the state only if Redis has another one."""
         self._current_state = state
         if state != self._job_queue.stored_state:
             super().set_state(state, pipeline)
             self._job_queue.stored_state = state
-
-    def get_state(self) -> str:
-        """RQ's signal handler asks for this: it lets a busy worker finish its job."""
-        return self._current_state
 
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
@@ -282,10 +196,12 @@ class DeliveryWorker(SimpleWorker):
             self.heartbeat()
             if self.should_run_maintenance_tasks:
                 self.run_maintenance_tasks()
+            # Asked before: what a helper gives back in between is in the queue again.
+            had_jobs = bool(self._job_queue.in_hand)
             if dequeued := self._dequeue():
                 # RQ only passes it on, to `execute_job`.
                 return dequeued, dequeued.queue
-            if (timeout is None and not self._job_queue.in_hand) or self._stop.is_set():
+            if (timeout is None and not had_jobs) or self._stop.is_set():
                 break
             self._job_queue.wait_for_bell()
         return None
@@ -358,12 +274,7 @@ class DeliveryWorker(SimpleWorker):
         )
         return penalty
 
-    def _run(
-        self,
-        dequeued: Dequeued,
-        means: Means,
-        limit: Limit,
-    ) -> None:
+    def _run(self, dequeued: Dequeued, means: Means, limit: Limit) -> None:
         """Run the job in this thread. Ack it, or let RQ deal with it; raises if Redis cannot be reached."""
         budget, markers, run_job = means.budget, means.markers, means.run_job
         if run_job is None:
@@ -444,149 +355,3 @@ class DeliveryWorker(SimpleWorker):
             for budget in (self._budget, *(means.budget for means in self._means.values())):
                 budget.forget_counted()
             self._job_queue.give_back(jobs)
-
-
-class RetryClock(threading.Thread):
-    """Queues jobs whose retry is due, and alerts without news; gives jobs back that wait behind slow ones.
-
-    This is a thread of the worker in place of RQ's scheduler, which is a process of its own, quits when Redis
-    restarts and leaves its lock behind when it is killed. Several at once do no harm: each move is atomic.
-    """
-
-    def __init__(self, worker: DeliveryWorker) -> None:
-        super().__init__(name="retry-clock", daemon=True)
-        self._worker = worker
-        self._alert_checks = tuple(AlertChecks(worker.connection, account) for account in worker.accounts)
-        self._stopped = threading.Event()
-
-    def run(self) -> None:
-        log = get_logger("receiver.worker")
-        was_away = False
-        while not self._stopped.is_set():
-            self._worker.wants_attention.wait(SCHEDULE_INTERVAL)
-            self._worker.wants_attention.clear()
-            try:
-                self._worker.look_after_batch()
-                for recovery in self._worker.recoveries:
-                    recovery.enqueue_due()
-                for alert_checks in self._alert_checks:
-                    alert_checks.enqueue_due()
-                was_away = False
-            except RedisError as error:
-                if not was_away:
-                    log.warning("retries wait for Redis", reason=explain(error))
-                was_away = True
-            except Exception:
-                # Without this thread no retry would ever be made again, and the worker would look healthy.
-                log.exception("looking for retries failed")
-
-    def stop(self) -> None:
-        self._stopped.set()
-        self._worker.wants_attention.set()
-        self.join(timeout=5)
-
-
-class RedisOutage(logging.Filter):
-    """Drops RQ's tracebacks if the cause is only that Redis cannot be reached; the worker restarts itself.
-
-    Also drops what RQ's thread for commands logs about it: the worker logs the same.
-    """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        arguments = record.args if isinstance(record.args, tuple) else ()
-        if any(isinstance(argument, RedisConnectionError) for argument in arguments):
-            return False
-        if record.exc_info and isinstance(record.exc_info[1], RedisError):
-            words = explain(record.exc_info[1])
-            record.msg, record.args, record.exc_info = "Redis is away: %s", (words,), None
-        return True
-
-
-def run_worker(settings: Settings, metrics: DeliveryMetrics | None = None) -> None:
-    """Deliver until SIGTERM or SIGINT; the current job is finished first. Counts in `metrics`.
-
-    Raises `ConfigurationError` if a required setting is missing, if Redis is too old, or if its user lacks
-    rights.
-    """
-    redis = connect_to_drain(settings.redis_url)
-    lines = {account: _line_to(account, redis, settings) for account in (None, *settings.account)}
-    logging.getLogger("rq").setLevel(logging.WARNING)
-    logging.getLogger("rq.worker").addFilter(RedisOutage())
-    log = get_logger("receiver.worker")
-    stop = WakeUp()
-    _stop_on_signals(stop)
-    while not stop.is_set():
-        try:
-            require_rights(redis)
-            require_suitable_server(redis)
-            settle = timedelta(seconds=settings.delivery.settle)
-            desks = {
-                account: [
-                    Desk(budget, partial(_attempts, client, budget, settle, metrics))
-                    for budget, client in line
-                ]
-                for account, line in lines.items()
-            }
-            _work(redis, lines[None][0][1].account_url, _in_threads(desks), stop)
-        except RedisError as error:
-            log.warning("Redis is away; trying again", reason=explain(error), in_s=RESTART_PAUSE)
-        stop.wait(RESTART_PAUSE)
-    for _, client in (pair for line in lines.values() for pair in line):
-        client.close()
-    log.info("worker stopped")
-
-
-def _line_to(
-    account: str | None, redis: Redis, settings: Settings
-) -> list[tuple[RequestBudget, EventsClient]]:
-    """For each thread what it delivers to this account with; raises `ConfigurationError`."""
-    budget = RequestBudget(redis, account=account)
-    budgets = (budget, *(budget.for_another_thread() for _ in range(HELPERS)))
-    return [(each, events_client(settings.of_account(account), each)) for each in budgets]
-
-
-def _in_threads(desks: Mapping[str | None, Sequence[Desk]]) -> list[Desk]:
-    """A desk for each thread, which has those of the other accounts."""
-    return [
-        replace(own, accounts={name: of[number] for name, of in desks.items() if name is not None})
-        for number, own in enumerate(desks[None])
-    ]
-
-
-def _attempts(
-    client: EventsClient,
-    budget: RequestBudget,
-    settle: timedelta,
-    metrics: DeliveryMetrics | None,
-    markers: MarkerStore,
-) -> RunJob:
-    deliverer = Deliverer(client, markers, budget, settle=settle)
-    return DeliveryAttempts(deliverer, metrics, budget.account).make
-
-
-def _work(redis: Redis, api: str, desks: Sequence[Desk], stop: WakeUp) -> None:
-    """Run an RQ worker until it ends; `stop` is set if that is because it was asked to."""
-    own, *others = desks
-    for account in own.accounts:
-        announce(redis, account)
-    worker = DeliveryWorker(redis, own.budget, stop, own.accounts)
-    clock = RetryClock(worker)
-    get_logger("receiver.worker").info(
-        "worker started", name=worker.name, api=api, accounts=", ".join(own.accounts) or None
-    )
-    clock.start()
-    try:
-        worker.run_job = own.attempts(worker.markers)
-        worker.employ(others)
-        worker.work(logging_level="WARNING")
-    except StopRequested:
-        pass
-    finally:
-        # RQ's handlers belong to the worker that has just ended.
-        _stop_on_signals(stop)
-        clock.stop()
-
-
-def _stop_on_signals(stop: WakeUp) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())

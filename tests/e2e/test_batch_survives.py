@@ -9,7 +9,7 @@ from receiver.datastore.keys import MARKER_PREFIX
 from receiver.events import Change
 from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import delivery_queue
-from receiver.worker.worker import HELPERS
+from receiver.worker.running import HELPERS
 from tests.support.changes import at, change
 from tests.support.redis import long_in_use
 from tests.support.stack import Stack

@@ -15,7 +15,7 @@ from receiver.cli.exits import api_problems
 from receiver.cli.local_system import ACCOUNT, environment_for
 from receiver.cli.waiting import Patience
 from receiver.config.account import events_client
-from receiver.config.account_settings import load_account
+from receiver.config.account_settings import AccountSettings, load_account
 from receiver.delivery.scopes import Scopes
 
 TYPES: Final = tuple(kind.value for kind in EventType)
@@ -52,12 +52,15 @@ def account_session(timeout: float, what: str = "request") -> Iterator[AccountSe
 
 
 @contextmanager
-def reading_session(timeout: float, *, is_quiet: bool = False) -> Iterator[AccountSession]:
+def reading_session(
+    timeout: float, *, is_quiet: bool = False, settings: AccountSettings | None = None
+) -> Iterator[AccountSession]:
     """For commands that only read: they give up at once if there is no connection, and are not silent.
 
-    Unless `is_quiet`, for a command that shows by itself that it is at work.
+    Unless `is_quiet`, for a command that shows by itself that it is at work. Without `settings`, of the
+    account of APITRAFFIC_ACCOUNT_SID.
     """
-    with api_problems(), events_client(load_account(environment_for(ACCOUNT))) as client:
+    with api_problems(), events_client(settings or load_account(environment_for(ACCOUNT))) as client:
         patience = None if is_quiet else Patience(consoles.errors())
         retrier = Retrier(
             client,

@@ -55,6 +55,18 @@ def test_a_refused_one_exits_with_1(run: Command, served: Stack) -> None:
     assert result.stdout.startswith("401 UNAUTHORIZED")
 
 
+def test_a_sample_is_new_each_time(run: Command, served: Stack) -> None:
+    for _ in range(2):
+        command = ("trigger", "github.deployment", "--failed", "--url", served.url)
+        result = run(*command, environment=served.environment)
+        assert result.exit_code == 0
+        assert json.loads(result.stdout.splitlines()[1])["status"] == "accepted"
+    wrong = run("trigger", "github.release", "--failed")
+    assert wrong.exit_code == 2
+    assert "those that have it: github.deployment, gitlab.deployment, jenkins.build." in wrong.output
+    assert "github.deployment" in run("trigger").stdout
+
+
 def test_without_a_receiver_it_says_what_to_start(run: Command) -> None:
     result = run(
         *("send", "github", "-", "--event", "ping", "--url", "http://127.0.0.1:9"),

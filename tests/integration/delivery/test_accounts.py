@@ -37,8 +37,9 @@ from receiver.reception.quarantine import Quarantine
 from receiver.worker.alert_checks import AlertChecks
 from receiver.worker.attempts import DeliveryAttempts
 from receiver.worker.batch import LARGEST
+from receiver.worker.desks import Desk, RunJob
 from receiver.worker.job_queue import JobQueue
-from receiver.worker.worker import DeliveryWorker, Desk, RunJob
+from receiver.worker.worker import DeliveryWorker
 from tests.support.changes import at, change
 from tests.support.command import Command
 from tests.support.github import deployment_status, post

@@ -20,9 +20,10 @@ from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import delivery_queue, delivery_queues
 from receiver.queue.throughput import delivered_in_last_hour
 from receiver.worker.attempts import DeliveryAttempts
+from receiver.worker.desks import Desk, RunJob
 from receiver.worker.job_queue import Dequeued, JobQueue
 from receiver.worker.recovery import Recovery
-from receiver.worker.worker import DeliveryWorker, Desk, RunJob
+from receiver.worker.worker import DeliveryWorker
 from tests.support.changes import at, change
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.redis import long_in_use

@@ -81,6 +81,23 @@ def test_a_dead_workers_job_is_queued_again(redis: Redis, recovery: Recovery, jo
     assert delivery_queue(redis).started_job_registry.get_job_count(cleanup=False) == 0
 
 
+@pytest.mark.parametrize(("is_dead", "is_free"), [(True, True), (False, False)])
+def test_a_lock_that_a_dead_worker_left_keeps_nobody_from_a_queued_job(
+    redis: Redis, recovery: Recovery, job: Job, is_dead: bool, is_free: bool
+) -> None:
+    """As if it had not been able to release the lock, and had put the job off."""
+    process_id = dead_process_id() if is_dead else os.getppid()
+    worker = f"{place_of_process_ids()}.{process_id}.abc"
+    register(redis, worker)
+    redis.set(LOCK_PREFIX + KEY, f"{worker} 1")
+    recovery.free_first_in_queue()
+    assert bool(redis.exists(LOCK_PREFIX + KEY)) is not is_free
+    other = JobQueue(redis, delivery_queues(redis), OWN_NAME, "apitraffic:rq:worker:own")
+    dequeued = other.dequeue()
+    assert (dequeued is not None) is is_free
+    assert dequeued is None or dequeued.id == job.id
+
+
 def test_an_earlier_life_of_this_process_is_dead(redis: Redis, recovery: Recovery, job: Job) -> None:
     """A container that starts anew has the same host name and process id."""
     worker = worker_name("earlier")

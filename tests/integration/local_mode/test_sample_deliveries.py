@@ -2,7 +2,14 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 
-from receiver.local.sample_deliveries import SAMPLES, SampleDelivery, refreshed, sample_deliveries
+from receiver.local.sample_catalogue import CATALOGUE, RESOLVED
+from receiver.local.sample_deliveries import (
+    SAMPLES,
+    SampleDelivery,
+    delivery_of,
+    refreshed,
+    sample_deliveries,
+)
 from receiver.sources import SOURCES
 from receiver.sources.base import translate
 from receiver.sources.signing import SENDERS, github_request
@@ -42,8 +49,25 @@ def test_every_sample_is_let_in_and_makes_a_marker() -> None:
         assert translate(source, received, source.options(deployments="point")).changes
 
 
+def test_every_sample_of_trigger_is_let_in_and_says_what_its_option_says() -> None:
+    for offer in CATALOGUE.values():
+        for outcome, sample in offer.samples.items():
+            delivery = delivery_of(sample, NOW)
+            source, sender = SOURCES[delivery.source], SENDERS[delivery.source]
+            headers = sender.headers("a secret", delivery.event, delivery.body, delivery.delivery_id)
+            lower = {name.lower(): value for name, value in headers.items()}
+            moment = datetime.now(UTC)
+            assert source.verify(lower, delivery.body, {sender.secret_name: (b"a secret",)}, moment)
+            received = source.receive(lower, delivery.body, moment)
+            [change] = translate(source, received, source.options(deployments="point")).changes
+            assert change.event.name.startswith("Failed ") == (outcome == "failed")
+            is_over = change.event.type != "incident" or change.effect == "close"
+            assert is_over == (RESOLVED not in offer.samples or outcome == RESOLVED)
+
+
 def test_every_source_has_a_sample() -> None:
     assert {sample.source for sample in SAMPLES} == set(SOURCES) == set(SENDERS)
+    assert {name.partition(".")[0] for name in CATALOGUE} == set(SOURCES)
 
 
 def test_each_run_has_its_own_ids() -> None:

@@ -26,6 +26,21 @@ READY = r"receiver listens url=(?P<url>\S+)"
 AT_ONCE = 8
 IDS = itertools.count(1)
 DELIVERY = "0b989ba4-242f-11e5-81e1-c7b6966d2516"
+SENDER = r"""
+[[sender]]
+name = "slow"
+authentication = [{ scheme = "path" }]
+event = "change"
+
+[[sender.marker]]
+events = "change"
+key = "{id}"
+type = "custom"
+effect = "point"
+name = "{regex(text, '(a+)+$')}"
+"""
+HOSTILE = {"id": 1, "text": "a" * 5_000 + "b"}
+"""Its pattern would take hours, and is given 0.1 s."""
 EVENT = {"type": "custom", "name": "Cache on", "key": "cache"}
 
 
@@ -33,7 +48,10 @@ EVENT = {"type": "custom", "name": "Cache on", "key": "cache"}
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder: Path = tmp_path_factory.mktemp("direct")
     with running_stack(folder) as stack:
-        stack.environment["EVENTS_WEBHOOK_SECRET"] = SECRET
+        with Path(stack.environment["APITRAFFIC_CONFIG"]).open("a") as configuration:
+            configuration.write(SENDER)
+        for name in ("EVENTS_WEBHOOK_SECRET", "SLOW_WEBHOOK_SECRET", "ANNOTATIONS_TOKEN"):
+            stack.environment[name] = SECRET
         stack.receiver.start()
         # Redis learns its script from the first delivery, which therefore does not go directly.
         assert post(stack.url, deployment_status(next(IDS))).ok
@@ -68,13 +86,15 @@ def github(body: bytes, event: str = "deployment_status", again: int = 0, **head
     return Sent(body, named | {name.replace("_", "-"): value for name, value in headers.items()}, again=again)
 
 
-def native(content: object) -> Sent:
+def native(
+    content: object, path: str = "/webhooks/events", method: str = "POST", message: str = "msg_1"
+) -> Sent:
     headers = {
         "Authorization": f"Bearer {SECRET}",
         "Content-Type": "application/json",
         "X-Request-ID": "given",
     }
-    return Sent(json.dumps(content).encode(), headers | {"webhook-id": "msg_1"}, "/webhooks/events")
+    return Sent(json.dumps(content).encode(), headers | {"webhook-id": message}, path, method)
 
 
 BODY = deployment_status(4242)
@@ -89,6 +109,12 @@ CONTRACT = {
     "with keys": native(EVENT),
     "partly valid": native([EVENT, {"type": "custom"}]),
     "invalid": native({"type": "custom"}),
+    "from the doctor": native({"type": "custom"}, message="doctor-1"),
+    "at a path of its own": native({"time": 1767225600000, "text": "Deploy"}, "/api/annotations"),
+    "a change of an item": native({"timeEnd": 1767225600000}, "/api/annotations/17", "PATCH"),
+    "no such item": native({"timeEnd": 1}, "/api/annotations/not-an-id", "PATCH"),
+    "from a declared sender": native({"id": 1, "text": "aa"}, f"/webhooks/slow/{SECRET}"),
+    "without a wait for its body": github(BODY, Expect="100-continue"),
     "unsigned": Sent(BODY, {"Content-Type": "application/json", "X-Request-ID": "given"}),
     "wrongly signed": github(BODY, X_Hub_Signature_256="sha256=" + "0" * 64),
     "no such source": Sent(b"{}", {"X-Request-ID": "given"}, "/webhooks/gitlab"),
@@ -183,6 +209,29 @@ def test_while_redis_hangs_no_thread_waits_for_it_and_the_spool_takes_what_comes
         assert len(queue.job_ids) == len(set(queue.job_ids))
     finally:
         served.redis_process.resume()
+        program.stop()
+
+
+def test_deliveries_that_take_long_to_read_do_not_hold_the_loop(served: Stack) -> None:
+    program = served.program("serve", "--port", "0", "--workers", "1", "--threads", "2", ready=READY)
+    url = url_of(program.start())
+
+    def send() -> str:
+        answer = requests.post(f"{url}/webhooks/slow/{SECRET}", json=HOSTILE, timeout=30)
+        return str(answer.json()["status"])
+
+    try:
+        assert post(url, deployment_status(next(IDS))).ok
+        assert send() == "quarantined"
+        healthy = 0
+        with ThreadPoolExecutor(AT_ONCE) as pool, requests.Session() as session:
+            sent = [pool.submit(send) for _ in range(AT_ONCE)]
+            while not all(each.done() for each in sent):
+                healthy += session.get(f"{url}/healthz", timeout=30).ok
+            assert {each.result() for each in sent} == {"quarantined"}
+        # On the loop, each of them would make /healthz wait.
+        assert healthy > 3 * AT_ONCE
+    finally:
         program.stop()
 
 

@@ -1,0 +1,120 @@
+"""`apitraffic-events init`: a first set-up that is written down, checked and repeatable."""
+
+import os
+import pty
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Command
+from tests.support.processes import started
+from tests.support.stack import Stack, running_stack
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running_stack(tmp_path_factory.mktemp("init")) as stack:
+        yield stack
+
+
+def values_in(path: Path) -> dict[str, str]:
+    lines = (line.partition("=") for line in path.read_text().splitlines())
+    return {name: value for name, _, value in lines}
+
+
+def test_options_answer_all_questions_and_a_second_run_keeps_the_secrets(
+    run: Command, system: Stack, tmp_path: Path
+) -> None:
+    environment = system.environment
+    options = (
+        *("--account-sid", environment["APITRAFFIC_ACCOUNT_SID"], "--token-file", "-"),
+        *("--api-url", environment["APITRAFFIC_API_URL"], "--redis-url", environment["REDIS_URL"]),
+        *("--sender", "github", "--sender", "pagerduty", "--url", "https://hooks.example.com", "--toml"),
+    )
+    token = environment["APITRAFFIC_API_TOKEN"].encode()
+    first = run("init", *options, body=token, APITRAFFIC_SPOOL=environment["APITRAFFIC_SPOOL"])
+    assert first.exit_code == 0, first.output
+    written = values_in(tmp_path / ".env")
+    assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
+    assert written["REDIS_URL"] == environment["REDIS_URL"]
+    assert written["APITRAFFIC_API_TOKEN"] == environment["APITRAFFIC_API_TOKEN"]
+    assert re.fullmatch("[0-9a-f]{64}", written["GITHUB_WEBHOOK_SECRET"])
+    assert "PAGERDUTY_WEBHOOK_SECRET" not in written
+    assert "https://hooks.example.com/webhooks/github" in first.stdout
+    assert "put the secret that it shows into .env: PAGERDUTY_WEBHOOK_SECRET=" in first.stdout
+    assert run("config", "check").exit_code == 0
+    for value in (written["GITHUB_WEBHOOK_SECRET"], written["APITRAFFIC_API_TOKEN"]):
+        assert value not in first.output
+
+    again = run("init", "--no-input", APITRAFFIC_SPOOL=environment["APITRAFFIC_SPOOL"])
+    assert again.exit_code == 0, again.output
+    assert values_in(tmp_path / ".env") == written
+
+
+def test_without_a_terminal_it_names_the_option_that_is_missing(run: Command) -> None:
+    result = run("init")
+    assert result.exit_code == 2
+    assert "Give --account-sid or set APITRAFFIC_ACCOUNT_SID" in result.output
+    assert not Path(".env").exists()
+    wrong = run("init", "--account-sid", "typo")
+    assert "APITRAFFIC_ACCOUNT_SID is not an account SID" in wrong.output
+
+
+def test_if_the_check_fails_the_file_is_there_and_it_says_what_to_do(run: Command, tmp_path: Path) -> None:
+    options = ("--account-sid", "acc_1", "--api-url", "http://127.0.0.1:9/v1", "--token-file", "-")
+    result = run("init", *options, "--redis-url", "redis://127.0.0.1:9/0", body=b"a-token")
+    assert result.exit_code == 1
+    assert "Correct what is marked ✗, then run this again" in result.stdout
+    assert values_in(tmp_path / ".env")["REDIS_URL"] == "redis://127.0.0.1:9/0"
+
+
+def test_on_a_terminal_it_asks_and_asks_again_for_what_cannot_be_right(system: Stack, tmp_path: Path) -> None:
+    environment = system.environment
+    controller, terminal = pty.openpty()
+    with started(
+        [sys.executable, "-m", "receiver", "init", "--api-url", environment["APITRAFFIC_API_URL"]],
+        env={
+            "PATH": os.defpath,
+            "APITRAFFIC_SPOOL": environment["APITRAFFIC_SPOOL"],
+            "COLUMNS": "80",
+        },
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        cwd=tmp_path,
+        start_new_session=True,
+    ) as process:
+        os.close(terminal)
+        seen = ""
+        for question, answer in (
+            ("File for the settings [.env]: ", ""),
+            ("Account SID (ApiTraffic, settings): ", "typo"),
+            ("Account SID (ApiTraffic, settings): ", environment["APITRAFFIC_ACCOUNT_SID"]),
+            ("API token (ApiTraffic, settings, API tokens): ", environment["APITRAFFIC_API_TOKEN"]),
+            ("Redis [redis://localhost:6379/0]: ", environment["REDIS_URL"]),
+            ("Senders, with commas [github]: ", "github, gitlabb"),
+            ("Senders, with commas [github]: ", "github, gitlab"),
+            ("as senders will reach it [http://127.0.0.1:8080]: ", "hooks.example.com"),
+            ("as senders will reach it [http://127.0.0.1:8080]: ", "https://hooks.example.com"),
+            ("Write an apitraffic.toml too [y/N]: ", ""),
+        ):
+            seen += until(controller, question)
+            os.write(controller, f"{answer}\n".encode())
+        seen += until(controller, "trigger github.deployment")
+        assert process.wait(timeout=30) == 0
+    os.close(controller)
+    assert "All is well." in seen
+    assert "There is no sender gitlabb." in seen
+    assert environment["APITRAFFIC_API_TOKEN"] not in seen
+    assert set(values_in(tmp_path / ".env")) >= {"GITHUB_WEBHOOK_SECRET", "GITLAB_WEBHOOK_TOKEN"}
+
+
+def until(controller: int, text: str) -> str:
+    """What is printed until this text."""
+    seen = b""
+    while text.encode() not in seen:
+        seen += os.read(controller, 65536)
+    return seen.decode()
