@@ -42,7 +42,7 @@ def test_the_empty_body_that_buildbot_sends_for_a_text_without_content_makes_no_
     """Captured: a formatter that returns an empty text."""
     source = source_named("buildbot")
     with pytest.raises(Ignored):
-        translate(source, source.receive({}, b"", RECEIVED_AT), SourceOptions(events=EVERYTHING))
+        translate(source, source.receive({}, b"", RECEIVED_AT), SourceOptions())
 
 
 @pytest.mark.parametrize("name", sources())
