@@ -12,6 +12,7 @@ import shlex
 import subprocess
 import sys
 import threading
+import uuid
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ from receiver.events import Delivery
 from receiver.reception.quarantine import Quarantine
 from receiver.sources.base import secret_variable_of
 from tests.support.certificates import Certificate, make_certificate
-from tests.support.github import deployment_status
+from tests.support.github import deployment_status, post
 from tests.support.gitlab_ci_local import required
 from tests.support.programs import Program, run_to_the_end
 from tests.support.source_fixtures import FIXTURES, cases
@@ -43,6 +44,7 @@ PAGES: Final = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 OURS: Final = re.compile(
     r"([A-Z_]+=\S+ +)*(\.venv/bin/)?(?P<program>apitraffic-events|make|pip|export|curl)\b"
 )
+HOOKS: Final = "https://events.example.test"
 SHELL: Final = re.compile(r"[|<>$&;*`]")
 """What only a shell understands. Other commands of ours start without one, and much faster."""
 BODY: Final = re.compile(r"\b(?P<command>translate|send) (?P<source>[a-z-]+) body\.json")
@@ -56,6 +58,7 @@ SERVICES: Final = {
     "mcp --http": ("--port 0", r"mcp server listens url=(?P<url>\S+)"),
     "console": ("--port 0", r"console listens url=(?P<url>\S+)"),
     "events list --watch": ("", r"evt_\w+"),
+    "tail": ("", r"accepted"),
 }
 """Command that runs until it is stopped -> what is added to it, and what it says when it is up."""
 KNOWN: Final = {variable.name for variable in (*VARIABLES, *SECRET_VARIABLES)} | {
@@ -94,11 +97,14 @@ def commands() -> Iterator[str]:
 
 
 class GitHub(BaseHTTPRequestHandler):
-    """A GitHub with one webhook that failed to deliver nothing."""
+    """A GitHub, and a GitLab, with one webhook that failed to deliver nothing."""
 
     def do_GET(self) -> None:
-        hook = {"id": 7, "active": True, "config": {"url": "https://events.example.test/webhooks/github"}}
-        body = json.dumps([] if "/deliveries" in self.path else [hook]).encode()
+        hook = {"id": 7, "active": True, "config": {"url": f"{HOOKS}/webhooks/github"}}
+        if "/api/v4/" in self.path:
+            hook = {"id": 7, "url": f"{HOOKS}/webhooks/gitlab"}
+        has_none = "/deliveries" in self.path or "/events" in self.path
+        body = json.dumps([] if has_none else [hook]).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -118,6 +124,8 @@ class Reader:
     certificate: Certificate
     declared: Path
     """An apitraffic.toml with the sender that the documents declare."""
+    delivery: str
+    """The id of a delivery that was accepted."""
     quarantined: list[str] = field(default_factory=list)
 
     def types(self, command: str) -> str:
@@ -176,6 +184,15 @@ class Reader:
         command = command.replace("https://hooks.example.com", self.stack.url)
         command = command.replace("fullchain.pem", str(self.certificate.path))
         command = command.replace("privkey.pem", str(self.certificate.key))
+        command = command.replace("./deploy.sh", "true").replace("receiver.env", self.draft())
+        if " connect " in command:
+            command += " --dry-run"  # tests/integration/cli/connect has more of a GitHub than there is here
+        if " trigger " in command:
+            command += f" --url {self.stack.url}"
+        if "gitlab redeliver" in command:
+            command = command.replace(self.stack.url, HOOKS)
+            command += f" --api-url {self.environment['GITHUB_API_URL']}/api/v4"
+        command = re.sub(r"explain [0-9a-f-]{36}$", f"explain {self.delivery}", command)
         if re.search(r"quarantine (show|replay|discard)$", command):
             command += f" {self.quarantined.pop()}"
         return command
@@ -215,12 +232,15 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
             "PYTHONUNBUFFERED": "1",
             "GITHUB_API_URL": f"http://127.0.0.1:{github.server_port}",
             "GITHUB_TOKEN": "ghp_token",
+            "GITLAB_TOKEN": "glpat-token",
             MCP_TOKEN: "a-token-for-clients-of-mcp",
             "APITRAFFIC_CONSOLE_TOKEN": "the-token-of-the-console",
             **IN_CI,
             **stack.environment,
         }
-        reader = Reader(stack, folder, environment, make_certificate(folder), _declared(folder))
+        accepted = str(uuid.uuid4())
+        assert post(stack.url, deployment_status(99), delivery=accepted).status_code == HTTPStatus.ACCEPTED
+        reader = Reader(stack, folder, environment, make_certificate(folder), _declared(folder), accepted)
         for number in range(3):
             delivery = Delivery(
                 source="github",

@@ -23,7 +23,7 @@ from receiver.queue.dead_letters import DeadLetters
 from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import delivery_queue, delivery_queues
 from receiver.reception.quarantine import Quarantine
-from receiver.worker import worker as worker_module
+from receiver.worker import quiet_worker
 from receiver.worker.attempts import DeliveryAttempts
 from receiver.worker.worker import DeliveryWorker
 from tests.support.changes import at, change
@@ -197,7 +197,7 @@ def test_a_subscription_that_a_full_redis_refuses_is_made_again(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Redis 8.6 refuses it, which would end RQ's thread with a traceback; older ones do not."""
-    monkeypatch.setattr(worker_module, "SUBSCRIBE_PAUSE", 0)
+    monkeypatch.setattr(quiet_worker, "SUBSCRIBE_PAUSE", 0)
     with connect(url) as redis, redis.pubsub() as pubsub:
         pubsub.subscribe("commands")
         assert pubsub.connection is not None
