@@ -9,8 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
-from xml.etree import ElementTree as ET  # nosec B405 - what it parses has no DOCTYPE, see `config`
-from xml.sax.saxutils import escape  # nosec B406 - it only escapes
+
+# What is parsed has no DOCTYPE, see `JenkinsJob.config`; `escape` only escapes.
+from xml.etree import ElementTree as ET  # nosec B405
+from xml.sax.saxutils import escape  # nosec B406
 
 import requests
 from pydantic import TypeAdapter
@@ -100,7 +102,7 @@ class JenkinsJob:
             raise SenderUnavailable("Jenkins' answer is not the configuration of a job")
         try:
             # Jenkins declares XML 1.1, which Python's parser does not know. No DOCTYPE, so no entities.
-            root = ET.fromstring(DECLARATION.sub("", text))  # noqa: S314  # nosec B314 - see above
+            root = ET.fromstring(DECLARATION.sub("", text))  # noqa: S314  # nosec B314
         except ET.ParseError:
             raise SenderUnavailable("Jenkins' answer is not XML that can be read") from None
         if root.tag.endswith(MULTIBRANCH):
