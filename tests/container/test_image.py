@@ -52,7 +52,7 @@ def test_it_accepts_a_signed_delivery(podman: Podman, receiver: str) -> None:
     release = json.dumps(
         {
             "action": "published",
-            "release": {"tag_name": "v1", "published_at": "2026-01-10T10:00:00Z"},
+            "release": {"id": 1, "tag_name": "v1", "published_at": "2026-01-10T10:00:00Z"},
             "repository": {"full_name": "acme/shop"},
         }
     )
