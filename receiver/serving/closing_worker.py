@@ -5,6 +5,7 @@ gunicorn's event loop waits up to 2 s for a client to close its side. Here the l
 
 import socket
 import time
+from abc import abstractmethod
 from functools import partial
 from selectors import EVENT_READ
 from typing import Any, Final
@@ -39,9 +40,9 @@ class ClosingWorker(SignalSafeWorker):
             self.poller.register(connection.sock, EVENT_READ, partial(self._readable, connection))
             connection.is_polled = True
 
+    @abstractmethod
     def _readable(self, connection: Connection, client: socket.socket) -> None:
         """Something has arrived, or the client has gone. Calls `_linger` for connections in `_lingering`."""
-        raise NotImplementedError
 
     def _stop_polling(self, connection: Connection) -> None:
         if connection.is_polled:

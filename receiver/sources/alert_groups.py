@@ -14,7 +14,8 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Final, Literal
+from functools import partial
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import Field, JsonValue
 
@@ -26,6 +27,8 @@ from receiver.sources.base import (
     Feature,
     Headers,
     Payload,
+    Secrets,
+    Source,
     SourceOptions,
     Untranslatable,
     change_of,
@@ -33,6 +36,7 @@ from receiver.sources.base import (
     object_in,
     present,
 )
+from receiver.sources.signatures import Verification
 from receiver.wording import duration
 
 FIRING: Final = "firing"
@@ -75,6 +79,9 @@ class AlertOptions(SourceOptions):
     get lost."""
 
 
+OptionsT = TypeVar("OptionsT", bound=AlertOptions)
+
+
 @dataclass(frozen=True, slots=True)
 class Sender:
     """What differs between the senders of such groups."""
@@ -104,6 +111,33 @@ def receive(source: str, headers: Headers, body: bytes, received_at: datetime) -
         body=body,
         received_at=received_at,
         content=content,
+    )
+
+
+def source_of(
+    sender: Sender,
+    *,
+    title: str,
+    secret_variable: str,
+    options: type[OptionsT],
+    verification: Callable[[Headers, Secrets, datetime], Verification | None],
+    explain_refusal: Callable[[Headers, bytes], str],
+) -> Source[OptionsT]:
+    """The source of a sender of such groups. None of them has ids of deliveries, and all can send a token."""
+    return Source(
+        name=sender.name,
+        title=title,
+        secret_variables=(secret_variable,),
+        body_limit=BODY_LIMIT,
+        content_types=frozenset({"application/json"}),
+        options=options,
+        default_events=(FIRING, RESOLVED),
+        features=FEATURES,
+        verification=verification,
+        explain_refusal=explain_refusal,
+        receive=partial(receive, sender.name),
+        translate=partial(translate, sender),
+        takes_token_in_path=True,
     )
 
 

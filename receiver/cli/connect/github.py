@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from pathlib import Path
 from time import sleep
 from typing import Final
 
@@ -17,7 +16,6 @@ from receiver.cli.connect.options import (
     ApiUrl,
     connect_options,
     dry_run_option,
-    store_of,
     token_of,
     url_option,
 )
@@ -60,21 +58,11 @@ organization_option = click.option(
 @connect_options
 @api_url_option
 def connect(
+    wishes: flow.Wishes,
     repository_name: str | None,
     organization: str | None,
     events: tuple[str, ...],
-    url: str,
-    env_file: Path | None,
-    toml: Path | None,
-    kubernetes_secret: Path | None,
-    secret_name: str,
-    secret_file: Path | None,
-    wait: float,
     api_url: str,
-    *,
-    new_secret: bool,
-    no_ping: bool,
-    dry_run: bool,
 ) -> None:
     """Connect a repository or organisation on GitHub.
 
@@ -87,8 +75,6 @@ def connect(
     Exit codes: 0; 1 the ping or the receiver failed; 2 wrong usage; 4 GitHub refused; 5 GitHub could not be
     reached.
     """
-    store = store_of(env_file, toml, kubernetes_secret, secret_file, secret_name)
-    wishes = flow.Wishes(url, store, new_secret, wait, no_ping, dry_run)
     with _opened(repository_name, organization, api_url, events) as connection:
         flow.connect(connection, wishes)
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from pathlib import Path
 from time import sleep
 from typing import Final
 
@@ -18,7 +17,6 @@ from receiver.cli.connect.options import (
     ApiUrl,
     connect_options,
     dry_run_option,
-    store_of,
     token_of,
     url_option,
 )
@@ -60,22 +58,13 @@ group_option = click.option("--group", metavar="GROUP", help="All projects of th
 @connect_options
 @api_url_option
 def connect(
+    wishes: flow.Wishes,
     project: str | None,
     group: str | None,
     events: tuple[str, ...],
-    url: str,
-    env_file: Path | None,
-    toml: Path | None,
-    kubernetes_secret: Path | None,
-    secret_name: str,
-    secret_file: Path | None,
-    wait: float,
     api_url: str,
     *,
     secret_token: bool,
-    new_secret: bool,
-    no_ping: bool,
-    dry_run: bool,
 ) -> None:
     """Connect a project or group on GitLab.
 
@@ -91,8 +80,6 @@ def connect(
     """
     if any(not SWITCH.fullmatch(event) for event in events):
         raise click.UsageError("--event takes GitLab's names, such as pipeline_events.")
-    store = store_of(env_file, toml, kubernetes_secret, secret_file, secret_name)
-    wishes = flow.Wishes(url, store, new_secret, wait, no_ping, dry_run)
     with _opened(project, group, api_url, events) as connection:
         with flow.sender_problems():
             connection.signs = not secret_token and connection.gitlab.can_sign()

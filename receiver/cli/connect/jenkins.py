@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from time import sleep
 from typing import Final
 
@@ -15,7 +14,6 @@ from receiver.cli.connect.options import (
     ApiUrl,
     connect_options,
     dry_run_option,
-    store_of,
     token_of,
     url_option,
 )
@@ -60,21 +58,11 @@ credential_option = click.option(
 @credential_option
 @connect_options
 def connect(
+    wishes: flow.Wishes,
     job: str,
     jenkins_url: str,
     user: str,
     credential: str,
-    url: str,
-    env_file: Path | None,
-    toml: Path | None,
-    kubernetes_secret: Path | None,
-    secret_name: str,
-    secret_file: Path | None,
-    wait: float,
-    *,
-    new_secret: bool,
-    no_ping: bool,
-    dry_run: bool,
 ) -> None:
     """Connect a job on Jenkins that has the Notification plugin.
 
@@ -87,8 +75,6 @@ def connect(
     Exit codes: 0; 1 the receiver is not ready; 2 wrong usage; 4 Jenkins refused; 5 Jenkins could not be
     reached.
     """
-    store = store_of(env_file, toml, kubernetes_secret, secret_file, secret_name)
-    wishes = flow.Wishes(url, store, new_secret, wait, no_ping, dry_run)
     with _opened(job, jenkins_url, user, credential) as connection:
         flow.connect(connection, wishes)
 

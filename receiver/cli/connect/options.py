@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ import click
 
 from apitraffic_events.client import is_token
 from apitraffic_events.environment import read_variable
+from receiver.cli.connect.flow import Wishes
 from receiver.cli.connect.stores import (
     EnvFile,
     EnvironmentNow,
@@ -62,8 +64,28 @@ def dry_run_option(function: CommandT) -> CommandT:
     )(function)
 
 
-def connect_options(function: CommandT) -> CommandT:
-    """Where to store the secret, and how to check."""
+def connect_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Where to store the secret, and how to check: the command takes them together, as `wishes`."""
+
+    @wraps(function)
+    def with_wishes(
+        *,
+        url: str,
+        env_file: Path | None,
+        toml: Path | None,
+        kubernetes_secret: Path | None,
+        secret_file: Path | None,
+        secret_name: str,
+        new_secret: bool,
+        wait: float,
+        no_ping: bool,
+        dry_run: bool,
+        **others: Any,
+    ) -> None:
+        store = _store_of(env_file, toml, kubernetes_secret, secret_file, secret_name)
+        function(wishes=Wishes(url, store, new_secret, wait, no_ping, dry_run), **others)
+
+    command: Callable[..., None] = with_wishes
     for option in reversed(
         (
             url_option,
@@ -98,11 +120,11 @@ def connect_options(function: CommandT) -> CommandT:
             dry_run_option,
         )
     ):
-        function = option(function)
-    return function
+        command = option(command)
+    return command
 
 
-def store_of(
+def _store_of(
     env_file: Path | None,
     toml: Path | None,
     kubernetes_secret: Path | None,

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from pathlib import Path
 from time import sleep
 from typing import Final
 
@@ -19,7 +18,6 @@ from receiver.cli.connect.options import (
     ApiUrl,
     connect_options,
     dry_run_option,
-    store_of,
     token_of,
     url_option,
 )
@@ -53,20 +51,10 @@ team_option = click.option("--team", metavar="ID", help="Only this team's incide
 @connect_options
 @api_url_option
 def connect(
+    wishes: flow.Wishes,
     service: str | None,
     team: str | None,
-    url: str,
-    env_file: Path | None,
-    toml: Path | None,
-    kubernetes_secret: Path | None,
-    secret_name: str,
-    secret_file: Path | None,
-    wait: float,
     api_url: str,
-    *,
-    new_secret: bool,
-    no_ping: bool,
-    dry_run: bool,
 ) -> None:
     """Connect a PagerDuty account, or one service or team of it.
 
@@ -78,9 +66,7 @@ def connect(
     Exit codes: 0; 1 the ping or the receiver failed; 2 wrong usage; 4 PagerDuty refused; 5 PagerDuty could
     not be reached.
     """
-    store = store_of(env_file, toml, kubernetes_secret, secret_file, secret_name)
-    wishes = flow.Wishes(url, store, new_secret, wait, no_ping, dry_run)
-    with _opened(service, team, api_url, url) as connection, flow.sender_problems():
+    with _opened(service, team, api_url, wishes.url) as connection, flow.sender_problems():
         _connect(connection, wishes)
 
 

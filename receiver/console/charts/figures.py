@@ -1,4 +1,4 @@
-"""The two series of the charts, whoever measures them."""
+"""The two series of the charts, wherever the figures come from."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -6,6 +6,7 @@ not rescue a wrong one.
 
 import base64
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
@@ -53,7 +54,7 @@ def _check_signed(signed: str) -> str:
 HeaderName = Annotated[str, AfterValidator(_check_name)]
 
 
-class Scheme(BaseModel):
+class Scheme(BaseModel, ABC):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @property
@@ -61,17 +62,19 @@ class Scheme(BaseModel):
         """Headers that are not kept, as the secret may be in them."""
         return frozenset({"authorization"})
 
+    @abstractmethod
     def is_presented(self, headers: Headers) -> bool:
-        raise NotImplementedError
+        """Whether the request tries to prove itself in this way."""
 
+    @abstractmethod
     def verification(
         self, headers: Headers, secrets: tuple[bytes, ...], received_at: datetime
     ) -> Verification | None:
-        raise NotImplementedError
+        """As `Source.verification`, with the secrets of this sender."""
 
+    @abstractmethod
     def proof(self) -> str:
         """What has to be sent, for the log."""
-        raise NotImplementedError
 
     def why_refused(self, headers: Headers, variable: str) -> str:
         return f"{self.proof()} matches no secret in {variable}"

@@ -59,7 +59,7 @@ def dependabot_alert(payload: Payload, delivery: Delivery, options: Options) -> 
     if effect is Effect.CLOSE:
         remark = payload.text("alert.dismissed_comment")
     else:
-        remark = f"First mended in {package} {patched}." if package and patched else None
+        remark = f"First fixed in {package} {patched}." if package and patched else None
     return _alert(
         payload,
         delivery,

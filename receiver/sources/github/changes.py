@@ -41,7 +41,7 @@ SETTINGS: Final = {
     "custom_property_values": Setting("Custom properties", {"updated": "changed"}),
     "security_and_analysis": Setting("Security settings", {"": "changed"}),
 }
-"""GitHub's event -> the setting that it tells of."""
+"""GitHub's event -> the setting that it is about."""
 
 
 def setting_changed(payload: Payload, delivery: Delivery, _options: Options) -> tuple[Change, ...]:

@@ -164,7 +164,7 @@ FEATURES: Final = (
     *(Feature("release", action, note=why) for action, why in RELEASE_ACTIONS.items()),
     Feature("push", "new tag", EventType.CUSTOM, Effect.POINT, is_optional=True),
     Feature("push", "branch; tag moved or deleted"),
-    *(Feature(event, "any", note="push tells of tags") for event in ("create", "delete")),
+    *(Feature(event, "any", note="push reports tags") for event in ("create", "delete")),
     Feature("package", "published", EventType.CUSTOM, Effect.POINT, is_optional=True),
     Feature("package", "updated"),
     Feature("registry_package", "any", note="package is its successor"),

@@ -7,23 +7,12 @@ otherwise it can present a token.
 
 import re
 from datetime import datetime
-from functools import partial
 from typing import Final
 
 from pydantic import JsonValue
 
-from receiver.events import Change, Delivery
-from receiver.sources import alert_groups
-from receiver.sources.alert_groups import (
-    BODY_LIMIT,
-    FEATURES,
-    FIRING,
-    RESOLVED,
-    AlertOptions,
-    Sender,
-    identifier,
-)
-from receiver.sources.base import PATH_TOKEN, Headers, Payload, Secrets, Source, present
+from receiver.sources.alert_groups import AlertOptions, Sender, identifier, source_of
+from receiver.sources.base import PATH_TOKEN, Headers, Payload, Secrets, present
 from receiver.sources.presented_tokens import presented_token_refusal, presented_token_verification
 from receiver.sources.refusals import SECONDS, malformed_digest, missing
 from receiver.sources.signatures import TOLERANCE, SignedBody, Verification, matches_any
@@ -101,25 +90,11 @@ def _facts(alert: Payload) -> dict[str, JsonValue]:
     )
 
 
-SENDER: Final = Sender(SOURCE_NAME, _key, _url, _facts)
-
-
-def translate(delivery: Delivery, options: Options) -> tuple[Change, ...]:
-    return alert_groups.translate(SENDER, delivery, options)
-
-
-GRAFANA: Final = Source(
-    name=SOURCE_NAME,
+GRAFANA: Final = source_of(
+    Sender(SOURCE_NAME, _key, _url, _facts),
     title="Grafana",
-    secret_variables=(SECRET_VARIABLE,),
-    body_limit=BODY_LIMIT,
-    content_types=frozenset({"application/json"}),
+    secret_variable=SECRET_VARIABLE,
     options=Options,
-    default_events=(FIRING, RESOLVED),
-    features=FEATURES,
-    explain_refusal=explain_refusal,
     verification=verification,
-    receive=partial(alert_groups.receive, SOURCE_NAME),
-    translate=translate,
-    takes_token_in_path=True,
+    explain_refusal=explain_refusal,
 )

@@ -1,4 +1,4 @@
-"""What is known of a Jenkins build, whichever of the three plugins tells of it.
+"""What is known of a Jenkins build, whichever of the three plugins sends it.
 
 The CloudEvents plugin took the Notification plugin's body over in camelCase, so a fact is a list of paths.
 Outbound WebHook knows little more than the build's address.

@@ -222,7 +222,7 @@ def remarked(payload: Payload, delivery: Delivery) -> Change:
 
 FEATURES: Final = (
     *(
-        Feature(event, "any", EventType.INCIDENT, effect, note="opens where the trigger was never heard of")
+        Feature(event, "any", EventType.INCIDENT, effect, note="opens if the trigger never arrived")
         if effect is Effect.UPDATE
         else Feature(event, "any", EventType.INCIDENT, effect)
         for event, effect in INCIDENT_EFFECTS.items()

@@ -1,10 +1,11 @@
-from pathlib import Path
+from importlib import import_module
 
 import pytest
 
 from receiver.sources import SOURCES
 from receiver.sources.base import MIB, explain_refusal
 from tests.support.source_fixtures import cases
+from tests.support.source_security import AuthenticRequests
 
 NAMES = sorted(SOURCES)
 
@@ -18,8 +19,13 @@ def test_every_source_is_registered_under_its_name_and_has_a_secret(name: str) -
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_source_is_held_to_the_security_rules(name: str) -> None:
-    rules = Path(__file__).with_name(f"test_{name}_security.py").read_text()
-    assert "AuthenticRequests)" in rules or "SignedRequests)" in rules
+    tests = vars(import_module(f"tests.unit.sources.test_{name}_security"))
+    inherit = [
+        test
+        for title, test in tests.items()
+        if title.startswith("Test") and isinstance(test, type) and issubclass(test, AuthenticRequests)
+    ]
+    assert any(test.source is SOURCES[name] for test in inherit)
 
 
 @pytest.mark.parametrize("name", NAMES)
