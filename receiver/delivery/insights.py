@@ -153,6 +153,8 @@ class Insights:
                 "changed_count": len(changed),
                 "is_partial": is_partial and bool(changed),
                 "incidents": incidents_after(record, surroundings.near),
+                "is_looked_up": known.is_looked_up
+                or any(each.at < record.at for each in surroundings.history),
             }
         )
 

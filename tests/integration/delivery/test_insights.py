@@ -159,9 +159,9 @@ def flag(minute: int, name: str, **fields: Any) -> Change:
     )
 
 
-def incident(minute: int, number: int, effect: Effect = Effect.OPEN, **fields: Any) -> Change:
+def incident(minute: int, number: int, effect: Effect = Effect.OPEN, **given: Any) -> Change:
     at = START + timedelta(minutes=minute)
-    fields = {"status": "triggered", "started": minute} | fields
+    fields: dict[str, Any] = {"status": "triggered", "started": minute} | given
     return change(
         f"incident:{number}",
         effect,
