@@ -19,7 +19,7 @@ from receiver.delivery.budget import RequestBudget
 from receiver.delivery.markers import Marker
 from receiver.delivery.verdicts import FIGURES_PAUSE, SHARE, VerdictRules, Verdicts
 from receiver.insight.annotation import MOST_NAMED, Insight
-from receiver.insight.history import neighbours_of, previous_of
+from receiver.insight.history import concerned_by, previous_of
 from receiver.insight.records import Outcome, Record, record_of, shares_scope
 from receiver.insight.suspects import (
     CHANGES,
@@ -120,11 +120,12 @@ class Insights:
         record = _record_of(marker, event) if event is not None else None
         if record is None or marker.insight is None:
             return
-        mentioned = (*marker.insight.suspects, *marker.insight.incidents)
+        concerned = {mention.key for mention in (*marker.insight.suspects, *marker.insight.incidents)}
+        if record.type is not EventType.INCIDENT:
+            concerned |= _concerned(record, self._timeline.read(record, _periods(record)))
+        # Before it is forgotten: a worker that dies in between does this again.
+        self._look_again(concerned)
         self._timeline.forget(record)
-        near = self._timeline.read(record, _periods(record)).history
-        after = [other.key for other in neighbours_of(record, near) if other.at >= record.at]
-        self._look_again((*(mention.key for mention in mentioned), *after))
 
     def _around(self, record: Record, known: Insight, remembers_since: datetime, *, is_new: bool) -> Insight:
         """Note the record and read what is around it. If it `is_new`, others are planned to be looked at."""
@@ -238,11 +239,7 @@ def _concerned(record: Record, surroundings: Surroundings) -> set[str]:
             for other in surroundings.near
             if other.type is EventType.DEPLOYMENT and shares_scope(other, record)
         }
-    return incidents | {
-        other.key
-        for other in neighbours_of(record, surroundings.history)
-        if other.at > record.at or other.track != record.track or other.run_id == record.run_id
-    }
+    return incidents | {other.key for other in concerned_by(record, surroundings.history)}
 
 
 def _digest(record: Record) -> str:

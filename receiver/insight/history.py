@@ -8,6 +8,7 @@ of its own.
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
+from itertools import pairwise
 from typing import Final
 
 from apitraffic_events.event import Instant, Model
@@ -79,12 +80,23 @@ def previous_of(own: Record, history: Iterable[Record]) -> Previous | None:
     )
 
 
-def neighbours_of(own: Record, history: Iterable[Record]) -> Iterator[Record]:
-    """The deploys just before and just after this one: what is said of them may change with it."""
-    ordered = sorted((record for record in history if record.key != own.key), key=_order)
-    before = [record for record in ordered if _order(record) < _order(own)]
-    yield from before[-1:]
-    yield from ordered[len(before) : len(before) + 1]
+def concerned_by(own: Record, history: Iterable[Record]) -> Iterator[Record]:
+    """The other deploys of which `previous_of` may say something else because of this one.
+
+    That are the next one, and later ones that deploy or replace the same version. The one before is among
+    them only if this one shows that there are several targets.
+    """
+    others = sorted((record for record in history if record.key != own.key), key=_order)
+    before = [record for record in others if _order(record) < _order(own)]
+    after = others[len(before) :]
+    for last in before[-1:]:
+        shares_run = own.run_id is not None and own.run_id == last.run_id
+        if shares_run or own.track not in {record.track for record in others}:
+            yield last
+    yield from after[:1]
+    for earlier, later in pairwise(after):
+        if is_same_version(later, own) or is_same_version(earlier, own):
+            yield later
 
 
 def is_same_version(one: Record, other: Record) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from apitraffic_events.event import Event, EventType
-from receiver.insight.history import Course, is_same_version, neighbours_of, previous_of
+from receiver.insight.history import Course, concerned_by, is_same_version, previous_of
 from receiver.insight.records import Record, record_of
 
 START = datetime(2026, 1, 10, 10, 0, tzinfo=UTC)
@@ -203,10 +203,31 @@ def test_versions_are_the_same_only_if_that_is_certain(
     assert is_same_version(right, left) is same
 
 
-def test_neighbours_are_the_deploys_just_before_and_after() -> None:
-    assert [record.key for record in neighbours_of(V2, [V3, V2, V1])] == [V1.key, V3.key]
-    assert [record.key for record in neighbours_of(V1, [V3, V2, V1])] == [V2.key]
-    assert list(neighbours_of(V1, [V1])) == []
+BACK = deploy(30, "v1", commit=C1)
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "concerned"),
+    [
+        (V1, (V2, V3), [V2]),
+        (V1, (V2, BACK), [V2, BACK]),
+        (V2, (V1, V3, BACK), [V3]),
+        (V3, (V1, V2), []),
+        (V3, (V1, V2, BACK), [BACK]),
+        (deploy(5, "v3", commit=C3), (V1, V2, V3, BACK), [V2, V3, BACK]),
+        (deploy(40, "w1", workflow="web"), (V1, V2), [V2]),
+        (
+            deploy(21, commit=C3, run_id="7", job="b"),
+            (deploy(20, commit=C3, run_id="7", job="a", key="a"),),
+            ["a"],
+        ),
+    ],
+)
+def test_others_are_concerned_if_they_may_have_to_say_something_else(
+    own: Record, others: tuple[Record, ...], concerned: list[Record | str]
+) -> None:
+    keys = [each if isinstance(each, str) else each.key for each in concerned]
+    assert [record.key for record in concerned_by(own, [own, *others])] == keys
 
 
 def test_a_release_that_was_only_published_is_no_deploy() -> None:
