@@ -70,10 +70,6 @@ class LocalApi:
         written: list[str] = self._control("GET", "/_faults")
         return written
 
-    def set_traffic(self, points: list[dict[str, Any]]) -> None:
-        """Replace all traffic with these points, as `receiver.local.events_api.traffic.Point` has them."""
-        self._control("PUT", "/_traffic", points)
-
     def requests(self) -> dict[str, dict[str, int]]:
         """Give the number of requests since the start as `{"POST": {"201": 3, "drop": 1}}`."""
         counts: dict[str, dict[str, int]] = self._control("GET", "/_requests")
