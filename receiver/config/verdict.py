@@ -1,6 +1,5 @@
 """`[verdict]`: whether and how the API's traffic before and after a deploy is compared."""
 
-from datetime import timedelta
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
@@ -80,11 +79,3 @@ class VerdictSection(BaseModel):
     """With fewer requests in one of both periods, they are not compared."""
     prometheus: VerdictPrometheus | None = None
     """A Prometheus that has the figures in place of ApiTraffic."""
-
-    def length_for(self, of_route: timedelta | None) -> timedelta | None:
-        """How long after its end a deploy is judged; `None` if it is not.
-
-        `of_route` is what a route says (`Change.verdict_after`): `None` for nothing, zero for no verdict.
-        """
-        length = timedelta(minutes=self.after) if of_route is None else of_route
-        return length if self.enabled and length else None

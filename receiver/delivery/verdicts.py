@@ -7,21 +7,18 @@ from typing import Final
 
 from structlog import get_logger
 
-from apitraffic_events.event import EVERYWHERE, EventType
+from apitraffic_events.event import EventType
 from receiver.delivery.budget import RequestBudget
 from receiver.delivery.markers import Marker
 from receiver.insight.annotation import Insight
 from receiver.insight.figures import FigureSource, NoFigures
+from receiver.insight.judging import UNTIL_FIGURES, disturbance, judged
 from receiver.insight.records import Outcome, Record
-from receiver.insight.suspects import disturbances
 from receiver.insight.timeline import Timeline, around
-from receiver.insight.verdict import Thresholds, Windows, judge, not_compared, windows_of
-from receiver.wording import duration
+from receiver.insight.verdict import Thresholds, Windows, not_compared, windows_of
 
 SHARE: Final = 5
 """One part in this many of the budget is left alone by what nobody waits for."""
-UNTIL_FIGURES: Final = timedelta(minutes=1)
-"""How far the figures may be behind the traffic."""
 FIGURES_PAUSE: Final = timedelta(minutes=5)
 """Between two attempts to read figures."""
 PATIENCE: Final = timedelta(hours=24)
@@ -90,13 +87,8 @@ class Verdicts:
         if (reason := self._disturbance(record, windows)) is not None:
             verdict = not_compared(reason, length, record.at)
         elif self._budget.seconds_until_share(SHARE) == 0:
-            bucket, environment, place = _scope_of(record)
             try:
-                before, after = (
-                    self._rules.figures.figures(*window, bucket, environment)
-                    for window in (windows.before, windows.after)
-                )
-                verdict = judge(before, after, length, self._rules.thresholds, record.at, place=place)
+                verdict = judged(record, length, self._rules.figures, self._rules.thresholds)
             except NoFigures as error:
                 self._say(record, error)
                 if error.is_lasting:
@@ -127,20 +119,4 @@ class Verdicts:
             for period in around(type_, record.at, reach, reach)
         ]
         near = self._timeline.read(record, periods).near
-        found = disturbances(record, (windows.before, windows.after), near)
-        if not found:
-            return None
-        (other, *_others) = found
-        apart = other.at - record.at
-        when = f"{duration(abs(apart))} {'later' if apart >= timedelta() else 'earlier'}"
-        if other.type is EventType.INCIDENT:
-            return f"an incident began {when}"
-        return f"{other.subject or 'something else'} was deployed {when}"
-
-
-def _scope_of(record: Record) -> tuple[str | None, str | None, str | None]:
-    """The bucket and the environment whose figures count, and what they are called if there are several."""
-    bucket = None if tuple(record.buckets) == EVERYWHERE else record.buckets[0]
-    environment = None if tuple(record.environments) == EVERYWHERE else record.environments[0]
-    several = len(record.buckets) > 1 or len(record.environments) > 1
-    return bucket, environment, " ".join(filter(None, (bucket, environment))) if several else None
+        return disturbance(record, windows, near)
