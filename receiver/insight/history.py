@@ -50,13 +50,13 @@ def previous_of(own: Record, history: Iterable[Record]) -> Previous | None:
     `history` is what is remembered of the same subject and environment, in any order, and may contain the
     deploy itself. Only deploys that succeeded count as having run.
     """
-    others = [record for record in history if record.key != own.key and record.history == own.history]
-    relevant = _of_same_target(own, others)
+    name, moment = own.history, _order(own)
+    others = [record for record in history if record.key != own.key and record.history == name]
     earlier = sorted(
         (
             record
-            for record in relevant
-            if record.outcome is Outcome.SUCCEEDED and _order(record) < _order(own)
+            for record in _of_same_target(own, others)
+            if record.outcome is Outcome.SUCCEEDED and _order(record) < moment
         ),
         key=_order,
     )

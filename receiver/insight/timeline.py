@@ -26,8 +26,8 @@ TIMELINE_LIFETIME: Final = timedelta(days=30)
 HISTORY_LIFETIME: Final = timedelta(days=400)
 MOST_RECORDS: Final = 10_000
 """Of one type in the timeline."""
-MOST_DEPLOYS: Final = 40
-"""Of one subject to one environment."""
+MOST_DEPLOYS: Final = 20
+"""Of one subject to one environment: each delivery of one reads them all."""
 MOST_NEAR: Final = 50
 """Of one type that are read before, and after, a moment."""
 
@@ -83,7 +83,7 @@ class Timeline:
 
     def note(self, record: Record, periods: Iterable[Period] = ()) -> Surroundings:
         """Remember this of its marker, and read what was around it; raises `RedisError`."""
-        return self._run(record, record.model_dump_json(), periods)
+        return self._run(record, _written(record), periods)
 
     def read(self, record: Record, periods: Iterable[Period] = ()) -> Surroundings:
         """Read what was around a marker; raises `RedisError`."""
@@ -97,7 +97,7 @@ class Timeline:
         """Deploys that Redis does not know, and that need not be in the timeline; raises `RedisError`."""
         for record in records:
             if record.history is not None and not self._redis.hexists(self._history(record), record.key):
-                self._redis.hset(self._history(record), record.key, record.model_dump_json())
+                self._redis.hset(self._history(record), record.key, _written(record))
 
     def look_again(self, keys: Iterable[str], at: datetime) -> None:
         """Plan a second look at these markers, or have it earlier; raises `RedisError`."""
@@ -148,6 +148,10 @@ class Timeline:
 def _number(type_: EventType) -> str:
     """Of the timeline of this type, as the script counts."""
     return str(TYPES.index(type_) + 1)
+
+
+def _written(record: Record) -> str:
+    return record.model_dump_json(exclude_defaults=True)
 
 
 def _records(kept: Iterable[bytes | str]) -> tuple[Record, ...]:
