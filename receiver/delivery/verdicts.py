@@ -13,7 +13,7 @@ from receiver.delivery.markers import Marker
 from receiver.insight.annotation import Insight
 from receiver.insight.figures import FigureSource, NoFigures
 from receiver.insight.judging import UNTIL_FIGURES, disturbance, judged
-from receiver.insight.records import Outcome, Record
+from receiver.insight.records import Outcome, Record, is_shown_everywhere
 from receiver.insight.timeline import Timeline, around
 from receiver.insight.verdict import Thresholds, Windows, not_compared, windows_of
 
@@ -58,6 +58,9 @@ class Verdicts:
         """When the deploy is to be judged; `None` for never, or no more."""
         length = self._length(marker)
         if length is None or record.type is not EventType.DEPLOYMENT or record.outcome not in ENDED:
+            return None
+        if record.is_production is False and is_shown_everywhere(record):
+            # The traffic of all charts is not that of a test environment.
             return None
         if insight is not None:
             is_judged = insight.verdict is not None and insight.verdict.ended_at == record.at

@@ -44,6 +44,8 @@ OUTCOMES: Final = {
 }
 """`metadata.status` as our sources and plugins write it. Any other word says nothing of what runs."""
 
+NOT_PRODUCTION: Final = re.compile(r"(stag|dev|test|qa\b|review|preview|sandbox|uat\b)", re.IGNORECASE)
+"""How the names of environments begin that are surely another one."""
 LIKE_PRODUCTION: Final = frozenset({"prod", "prd", "production", "live"})
 
 
@@ -64,6 +66,8 @@ class Record(Model):
     outcome: Outcome | None = None
     subject: str | None = None
     environment: str | None = None
+    is_production: bool | None = None
+    """As the sender says, or as the environment's name does; `None` if neither does."""
     version: str | None = None
     is_exact: bool = False
     """Whether `version` names one version for good, as a tag does and a branch does not."""
@@ -104,6 +108,7 @@ def record_of(event: Event | StoredEvent, key: str, moment: datetime | None = No
     commit = _text(facts, "commit")
     release, ref = _text(facts, "release"), _text(facts, "ref")
     version = release or describe_version(ref, commit) or None
+    environment = _text(facts, "environment")
     return Record(
         key=key,
         type=EventType(event.type),
@@ -113,7 +118,8 @@ def record_of(event: Event | StoredEvent, key: str, moment: datetime | None = No
         has_ended=event.ended_at is not None,
         outcome=OUTCOMES.get((_text(facts, "status") or "").lower()),
         subject=_text(facts, "service") or _text(facts, "repository") or _text(facts, "job"),
-        environment=_text(facts, "environment"),
+        environment=environment,
+        is_production=_is_production(facts, environment),
         version=version,
         is_exact=bool(release or VERSION.fullmatch(version or "")),
         commit=commit.lower() if commit else None,
@@ -138,11 +144,27 @@ def shares_scope(one: Record, other: Record) -> bool:
     )
 
 
+def is_shown_everywhere(record: Record) -> bool:
+    """Whether no route has given it buckets or environments."""
+    return tuple(record.buckets) == EVERYWHERE == tuple(record.environments)
+
+
 def is_same_environment(one: str | None, other: str | None) -> bool:
     """Also if one of them is not known. `prod` and `production` are the same to people."""
     if one is None or other is None:
         return True
     return _usual(one) == _usual(other)
+
+
+def _is_production(facts: dict[str, JsonValue], environment: str | None) -> bool | None:
+    said = facts.get("production")
+    if isinstance(said, bool):
+        return said
+    if environment is None:
+        return None
+    if _usual(environment) == "production":
+        return True
+    return False if NOT_PRODUCTION.match(environment) else None
 
 
 def _usual(environment: str) -> str:

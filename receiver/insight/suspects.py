@@ -30,16 +30,11 @@ class Mention(Model):
 def suspects_of(incident: Record, records: Iterable[Record]) -> tuple[Mention, ...]:
     """What changed in the incident's scope in the hour before it began, the nearest first.
 
-    A deploy that was under way when it began was no time before it. What was cancelled changed nothing.
+    A deploy that was under way when it began was no time before it. What was cancelled changed nothing. If
+    the incident does not say where it is, what changed outside production comes last.
     """
     found = [
-        Mention(
-            key=record.key,
-            name=record.name,
-            url=record.url,
-            at=record.at,
-            apart=max(incident.started_at - record.at, timedelta(0)),
-        )
+        record
         for record in records
         if record.type in CHANGES
         and record.key != incident.key
@@ -48,29 +43,27 @@ def suspects_of(incident: Record, records: Iterable[Record]) -> tuple[Mention, .
         and record.at > incident.started_at - WITHIN
         and shares_scope(record, incident)
     ]
-    return _nearest(found)
+    anywhere = incident.environment is None
+    likely = [record for record in found if not (anywhere and record.is_production is False)]
+    unlikely = [record for record in found if record not in likely]
+    nearest = (*_nearest(likely, incident), *_nearest(unlikely, incident))
+    return nearest[:MOST]
 
 
 def incidents_after(change: Record, records: Iterable[Record]) -> tuple[Mention, ...]:
     """Incidents that name this change, the nearest first."""
     found = [
-        Mention(
-            key=record.key,
-            name=record.name,
-            url=record.url,
-            at=record.started_at,
-            apart=max(record.started_at - change.at, timedelta(0)),
-        )
+        _mention(record, record.started_at, record.started_at - change.at)
         for record in records
         if record.type is EventType.INCIDENT and change.key in record.suspects
     ]
-    return _nearest(found)
+    return _in_order(found)[:MOST]
 
 
 def changes_between(earlier: Instant, deploy: Record, records: Iterable[Record]) -> tuple[Mention, ...]:
     """Changes of the configuration in the deploy's scope since the deploy before, the latest first."""
     found = [
-        Mention(key=record.key, name=record.name, url=record.url, at=record.at)
+        _mention(record, record.at, timedelta())
         for record in records
         if record.type is EventType.CONFIG_CHANGE
         and earlier < record.at <= deploy.at
@@ -109,5 +102,15 @@ def _overlaps(record: Record, period: tuple[Instant, Instant]) -> bool:
     return record.started_at <= period[1] and record.at >= period[0]
 
 
-def _nearest(found: Iterable[Mention]) -> tuple[Mention, ...]:
-    return tuple(sorted(found, key=lambda mention: (mention.apart, mention.key))[:MOST])
+def _nearest(changes: Iterable[Record], incident: Record) -> tuple[Mention, ...]:
+    return _in_order(_mention(record, record.at, incident.started_at - record.at) for record in changes)
+
+
+def _in_order(mentions: Iterable[Mention]) -> tuple[Mention, ...]:
+    """The nearest first."""
+    return tuple(sorted(mentions, key=lambda mention: (mention.apart, mention.key)))
+
+
+def _mention(record: Record, at: Instant, apart: timedelta) -> Mention:
+    apart = max(apart, timedelta())
+    return Mention(key=record.key, name=record.name, url=record.url, at=at, apart=apart)

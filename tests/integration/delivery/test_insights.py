@@ -460,6 +460,10 @@ class TestVerdict:
         line.deliver(deploy(60, "v2.4.0", C2, "cancelled"))
         assert line.look_again() == 0
 
+    def test_a_test_environment_is_judged_only_by_figures_of_its_own(self, line: Line) -> None:
+        line.deliver(deploy(60, "v2.4.0", C2, environment="staging"))
+        assert line.look_again() == 0
+
     @pytest.mark.parametrize(("after", "looks"), [(timedelta(), 0), (timedelta(minutes=150), 0)])
     def test_a_route_decides_when(self, line: Line, after: timedelta, looks: int) -> None:
         line.deliver(V2.model_copy(update={"verdict_after": after}))

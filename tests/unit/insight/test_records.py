@@ -48,6 +48,7 @@ def test_of_a_deploy_everything_that_tells_it_from_others_is_kept() -> None:
         "outcome": Outcome.SUCCEEDED,
         "subject": "acme/shop",
         "environment": "production",
+        "is_production": True,
         "version": "main@ABCDEF0",
         "is_exact": False,
         "commit": "abcdef0" + "1" * 33,
@@ -105,6 +106,26 @@ def test_the_words_of_all_senders_are_understood(status: object, outcome: Outcom
     record = record_of(event(metadata={"status": status}), "key")
     assert record is not None
     assert record.outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("metadata", "is_production"),
+    [
+        ({"production": True, "environment": "eu-1"}, True),
+        ({"production": False, "environment": "production"}, False),
+        ({"environment": "Prod"}, True),
+        ({"environment": "staging-2"}, False),
+        ({"environment": "review/my-branch"}, False),
+        ({"environment": "eu-1"}, None),
+        ({}, None),
+    ],
+)
+def test_whether_it_is_production_is_what_the_sender_says_or_the_name(
+    metadata: dict[str, Any], is_production: bool | None
+) -> None:
+    record = record_of(event(metadata=metadata), "key")
+    assert record is not None
+    assert record.is_production is is_production
 
 
 def test_what_is_deployed_is_the_service_before_the_repository_before_the_job() -> None:

@@ -81,6 +81,14 @@ def test_what_cannot_have_to_do_with_it_is_not_named(other: Record) -> None:
     assert suspects_of(outage, [other]) == ()
 
 
+def test_if_the_incident_does_not_say_where_it_is_test_environments_come_last() -> None:
+    staging = [record("deploy", minute, metadata={"environment": "staging"}) for minute in (55, 56, 57)]
+    changes = [*staging, record("deploy", 20), record("deploy", 30, metadata={"environment": "production"})]
+    assert names(suspects_of(OUTAGE, changes)) == ["deploy 30", "deploy 20", "deploy 57"]
+    in_staging = record("incident", 60, metadata={"environment": "staging"})
+    assert names(suspects_of(in_staging, changes)) == ["deploy 57", "deploy 56", "deploy 55"]
+
+
 def test_a_deploy_that_failed_is_named() -> None:
     assert len(suspects_of(OUTAGE, [record("deploy", 55, metadata={"status": "failure"})])) == 1
 
