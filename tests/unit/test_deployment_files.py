@@ -99,6 +99,13 @@ def test_git_ignores_what_a_user_puts_there(name: str) -> None:
     assert subprocess.run(["git", "check-ignore", "-q", name], cwd=ROOT, check=False).returncode == 0
 
 
+def test_a_service_with_replicas_names_the_mode() -> None:
+    """podman-compose ignores them otherwise: findings/podman-compose-replicas.sh."""
+    deploys = [service["deploy"] for service in COMPOSE["services"].values() if "deploy" in service]
+    assert deploys
+    assert all(deploy["mode"] == "replicated" for deploy in deploys if "replicas" in deploy)
+
+
 def test_secrets_of_the_compose_file_are_in_a_folder_that_git_ignores() -> None:
     for secret in COMPOSE["secrets"].values():
         assert secret["file"].startswith("./secrets/")
