@@ -53,7 +53,7 @@ def assert_told(stack: Stack, expected: Mapping[str, Told]) -> None:
     looks = AccountKeys().second_looks
     wait_until(
         lambda: stack.is_idle() and not stack.redis.exists(looks) and stack.is_idle(),
-        lambda: f"everything to be said:\n{stack.worker.log()[-3000:]}",
+        lambda: f"everything to be said:\n{dump(stack)}{stack.worker.log()[-3000:]}",
         PATIENCE,
     )
     assert told(stack) == expected
@@ -64,3 +64,60 @@ def test_each_marker_says_what_is_known_when_it_is_known(stack: Stack, story: St
     for key, markers in along_the_way(story).items():
         story.send(stack, key)
         assert_told(stack, markers)
+
+
+ORDERS = {
+    "backwards": (RESOLVED, BACK, INCIDENT, V2, FLAG, V1),
+    "what caused it last": (INCIDENT, RESOLVED, BACK, V1, V2, FLAG),
+    "what it went back to last": (BACK, V2, RESOLVED, FLAG, INCIDENT, V1),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+def test_in_whatever_order_it_is_reported_the_same_is_said(
+    stack: Stack, story: Story, order: tuple[str, ...]
+) -> None:
+    story.send(stack, *order)
+    assert_told(stack, in_the_end(story))
+
+
+def test_what_waited_for_a_worker_is_said_all_the_same(stack: Stack, story: Story) -> None:
+    stack.worker.stop()
+    story.send(stack)
+    story.send(stack)
+    stack.worker.start()
+    assert_told(stack, in_the_end(story))
+
+
+KILLED_IN = {
+    "a creation or a closing": dict.fromkeys((V1, FLAG, V2, INCIDENT, BACK), "POST") | {RESOLVED: "PATCH"},
+    "the reading of figures": dict.fromkeys((V1, V2, BACK), "GET"),
+    "what is added": dict.fromkeys((V1, V2, INCIDENT, BACK), "PATCH"),
+}
+"""What reports the step -> the request in which the worker dies: the API commits it, nobody hears of it."""
+
+
+@pytest.mark.parametrize("kills", KILLED_IN.values(), ids=KILLED_IN)
+def test_a_worker_killed_at_each_step_doubles_and_loses_nothing(
+    stack: Stack, story: Story, kills: Mapping[str, str]
+) -> None:
+    for key, markers in along_the_way(story).items():
+        if key in kills:
+            stack.api.set_faults([f"{kills[key]}:hang=60x1"])
+        story.send(stack, key)
+        if key in kills:
+            wait_until(lambda: not stack.api.faults(), f"the worker to be in its {kills[key]}", PATIENCE)
+            stack.worker.kill()
+            stack.worker.start()
+        assert_told(stack, markers)
+
+
+def dump(stack):
+    import time
+    from receiver.queue.queues import delivery_queues
+    out=[f"now {time.time()}", f"looks {stack.redis.zrange('apitraffic:second-looks',0,-1,withscores=True)}", f"{stack.api.requests()} {stack.api.faults()}"]
+    for q in delivery_queues(stack.redis):
+        out.append(f"{q.name} {q.job_ids} started={stack.redis.zrange(q.started_job_registry.key,0,-1,withscores=True)} sched={stack.redis.zrange(q.scheduled_job_registry.key,0,-1,withscores=True)} failed={q.failed_job_registry.get_job_ids(cleanup=False)}")
+    for k in stack.redis.scan_iter('apitraffic:rq:job:*'): out.append(f"{k} {stack.redis.ttl(k)} {stack.redis.hget(k,'status')}")
+    for k in stack.redis.scan_iter('*lock*'): out.append(f"{k} {stack.redis.ttl(k)}")
+    return "\n".join(out)+"\n"
