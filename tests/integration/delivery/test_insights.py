@@ -23,7 +23,7 @@ from receiver.events import Change, DeliveryReference, Effect
 from receiver.insight.figures import ApiFigures
 from receiver.insight.timeline import Timeline
 from receiver.insight.verdict import Thresholds
-from receiver.queue.queues import change_in, delivery_queue
+from receiver.queue.queues import change_in, delivery_queue, marker_names_of_job
 from receiver.worker.second_looks import second_looks
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.redis import long_in_use, running_redis
@@ -536,6 +536,8 @@ def test_what_is_due_becomes_a_job_that_changes_nothing_by_itself(line: Line) ->
     assert looks.enqueue_due() == 0
     (queued,) = (change_in(job.data) for job in delivery_queue(line.redis).jobs)
     assert queued.key == V2.key
+    (job_id,) = delivery_queue(line.redis).job_ids
+    assert marker_names_of_job(line.redis, job_id) == [V2.key]
     shown = line.shown()
     assert line.deliver(queued) == [Delivered.UNCHANGED]
     assert line.shown() == shown
