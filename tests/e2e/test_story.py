@@ -5,6 +5,7 @@ with workers killed, without figures for a while, and with a Redis that loses ev
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def assert_told(stack: Stack, expected: Mapping[str, Told]) -> None:
     looks = AccountKeys().second_looks
     wait_until(
         lambda: stack.is_idle() and not stack.redis.exists(looks) and stack.is_idle(),
-        lambda: f"everything to be said:\n{dump(stack)}{stack.worker.log()[-3000:]}",
+        lambda: f"everything to be said:\n{stack.worker.log()[-3000:]}",
         PATIENCE,
     )
     assert told(stack) == expected
@@ -112,12 +113,56 @@ def test_a_worker_killed_at_each_step_doubles_and_loses_nothing(
         assert_told(stack, markers)
 
 
-def dump(stack):
-    import time
-    from receiver.queue.queues import delivery_queues
-    out=[f"now {time.time()}", f"looks {stack.redis.zrange('apitraffic:second-looks',0,-1,withscores=True)}", f"{stack.api.requests()} {stack.api.faults()}"]
-    for q in delivery_queues(stack.redis):
-        out.append(f"{q.name} {q.job_ids} started={stack.redis.zrange(q.started_job_registry.key,0,-1,withscores=True)} sched={stack.redis.zrange(q.scheduled_job_registry.key,0,-1,withscores=True)} failed={q.failed_job_registry.get_job_ids(cleanup=False)}")
-    for k in stack.redis.scan_iter('apitraffic:rq:job:*'): out.append(f"{k} {stack.redis.ttl(k)} {stack.redis.hget(k,'status')}")
-    for k in stack.redis.scan_iter('*lock*'): out.append(f"{k} {stack.redis.ttl(k)}")
-    return "\n".join(out)+"\n"
+
+def test_while_there_are_no_figures_everything_else_is_said(stack: Stack, story: Story) -> None:
+    """And the verdicts when they are back: asked for every five minutes, which are over at once here."""
+    stack.api.set_faults(["metrics=503"])
+    story.send(stack)
+    judged = (V1, V2, BACK)
+    looks = AccountKeys().second_looks
+    now = datetime.now(UTC).timestamp()
+    wait_until(
+        lambda: stack.is_idle() and stack.redis.zcount(looks, now + 60, "+inf") == stack.redis.zcard(looks) == 3,
+        lambda: f"nothing but verdicts to be left:\n{stack.worker.log()[-3000:]}",
+        PATIENCE,
+    )
+    expected = in_the_end(story)
+    unjudged = {
+        key: replace(
+            expected[key].without("15 min after", "verdict"), name=expected[key].name.partition(" (")[0]
+        )
+        for key in judged
+    }
+    assert told(stack) == expected | unjudged
+    stack.api.set_faults([])
+    stack.redis.zadd(looks, dict.fromkeys(judged, now))
+    assert_told(stack, expected)
+
+
+@pytest.fixture
+def halfway(stack: Stack, story: Story) -> dict[str, Told]:
+    """What is said after the incident has opened, and then Redis has lost everything."""
+    said = along_the_way(story)[INCIDENT]
+    story.send(stack, V1, FLAG, V2, INCIDENT)
+    assert_told(stack, said)
+    stack.redis.flushdb()
+    return said
+
+
+def test_after_a_redis_has_lost_everything_the_story_goes_on(
+    stack: Stack, story: Story, halfway: dict[str, Told]
+) -> None:
+    story.send(stack, BACK, RESOLVED)
+    end = in_the_end(story)
+    assert_told(stack, halfway | {BACK: end[BACK], INCIDENT: end[INCIDENT]})
+
+
+@pytest.mark.usefixtures("halfway")
+def test_what_a_redis_has_lost_and_is_sent_again_says_the_same_once(stack: Stack, story: Story) -> None:
+    story.send(stack, RESOLVED, V2, INCIDENT, BACK, FLAG, V1)
+    end = in_the_end(story)
+    since = "Changed since then"
+    # There may have been more, which Redis has lost.
+    v2 = end[V2].without("", "changed_since")
+    v2 = replace(v2, lines=[line.replace(since, f"{since}, among others") for line in end[V2].lines])
+    assert_told(stack, end | {V2: v2})

@@ -378,6 +378,31 @@ def test_after_a_loss_one_request_finds_what_ran_before(line: Line) -> None:
     assert line.api.number_of_requests() - before - 2 == 4
 
 
+def test_after_a_loss_one_request_finds_what_changed_before_an_incident(line: Line) -> None:
+    line.deliver(V1, flag(50, "new-cart"), V2, incident(64, 1842))
+    line.look_again()
+    said = line.shown()["incident:1842"].metadata["suspects"]
+    assert len(said) == 2
+    line.redis.flushdb()
+    line.deliver(incident(80, 1842, Effect.CLOSE, status="resolved", started=64))
+    before = line.api.number_of_requests()
+    line.look_again()
+    # The look-up and the update.
+    assert line.api.number_of_requests() - before == 2
+    assert line.shown()["incident:1842"].metadata["suspects"] == said
+    # What Redis does not know is left as it is.
+    assert line.shown()[V2.key].metadata["incidents_after"] == ["#1842 Checkout latency above 2 s"]
+    line.deliver(V2)
+    line.look_again()
+    assert line.shown()[V2.key].metadata["incidents_after"] == ["#1842 Checkout latency above 2 s"]
+
+
+def test_an_incident_long_after_a_loss_costs_no_look_up(line: Line) -> None:
+    line.redis.set("apitraffic:remembers-since", START.timestamp())
+    line.deliver(incident(61, 7))
+    assert line.look_again() == 0
+
+
 def test_a_marker_that_is_found_after_a_loss_says_nothing_twice(line: Line) -> None:
     line.deliver(V1, V2)
     line.redis.flushdb()
