@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 TABLE: Final = "sender"
 SUFFIX: Final = ".toml"
-OWN_TABLES: Final = frozenset({"account", "charts", "console", "delivery", "route", TABLE})
+OWN_TABLES: Final = frozenset({"account", "charts", "console", "delivery", "notify", "route", TABLE})
 OWN_WORDS: Final = frozenset(
     {"api", "declared", "default", "healthz", "metrics", "readyz", "senders", "sources", "spool", "webhooks"}
 )

@@ -38,6 +38,7 @@ from receiver.delivery.lookup import (
 )
 from receiver.delivery.marker_store import MarkerBusy, MarkerLock, MarkerStore
 from receiver.delivery.markers import Marker
+from receiver.delivery.notices import Notice, failed_deploy, paused_line, resumed_line
 from receiver.delivery.outcomes import LISTED
 from receiver.delivery.retries import (
     PAUSE_WHEN_REFUSED,
@@ -71,8 +72,17 @@ class Delivered(Enum):
     DELETED = "was deleted in ApiTraffic, left so"
 
 
+MADE_WITHOUT_THE_API: Final = frozenset(
+    {Delivered.UNCHANGED, Delivered.AWAITING_OPENING, Delivered.CALLED_OFF}
+)
+"""Results that may need no request, and so do not show that the API accepts us."""
+
+
 class Deliverer:
-    """Applies changes, one at a time; `settle` is as in `receiver.delivery.doubt`."""
+    """Applies changes, one at a time; `settle` is as in `receiver.delivery.doubt`.
+
+    `tell` queues a notice to people, once however often it is called (`receiver.delivery.notifier`).
+    """
 
     def __init__(
         self,
@@ -82,11 +92,13 @@ class Deliverer:
         *,
         settle: timedelta,
         clock: Callable[[], datetime] = now,
+        tell: Callable[[Notice], None] | None = None,
     ) -> None:
         self._client = client
         self._markers = markers
         self._budget = budget
         self._clock = clock
+        self._tell = tell
         self._doubts = Doubts(settle, clock)
         self._scopes = Scopes(client)
         self._can_change_types = True
@@ -106,7 +118,10 @@ class Deliverer:
                     marker, outcome = self._deliver(change, lock)
                 else:
                     marker, outcome = self._deliver_report(change, lock)
-                self._go_on()
+                if outcome not in MADE_WITHOUT_THE_API:
+                    self._go_on()
+                if outcome is not Delivered.DELETED:
+                    self._tell_of_failure(lock.known.sent, marker)
                 lock.save_and_release(marker)
         except BudgetExhausted:
             raise
@@ -127,16 +142,29 @@ class Deliverer:
                 advice=what_to_check(self._budget.account),
                 **self._of_account,
             )
+        # At each refusal: the worker that paused may have died before it told of it.
+        if self._tell is not None and (since := self._budget.paused_since()) is not None:
+            self._tell(paused_line(self._budget.account, since, str(error)))
 
     @property
     def _of_account(self) -> dict[str, str]:
         return {} if self._budget.account is None else {"account": self._budget.account}
 
     def _go_on(self) -> None:
+        if self._tell is not None and self._budget.has_paused:
+            since = self._budget.paused_since()
+            if since is not None:
+                self._tell(resumed_line(self._budget.account, since, self._clock()))
         if self._budget.resume_own():
             get_logger("receiver.delivery").info(
                 "delivery goes on: the API accepts us again", **self._of_account
             )
+
+    def _tell_of_failure(self, before: Event | None, marker: Marker) -> None:
+        if self._tell is not None:
+            notice = failed_deploy(before, marker, self._budget.account, self._clock())
+            if notice is not None:
+                self._tell(notice)
 
     def _deliver_report(self, report: Change, lock: MarkerLock) -> tuple[Marker, Delivered]:
         """What is to be saved of an alert, and the result of the episode that this report is of.
