@@ -6,6 +6,7 @@ from receiver.config.settings import Settings
 from receiver.delivery.notices import body_of, sample_notice
 from receiver.delivery.notifier import target_of
 from receiver.doctor.findings import Finding, failure, ok, warning
+from receiver.senders_api.notify import CHECK
 
 
 def posted(settings: Settings) -> Finding:
@@ -22,8 +23,7 @@ def posted(settings: Settings) -> Finding:
     try:
         target.post(notice.id, body_of(notice, moment, is_whole=target.is_signed))
     except EventsApiError as error:
-        return failure(
-            "notify", error.message, "check APITRAFFIC_NOTIFY_URL, and whether this host may reach it"
-        )
+        found = error.message.removesuffix(f"; {CHECK}")
+        return failure("notify", found, f"{CHECK}, and whether this host may reach it")
     kind = "a signed sample notice" if target.is_signed else "a sample notice"
     return ok("notify", f"{target.host} takes {kind}; workers post: {', '.join(settings.notify.events)}")

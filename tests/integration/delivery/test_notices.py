@@ -453,3 +453,33 @@ def test_the_whole_way_with_a_worker_that_is_killed_while_it_posts(stack: Stack,
     assert len(stack.events()) == 1
     assert PATH not in stack.worker.log()
     assert SECRET not in stack.worker.log()
+
+
+class TestDoctor:
+    def examined(self, run: Command, *arguments: str, **variables: str) -> dict[str, Any]:
+        result = run("doctor", "--json", *arguments, environment={"APITRAFFIC_SPOOL": "off", **variables})
+        assert PATH not in result.output
+        return {check["check"]: check for check in json.loads(result.stdout)["checks"]}
+
+    def test_posts_nothing_to_people_unless_it_is_asked_to(self, run: Command, chat: Chat) -> None:
+        assert "notify" not in self.examined(run, APITRAFFIC_NOTIFY_URL=chat.url)
+        assert chat.posted == []
+
+    def test_posts_a_sample_on_request(self, run: Command, chat: Chat) -> None:
+        found = self.examined(run, "--notify", APITRAFFIC_NOTIFY_URL=chat.url)["notify"]
+        assert found["state"] == "ok"
+        assert found["found"].startswith(f"{chat.host} takes a sample notice; workers post: deploy_failed,")
+        assert chat.posted[0].json == {"text": "This is a test of apitraffic-events. Notices arrive here."}
+
+    def test_says_why_it_is_not_taken_and_not_where(self, run: Command, chat: Chat) -> None:
+        chat.will_answer(410, "channel_is_archived")
+        found = self.examined(run, "--notify", APITRAFFIC_NOTIFY_URL=chat.url)["notify"]
+        assert found["state"] == "failure"
+        assert "410 (channel_is_archived): this address is gone" in found["found"]
+        assert self.examined(run, "--notify")["notify"]["state"] == "warning"
+
+    def test_sees_notices_that_nobody_posts(self, redis: Redis) -> None:
+        notices_of(redis).tell(paused_line(None, now(), "401"))
+        found = {finding.check: finding for finding in in_redis(redis, are_notices_posted=False)}
+        assert found["notices"].found == "there is no address to post notices to, and notices wait: 1"
+        assert "notices" not in {finding.check for finding in in_redis(redis)}
