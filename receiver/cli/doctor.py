@@ -58,7 +58,7 @@ def command(*, url: str | None, posts_notice: bool, as_json: bool) -> None:
     token, account, scopes, request budget and clock. Changes nothing. Exits with 1 if anything is marked ✗.
     """
     environment = environment_for(ACCOUNT, QUEUE, with_secrets=True)
-    examination = examine(environment, url, posts_notice=posts_notice)
+    examination = examine(environment, url, posts_notice)
     if as_json:
         findings = list(examination)
         is_well = _is_well(findings)

@@ -8,6 +8,7 @@ Redis keys: `apitraffic:seen:notify:<id>`, for 14 days, and all that an account 
 marker, which has a `sid` once it has been posted.
 """
 
+import threading
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
@@ -24,7 +25,7 @@ from receiver.config.notify import NoticeKind
 from receiver.config.settings import Settings
 from receiver.datastore.failures import explain
 from receiver.delivery.budget import RequestBudget
-from receiver.delivery.marker_store import MarkerStore
+from receiver.delivery.marker_store import MarkerBusy, MarkerStore
 from receiver.delivery.notices import KINDS, Notice, body_of
 from receiver.delivery.retries import pause_after
 from receiver.events import Change
@@ -76,19 +77,34 @@ class Notices:
 
 
 class Notifier:
-    """Posts the notices that are queued, one at a time."""
+    """Posts the notices that are queued.
 
-    def __init__(self, target: NoticeTarget, markers: MarkerStore, budget: RequestBudget) -> None:
+    The threads of a worker share `turn`: one of them posts at a time, so that an address that answers slowly
+    does not keep the others from deliveries.
+    """
+
+    def __init__(
+        self, target: NoticeTarget, markers: MarkerStore, budget: RequestBudget, turn: threading.Lock
+    ) -> None:
         self._target = target
         self._markers = markers
         self._budget = budget
+        self._turn = turn
 
     def deliver(self, change: Change) -> Told:
-        """Post the notice; raises `MarkerBusy`, and as `NoticeTarget.post` does.
+        """Post the notice; raises as `NoticeTarget.post` does, and `MarkerBusy`, also if it is not our turn.
 
         It is noted at once that it was posted. If a worker dies between the two, the notice is posted again,
         with the same id.
         """
+        if not self._turn.acquire(blocking=False):
+            raise MarkerBusy(change.key)
+        try:
+            return self._post(change)
+        finally:
+            self._turn.release()
+
+    def _post(self, change: Change) -> Told:
         with self._markers.locked(change.names) as lock:
             if lock.known.sid == POSTED:
                 lock.save_and_release(lock.known)

@@ -21,7 +21,7 @@ from receiver.monitoring.status import read_status
 from receiver.routing import DEFAULT_ACCOUNT
 
 
-def examine(environ: Mapping[str, str], url: str | None, *, posts_notice: bool = False) -> Iterator[Finding]:
+def examine(environ: Mapping[str, str], url: str | None, posts_notice: bool = False) -> Iterator[Finding]:
     """All findings. A check that an earlier failure makes pointless is left out.
 
     With `posts_notice`, a sample notice is posted to people.

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -130,11 +131,11 @@ def _attempts(
 
 def _notice_desks(redis: Redis, target: NoticeTarget) -> list[Desk]:
     """For each thread what it posts notices with. The metrics are those of deliveries."""
-    budget = RequestBudget(redis, account=NOTIFY)
+    budget, turn = RequestBudget(redis, account=NOTIFY), threading.Lock()
     budgets = (budget, *(budget.for_another_thread() for _ in range(HELPERS)))
 
     def attempts(budget: RequestBudget, markers: MarkerStore) -> RunJob:
-        return DeliveryAttempts(Notifier(target, markers, budget), account=NOTIFY).make
+        return DeliveryAttempts(Notifier(target, markers, budget, turn), account=NOTIFY).make
 
     return [Desk(each, partial(attempts, each)) for each in budgets]
 

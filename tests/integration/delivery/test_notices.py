@@ -3,7 +3,9 @@
 import json
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +24,7 @@ from receiver.datastore.address import connect
 from receiver.datastore.keys import keys_of
 from receiver.delivery.budget import PAUSE, RequestBudget
 from receiver.delivery.deliverer import Delivered, Deliverer
-from receiver.delivery.marker_store import MarkerStore
+from receiver.delivery.marker_store import MarkerBusy, MarkerStore
 from receiver.delivery.notices import Notice, paused_line, sample_notice
 from receiver.delivery.notifier import POSTED, Notices, Notifier, Told
 from receiver.doctor.examination import in_redis
@@ -146,7 +148,7 @@ def queued(redis: Redis) -> list[str]:
 def worker_of(redis: Redis, chat: Chat, client: EventsClient | None = None) -> DeliveryWorker:
     def notices(markers: MarkerStore) -> RunJob:
         target = NoticeTarget(chat.url, SECRET)
-        return DeliveryAttempts(Notifier(target, markers, budget), account=NOTIFY).make
+        return DeliveryAttempts(Notifier(target, markers, budget, threading.Lock()), account=NOTIFY).make
 
     budget = RequestBudget(redis, account=NOTIFY)
     own = RequestBudget(redis)
@@ -238,6 +240,31 @@ def test_a_rate_limit_holds_all_of_them_up_for_as_long_as_it_says(
     retry_now(redis)
     work(redis, chat)
     assert len(chat.taken()) == 3
+
+
+def test_one_thread_of_a_worker_posts_at_a_time(redis: Redis, chat: Chat) -> None:
+    """So that a chat that answers slowly leaves the others to deliveries."""
+    turn, is_asked, is_over = threading.Lock(), threading.Event(), threading.Event()
+
+    def post(number: int) -> Told:
+        markers = MarkerStore(redis, f"thread {number}", account=NOTIFY)
+        budget = RequestBudget(redis, account=NOTIFY)
+        notice = paused_line(None, ago(number), "401")
+        return Notifier(NoticeTarget(chat.url, SECRET), markers, budget, turn).deliver(notice.as_change())
+
+    def answer_slowly() -> None:
+        is_asked.set()
+        is_over.wait(10)
+
+    chat.before_answering = answer_slowly
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(post, 1)
+        assert is_asked.wait(10)
+        with pytest.raises(MarkerBusy):
+            post(2)
+        is_over.set()
+        assert first.result() is Told.POSTED
+    assert post(2) is Told.POSTED
 
 
 class TestADeadLetter:
@@ -411,7 +438,8 @@ def test_a_worker_that_is_killed_between_posting_and_the_ack_leaves_one_notice(
     def attempt(owner: str) -> Told:
         markers = MarkerStore(redis, owner, releases_with_ack=True, account=NOTIFY)
         budget = RequestBudget(redis, account=NOTIFY)
-        return Notifier(NoticeTarget(chat.url, SECRET), markers, budget).deliver(each)
+        target = NoticeTarget(chat.url, SECRET)
+        return Notifier(target, markers, budget, threading.Lock()).deliver(each)
 
     assert attempt("a worker that dies") is Told.POSTED
     MarkerStore(redis, "a worker that dies", account=NOTIFY).break_lock(each.key)
