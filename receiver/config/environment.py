@@ -42,6 +42,7 @@ VARIABLES: Final = (
         "for example redis://localhost:6379/0 or redis+sentinel://one,two,three/mymaster",
     ),
     Variable("APITRAFFIC_LOG_FORMAT", "log_format", "text, json, or leave it out: text on a terminal"),
+    Variable("APITRAFFIC_PROMETHEUS_TOKEN", "prometheus_token", "the bearer token that Prometheus wants"),
     Variable("APITRAFFIC_METRICS_TOKEN", "metrics_token", "make one with openssl rand -hex 32"),
     Variable("APITRAFFIC_CONSOLE_TOKEN", "console_token", "make one with openssl rand -hex 32"),
     Variable(

@@ -47,6 +47,7 @@ from receiver.config.secrets import (
     split_secrets,
 )
 from receiver.config.senders import TABLE, Senders, declared_names, preset_names, read_senders
+from receiver.config.verdict import VerdictSection
 from receiver.routing import DEFAULT_ACCOUNT, Route
 from receiver.sources import SOURCES
 from receiver.sources.base import Secrets, Source, SourceOptions, secret_variable_of
@@ -150,6 +151,8 @@ class Settings(AccountSettings):
     """The file that keeps deliveries while Redis is unreachable; `None` if there should be none."""
     log_format: Literal["text", "json"] | None = None
     """Only checked here: `receiver.observability.logs` reads it before there are settings."""
+    prometheus_token: Token | None = None
+    """The bearer token for the Prometheus of `[verdict.prometheus]`; `None` if it needs none."""
     metrics_token: Token | None = None
     """The bearer token that `/metrics` requires; `None` if it requires none."""
     console_token: Annotated[Token, AfterValidator(_check_console_token)] | None = None
@@ -182,6 +185,7 @@ class Settings(AccountSettings):
     route: Annotated[tuple[Route, ...], AfterValidator(_known_accounts)] = ()
     console: ConsoleSection = ConsoleSection()
     charts: ChartsSection = ChartsSection()
+    verdict: VerdictSection = VerdictSection()
     notify: NotifySection = NotifySection()
 
     def of_account(self, name: str | None, environ: Mapping[str, str] = os.environ) -> AccountSettings:

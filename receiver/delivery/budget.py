@@ -188,6 +188,17 @@ class RequestBudget:
             arguments: list[float] = [rate_limit.limit, rate_limit.remaining, reset, LIFETIME]
             OBSERVE_BUDGET.run(self._redis, [self._keys.budget], arguments)
 
+    def seconds_until_share(self, parts: int) -> float:
+        """Until more than one part in so many of the budget is left; 0 if there is, or if no limit is known.
+
+        Raises `RedisError`.
+        """
+        fields = self._redis.hmget(self._keys.budget, "limit", "remaining", "reset")
+        limit, remaining, reset = (float(field) if field else None for field in fields)
+        if limit is None or remaining is None or reset is None or remaining * parts > limit:
+            return 0.0
+        return max(0.0, reset + MARGIN - self._clock())
+
     def use_up(self, seconds: float) -> None:
         """The API refused a request because the budget is exhausted: make none for this long."""
         with self._redis.pipeline() as pipeline:

@@ -5,7 +5,6 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum
-from http import HTTPStatus
 from typing import Final
 
 from pydantic import JsonValue
@@ -17,16 +16,16 @@ from apitraffic_events.errors import (
     NotFound,
     RateLimited,
     Rejected,
-    ServerFailed,
-    Unauthorised,
 )
 from apitraffic_events.event import Event
-from apitraffic_events.records import EventUpdate, StoredEvent
+from apitraffic_events.records import StoredEvent
 from apitraffic_events.timestamps import now
 from receiver.delivery.budget import BudgetExhausted, RequestBudget
-from receiver.delivery.doubt import Doubts, Request, Unsettled
+from receiver.delivery.doubt import Doubts, Unsettled
 from receiver.delivery.episodes import with_report
+from receiver.delivery.event_requests import EventRequests
 from receiver.delivery.folding import difference, fold, is_called_off
+from receiver.delivery.insights import Insights
 from receiver.delivery.lookup import (
     anywhere,
     events_of,
@@ -34,11 +33,10 @@ from receiver.delivery.lookup import (
     is_marker,
     is_plugins_own,
     searches_for,
-    was_surely_not_done,
 )
 from receiver.delivery.marker_store import MarkerBusy, MarkerLock, MarkerStore
 from receiver.delivery.markers import Marker
-from receiver.delivery.notices import Notice, failed_deploy, paused_line, resumed_line
+from receiver.delivery.notices import Notice, news_of, paused_line, resumed_line
 from receiver.delivery.outcomes import LISTED
 from receiver.delivery.retries import (
     PAUSE_WHEN_REFUSED,
@@ -49,12 +47,12 @@ from receiver.delivery.retries import (
 )
 from receiver.delivery.scopes import Scopes
 from receiver.events import Change, DeliveryReference, Effect, is_urgent
+from receiver.insight.annotation import Insight, with_insight, without_insight
 
 __all__ = ["Delivered", "Deliverer", "Unsettled"]
 
-NO_SUCH_EVENT: Final = "evt_none"
-"""An event that does not exist. Asked to update it, the API says so, or that the token may not."""
-INVALID: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
+SECOND_LOOK: Final = "insight"
+"""The source of changes that only ask for a marker to be looked at again (`receiver.delivery.insights`)."""
 
 
 class Delivered(Enum):
@@ -92,8 +90,10 @@ class Deliverer:
         *,
         settle: timedelta,
         clock: Callable[[], datetime] = now,
+        insights: Insights | None = None,
         tell: Callable[[Notice], None] | None = None,
     ) -> None:
+        """Without `insights`, markers say nothing beyond their own changes."""
         self._client = client
         self._markers = markers
         self._budget = budget
@@ -101,7 +101,8 @@ class Deliverer:
         self._tell = tell
         self._doubts = Doubts(settle, clock)
         self._scopes = Scopes(client)
-        self._can_change_types = True
+        self._requests = EventRequests(client, clock)
+        self._insights = insights
 
     def deliver(self, change: Change) -> Delivered:
         """Make the API show what is known of this change's marker.
@@ -114,14 +115,16 @@ class Deliverer:
                 self._budget.delivering(is_urgent=is_urgent(change)),
                 self._markers.locked(change.names, change.claimed_names) as lock,
             ):
-                if change.heard_at is None:
+                if change.delivery.source == SECOND_LOOK:
+                    marker, outcome = self._look_again(change.key, lock)
+                elif change.heard_at is None:
                     marker, outcome = self._deliver(change, lock)
                 else:
                     marker, outcome = self._deliver_report(change, lock)
                 if outcome not in MADE_WITHOUT_THE_API:
                     self._go_on()
                 if outcome is not Delivered.DELETED:
-                    self._tell_of_failure(lock.known.sent, marker)
+                    self._tell_news(lock.known.sent, marker)
                 lock.save_and_release(marker)
         except BudgetExhausted:
             raise
@@ -160,10 +163,9 @@ class Deliverer:
                 "delivery goes on: the API accepts us again", **self._of_account
             )
 
-    def _tell_of_failure(self, before: Event | None, marker: Marker) -> None:
+    def _tell_news(self, before: Event | None, marker: Marker) -> None:
         if self._tell is not None:
-            notice = failed_deploy(before, marker, self._budget.account, self._clock())
-            if notice is not None:
+            for notice in news_of(before, marker, self._budget.account, self._clock()):
                 self._tell(notice)
 
     def _deliver_report(self, report: Change, lock: MarkerLock) -> tuple[Marker, Delivered]:
@@ -210,29 +212,71 @@ class Deliverer:
             return self._withdraw(marker)
         if desired is None:
             return marker, Delivered.AWAITING_OPENING
-        desired = self._scopes.resolve(desired)
+        marker, desired = self._annotated(marker, self._scopes.resolve(desired), lock)
         if marker.sid is None:
-            return self._create(marker, desired, known, lock), Delivered.CREATED
+            return self._requests.create(marker, desired, known, lock), Delivered.CREATED
+        if change.is_indirect and difference(None if marker.is_in_doubt else marker.sent, desired):
+            marker, desired = self._with_direct_reports(marker, desired, lock)
+        marker, updated = self._updated(marker, desired, known, lock)
+        return marker, outcome or updated
+
+    def _updated(
+        self, marker: Marker, desired: Event, known: Marker, lock: MarkerLock
+    ) -> tuple[Marker, Delivered]:
+        """Make the API show this; `known` is as in `EventRequests.update`."""
         update = difference(None if marker.is_in_doubt else marker.sent, desired)
-        if update and change.is_indirect:
-            marker, desired = self._with_direct_reports(marker, desired)
-            update = difference(None if marker.is_in_doubt else marker.sent, desired)
-        if update:
-            self._doubts.require_settled(marker)
-            marker, updated = self._update(marker, desired, update, known, lock)
-            outcome = outcome or updated
-        return marker, outcome or Delivered.UNCHANGED
+        if update is None:
+            return marker, Delivered.UNCHANGED
+        self._doubts.require_settled(marker)
+        marker, is_there = self._requests.update(marker, desired, update, known, lock)
+        return marker, Delivered.UPDATED if is_there else Delivered.DELETED
+
+    def _annotated(self, marker: Marker, event: Event, lock: MarkerLock) -> tuple[Marker, Event]:
+        """The same with what the marker says beyond its own changes."""
+        if self._insights is None:
+            return marker, event
+        insight = self._insights.of(marker, event, lock.remembers_since)
+        return replace(marker, insight=insight), with_insight(event, insight) if insight else event
+
+    def _look_again(self, key: str, lock: MarkerLock) -> tuple[Marker, Delivered]:
+        """Find out what the marker of this key is to say beyond its own changes, and have it say so."""
+        marker = lock.known
+        if self._insights is None:
+            return marker, Delivered.UNCHANGED
+        planned = self._insights.planned_look(key)
+        event = fold(marker.changes)
+        if event is None or marker.sid is None:
+            self._insights.looked(key, planned, marker, None, lock.remembers_since)
+            return marker, Delivered.UNCHANGED
+        event = self._scopes.resolve(event)
+        insight = self._insights.second_look(marker, event, lock.remembers_since)
+        marker, outcome = replace(marker, insight=insight), Delivered.UNCHANGED
+        if insight is not None:
+            # Before the update: what the API was asked for is not asked for again.
+            lock.save(marker)
+            try:
+                marker, outcome = self._updated(marker, with_insight(event, insight), marker, lock)
+            except (EventRefused, Rejected) as error:
+                # What the sender says is shown, and trying again would not help.
+                reason = str(error)
+                get_logger("receiver.insight").warning(
+                    "the API refuses what was added", reason=reason, key=key
+                )
+        self._insights.looked(key, planned, marker, event, lock.remembers_since)
+        return marker, outcome
 
     def _withdraw(self, marker: Marker) -> tuple[Marker, Delivered]:
         """Show nothing of a marker that was called off: delete the event that it may have."""
         outcome = Delivered.CALLED_OFF
+        if self._insights is not None:
+            self._insights.forget(marker)
         if marker.sid is not None:
             outcome = Delivered.WITHDRAWN
             try:
                 self._client.delete_event(marker.sid)
             except NotFound:
-                self._require_account()
-        return replace(marker.settled(), sid=None, sent=None), outcome
+                self._requests.require_account()
+        return replace(marker.settled(), sid=None, sent=None, insight=None), outcome
 
     def _merged(self, marker: Marker, other_key: str, lock: MarkerLock) -> Marker:
         """Two markers turn out to be one: take over what is known of the other, and its event if we have
@@ -249,6 +293,8 @@ class Deliverer:
                 other, _ = self._look_up(other, other_lock)
             self._doubts.require_settled(marker)
             self._doubts.require_settled(other)
+            if self._insights is not None:
+                self._insights.forget(other)
             merged = marker.with_change(*other.changes)
             if marker.sid is None:
                 in_doubt = marker.is_in_doubt or other.is_in_doubt
@@ -287,102 +333,19 @@ class Deliverer:
             lambda event: is_plugins_own(event, runs),
         )
         if stored is not None:
-            listed = _listed(stored, marker.key, marker.changes)
-            if not _is_indirect_report(listed.event, marker.changes):
-                known = known.with_change(listed)
-            return replace(known.settled(), sid=stored.sid, sent=listed.event), Delivered.FOUND
+            shown = stored.as_event()
+            event, verdict = without_insight(shown)
+            if not _is_indirect_report(event, marker.changes):
+                known = known.with_change(_listed(stored, event, marker.key, marker.changes))
+            if verdict is not None and known.insight is None:
+                known = replace(known, insight=Insight(verdict=verdict))
+            return replace(known.settled(), sid=stored.sid, sent=shown), Delivered.FOUND
         if known.unanswered_since is not None:
             lock.save(replace(known, looked_at=asked_at))
             self._doubts.require_absent(known, asked_at)
         return known.settled(), None
 
-    def _create(self, marker: Marker, desired: Event, known: Marker, lock: MarkerLock) -> Marker:
-        """Create the event. If that is refused, `known` is saved: the marker without the refused change."""
-        request = Request(marker, lock, self._clock)
-        try:
-            created = self._client.create_event(desired, before_sending=request.before_sending)
-        except EventsApiError as error:
-            if was_surely_not_done(error):
-                lock.save(known.settled())
-            elif isinstance(error, ServerFailed):
-                lock.save(marker.in_doubt(self._clock()))
-            self._raise_if_only_the_event_is_refused(error)
-            raise
-        return replace(marker.settled(), sid=created.sid, sent=desired)
-
-    def _update(
-        self, marker: Marker, desired: Event, update: EventUpdate, known: Marker, lock: MarkerLock
-    ) -> tuple[Marker, Delivered]:
-        """Update the event; `known` is as in `_create`."""
-        if marker.sid is None:
-            raise ValueError("only a marker with a SID can be updated")
-        # Until the answer has arrived, it is not known what the API shows: the next attempt sends everything.
-        before = replace(known, sid=marker.sid, sent=marker.sent)
-        request = Request(before, lock, self._clock)
-        outcome = Delivered.UPDATED
-        try:
-            self._send_update(marker.sid, update, request)
-        except NotFound:
-            self._require_account()
-            outcome = Delivered.DELETED
-        except EventsApiError as error:
-            if was_surely_not_done(error):
-                lock.save(before.in_doubt(None))
-            elif isinstance(error, ServerFailed):
-                lock.save(before.in_doubt(self._clock()))
-            self._raise_if_only_the_event_is_refused(error)
-            raise
-        return replace(marker.settled(), sent=desired), outcome
-
-    def _send_update(self, sid: str, update: EventUpdate, request: Request) -> None:
-        """Send the update, without the type if the API does not let that be changed: it is not documented."""
-        is_about_type = "type" in update.model_fields_set
-        if self._can_change_types or not is_about_type:
-            try:
-                self._client.update_event(sid, update, before_sending=request.before_sending)
-                return
-            except Rejected as error:
-                if not is_about_type or error.status not in INVALID:
-                    raise
-        without_type = EventUpdate.model_validate(update.model_dump(exclude={"type"}, exclude_unset=True))
-        if without_type.model_fields_set:
-            self._client.update_event(sid, without_type, before_sending=request.before_sending)
-        self._can_change_types = False
-
-    def _raise_if_only_the_event_is_refused(self, error: EventsApiError) -> None:
-        """Raises `EventRefused` for a 403 that says nothing of the token or the account.
-
-        Raises another `EventsApiError` if the API does not say which it is: the next attempt asks again.
-        """
-        if error.status == HTTPStatus.FORBIDDEN and self._is_accepted():
-            raise EventRefused(
-                f"{error} (the API accepts the token, so it is something in this event)",
-                code=error.code,
-                status=error.status,
-            ) from error
-
-    def _is_accepted(self) -> bool:
-        """Whether the token may list and change events, asked without words that anybody could dislike.
-
-        Raises `EventsApiError` if the API does not say.
-        """
-        try:
-            self._client.list_events(limit=1)
-        except (Unauthorised, Rejected):
-            return False
-        try:
-            self._client.update_event(NO_SUCH_EVENT, EventUpdate(name="apitraffic-events"))
-        except Rejected:
-            return True
-        except Unauthorised:
-            return False
-        return True
-
-    def _require_account(self) -> None:
-        """Raises if it is the account that is unknown: the API has one code for that and an unknown event."""
-        self._client.list_events(limit=1)
-
-    def _with_direct_reports(self, marker: Marker, desired: Event) -> tuple[Marker, Event]:
+    def _with_direct_reports(self, marker: Marker, desired: Event, lock: MarkerLock) -> tuple[Marker, Event]:
         """The same with what others have written into the event directly: a plugin, or a person.
 
         The receiver is not told of that, and an indirect report must not overwrite it.
@@ -393,18 +356,18 @@ class Deliverer:
             stored = self._client.get_event(marker.sid)
         except NotFound:
             return marker, desired
-        listed = _listed(stored, marker.key, marker.changes)
-        if _summary(listed.event) == _summary(marker.sent) or _is_indirect_report(
-            listed.event, marker.changes
-        ):
+        shown = stored.as_event()
+        event, _ = without_insight(shown)
+        if _summary(shown) == _summary(marker.sent) or _is_indirect_report(event, marker.changes):
             return marker, desired
-        marker = replace(marker.with_change(listed), sent=listed.event)
-        return marker, self._scopes.resolve(fold(marker.changes) or desired)
+        listed = _listed(stored, event, marker.key, marker.changes)
+        marker = replace(marker.with_change(listed), sent=shown)
+        folded = fold(marker.changes)
+        return self._annotated(marker, self._scopes.resolve(folded), lock) if folded else (marker, desired)
 
 
-def _listed(stored: StoredEvent, key: str, changes: Sequence[Change]) -> Change:
-    """What the API shows of a marker, as a change."""
-    event = stored.as_event()
+def _listed(stored: StoredEvent, event: Event, key: str, changes: Sequence[Change]) -> Change:
+    """What the API shows of a marker, without its insight, as a change."""
     return Change(
         key=key,
         effect=Effect.CLOSE if event.ended_at else Effect.OPEN,

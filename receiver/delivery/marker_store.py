@@ -32,6 +32,7 @@ from receiver.datastore.replies import as_text
 from receiver.datastore.scripts.runner import Constant, Script
 from receiver.delivery.markers import Marker
 from receiver.events import Change
+from receiver.insight.annotation import Insight
 from receiver.queue.queues import JOB_TIMEOUT
 
 LOCK_LIFETIME: Final = JOB_TIMEOUT + 30
@@ -39,7 +40,7 @@ LOCK_LIFETIME: Final = JOB_TIMEOUT + 30
 MOST_MERGES: Final = 16
 """How many merges one name is followed through; asking for a name shortens its way. A marker behind more
 merges than that, none of which was asked for since, counts as new."""
-FIELDS: Final = ("changes", "sid", "sent", "in_doubt", "unanswered_since", "looked_at")
+FIELDS: Final = ("changes", "sid", "sent", "in_doubt", "unanswered_since", "looked_at", "insight")
 CHANGES: Final = TypeAdapter(tuple[Change, ...])
 
 
@@ -115,7 +116,7 @@ class LockReply:
 
 def marker_of(key: str, fields: Sequence[bytes | str | None]) -> Marker:
     """The marker that is stored under this key with these `FIELDS`."""
-    changes, sid, sent, in_doubt, unanswered, looked_at = fields
+    changes, sid, sent, in_doubt, unanswered, looked_at, insight = fields
     return Marker(
         key,
         changes=CHANGES.validate_json(changes, context=ALREADY_CLEAN) if changes else (),
@@ -124,6 +125,7 @@ def marker_of(key: str, fields: Sequence[bytes | str | None]) -> Marker:
         is_in_doubt=as_text(in_doubt) == "1",
         unanswered_since=parse_timestamp(as_text(unanswered) or None),
         looked_at=parse_timestamp(as_text(looked_at) or None),
+        insight=Insight.model_validate_json(insight, context=ALREADY_CLEAN) if insight else None,
     )
 
 
@@ -213,6 +215,7 @@ class MarkerLock:
             int(marker.is_in_doubt),
             format_timestamp(marker.unanswered_since) if marker.unanswered_since else "",
             format_timestamp(marker.looked_at) if marker.looked_at else "",
+            marker.insight.model_dump_json() if marker.insight else "",
         )
         fields = [item for pair in zip(FIELDS, values, strict=True) for item in pair]
         keys = (f"{self._keys.marker}{marker.key}", f"{self._keys.lock}{marker.key}")

@@ -8,6 +8,7 @@ from apitraffic_events.event import Event
 from receiver.delivery.folding import condensed, in_order
 from receiver.delivery.outcomes import LISTED
 from receiver.events import Change
+from receiver.insight.annotation import Insight
 
 MOST_CHANGES: Final = 50
 """Changes of one marker that are remembered; if there are more, they are condensed."""
@@ -30,6 +31,8 @@ class Marker:
     is_in_doubt: bool = False
     unanswered_since: datetime | None = None
     looked_at: datetime | None = None
+    insight: Insight | None = None
+    """What it says beyond its own changes."""
 
     def settled(self) -> Self:
         """The same, with nothing left that the API may still do."""

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -20,18 +20,22 @@ from receiver.delivery.markers import Marker
 from receiver.delivery.outcomes import FAILURES
 from receiver.delivery.retries import what_to_check
 from receiver.events import Change, DeliveryReference, Effect
+from receiver.insight.annotation import JUDGED
+from receiver.insight.verdict import Word
 from receiver.routing import DEFAULT_ACCOUNT
 from receiver.wording import duration
 
 NEWS: Final = timedelta(days=1)
 """What ended longer ago is no news: a sender sends its history again, or Redis has forgotten it."""
+LATEST_VERDICT: Final = timedelta(days=2)
+"""After the end of a deploy: figures are waited for, a day at most."""
 LATE: Final = timedelta(minutes=15)
 """A notice that is posted so long after what it is about says when that was."""
 LONGEST_LINE: Final = 300
 LONGEST_REASON: Final = 500
 FACTS: Final = (
-    *("status", "repository", "environment", "service", "job", "ref", "commit", "version", "actor"),
-    *("deployment_id", "run_id", "run_url", "url"),
+    *("status", "repository", "environment", "service", "job", "ref", "commit", "release", "actor"),
+    *("deployment_id", "run_id", "run_url", "url", "verdict"),
 )
 """Metadata of a marker that a notice repeats, if it is text."""
 LINKS: Final = ("url", "run_url", "repository_url")
@@ -105,6 +109,13 @@ class Notice:
         return cls(NoticeType(reference.event), text, change.occurred_at, reference.id, event.metadata)
 
 
+def news_of(before: Event | None, marker: Marker, account: str | None, moment: datetime) -> Iterator[Notice]:
+    """What people are told of a marker that has been delivered and showed `before` until then."""
+    for notice in (failed_deploy(before, marker, account, moment), worse_verdict(marker, account, moment)):
+        if notice is not None:
+            yield notice
+
+
 def failed_deploy(
     before: Event | None, marker: Marker, account: str | None, moment: datetime
 ) -> Notice | None:
@@ -123,10 +134,19 @@ def failed_deploy(
     return _of_marker(NoticeType.DEPLOY_FAILED, first, _summary(marker.sent), ended_at, marker, account)
 
 
-def worse_verdict(marker: Marker, line: str, ended_at: datetime, account: str | None) -> Notice:
-    """Of a deploy that ended then and whose verdict, in one line, is that things are worse since."""
-    first = f"Worse since: {marker.sent.name if marker.sent else marker.key}"
-    return _of_marker(NoticeType.VERDICT_WORSE, first, line, ended_at, marker, account)
+def worse_verdict(marker: Marker, account: str | None, moment: datetime) -> Notice | None:
+    """Of a deploy that has made things worse, by the verdict on the end that its marker shows.
+
+    It is told whenever the marker is delivered: the worker that found it out may have died before it told.
+    """
+    verdict = marker.insight.verdict if marker.insight is not None else None
+    if marker.sent is None or verdict is None or verdict.word is not Word.WORSE:
+        return None
+    ended_at = marker.sent.ended_at or marker.sent.started_at
+    if verdict.ended_at != ended_at or moment - verdict.ended_at > LATEST_VERDICT:
+        return None
+    first = marker.sent.name.removesuffix(JUDGED[Word.WORSE]) + JUDGED[Word.WORSE]
+    return _of_marker(NoticeType.VERDICT_WORSE, first, verdict.line, verdict.ended_at, marker, account)
 
 
 def paused_line(account: str | None, since: datetime, reason: str) -> Notice:

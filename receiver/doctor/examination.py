@@ -1,11 +1,12 @@
 """All checks, in the order in which a delivery travels."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from redis import Redis
 from redis.exceptions import RedisError
 
+from apitraffic_events.client import EventsClient
 from apitraffic_events.errors import ConfigurationError
 from apitraffic_events.timestamps import now
 from receiver.config.account import events_client
@@ -14,11 +15,11 @@ from receiver.config.environment import VARIABLES, config_file
 from receiver.config.settings import Settings, load_what_is_right
 from receiver.config.suspicions import suspicions
 from receiver.datastore.address import connect
-from receiver.doctor import api, backlog, notify, reachability, secrets, storage
+from receiver.doctor import api, backlog, notify, reachability, secrets, storage, verdicts
 from receiver.doctor.findings import Finding, FindingState, failure, of_account, ok, warning
 from receiver.errors import StorageUnavailable
 from receiver.monitoring.status import read_status
-from receiver.routing import DEFAULT_ACCOUNT
+from receiver.routing import DEFAULT_ACCOUNT, Route
 
 
 def examine(environ: Mapping[str, str], url: str | None, posts_notice: bool = False) -> Iterator[Finding]:
@@ -100,7 +101,7 @@ def account(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
         with events_client(settings) as client:
             raw_token = secrets.raw_value("APITRAFFIC_API_TOKEN", environ)
             own_routes = [route for route in settings.route if route.account in {None, DEFAULT_ACCOUNT}]
-            yield from api.api(client, raw_token, own_routes)
+            yield from of_api(client, raw_token, own_routes, settings)
 
 
 def further_account(name: str, settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -115,7 +116,17 @@ def further_account(name: str, settings: Settings, environ: Mapping[str, str]) -
         return
     with events_client(own) as client:
         routes = [route for route in settings.route if route.account == name]
-        yield from api.api(client, raw_token, routes)
+        yield from of_api(client, raw_token, routes, settings)
+
+
+def of_api(
+    client: EventsClient, raw_token: str, routes: Sequence[Route], settings: Settings
+) -> Iterator[Finding]:
+    """What the API says to one account, and whether it has the figures for verdicts."""
+    findings = list(api.api(client, raw_token, routes))
+    yield from findings
+    if findings[0].state is FindingState.OK:
+        yield verdicts.verdicts(client, settings.verdict, settings.prometheus_token, now())
 
 
 def with_its_settings(finding: Finding, name: str, section: AccountSection) -> Finding:

@@ -17,7 +17,7 @@ from apitraffic_events.timestamps import now, parse_timestamp
 from receiver.datastore.failures import UNREACHABLE, explain
 from receiver.datastore.replication import Unreplicated
 from receiver.delivery.budget import BudgetExhausted
-from receiver.delivery.doubt import Unsettled
+from receiver.delivery.deliverer import SECOND_LOOK, Unsettled
 from receiver.delivery.marker_store import MarkerBusy, MustWait
 from receiver.delivery.retries import (
     PATIENCE,
@@ -119,8 +119,14 @@ class DeliveryAttempts:
         except EventsApiError as error:
             return self._after(error, dequeued, log)
         seconds = perf_counter() - began
-        self._count(outcome.name.lower(), seconds=seconds, accepted_at=dequeued.accepted_at)
-        log.info(outcome.value, effect=change.effect.value, ms=round(seconds * 1000, 1))
+        milliseconds = round(seconds * 1000, 1)
+        if change.delivery.source == SECOND_LOOK:
+            # Nobody has sent it: it is no delivery whose figures count.
+            attempt_ended(outcome.name.lower(), None)
+            log.debug("looked at again", outcome=outcome.value, ms=milliseconds)
+        else:
+            self._count(outcome.name.lower(), seconds=seconds, accepted_at=dequeued.accepted_at)
+            log.info(outcome.value, effect=change.effect.value, ms=milliseconds)
         return None
 
     def _after(self, error: EventsApiError, dequeued: Dequeued, log: FilteringBoundLogger) -> Retry:

@@ -16,6 +16,7 @@ from rq.exceptions import StopRequested
 from structlog import get_logger
 
 from apitraffic_events.client import EventsClient
+from apitraffic_events.timestamps import now
 from receiver.config.account import events_client
 from receiver.config.accounts import NOTIFY
 from receiver.config.settings import Settings
@@ -25,9 +26,14 @@ from receiver.datastore.failures import explain
 from receiver.datastore.when_full import connect_to_drain
 from receiver.delivery.budget import RequestBudget
 from receiver.delivery.deliverer import Deliverer
+from receiver.delivery.insights import Insights
 from receiver.delivery.marker_store import MarkerStore
 from receiver.delivery.notices import Notice
 from receiver.delivery.notifier import Notices, Notifier, target_of
+from receiver.delivery.verdicts import VerdictRules
+from receiver.insight.figures import figure_source
+from receiver.insight.timeline import Timeline
+from receiver.insight.verdict import Thresholds
 from receiver.observability.metrics import DeliveryMetrics
 from receiver.queue.queues import announce
 from receiver.senders_api.notify import NoticeTarget
@@ -78,10 +84,9 @@ def run_worker(settings: Settings, metrics: DeliveryMetrics | None = None) -> No
         try:
             require_rights(redis)
             require_suitable_server(redis)
-            settle = timedelta(seconds=settings.delivery.settle)
             desks = {
                 account: [
-                    Desk(budget, partial(_attempts, client, budget, settle, metrics, tell))
+                    Desk(budget, partial(_attempts, redis, settings, client, budget, metrics, tell))
                     for budget, client in line
                 ]
                 for account, line in lines.items()
@@ -118,15 +123,31 @@ def _in_threads(desks: Mapping[str | None, Sequence[Desk]]) -> list[Desk]:
 
 
 def _attempts(
+    redis: Redis,
+    settings: Settings,
     client: EventsClient,
     budget: RequestBudget,
-    settle: timedelta,
     metrics: DeliveryMetrics | None,
     tell: Callable[[Notice], None] | None,
     markers: MarkerStore,
 ) -> RunJob:
-    deliverer = Deliverer(client, markers, budget, settle=settle, tell=tell)
+    rules = _verdict_rules(settings, client)
+    insights = Insights(Timeline(redis, budget.account), client, budget, now, rules)
+    settle = timedelta(seconds=settings.delivery.settle)
+    deliverer = Deliverer(client, markers, budget, settle=settle, insights=insights, tell=tell)
     return DeliveryAttempts(deliverer, metrics, budget.account).make
+
+
+def _verdict_rules(settings: Settings, client: EventsClient) -> VerdictRules | None:
+    """How deploys are judged; `None` if they are not."""
+    verdict, token = settings.verdict, settings.prometheus_token
+    if not verdict.enabled:
+        return None
+    return VerdictRules(
+        timedelta(minutes=verdict.after),
+        Thresholds(verdict.errors_up, verdict.slower, verdict.fewest_requests),
+        figure_source(client, verdict.prometheus, token.get_secret_value() if token else None),
+    )
 
 
 def _notice_desks(redis: Redis, target: NoticeTarget) -> list[Desk]:

@@ -111,6 +111,17 @@ def test_a_signed_delivery_becomes_an_event(compose: Compose) -> None:
     assert event["metadata"]["repository"] == "acme/checkout"
 
 
+def test_both_workers_run(compose: Compose) -> None:
+    wait_until(lambda: len(workers(compose)) == 2, "both workers have registered", 60)
+
+
+def workers(compose: Compose) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = json.loads(
+        compose.inside("receiver", "apitraffic-events", "status", "--json")
+    )["workers"]
+    return found
+
+
 def ready(compose: Compose) -> str:
     ask = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080/readyz').read().decode())"
     return compose.attempt("exec", "-T", "receiver", "python3", "-c", ask).stdout

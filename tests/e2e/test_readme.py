@@ -187,6 +187,8 @@ class Reader:
         command = command.replace("./deploy.sh", "true").replace("receiver.env", self.draft())
         if " connect " in command:
             command += " --dry-run"  # tests/integration/cli/connect has more of a GitHub than there is here
+        if " events check " in command:
+            command += " --no-wait"
         if " trigger " in command:
             command += f" --url {self.stack.url}"
         if "gitlab redeliver" in command:

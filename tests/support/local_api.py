@@ -75,6 +75,14 @@ class LocalApi:
         counts: dict[str, dict[str, int]] = self._control("GET", "/_requests")
         return counts
 
+    def number_of_requests(self) -> int:
+        """Give the number of requests since the start."""
+        return sum(sum(counts.values()) for counts in self.requests().values())
+
+    def set_traffic(self, points: list[dict[str, Any]]) -> None:
+        """Replace the traffic that the metrics endpoints add up (docs/local-api.md)."""
+        self._control("PUT", "/_traffic", points)
+
     def call(self, method: str, path: str, **kwargs: Any) -> Response:
         """Send one request on a connection of its own; `path` is below the account, such as `/events`."""
         kwargs.setdefault("timeout", 20)

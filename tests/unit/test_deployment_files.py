@@ -1,7 +1,6 @@
 """Every file that a manifest, the compose file or a unit names is in a clone, and no secret is."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import yaml
 
 from receiver.config.environment import CONFIG_VARIABLE
 from receiver.config.settings import load_settings
+from tests.unit.test_container_files import tool
 
 ROOT = Path(__file__).parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
@@ -59,14 +59,13 @@ def test_every_file_that_is_named_is_in_a_clone() -> None:
 
 
 def kustomized(folder: Path) -> list[dict[str, Any]]:
-    built = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True, check=False)
+    built = subprocess.run(
+        [tool("kubectl"), "kustomize", folder], capture_output=True, text=True, check=False
+    )
     assert built.returncode == 0, built.stderr
     return list(yaml.safe_load_all(built.stdout))
 
 
-@pytest.mark.skipif(
-    shutil.which("kubectl") is None, reason="Debian's kubectl is too old for what it would show"
-)
 def test_kubectl_builds_the_manifests_from_a_clone(tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     for name in tracked():
@@ -98,6 +97,13 @@ def test_the_example_configurations_are_right(path: Path) -> None:
 )
 def test_git_ignores_what_a_user_puts_there(name: str) -> None:
     assert subprocess.run(["git", "check-ignore", "-q", name], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_service_with_replicas_names_the_mode() -> None:
+    """podman-compose ignores them otherwise: findings/podman-compose-replicas.sh."""
+    deploys = [service["deploy"] for service in COMPOSE["services"].values() if "deploy" in service]
+    assert deploys
+    assert all(deploy["mode"] == "replicated" for deploy in deploys if "replicas" in deploy)
 
 
 def test_secrets_of_the_compose_file_are_in_a_folder_that_git_ignores() -> None:

@@ -1,7 +1,6 @@
 """What Helm makes of the chart: the pods of the Kustomize base, alerts and dashboard, all of it valid."""
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any, Final
@@ -17,13 +16,11 @@ KUBERNETES: Final = ROOT / "deploy" / "kubernetes"
 OBSERVABILITY: Final = ROOT / "deploy" / "observability"
 OF_THE_OPERATOR: Final = {"PodMonitor", "PrometheusRule"}
 
-pytestmark = pytest.mark.skipif(shutil.which("helm") is None, reason="no Debian package has Helm")
-
 
 def rendered(*settings: str) -> list[dict[str, Any]]:
     options = [option for setting in settings for option in ("--set", setting)]
     made = subprocess.run(
-        ["helm", "template", "apitraffic-events", CHART, *options],
+        [tool("helm"), "template", "apitraffic-events", CHART, *options],
         capture_output=True,
         text=True,
         check=False,
@@ -47,9 +44,8 @@ def pods(documents: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def test_helm_finds_nothing_wrong() -> None:
-    assert output_of("helm", "lint", "--strict", CHART)[0] == 0, output_of("helm", "lint", "--strict", CHART)[
-        1
-    ]
+    code, said = output_of(tool("helm"), "lint", "--strict", CHART)
+    assert code == 0, said
 
 
 @pytest.mark.parametrize("on", ["true", "false"])
@@ -101,6 +97,6 @@ def test_alerts_and_dashboard_are_those_of_deploy_observability() -> None:
     ],
 )
 def test_a_wrong_value_is_refused(setting: str) -> None:
-    code, said = output_of("helm", "template", "x", CHART, "--set", setting)
+    code, said = output_of(tool("helm"), "template", "x", CHART, "--set", setting)
     assert code != 0
     assert "values" in said

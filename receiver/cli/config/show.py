@@ -82,8 +82,12 @@ def _sections(settings: Settings) -> Iterator[str]:
     for account, of_account in settings.account.items():
         yield f"\n[account.{account}]"
         yield from _table(of_account)
-    sections = {"console": settings.console, "charts": settings.charts, "notify": settings.notify}
-    for name, section in sections.items():
+    for name, section in (
+        ("console", settings.console),
+        ("charts", settings.charts),
+        ("verdict", settings.verdict),
+        ("notify", settings.notify),
+    ):
         if lines := [*_table(section)]:
             yield f"\n[{name}]"
             yield from lines

@@ -1,4 +1,4 @@
-"""`apitraffic-events events`: the commands are in `reading` and `writing`."""
+"""`apitraffic-events events`: the commands are in `checking`, `reading` and `writing`."""
 
 from typing import Final
 
@@ -7,6 +7,7 @@ import click
 from receiver.cli.lazy import LazyGroup
 
 SUMMARIES: Final = {
+    "check": "Say what a deploy did to the API's traffic.",
     "close": "End an event, such as an incident.",
     "create": "Create an event.",
     "delete": "Delete an event.",
@@ -20,6 +21,7 @@ SUMMARIES: Final = {
     "events",
     cls=LazyGroup,
     places={
+        "check": f"{__name__}.checking:check",
         "close": f"{__name__}.writing:close",
         "create": f"{__name__}.writing:create",
         "delete": f"{__name__}.writing:delete",

@@ -17,18 +17,23 @@ from structlog.testing import capture_logs
 
 from apitraffic_events.client import EventsClient
 from apitraffic_events.errors import Unauthorised
-from apitraffic_events.timestamps import now
+from apitraffic_events.timestamps import format_timestamp, now
 from receiver.config.accounts import NOTIFY
 from receiver.config.notify import NoticeKind
 from receiver.datastore.address import connect
 from receiver.datastore.keys import keys_of
 from receiver.delivery.budget import PAUSE, RequestBudget
-from receiver.delivery.deliverer import Delivered, Deliverer
+from receiver.delivery.deliverer import SECOND_LOOK, Delivered, Deliverer
+from receiver.delivery.insights import Insights
 from receiver.delivery.marker_store import MarkerBusy, MarkerStore
 from receiver.delivery.notices import Notice, paused_line, sample_notice
 from receiver.delivery.notifier import POSTED, Notices, Notifier, Told
+from receiver.delivery.verdicts import VerdictRules
 from receiver.doctor.examination import in_redis
-from receiver.events import Change
+from receiver.events import Change, DeliveryReference
+from receiver.insight.figures import ApiFigures
+from receiver.insight.timeline import Timeline
+from receiver.insight.verdict import Thresholds
 from receiver.monitoring.backlog import Backlog
 from receiver.monitoring.status import read_accounts
 from receiver.queue.dead_letters import DeadLetters
@@ -127,6 +132,15 @@ def deploy(status: str = "failure", key: str = KEY, minutes_ago: float = 0, **fi
     return made.model_copy(update={"occurred_at": moment})
 
 
+def traffic(minutes_ago: float, errors: int) -> dict[str, Any]:
+    return {
+        "timestamp": format_timestamp(ago(minutes_ago)),
+        "requests": 600,
+        "errors": errors,
+        "average": 145.0,
+    }
+
+
 def deliverer_of(
     redis: Redis,
     client: EventsClient,
@@ -195,6 +209,31 @@ def test_and_again_if_it_is_run_again_and_fails_again(redis: Redis, client: Even
     assert len(queued(redis)) == 1
     assert deliverer.deliver(deploy()) is Delivered.UPDATED
     assert len(queued(redis)) == 2
+
+
+def test_a_worse_verdict_is_told_once(redis: Redis, client: EventsClient, api: LocalApi, chat: Chat) -> None:
+    ended = deploy("success", minutes_ago=60)
+    api.set_traffic([traffic(70, errors=2), traffic(55, errors=60)])
+    budget = RequestBudget(redis)
+    rules = VerdictRules(timedelta(minutes=15), Thresholds(1.0, 50.0, 100), ApiFigures(client))
+    insights = Insights(Timeline(redis), client, budget, now, rules)
+    markers = MarkerStore(redis, "the worker under test")
+    tell = notices_of(redis).tell
+    deliverer = Deliverer(client, markers, budget, settle=SETTLE, insights=insights, tell=tell)
+    assert deliverer.deliver(ended) is Delivered.CREATED
+    assert queued(redis) == []
+    look = ended.model_copy(
+        update={"delivery": DeliveryReference(source=SECOND_LOOK, id="look", event="second look")}
+    )
+    assert deliverer.deliver(look) is Delivered.UPDATED
+    assert deliverer.deliver(look) is Delivered.UNCHANGED
+    work(redis, chat)
+    (posted,) = chat.posted
+    assert posted.json["type"] == "verdict_worse"
+    name, line, *_ = posted.text.splitlines()
+    assert name == f"Deploy {KEY} (worse)"
+    assert line.startswith("15 min after: errors 0.33 % → 10 %")
+    assert posted.json["data"]["verdict"] == "worse"
 
 
 def test_nobody_is_told_what_is_not_wanted(redis: Redis, client: EventsClient) -> None:

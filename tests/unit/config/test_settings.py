@@ -22,6 +22,7 @@ SECRET = "hunter2-and-then-some-more"
 SETTINGS = [variable.name for variable in VARIABLES]
 SECRETS = [variable.name for variable in SECRET_VARIABLES]
 ALL = [*SETTINGS, *SECRETS]
+PROMETHEUS = "[verdict.prometheus]\nerrors = 'x[$window]'\nmean_response = 'x[$window]'\n"
 GOOD = {
     "APITRAFFIC_API_TOKEN": "tok_123",
     "APITRAFFIC_ACCOUNT_SID": "acc_abc123",
@@ -29,6 +30,7 @@ GOOD = {
     "APITRAFFIC_SPOOL": "/var/lib/apitraffic-events/spool.sqlite",
     "REDIS_URL": "redis://localhost:6379/0",
     "APITRAFFIC_LOG_FORMAT": "json",
+    "APITRAFFIC_PROMETHEUS_TOKEN": "prometheus-token-1234",
     "APITRAFFIC_METRICS_TOKEN": "metrics-token-1234",
     "APITRAFFIC_CONSOLE_TOKEN": "console-token-1234",
     "APITRAFFIC_NOTIFY_URL": "https://chat.example.test/hooks/1",
@@ -537,6 +539,28 @@ a = 1
             ("[delivery]\nsettle = 'soon'", "delivery.settle is a whole number, without quotes"),
             ("[delivery]\nsettle = 0", "delivery.settle is at least 1"),
             ("[delivery]\nsettle = 900", "delivery.settle is at most 600"),
+            ("[verdict]\nafter = 300", "verdict.after is at most 240"),
+            ("[verdict]\nafter = 0", "verdict.after is at least 1"),
+            ("[verdict]\nafter = 1.5", "verdict.after is a whole number"),
+            ("[verdict]\nerrors_up = 0", "verdict.errors_up is above 0"),
+            ("[verdict]\nslower = 'much'", "verdict.slower is a number, without quotes"),
+            ("[verdict]\nenable = false", "verdict.enable is not a setting (did you mean enabled?)"),
+            ("[verdict]\nprometheus = 'x'", "verdict.prometheus is a table"),
+            (
+                f"{PROMETHEUS}url = 'http://p:9090'\nrequests = 'sum(x)'",
+                "verdict.prometheus.requests does not contain $window, the time to look at",
+            ),
+            (
+                f"{PROMETHEUS}requests = 'x[$window]'\nurl = 'http://me:pw@p:9090'",
+                "verdict.prometheus.url holds a user name or password; a bearer token belongs in",
+            ),
+            ("[verdict.prometheus]", "verdict.prometheus.requests is missing"),
+            ("[[route]]\nverdict = true", "route.0.verdict is false, or says how long after a deploy"),
+            ("[[route]]\nverdict = { before = 3 }", "route.0.verdict is false, or says how long after"),
+            (
+                "[[route]]\nverdict = { after = 300 }",
+                "route.0.verdict has an after that is not a number of minutes from 1 to 240",
+            ),
             ("[[route]]\nskip = 'always'", "route.0.skip is true or false, without quotes"),
             ("[jenkins]\npull_requests = 'some'", "jenkins.pull_requests is true or false, without quotes"),
             ("github = 3", "github is a table: write [github], and its settings on the lines below"),

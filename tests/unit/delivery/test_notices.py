@@ -19,6 +19,8 @@ from receiver.delivery.notices import (
     worse_verdict,
 )
 from receiver.events import is_urgent
+from receiver.insight.annotation import Insight
+from receiver.insight.verdict import Verdict, Word
 from receiver.queue.queues import change_in, job_data_and_names, queue_name_for
 from tests.support.changes import KEY, at, event
 
@@ -38,6 +40,15 @@ def told(
     after: Event | None, before: Event | None = None, minutes: float = 6, account: str | None = None
 ) -> Notice | None:
     return failed_deploy(before, Marker(KEY, sid="evt_1", sent=after), account, at(minutes))
+
+
+LINE = "15 min after: errors 0.3 % → 2.1 %"
+
+
+def verdict(word: Word, minutes: float = 25, **fields: Any) -> Notice | None:
+    insight = Insight(verdict=Verdict(word=word, line=LINE, ended_at=at(5)))
+    sent = shown("success", **({"name": "Deploy acme/shop v2"} | fields))
+    return worse_verdict(Marker(KEY, sid="evt_1", sent=sent, insight=insight), None, at(minutes))
 
 
 def notice(**fields: Any) -> Notice:
@@ -124,14 +135,29 @@ class TestAFailedDeploy:
 
 
 class TestOtherNotices:
-    def test_a_worse_verdict(self) -> None:
-        line = "15 min after: errors 0.3 % → 2.1 %"
-        marker = Marker(KEY, sid="evt_1", sent=shown("success", name="Deploy acme/shop v2"))
-        said = worse_verdict(marker, line, at(5), None)
-        assert said.text.splitlines() == ["Worse since: Deploy acme/shop v2", line]
+    @pytest.mark.parametrize("name", ["Deploy acme/shop v2", "Deploy acme/shop v2 (worse)"])
+    def test_a_worse_verdict(self, name: str) -> None:
+        said = verdict(Word.WORSE, name=name)
+        assert said is not None
+        assert said.text.splitlines() == ["Deploy acme/shop v2 (worse)", LINE]
         assert said.type is NoticeType.VERDICT_WORSE
-        assert said.id == worse_verdict(marker, "another line", at(5), None).id
-        assert said.id != worse_verdict(marker, line, at(6), None).id
+        assert said.at == at(5)
+
+    def test_is_the_same_whatever_else_the_marker_says(self) -> None:
+        one, two = verdict(Word.WORSE), verdict(Word.WORSE, description="more is known")
+        assert one is not None
+        assert two is not None
+        assert one.id == two.id
+
+    @pytest.mark.parametrize("word", sorted(set(Word) - {Word.WORSE}))
+    def test_of_another_verdict_nobody_is_told(self, word: Word) -> None:
+        assert verdict(word) is None
+
+    def test_nor_of_one_on_an_end_that_has_moved_since_or_that_is_long_ago(self) -> None:
+        assert verdict(Word.WORSE, ended_at=at(9)) is None
+        days = timedelta(days=2) / timedelta(minutes=1)
+        assert verdict(Word.WORSE, minutes=5 + days) is not None
+        assert verdict(Word.WORSE, minutes=5.1 + days) is None
 
     def test_a_paused_line_is_told_once_for_each_pause_and_account(self) -> None:
         ids = [

@@ -1,0 +1,263 @@
+"""`apitraffic-events events check`"""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import click
+
+from apitraffic_events.errors import ConfigurationError, EventsApiError, NotFound
+from apitraffic_events.event import EventType
+from apitraffic_events.filters import EventFilter
+from apitraffic_events.records import StoredEvent
+from apitraffic_events.timestamps import format_timestamp, now
+from receiver.cli.events.account import AccountSession, json_option, reading_session
+from receiver.cli.exits import Problem, Refused, api_problems
+from receiver.cli.local_system import ACCOUNT, environment_for
+from receiver.cli.times import LengthType
+from receiver.config.settings import Settings, load_what_is_right
+from receiver.delivery.creation import JOINED_BY
+from receiver.delivery.lookup import LONGEST_JOB, MOST_TO_REMEMBER, Search, events_of, find_event, is_marker
+from receiver.insight.annotation import without_insight
+from receiver.insight.figures import NoFigures, figure_source
+from receiver.insight.judging import UNTIL_FIGURES, disturbance, judged
+from receiver.insight.records import Outcome, Record, record_of
+from receiver.insight.verdict import Thresholds, Verdict, Word, not_compared, windows_of
+from receiver.routing import LONGEST_VERDICT
+from receiver.wording import duration
+
+SID: Final = re.compile(r"[A-Za-z0-9_-]+")
+"""What may be a SID; nearly all marker keys have a colon."""
+LOOK_BACK: Final = timedelta(days=7)
+"""How long ago the event of a marker key may have begun."""
+PAUSE: Final = 3.0
+"""Seconds until an event that is not there, or has not ended, is looked for again."""
+
+
+class NoVerdict(Problem):
+    """There is nothing to compare, or not yet."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What `--json` prints: exactly these fields (docs/cli.md).
+
+    `verdict` is `unknown` if there was a `problem`.
+    """
+
+    verdict: str = Word.UNKNOWN.value
+    line: str | None = None
+    sid: str | None = None
+    endedAt: str | None = None  # noqa: N815 - as the API names it
+    problem: str | None = None
+
+
+@click.command()
+@click.argument("event")
+@click.option(
+    "--after",
+    type=LengthType(timedelta(minutes=1), timedelta(minutes=LONGEST_VERDICT)),
+    metavar="DURATION",
+    help="How long after its end, such as 15m or 1h.  [default: `after` in [verdict], which is 15m]",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice([Word.WORSE.value, Word.UNKNOWN.value]),
+    multiple=True,
+    help="Exit with 1 if this is the verdict; repeatable.",
+)
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until that long after its end.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.1, max=3600),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to retry while the API fails, and to look for an event that is not there or not over yet.",
+)
+@json_option
+@click.pass_context
+def check(
+    context: click.Context,
+    event: str,
+    *,
+    after: timedelta | None,
+    fail_on: tuple[str, ...],
+    wait: bool,
+    timeout: float,
+    as_lines: bool,
+) -> None:
+    """Say what a deploy did to the API's traffic.
+
+    EVENT is an event's SID or the key of its marker, of the last seven days. Takes the verdict that the
+    marker has, and otherwise compares the traffic before the deploy with that after it: how many requests
+    failed, and how long a response took.
+
+    Made for pipelines: whatever happens, the exit code is 0 unless --fail-on says otherwise.
+    """
+    result, exit_code = CheckResult(), 1
+    try:
+        with api_problems():
+            settings = _settings()
+        with reading_session(timeout) as account:
+            result = DeployCheck(account, settings, after, timeout, waits=wait).result(event)
+    except Problem as problem:
+        result, exit_code = CheckResult(problem=problem.message), problem.exit_code
+        problem.show()
+    if as_lines:
+        click.echo(json.dumps(asdict(result), ensure_ascii=False))
+    elif result.line is not None:
+        click.echo(f"{result.verdict}  {result.line}")
+    if result.verdict in fail_on:
+        context.exit(exit_code)
+
+
+def _settings() -> Settings:
+    """The settings, of which only the account's and those of `[verdict]` have to be right."""
+    settings, mistakes = load_what_is_right(environment_for(ACCOUNT))
+    wrong = [mistake for mistake in mistakes if ": verdict" in mistake]
+    if wrong:
+        raise ConfigurationError("\n".join(wrong))
+    return settings
+
+
+class DeployCheck:
+    """Looks for one event, waits for what is to be compared, and reads or makes its verdict."""
+
+    def __init__(
+        self,
+        account: AccountSession,
+        settings: Settings,
+        after: timedelta | None,
+        timeout: float,
+        *,
+        waits: bool,
+    ) -> None:
+        self._account = account
+        self._settings = settings
+        self._after = after
+        self._length = after or timedelta(minutes=settings.verdict.after)
+        self._timeout = timeout
+        self._waits = waits
+
+    def result(self, name: str) -> CheckResult:
+        """Raises `Problem`."""
+        stored, deploy = self._ended(name)
+        verdict = self._said(stored)
+        if verdict is None and self._wait_until(deploy.at + self._length + UNTIL_FIGURES):
+            # Somebody may have judged or changed it meanwhile.
+            stored, deploy = self._ended(stored.sid)
+            verdict = self._said(stored)
+        verdict = verdict or self._judged(deploy)
+        return CheckResult(verdict.word.value, verdict.line, stored.sid, format_timestamp(verdict.ended_at))
+
+    def _ended(self, name: str) -> tuple[StoredEvent, Record]:
+        """The event, once it is there and over."""
+        until = time.monotonic() + self._timeout
+        has_said = False
+        while True:
+            try:
+                return self._now(name)
+            except _NotYet as problem:
+                if not self._waits or time.monotonic() + PAUSE > until:
+                    raise
+                if not has_said:
+                    _say(f"{problem.message}. Waiting …")
+                has_said = True
+            time.sleep(PAUSE)
+
+    def _now(self, name: str) -> tuple[StoredEvent, Record]:
+        stored = self._find(name)
+        if stored is None:
+            raise _NotThere(f"ApiTraffic has no event {name} of the last {duration(LOOK_BACK)}")
+        record = record_of(stored, stored.sid)
+        if record is None or record.type is not EventType.DEPLOYMENT:
+            raise NoVerdict(f"{stored.sid} is no deployment, so there is nothing to compare")
+        if record.outcome is Outcome.CALLED_OFF:
+            raise NoVerdict(f"{stored.sid} was called off, so there is nothing to compare")
+        if record.outcome is Outcome.RUNNING and not record.has_ended:
+            raise _NotYet(f"{stored.sid} has not ended yet")
+        return stored, record
+
+    def _find(self, name: str) -> StoredEvent | None:
+        client = self._account.client
+        if SID.fullmatch(name):
+            with suppress(NotFound):
+                return self._account.ask(lambda: client.get_event(name))
+        search = Search(EventFilter(started_from=now() - LOOK_BACK), MOST_TO_REMEMBER)
+
+        def is_it(event: StoredEvent) -> bool:
+            return is_marker(event, {name}) or event.metadata.get(JOINED_BY) == name
+
+        return self._account.ask(lambda: find_event(events_of(client, search), is_it))
+
+    def _said(self, stored: StoredEvent) -> Verdict | None:
+        """The verdict that the marker has, if it is of the period that is asked for."""
+        _, verdict = without_insight(stored.as_event())
+        is_wanted = self._after is None or (
+            verdict is not None and verdict.line.startswith(f"{duration(self._after)} after")
+        )
+        return verdict if is_wanted else None
+
+    def _wait_until(self, moment: datetime) -> bool:
+        """Returns whether there was something to wait for."""
+        left = (moment - now()).total_seconds()
+        if left <= 0:
+            return False
+        when = f"{duration(self._length)} after the end of the deploy is at {format_timestamp(moment)}"
+        if not self._waits:
+            raise NoVerdict(f"{when}; leave out --no-wait to wait for it")
+        _say(f"{when}. Waiting …")
+        time.sleep(left)
+        return True
+
+    def _judged(self, deploy: Record) -> Verdict:
+        section, token = self._settings.verdict, self._settings.prometheus_token
+        figures = figure_source(
+            self._account.client, section.prometheus, token.get_secret_value() if token else None
+        )
+        thresholds = Thresholds(section.errors_up, section.slower, section.fewest_requests)
+        windows = windows_of(deploy.started_at, deploy.at, self._length)
+        near = self._account.ask(lambda: tuple(self._near(*windows.before, *windows.after)))
+        if (reason := disturbance(deploy, windows, near)) is not None:
+            return not_compared(reason, self._length, deploy.at)
+
+        def judge() -> Verdict:
+            try:
+                return judged(deploy, self._length, figures, thresholds)
+            except NoFigures as error:
+                if isinstance(error.__cause__, EventsApiError) and not error.is_lasting:
+                    raise error.__cause__ from None  # Is tried again.
+                raise NoVerdict(f"There are no figures: {error}") from error
+
+        return self._account.ask(judge)
+
+    def _near(self, start: datetime, _began: datetime, ended: datetime, end: datetime) -> Iterator[Record]:
+        """Deploys that may have lasted into the windows, and incidents that began in the later one."""
+        deploys = EventFilter(EventType.DEPLOYMENT.value, start - LONGEST_JOB, end)
+        incidents = EventFilter(EventType.INCIDENT.value, ended, end)
+        found = events_of(
+            self._account.client, Search(deploys, MOST_TO_REMEMBER), Search(incidents, MOST_TO_REMEMBER)
+        )
+        for event in found:
+            if (record := record_of(event, event.sid)) is not None:
+                yield record
+
+
+class _NotYet(NoVerdict):
+    """It may come within seconds."""
+
+
+class _NotThere(_NotYet):
+    exit_code = Refused.exit_code
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
