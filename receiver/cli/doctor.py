@@ -49,14 +49,16 @@ class ReceiverUrl(click.ParamType[str]):
     type=ReceiverUrl(),
     help="The receiver's URL as senders reach it. It is sent a signed ping for each source.",
 )
+@click.option("--notify", "posts_notice", is_flag=True, help="Post a sample notice to people, who read it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(*, url: str | None, as_json: bool) -> None:
+def command(*, url: str | None, posts_notice: bool, as_json: bool) -> None:
     """Find common problems and say what to do.
 
     Checks the configuration, the sources' secrets, Redis, the spool, the queues, and the Events API with its
     token, account, scopes, request budget and clock. Changes nothing. Exits with 1 if anything is marked ✗.
     """
-    examination = examine(environment_for(ACCOUNT, QUEUE, with_secrets=True), url)
+    environment = environment_for(ACCOUNT, QUEUE, with_secrets=True)
+    examination = examine(environment, url, posts_notice)
     if as_json:
         findings = list(examination)
         is_well = _is_well(findings)
