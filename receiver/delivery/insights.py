@@ -12,7 +12,10 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final
 
+from structlog import get_logger
+
 from apitraffic_events.client import LARGEST_PAGE, EventsClient
+from apitraffic_events.errors import Rejected
 from apitraffic_events.event import Event, EventType
 from apitraffic_events.filters import EventFilter
 from receiver.delivery.budget import RequestBudget
@@ -89,7 +92,12 @@ class Insights:
             return self.of(marker, event, remembers_since)
         insight = self._around(record, marker.insight, remembers_since, is_new=False)
         if self._is_to_look_up(record, insight, remembers_since) and self._may_ask():
-            self._look_up(record)
+            try:
+                self._look_up(record)
+            except Rejected as error:
+                # Asking again would not help, and there is more to be said.
+                log = get_logger("receiver.insight")
+                log.warning("the API does not list what was before", reason=str(error), key=record.key)
             insight = self._around(record, insight, remembers_since, is_new=False)
             insight = insight.model_copy(update={"is_looked_up": True})
         insight = self._verdicts.judged(record, marker, insight)
@@ -216,7 +224,9 @@ class Insights:
         start = incident.started_at - 2 * WITHIN
         page = self._client.list_page(EventFilter(started_from=start, started_to=incident.started_at))
         found = (
-            record_of(without_insight(event.as_event())[0], str(event.metadata.get("marker_key") or event.sid))
+            record_of(
+                without_insight(event.as_event())[0], str(event.metadata.get("marker_key") or event.sid)
+            )
             for event in page.records
         )
         self._timeline.add(each for each in found if each is not None and each.type in CHANGES)

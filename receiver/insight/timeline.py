@@ -39,6 +39,7 @@ CONSTANTS: Final[Mapping[str, Constant]] = MappingProxyType(
     }
 )
 NOTE_RECORD: Final = Script("note_record", CONSTANTS)
+PLAN_SECOND_LOOKS: Final = Script("plan_second_looks")
 SECOND_LOOK_DONE: Final = Script("second_look_done")
 
 
@@ -106,9 +107,12 @@ class Timeline:
                 self._redis.hset(self._history(record), record.key, _written(record))
 
     def look_again(self, keys: Iterable[str], at: datetime) -> None:
-        """Plan a second look at these markers, or have it earlier; raises `RedisError`."""
-        if planned := dict.fromkeys(keys, at.timestamp()):
-            self._redis.zadd(self._keys.second_looks, planned, lt=True)
+        """Plan a second look at these markers, or have it earlier; raises `RedisError`.
+
+        A look that is under way does not count: it may have read before what is to be seen now.
+        """
+        if planned := tuple(keys):
+            PLAN_SECOND_LOOKS.run(self._redis, [self._keys.second_looks], [at.timestamp(), *planned])
 
     def planned_look(self, key: str) -> str:
         """For when the next look is planned (Unix seconds); empty if none is. Raises `RedisError`."""

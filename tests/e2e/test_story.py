@@ -7,7 +7,6 @@ with workers killed, without figures for a while, and with a Redis that loses ev
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -113,7 +112,6 @@ def test_a_worker_killed_at_each_step_doubles_and_loses_nothing(
         assert_told(stack, markers)
 
 
-
 def test_while_there_are_no_figures_everything_else_is_said(stack: Stack, story: Story) -> None:
     """And the verdicts when they are back: asked for every five minutes, which are over at once here."""
     stack.api.set_faults(["metrics=503"])
@@ -122,7 +120,10 @@ def test_while_there_are_no_figures_everything_else_is_said(stack: Stack, story:
     looks = AccountKeys().second_looks
     now = datetime.now(UTC).timestamp()
     wait_until(
-        lambda: stack.is_idle() and stack.redis.zcount(looks, now + 60, "+inf") == stack.redis.zcard(looks) == 3,
+        lambda: (
+            stack.is_idle()
+            and stack.redis.zcount(looks, now + 60, "+inf") == stack.redis.zcard(looks) == len(judged)
+        ),
         lambda: f"nothing but verdicts to be left:\n{stack.worker.log()[-3000:]}",
         PATIENCE,
     )

@@ -383,7 +383,7 @@ def test_after_a_loss_one_request_finds_what_changed_before_an_incident(line: Li
     line.deliver(V1, flag(50, "new-cart"), V2, incident(64, 1842))
     line.look_again()
     said = line.shown()["incident:1842"].metadata["suspects"]
-    assert len(said) == 2
+    assert said == [V2.event.name, "Feature flag new-cart turned on"]
     line.redis.flushdb()
     line.deliver(incident(80, 1842, Effect.CLOSE, status="resolved", started=64))
     before = line.api.number_of_requests()
@@ -609,6 +609,36 @@ def test_a_look_that_was_asked_for_meanwhile_is_made(line: Line) -> None:
     assert line.redis.zcard(AccountKeys().second_looks) == 1
     line.timeline.looked(V2.key, line.timeline.planned_look(V2.key), None)
     assert line.redis.zcard(AccountKeys().second_looks) == 0
+
+
+def test_a_look_that_is_asked_for_while_one_is_under_way_is_made(line: Line) -> None:
+    """The one that is under way may have read the timeline before."""
+    line.timeline.look_again([V2.key], NOW - timedelta(seconds=5))
+    planned = line.timeline.planned_look(V2.key)
+    line.timeline.look_again([V2.key], NOW + timedelta(seconds=2))
+    line.timeline.looked(V2.key, planned, None)
+    assert line.redis.zcard(AccountKeys().second_looks) == 1
+    line.timeline.looked(V2.key, line.timeline.planned_look(V2.key), None)
+    assert line.redis.zcard(AccountKeys().second_looks) == 0
+
+
+def test_a_look_whose_job_has_failed_is_dropped_in_the_end(line: Line) -> None:
+    """Otherwise a hundred of them would keep all others from being made."""
+    line.timeline.look_again([V2.key], NOW - timedelta(seconds=1))
+    assert second_looks(line.redis).enqueue_due() == 1
+    line.redis.zadd(AccountKeys().second_looks, {V2.key: (NOW - timedelta(days=5)).timestamp()})
+    line.redis.delete(*line.redis.scan_iter("apitraffic:second-look:*"))
+    assert second_looks(line.redis).enqueue_due() == 0
+    assert line.redis.zcard(AccountKeys().second_looks) == 0
+
+
+def test_a_list_that_the_api_refuses_fails_no_second_look(line: Line) -> None:
+    line.deliver(V2)
+    line.redis.set("apitraffic:remembers-since", NOW.timestamp())
+    line.timeline.look_again([V2.key], NOW)
+    line.api.set_faults(["GET:status=400"])
+    assert line.look_again() == 1
+    assert line.look_again() == 0
 
 
 def test_the_timeline_forgets_what_is_old(line: Line) -> None:
