@@ -4,20 +4,18 @@ A release goes wrong, is noticed, and is taken back (`tests.support.story`). The
 with workers killed, without figures for a while, and with a Redis that loses everything in the middle.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from apitraffic_events.timestamps import now
 from receiver.datastore.keys import AccountKeys
-from tests.support.redis import long_in_use
 from tests.support.stack import Stack, running_stack
 from tests.support.story import BACK, FLAG, INCIDENT, RESOLVED, SECRETS, V1, V2, Story
+from tests.support.story_telling import PATIENCE, assert_told, begun, forget_all, tell
 from tests.support.story_told import Told, along_the_way, in_the_end, told
 from tests.support.waiting import wait_until
-
-PATIENCE = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +29,7 @@ def story_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture
 def stack(story_stack: Stack) -> Iterator[Stack]:
     """With a worker that knows of nothing yet."""
-    for event in story_stack.events():
-        story_stack.api.call("DELETE", f"/events/{event['sid']}")
-    story_stack.redis.flushdb()
-    long_in_use(story_stack.redis)
+    forget_all(story_stack)
     story_stack.worker.start()
     yield story_stack
     story_stack.worker.stop()
@@ -43,27 +38,11 @@ def stack(story_stack: Stack) -> Iterator[Stack]:
 
 @pytest.fixture
 def story(stack: Stack) -> Story:
-    story = Story(datetime.now(UTC) - timedelta(hours=4))
-    stack.api.set_traffic(story.traffic)
-    return story
-
-
-def assert_told(stack: Stack, expected: Mapping[str, Told]) -> None:
-    """Once nothing is left to do, the markers say this, and each is there once."""
-    looks = AccountKeys().second_looks
-    wait_until(
-        lambda: stack.is_idle() and not stack.redis.exists(looks) and stack.is_idle(),
-        lambda: f"everything to be said:\n{stack.worker.log()[-3000:]}",
-        PATIENCE,
-    )
-    assert told(stack) == expected
-    assert "dead letter" not in stack.worker.log()
+    return begun(stack)
 
 
 def test_each_marker_says_what_is_known_when_it_is_known(stack: Stack, story: Story) -> None:
-    for key, markers in along_the_way(story).items():
-        story.send(stack, key)
-        assert_told(stack, markers)
+    tell(stack, story)
 
 
 ORDERS = {
@@ -89,27 +68,12 @@ def test_what_waited_for_a_worker_is_said_all_the_same(stack: Stack, story: Stor
     assert_told(stack, in_the_end(story))
 
 
-KILLED_IN = {
-    "a creation or a closing": dict.fromkeys((V1, FLAG, V2, INCIDENT, BACK), "POST") | {RESOLVED: "PATCH"},
-    "the reading of figures": dict.fromkeys((V1, V2, BACK), "GET"),
-    "what is added": dict.fromkeys((V1, V2, INCIDENT, BACK), "PATCH"),
-}
-"""What reports the step -> the request in which the worker dies: the API commits it, nobody hears of it."""
+KILLED_IN = {V1: "POST", FLAG: "POST", V2: "GET", INCIDENT: "PATCH", BACK: "PATCH", RESOLVED: "PATCH"}
+"""A creation, the reading of figures, and what is added or closed. The rest is in `tests.chaos.story`."""
 
 
-@pytest.mark.parametrize("kills", KILLED_IN.values(), ids=KILLED_IN)
-def test_a_worker_killed_at_each_step_doubles_and_loses_nothing(
-    stack: Stack, story: Story, kills: Mapping[str, str]
-) -> None:
-    for key, markers in along_the_way(story).items():
-        if key in kills:
-            stack.api.set_faults([f"{kills[key]}:hang=60x1"])
-        story.send(stack, key)
-        if key in kills:
-            wait_until(lambda: not stack.api.faults(), f"the worker to be in its {kills[key]}", PATIENCE)
-            stack.worker.kill()
-            stack.worker.start()
-        assert_told(stack, markers)
+def test_a_worker_killed_at_each_step_doubles_and_loses_nothing(stack: Stack, story: Story) -> None:
+    tell(stack, story, KILLED_IN)
 
 
 def test_while_there_are_no_figures_everything_else_is_said(stack: Stack, story: Story) -> None:
@@ -118,11 +82,11 @@ def test_while_there_are_no_figures_everything_else_is_said(stack: Stack, story:
     story.send(stack)
     judged = (V1, V2, BACK)
     looks = AccountKeys().second_looks
-    now = datetime.now(UTC).timestamp()
+    moment = now().timestamp()
     wait_until(
         lambda: (
             stack.is_idle()
-            and stack.redis.zcount(looks, now + 60, "+inf") == stack.redis.zcard(looks) == len(judged)
+            and stack.redis.zcount(looks, moment + 60, "+inf") == stack.redis.zcard(looks) == len(judged)
         ),
         lambda: f"nothing but verdicts to be left:\n{stack.worker.log()[-3000:]}",
         PATIENCE,
@@ -136,7 +100,7 @@ def test_while_there_are_no_figures_everything_else_is_said(stack: Stack, story:
     }
     assert told(stack) == expected | unjudged
     stack.api.set_faults([])
-    stack.redis.zadd(looks, dict.fromkeys(judged, now))
+    stack.redis.zadd(looks, dict.fromkeys(judged, moment))
     assert_told(stack, expected)
 
 
