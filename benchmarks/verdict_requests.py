@@ -6,8 +6,8 @@ real Redis, by a clock that jumps from one event, or one second look, to the nex
 deployed to an environment of its own; all are deployed to one, so that most deploys disturb each other.
 Before that, the same without insights: what is asked beyond it is what they cost.
 
-Printed are the API's requests, what the verdicts were, and the memory that Redis has for a deploy. Exit code 1
-if insights cost more than 3 requests for a deploy.
+Printed are the API's requests, what the verdicts were, and the memory that Redis has for a deploy. The exit code
+is 1 if insights cost more than 3 requests for a deploy.
 """
 
 import argparse
@@ -84,8 +84,8 @@ class Month:
 
     def look_until(self, moment: datetime) -> None:
         looks = AccountKeys().second_looks
-        while first := self.redis.zrange(looks, 0, 0):
-            key = as_text(first[0])
+        while first := [as_text(key) for key in self.redis.zrange(looks, 0, 0) if isinstance(key, bytes)]:
+            (key,) = first
             at = datetime.fromtimestamp(float(self.redis.zscore(looks, key) or 0), tz=UTC)
             if at > moment:
                 return
