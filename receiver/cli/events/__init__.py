@@ -1,4 +1,4 @@
-"""`apitraffic-events events`: the commands are in `reading` and `writing`."""
+"""`apitraffic-events events`: the commands are in `commands`, and what they do in `reading` and `writing`."""
 
 from typing import Final
 
@@ -20,12 +20,12 @@ SUMMARIES: Final = {
     "events",
     cls=LazyGroup,
     places={
-        "close": f"{__name__}.writing:close",
-        "create": f"{__name__}.writing:create",
-        "delete": f"{__name__}.writing:delete",
-        "get": f"{__name__}.reading:get",
-        "list": f"{__name__}.reading:list_",
-        "update": f"{__name__}.writing:update",
+        "close": f"{__name__}.commands:close",
+        "create": f"{__name__}.commands:create",
+        "delete": f"{__name__}.commands:delete",
+        "get": f"{__name__}.commands:get",
+        "list": f"{__name__}.commands:list_",
+        "update": f"{__name__}.commands:update",
     },
     summaries=SUMMARIES,
 )

@@ -126,7 +126,7 @@ def server(gitlab: GitLab) -> Iterator[SenderServer]:
 def connect(
     call: Call, server: SenderServer, receiver: str, env_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Call:
-    monkeypatch.setattr("receiver.cli.connect.gitlab.new_signing_token", lambda: SIGNING_TOKEN)
+    monkeypatch.setattr("receiver.cli.connect.to_gitlab.new_signing_token", lambda: SIGNING_TOKEN)
 
     def invoke(*arguments: str, command: str = "connect", **variables: str) -> Result:
         server.requests.clear()
