@@ -18,6 +18,7 @@ from receiver.delivery.budget import RequestBudget
 from receiver.delivery.deliverer import Delivered, Deliverer
 from receiver.delivery.insights import Insights
 from receiver.delivery.marker_store import MarkerStore
+from receiver.delivery.retries import EventRefused
 from receiver.delivery.verdicts import VerdictRules
 from receiver.events import Change, DeliveryReference, Effect
 from receiver.insight.figures import ApiFigures
@@ -526,6 +527,32 @@ class TestVerdict:
         line.look_again()
         assert line.description_of(V2.key) == said
         assert line.shown()[V2.key].name.count("worse") == 1
+
+
+def test_a_name_that_the_api_refuses_keeps_no_neighbour_from_being_shown(line: Line) -> None:
+    hostile = flag(10, "a")
+    hostile = hostile.model_copy(update={"event": hostile.event.model_copy(update={"name": "DROP TABLE x"})})
+    line.deliver(V1)
+    line.deliver(hostile)
+    line.api.set_faults(["waf"])
+    line.deliver(V2, incident(64, 1842))
+    line.look_again()
+    shown = line.shown()
+    assert line.description_of(V2.key) == WHAT_V2_SAYS
+    assert shown[V2.key].metadata["previous_version"] == "v2.3.0"
+    assert shown["incident:1842"].name == "#1842 Checkout latency above 2 s"
+    assert "suspects" not in shown["incident:1842"].metadata
+    line.deliver(incident(70, 1842, Effect.CLOSE, started=64))
+    assert line.shown()["incident:1842"].ended_at == START + timedelta(minutes=70)
+
+
+def test_what_the_api_refuses_without_any_of_it_is_refused(line: Line) -> None:
+    line.api.set_faults(["waf"])
+    hostile = V2.model_copy(update={"event": V2.event.model_copy(update={"description": "DROP TABLE x"})})
+    line.deliver(V1)
+    with pytest.raises(EventRefused):
+        line.deliver(hostile)
+    assert line.shown().keys() == {V1.key}
 
 
 def test_what_is_due_becomes_a_job_that_changes_nothing_by_itself(line: Line) -> None:
