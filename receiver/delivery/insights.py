@@ -12,13 +12,16 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final
 
+from structlog import get_logger
+
 from apitraffic_events.client import LARGEST_PAGE, EventsClient
+from apitraffic_events.errors import Rejected
 from apitraffic_events.event import Event, EventType
 from apitraffic_events.filters import EventFilter
 from receiver.delivery.budget import RequestBudget
 from receiver.delivery.markers import Marker
 from receiver.delivery.verdicts import FIGURES_PAUSE, SHARE, VerdictRules, Verdicts
-from receiver.insight.annotation import MOST_NAMED, Insight, name_of
+from receiver.insight.annotation import MOST_NAMED, Insight, name_of, without_insight
 from receiver.insight.history import concerned_by, previous_of
 from receiver.insight.records import Outcome, Record, record_of, shares_scope
 from receiver.insight.suspects import (
@@ -89,7 +92,12 @@ class Insights:
             return self.of(marker, event, remembers_since)
         insight = self._around(record, event, marker.insight, remembers_since, is_new=False)
         if self._is_to_look_up(record, insight, remembers_since) and self._may_ask():
-            self._look_up(record)
+            try:
+                self._look_up(record)
+            except Rejected as error:
+                # Asking again would not help, and there is more to be said.
+                log = get_logger("receiver.insight")
+                log.warning("the API does not list what was before", reason=str(error), key=record.key)
             insight = self._around(record, event, insight, remembers_since, is_new=False)
             insight = insight.model_copy(update={"is_looked_up": True})
         insight = self._verdicts.judged(record, marker, insight)
@@ -204,7 +212,11 @@ class Insights:
         self._timeline.look_again(keys, self._clock() + UNTIL_SECOND_LOOK)
 
     def _is_to_look_up(self, record: Record, insight: Insight | None, remembers_since: datetime) -> bool:
-        """Whether Redis may have lost the deploy before this one."""
+        """Whether Redis may have lost the deploy before this one, or what changed before this incident."""
+        if record.type is EventType.INCIDENT:
+            is_known = insight is not None and insight.is_looked_up
+            may_be_lost = record.started_at - WITHIN < remembers_since
+            return record.outcome is not Outcome.CALLED_OFF and not is_known and may_be_lost
         is_known = insight is not None and (insight.previous is not None or insight.is_looked_up)
         may_be_lost = record.at - remembers_since < HISTORY_LIFETIME
         return record.history is not None and not is_known and may_be_lost
@@ -214,6 +226,9 @@ class Insights:
 
     def _look_up(self, record: Record) -> None:
         """Ask the API for the deploys before this one: one request. What it filters by is checked here."""
+        if record.type is EventType.INCIDENT:
+            self._look_up_changes(record)
+            return
         wanted = EventFilter(type=EventType.DEPLOYMENT.value, started_to=record.at)
         page = self._client.list_page(wanted)
         found = (
@@ -225,6 +240,19 @@ class Insights:
             if each is not None and each.history == record.history and each.at <= record.at
         )
         self._timeline.add_to_history(islice(known, LARGEST_PAGE))
+
+    def _look_up_changes(self, incident: Record) -> None:
+        """Ask the API for what changed before this incident: one request. `suspects_of` checks the times."""
+        # A deploy that is drawn as a span may have begun long before its end, which counts.
+        start = incident.started_at - 2 * WITHIN
+        page = self._client.list_page(EventFilter(started_from=start, started_to=incident.started_at))
+        found = (
+            record_of(
+                without_insight(event.as_event())[0], str(event.metadata.get("marker_key") or event.sid)
+            )
+            for event in page.records
+        )
+        self._timeline.add(each for each in found if each is not None and each.type in CHANGES)
 
 
 def _record_of(marker: Marker, event: Event) -> Record | None:

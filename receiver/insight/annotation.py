@@ -88,7 +88,7 @@ class Insight(Model):
     is_partial: bool = Field(default=False, exclude_if=_is_unused)
     """Whether there may have been more changes of the configuration than are remembered."""
     is_looked_up: bool = Field(default=False, exclude_if=_is_unused)
-    """Whether the API need not be asked what ran before: it was asked, or Redis knows of earlier deploys."""
+    """Whether the API need not be asked what was before: it was asked, or Redis knows of earlier deploys."""
     has_no_figures: bool = Field(default=False, exclude_if=_is_unused)
     """Whether there is nothing to judge the deploy by, now and later."""
     noted: str | None = Field(default=None, exclude_if=_is_unused)

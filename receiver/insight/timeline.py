@@ -95,6 +95,12 @@ class Timeline:
         """The marker is not shown any more; raises `RedisError`."""
         self._run(record, "", ())
 
+    def add(self, records: Iterable[Record]) -> None:
+        """Markers that Redis does not know; raises `RedisError`."""
+        for record in records:
+            if not self._redis.hexists(self._keys.records, record.key):
+                self.note(record)
+
     def add_to_history(self, records: Iterable[Record]) -> None:
         """Deploys that Redis does not know, and that need not be in the timeline; raises `RedisError`."""
         for record in records:

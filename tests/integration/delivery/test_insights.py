@@ -392,6 +392,31 @@ def test_after_a_loss_one_request_finds_what_ran_before(line: Line) -> None:
     assert line.api.number_of_requests() - before - 2 == 4
 
 
+def test_after_a_loss_one_request_finds_what_changed_before_an_incident(line: Line) -> None:
+    line.deliver(V1, flag(50, "new-cart"), V2, incident(64, 1842))
+    line.look_again()
+    said = line.shown()["incident:1842"].metadata["suspects"]
+    assert said == [V2.event.name, "Feature flag new-cart turned on"]
+    line.redis.flushdb()
+    line.deliver(incident(80, 1842, Effect.CLOSE, status="resolved", started=64))
+    before = line.api.number_of_requests()
+    line.look_again()
+    # The look-up and the update.
+    assert line.api.number_of_requests() - before == 2
+    assert line.shown()["incident:1842"].metadata["suspects"] == said
+    # What Redis does not know is left as it is.
+    assert line.shown()[V2.key].metadata["incidents_after"] == ["#1842 Checkout latency above 2 s"]
+    line.deliver(V2)
+    line.look_again()
+    assert line.shown()[V2.key].metadata["incidents_after"] == ["#1842 Checkout latency above 2 s"]
+
+
+def test_an_incident_long_after_a_loss_costs_no_look_up(line: Line) -> None:
+    line.redis.set("apitraffic:remembers-since", START.timestamp())
+    line.deliver(incident(61, 7))
+    assert line.look_again() == 0
+
+
 def test_a_marker_that_is_found_after_a_loss_says_nothing_twice(line: Line) -> None:
     line.deliver(V1, V2)
     line.redis.flushdb()
@@ -625,6 +650,25 @@ def test_a_look_that_nobody_had_planned_keeps_one_that_is_planned_meanwhile(line
     line.timeline.look_again([V2.key], NOW)
     line.timeline.looked(V2.key, begun, None)
     assert line.redis.zcard(AccountKeys().second_looks) == 1
+
+
+def test_a_look_whose_job_has_failed_is_dropped_in_the_end(line: Line) -> None:
+    """Otherwise a hundred of them would keep all others from being made."""
+    line.timeline.look_again([V2.key], NOW - timedelta(seconds=1))
+    assert second_looks(line.redis).enqueue_due() == 1
+    line.redis.zadd(AccountKeys().second_looks, {V2.key: (NOW - timedelta(days=5)).timestamp()})
+    line.redis.delete(*line.redis.scan_iter("apitraffic:second-look:*"))
+    assert second_looks(line.redis).enqueue_due() == 0
+    assert line.redis.zcard(AccountKeys().second_looks) == 0
+
+
+def test_a_list_that_the_api_refuses_fails_no_second_look(line: Line) -> None:
+    line.deliver(V2)
+    line.redis.set("apitraffic:remembers-since", NOW.timestamp())
+    line.timeline.look_again([V2.key], NOW)
+    line.api.set_faults(["GET:status=400"])
+    assert line.look_again() == 1
+    assert line.look_again() == 0
 
 
 def test_the_timeline_forgets_what_is_old(line: Line) -> None:
