@@ -12,7 +12,7 @@ from apitraffic_events.filters import EventFilter
 from apitraffic_events.records import StoredEvent
 from apitraffic_events.timestamps import format_timestamp
 from receiver.insight.nearness import nearest
-from receiver.insight.questions import Change, Scope, change_of, histories
+from receiver.insight.questions import Change, ScopeFilter, change_of, histories
 
 MOST_LOOKED_AT: Final = 500
 """Events of the period, and incidents before it, that are read at most: of each, five requests."""
@@ -35,7 +35,7 @@ class Question:
     types: tuple[str, ...] = ()
     bucket: str | None = None
     environment: str | None = None
-    scope: Scope = field(default_factory=Scope)
+    scope: ScopeFilter = field(default_factory=ScopeFilter)
 
     @property
     def start(self) -> datetime:

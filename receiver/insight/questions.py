@@ -89,7 +89,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class ScopeFilter:
     """Which events count: those of this environment, as senders call it, and those that share the scope of
     the event `of`, which does not count itself. What names no environment may be of any.
     """

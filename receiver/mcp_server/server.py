@@ -55,7 +55,7 @@ from apitraffic_events.errors import (
 from apitraffic_events.text import one_line
 from receiver.delivery.scopes import UnknownPlace
 from receiver.mcp_server.prompts import PROMPTS, Prompt
-from receiver.mcp_server.tools import DELETING, Tool, ToolRefused, as_json, recent_events
+from receiver.mcp_server.tools import DELETING, LONGEST_LIST, Tool, ToolRefused, as_json, recent_events
 from receiver.mcp_server.verdicts import Judge, all_tools
 
 INSTRUCTIONS: Final = (
@@ -69,8 +69,6 @@ RECENT_URI: Final = "apitraffic://events/recent"
 EVENT_URI: Final = "apitraffic://events/{sid}"
 JSON: Final = "application/json"
 MOST_MISTAKES: Final = 10
-LONGEST_LIST: Final = 2_000
-"""Characters of a list of known buckets or environments."""
 ASK_THE_OPERATOR: Final = (
     "If it keeps failing, ask the operator of this server to run `apitraffic-events doctor`."
 )

@@ -15,9 +15,9 @@ from apitraffic_events.text import one_line
 from apitraffic_events.timestamps import format_timestamp, now
 from apitraffic_events.updates import closing, merge_metadata
 from receiver.delivery.asked_events import LOOK_BACK, event_named
-from receiver.delivery.scopes import Scopes
+from receiver.delivery.scopes import Scopes, UnknownPlace
 from receiver.insight.asking import Question, answer
-from receiver.insight.questions import Scope
+from receiver.insight.questions import ScopeFilter
 from receiver.mcp_server.arguments import (
     Arguments,
     CloseIncident,
@@ -31,6 +31,8 @@ from receiver.mcp_server.results import CHANGES, DELETED, EVENT, EVENTS, Schema
 from receiver.wording import duration
 
 LONGEST_SHOWN: Final = 100
+LONGEST_LIST: Final = 2_000
+"""Characters of a list of known buckets or environments."""
 RECENT: Final = timedelta(hours=24)
 
 
@@ -77,8 +79,8 @@ def what_changed(client: EventsClient, wanted: WhatChanged) -> dict[str, Any]:
         within=timedelta(minutes=wanted.minutes),
         types=wanted.types,
         bucket=_place(scopes.require_buckets, wanted.bucket),
-        environment=_place(scopes.require_environments, wanted.environment),
-        scope=Scope(wanted.deployed_to, event),
+        environment=_charts_of(scopes, wanted.environment),
+        scope=ScopeFilter(wanted.deployed_to, event),
     )
     found = answer(client, question).as_json(now(), wanted.limit, as_json)
     changes = [
@@ -86,6 +88,15 @@ def what_changed(client: EventsClient, wanted: WhatChanged) -> dict[str, Any]:
     ]
     about = {"about": as_json(event)} if event is not None else {}
     return found | {"changes": changes} | about
+
+
+def _charts_of(scopes: Scopes, environment: str | None) -> str | None:
+    try:
+        return _place(scopes.require_environments, environment)
+    except UnknownPlace as error:
+        raise ToolRefused(
+            f"{one_line(str(error), LONGEST_LIST)}. Where it was deployed to is deployedTo."
+        ) from error
 
 
 def named(client: EventsClient, name: str) -> StoredEvent:

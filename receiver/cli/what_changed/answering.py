@@ -22,7 +22,7 @@ from receiver.cli.exits import Refused
 from receiver.cli.tables import columns
 from receiver.delivery.asked_events import LOOK_BACK, event_named
 from receiver.insight.asking import Answer, Question, answer
-from receiver.insight.questions import Change, Scope
+from receiver.insight.questions import Change, ScopeFilter
 from receiver.insight.verdict import Word
 from receiver.wording import duration
 
@@ -60,7 +60,7 @@ def tell(
             within=timedelta(minutes=minutes),
             types=types,
             bucket=buckets[0] if buckets else None,
-            scope=Scope(environment, of),
+            scope=ScopeFilter(environment, of),
         )
         found = account.ask(lambda: answer(account.client, question))
     if as_object:

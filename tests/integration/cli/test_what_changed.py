@@ -13,6 +13,7 @@ from rich.text import Text
 
 from apitraffic_events.timestamps import format_timestamp, now
 from receiver.cli import consoles
+from receiver.insight import asking
 from tests.support.command import Command
 from tests.support.local_api import LocalApi, running_local_api
 
@@ -217,6 +218,23 @@ def test_what_is_farther_away_than_the_limit_is_counted(api: LocalApi, ask: Ask)
     result = ask(at(0), "--limit", "1")
     assert len(result.stdout.splitlines()) == 2
     assert result.stderr == "3 more, farther away; --limit 4 shows them.\n"
+
+
+def test_it_costs_three_requests(api: LocalApi, ask: Ask) -> None:
+    story(api)
+    before = api.requests()["GET"]["200"]
+    ask(at(0), "--environment", "prod")
+    assert api.requests()["GET"]["200"] == before + 3
+
+
+def test_more_events_than_are_read_are_not_passed_over_in_silence(
+    api: LocalApi, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for minute in range(3):
+        create(api, "Failover", minute, "scale")
+    monkeypatch.setattr(asking, "MOST_LOOKED_AT", 2)
+    assert "too many events to read all of them" in ask(at(0)).stderr
+    assert json.loads(ask(at(0), "--json").stdout)["complete"] is False
 
 
 def test_text_of_others_adds_no_lines_and_no_colours(api: LocalApi, ask: Ask) -> None:

@@ -138,6 +138,8 @@ class TestWhatChanged:
             server.create(name=environment or "anywhere", startedAt=at(-1), metadata=metadata)
         answer = assistant.call("what_changed", around=at(0), deployedTo="production")
         assert {change["event"]["name"] for change in answer["changes"]} == {"prod", "anywhere"}
+        words = assistant.error("what_changed", environment="prod")
+        assert words.endswith("Where it was deployed to is deployedTo.")
 
     def test_a_deploy_that_began_before_the_period_and_ended_in_it_is_found(
         self, assistant: Assistant, server: McpServer
@@ -170,7 +172,9 @@ class TestDeployVerdict:
 
     def test_otherwise_the_figures_are_compared(self, assistant: Assistant, server: McpServer) -> None:
         sid = server.create(startedAt=at(-1), endedAt=at(0), metadata={"status": "success"})
+        before = server.api.requests()["GET"]["200"]
         answer = assistant.call("deploy_verdict", event=sid)
+        assert server.api.requests()["GET"]["200"] == before + 5
         assert (answer["verdict"], answer["line"], answer["origin"]) == ("worse", self.LINE, "figures")
         assert answer["endedAt"] == at(0)
 

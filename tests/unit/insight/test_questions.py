@@ -7,7 +7,7 @@ import pytest
 
 from apitraffic_events.records import StoredEvent
 from receiver.insight.nearness import Near
-from receiver.insight.questions import Change, Scope, change_of, histories, told_verdict
+from receiver.insight.questions import Change, ScopeFilter, change_of, histories, told_verdict
 
 NOON = datetime(2026, 1, 10, 12, 0, tzinfo=UTC)
 LINE = "15 min after: errors 0.3 % → 2.1 %, mean response 145 → 310 ms, 1.2 k requests"
@@ -95,12 +95,12 @@ def test_prod_is_production_and_what_names_no_environment_may_be_of_any(
     environment: str | None, *, is_included: bool
 ) -> None:
     facts = {"environment": environment} if environment else {}
-    assert Scope("production").includes(event(0, metadata=facts)) is is_included
+    assert ScopeFilter("production").includes(event(0, metadata=facts)) is is_included
 
 
 def test_the_scope_of_an_event_is_its_charts_and_its_environment_without_itself() -> None:
     incident = event(0, "incident", buckets=["bkt_1"], metadata={"environment": "production"})
-    scope = Scope(of=incident)
+    scope = ScopeFilter(of=incident)
     assert not scope.includes(incident)
     assert scope.includes(event(1))
     assert scope.includes(event(1, buckets=["bkt_1", "bkt_2"]))
