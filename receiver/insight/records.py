@@ -67,7 +67,7 @@ class Record(Model):
     subject: str | None = None
     environment: str | None = None
     is_production: bool | None = None
-    """As the sender says, or as the environment's name does; `None` if neither does."""
+    """As the environment's name says, or else the sender; `None` if neither does."""
     version: str | None = None
     is_exact: bool = False
     """Whether `version` names one version for good, as a tag does and a branch does not."""
@@ -168,14 +168,13 @@ def is_same_environment(one: str | None, other: str | None) -> bool:
 
 
 def _is_production(facts: dict[str, JsonValue], environment: str | None) -> bool | None:
-    said = facts.get("production")
-    if isinstance(said, bool):
-        return said
-    if environment is None:
-        return None
-    if _usual(environment) == "production":
+    """The name decides if it is clear: GitHub Actions says `false` of an environment named production."""
+    if environment is not None and _usual(environment) == "production":
         return True
-    return False if NOT_PRODUCTION.match(environment) else None
+    if environment is not None and NOT_PRODUCTION.match(environment):
+        return False
+    said = facts.get("production")
+    return said if isinstance(said, bool) else None
 
 
 def _usual(environment: str) -> str:
