@@ -3,7 +3,7 @@
 import re
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 from pydantic import Field, JsonValue
 
@@ -107,7 +107,7 @@ def record_of(event: Event | StoredEvent, key: str, moment: datetime | None = No
     is_deploy = event.type == EventType.DEPLOYMENT
     commit = _text(facts, "commit")
     release, ref = _text(facts, "release"), _text(facts, "ref")
-    version = release or describe_version(ref, commit) or None
+    version = release or _text(facts, "version") or describe_version(ref, commit) or None
     environment = _text(facts, "environment")
     return Record(
         key=key,
@@ -135,7 +135,18 @@ def record_of(event: Event | StoredEvent, key: str, moment: datetime | None = No
     )
 
 
-def shares_scope(one: Record, other: Record) -> bool:
+class Scoped(Protocol):
+    """What is shown on some charts, and may be of one environment."""
+
+    @property
+    def buckets(self) -> tuple[str, ...]: ...
+    @property
+    def environments(self) -> tuple[str, ...]: ...
+    @property
+    def environment(self) -> str | None: ...
+
+
+def shares_scope(one: Scoped, other: Scoped) -> bool:
     """Whether both are shown on some chart together, and speak of the same environment if both name one."""
     return (
         _overlap(one.buckets, other.buckets)
