@@ -258,7 +258,7 @@ class Deliverer:
         marker = lock.known
         if self._insights is None:
             return marker, Delivered.UNCHANGED
-        planned = self._insights.planned_look(key)
+        planned = self._insights.begin_look(key)
         event = fold(marker.changes)
         if event is None or marker.sid is None:
             self._insights.looked(key, planned, marker, None, lock.remembers_since)

@@ -284,14 +284,13 @@ class MarkerStore:
         """
         return tuple(map(as_text, self._resolve_script.run(self._redis, args=names)))
 
-    def changes_of(self, name: str) -> tuple[Change, ...]:
-        """The changes of the marker stored under this name, without locking it; empty if there is none.
+    def named(self, name: str) -> Marker:
+        """The marker stored under this name, without locking it; without changes if there is none.
 
         Raises `RedisError`.
         """
         (key, *_others) = self.resolve([name])
-        stored = self._redis.hget(f"{self._keys.marker}{key}", "changes")
-        return CHANGES.validate_json(stored, context=ALREADY_CLEAN) if stored else ()
+        return marker_of(key, self._redis.hmget(f"{self._keys.marker}{key}", FIELDS))
 
     def forget(self, key: str, in_favour_of: str) -> None:
         """Delete a marker, and make its key an alias of another one."""

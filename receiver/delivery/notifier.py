@@ -30,7 +30,8 @@ from receiver.delivery.notices import KINDS, Notice, body_of
 from receiver.delivery.retries import pause_after
 from receiver.events import Change
 from receiver.queue.enqueueing import Enqueuer
-from receiver.senders_api.notify import NoticeTarget
+from receiver.senders_api.notify import NoticeTarget, Sign
+from receiver.sources.signing import events_request
 
 POSTED: Final = "posted"
 """The `sid` of a notice that has been posted."""
@@ -48,7 +49,12 @@ def target_of(settings: Settings) -> NoticeTarget | None:
     url, secret = settings.notices_to, settings.notify_secret
     if url is None:
         return None
-    return NoticeTarget(url.get_secret_value(), secret.get_secret_value() if secret else None)
+    return NoticeTarget(url.get_secret_value(), signing(secret.get_secret_value()) if secret else None)
+
+
+def signing(secret: str) -> Sign:
+    """How notices are signed with this secret: as our own events are, which is by Standard Webhooks."""
+    return lambda body, notice_id: events_request(secret, "", body, notice_id)
 
 
 class Notices:

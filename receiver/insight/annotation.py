@@ -226,11 +226,15 @@ def _names(mentions: Iterable[Mention]) -> list[JsonValue]:
 
 
 def _name_of(event: Event, insight: Insight, verdict: Verdict | None) -> str:
-    name = event.name
-    if insight.previous is not None and insight.previous.course is Course.ROLLBACK:
-        name = _rolled_back(event, insight.previous)
+    name = name_of(event, insight.previous)
     suffix = JUDGED.get(verdict.word, "") if verdict else ""
     return one_line(name, NAME_LIMIT - len(suffix)) + suffix if suffix else name
+
+
+def name_of(event: Event, previous: Previous | None) -> str:
+    """The name that is shown, but for the word of a verdict."""
+    is_rollback = previous is not None and previous.course is Course.ROLLBACK
+    return _rolled_back(event, previous) if previous is not None and is_rollback else event.name
 
 
 def _rolled_back(event: Event, previous: Previous) -> str:

@@ -3,7 +3,7 @@
 import re
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 from pydantic import Field, JsonValue
 
@@ -67,7 +67,7 @@ class Record(Model):
     subject: str | None = None
     environment: str | None = None
     is_production: bool | None = None
-    """As the sender says, or as the environment's name does; `None` if neither does."""
+    """As the environment's name says, or else the sender; `None` if neither does."""
     version: str | None = None
     is_exact: bool = False
     """Whether `version` names one version for good, as a tag does and a branch does not."""
@@ -107,7 +107,7 @@ def record_of(event: Event | StoredEvent, key: str, moment: datetime | None = No
     is_deploy = event.type == EventType.DEPLOYMENT
     commit = _text(facts, "commit")
     release, ref = _text(facts, "release"), _text(facts, "ref")
-    version = release or describe_version(ref, commit) or None
+    version = release or _text(facts, "version") or describe_version(ref, commit) or None
     environment = _text(facts, "environment")
     return Record(
         key=key,
@@ -135,7 +135,18 @@ def record_of(event: Event | StoredEvent, key: str, moment: datetime | None = No
     )
 
 
-def shares_scope(one: Record, other: Record) -> bool:
+class Scoped(Protocol):
+    """What is shown on some charts, and may be of one environment."""
+
+    @property
+    def buckets(self) -> tuple[str, ...]: ...
+    @property
+    def environments(self) -> tuple[str, ...]: ...
+    @property
+    def environment(self) -> str | None: ...
+
+
+def shares_scope(one: Scoped, other: Scoped) -> bool:
     """Whether both are shown on some chart together, and speak of the same environment if both name one."""
     return (
         _overlap(one.buckets, other.buckets)
@@ -157,14 +168,13 @@ def is_same_environment(one: str | None, other: str | None) -> bool:
 
 
 def _is_production(facts: dict[str, JsonValue], environment: str | None) -> bool | None:
-    said = facts.get("production")
-    if isinstance(said, bool):
-        return said
-    if environment is None:
-        return None
-    if _usual(environment) == "production":
+    """The name decides if it is clear: GitHub Actions says `false` of an environment named production."""
+    if environment is not None and _usual(environment) == "production":
         return True
-    return False if NOT_PRODUCTION.match(environment) else None
+    if environment is not None and NOT_PRODUCTION.match(environment):
+        return False
+    said = facts.get("production")
+    return said if isinstance(said, bool) else None
 
 
 def _usual(environment: str) -> str:

@@ -28,6 +28,8 @@ MOST_RECORDS: Final = 10_000
 """Of one type in the timeline."""
 MOST_DEPLOYS: Final = 20
 """Of one subject to one environment: each delivery of one reads them all."""
+LONGEST_LOOK: Final = timedelta(minutes=3)
+"""After that a worker that has begun a look counts as dead, and it is made again."""
 MOST_NEAR: Final = 50
 """Of one type that are read before, and after, a moment."""
 
@@ -39,7 +41,6 @@ CONSTANTS: Final[Mapping[str, Constant]] = MappingProxyType(
     }
 )
 NOTE_RECORD: Final = Script("note_record", CONSTANTS)
-PLAN_SECOND_LOOKS: Final = Script("plan_second_looks")
 SECOND_LOOK_DONE: Final = Script("second_look_done")
 
 
@@ -107,20 +108,21 @@ class Timeline:
                 self._redis.hset(self._history(record), record.key, _written(record))
 
     def look_again(self, keys: Iterable[str], at: datetime) -> None:
-        """Plan a second look at these markers, or have it earlier; raises `RedisError`.
+        """Plan a second look at these markers, or have it earlier; raises `RedisError`."""
+        if planned := dict.fromkeys(keys, at.timestamp()):
+            self._redis.zadd(self._keys.second_looks, planned, lt=True)
 
-        A look that is under way does not count: it may have read before what is to be seen now.
+    def begin_look(self, key: str, moment: datetime) -> str:
+        """Begin the look that is planned at this marker; returns what `looked` takes. Raises `RedisError`.
+
+        Until then it counts as planned for later, so that one that is asked for meanwhile is made.
         """
-        if planned := tuple(keys):
-            PLAN_SECOND_LOOKS.run(self._redis, [self._keys.second_looks], [at.timestamp(), *planned])
-
-    def planned_look(self, key: str) -> str:
-        """For when the next look is planned (Unix seconds); empty if none is. Raises `RedisError`."""
-        score = self._redis.zscore(self._keys.second_looks, key)
-        return "" if score is None else repr(score)
+        planned = (moment + LONGEST_LOOK).timestamp()
+        is_planned = self._redis.zadd(self._keys.second_looks, {key: planned}, xx=True, ch=True)
+        return repr(planned) if is_planned else ""
 
     def looked(self, key: str, planned: str, next_at: datetime | None) -> None:
-        """The look that was planned for then is done; raises `RedisError`."""
+        """The look that `begin_look` began is done; raises `RedisError`."""
         following = "" if next_at is None else str(next_at.timestamp())
         SECOND_LOOK_DONE.run(self._redis, [self._keys.second_looks], [key, planned, following])
 

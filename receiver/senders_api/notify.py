@@ -6,6 +6,7 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 
 import re
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
 from importlib.metadata import version
@@ -16,8 +17,8 @@ import requests
 
 from apitraffic_events.errors import EventsApiError, RateLimited, Rejected, ServerFailed, Unreachable
 from apitraffic_events.responses import TRANSIENT, retry_after_of
-from receiver.sources.signing import events_request
 
+Sign = Callable[[bytes, str], dict[str, str]]
 TIMEOUTS: Final = (5.0, 10.0)
 """Seconds to wait for a connection and for a response."""
 REFUSED: Final = "NOTICE_REFUSED"
@@ -29,11 +30,14 @@ CHECK: Final = "check APITRAFFIC_NOTIFY_URL"
 
 
 class NoticeTarget:
-    """Where notices are posted. Several threads may use it."""
+    """Where notices are posted. Several threads may use it.
 
-    def __init__(self, url: str, secret: str | None, timeouts: tuple[float, float] = TIMEOUTS) -> None:
+    `sign` makes the headers that go with a body and the id of its notice; `None` if notices are not signed.
+    """
+
+    def __init__(self, url: str, sign: Sign | None = None, timeouts: tuple[float, float] = TIMEOUTS) -> None:
         self._url = url
-        self._secret = secret
+        self._sign = sign
         self._timeouts = timeouts
 
     @property
@@ -43,7 +47,7 @@ class NoticeTarget:
 
     @property
     def is_signed(self) -> bool:
-        return self._secret is not None
+        return self._sign is not None
 
     def post(self, notice_id: str, body: bytes) -> None:
         """Post this JSON; `notice_id` is the same for each attempt at a notice.
@@ -70,8 +74,8 @@ class NoticeTarget:
 
     def _headers(self, notice_id: str, body: bytes) -> dict[str, str]:
         agent = {"User-Agent": f"apitraffic-events/{version('apitraffic-events')}"}
-        if self._secret is not None:
-            return events_request(self._secret, "", body, notice_id) | agent
+        if self._sign is not None:
+            return self._sign(body, notice_id) | agent
         unsigned = {"webhook-id": notice_id, "webhook-timestamp": str(int(time.time()))}
         return {"Content-Type": "application/json"} | unsigned | agent
 

@@ -27,7 +27,7 @@ from receiver.delivery.deliverer import SECOND_LOOK, Delivered, Deliverer
 from receiver.delivery.insights import Insights
 from receiver.delivery.marker_store import MarkerBusy, MarkerStore
 from receiver.delivery.notices import Notice, paused_line, sample_notice
-from receiver.delivery.notifier import POSTED, Notices, Notifier, Told
+from receiver.delivery.notifier import POSTED, Notices, Notifier, Told, signing
 from receiver.delivery.verdicts import VerdictRules
 from receiver.doctor.examination import in_redis
 from receiver.events import Change, DeliveryReference
@@ -161,7 +161,7 @@ def queued(redis: Redis) -> list[str]:
 
 def worker_of(redis: Redis, chat: Chat, client: EventsClient | None = None) -> DeliveryWorker:
     def notices(markers: MarkerStore) -> RunJob:
-        target = NoticeTarget(chat.url, SECRET)
+        target = NoticeTarget(chat.url, signing(SECRET))
         return DeliveryAttempts(Notifier(target, markers, budget, threading.Lock()), account=NOTIFY).make
 
     budget = RequestBudget(redis, account=NOTIFY)
@@ -289,7 +289,9 @@ def test_one_thread_of_a_worker_posts_at_a_time(redis: Redis, chat: Chat) -> Non
         markers = MarkerStore(redis, f"thread {number}", account=NOTIFY)
         budget = RequestBudget(redis, account=NOTIFY)
         notice = paused_line(None, ago(number), "401")
-        return Notifier(NoticeTarget(chat.url, SECRET), markers, budget, turn).deliver(notice.as_change())
+        return Notifier(NoticeTarget(chat.url, signing(SECRET)), markers, budget, turn).deliver(
+            notice.as_change()
+        )
 
     def answer_slowly() -> None:
         is_asked.set()
@@ -477,7 +479,7 @@ def test_a_worker_that_is_killed_between_posting_and_the_ack_leaves_one_notice(
     def attempt(owner: str) -> Told:
         markers = MarkerStore(redis, owner, releases_with_ack=True, account=NOTIFY)
         budget = RequestBudget(redis, account=NOTIFY)
-        target = NoticeTarget(chat.url, SECRET)
+        target = NoticeTarget(chat.url, signing(SECRET))
         return Notifier(target, markers, budget, threading.Lock()).deliver(each)
 
     assert attempt("a worker that dies") is Told.POSTED

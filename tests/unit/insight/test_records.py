@@ -112,7 +112,8 @@ def test_the_words_of_all_senders_are_understood(status: object, outcome: Outcom
     ("metadata", "is_production"),
     [
         ({"production": True, "environment": "eu-1"}, True),
-        ({"production": False, "environment": "production"}, False),
+        ({"production": False, "environment": "production"}, True),
+        ({"production": True, "environment": "staging"}, False),
         ({"environment": "Prod"}, True),
         ({"environment": "staging-2"}, False),
         ({"environment": "review/my-branch"}, False),
@@ -120,7 +121,7 @@ def test_the_words_of_all_senders_are_understood(status: object, outcome: Outcom
         ({}, None),
     ],
 )
-def test_whether_it_is_production_is_what_the_sender_says_or_the_name(
+def test_whether_it_is_production_is_what_the_name_says_or_the_sender(
     metadata: dict[str, Any], is_production: bool | None
 ) -> None:
     record = record_of(event(metadata=metadata), "key")

@@ -11,6 +11,7 @@ import pytest
 
 from apitraffic_events.errors import EventsApiError, RateLimited, Rejected, ServerFailed, Unreachable
 from apitraffic_events.timestamps import now
+from receiver.delivery.notifier import signing
 from receiver.delivery.retries import is_outage, is_refusal, needs_operator
 from receiver.senders_api.notify import NoticeTarget
 from receiver.sources.signatures import standard_webhook_verification
@@ -35,7 +36,7 @@ def chat(server: Chat) -> Chat:
 def failure(chat: Chat, status: int, text: str = "", **headers: str) -> EventsApiError:
     chat.will_answer(status, text, **headers)
     with pytest.raises(EventsApiError) as caught:
-        NoticeTarget(chat.url, SECRET).post("deploy_failed-1", BODY)
+        NoticeTarget(chat.url, signing(SECRET)).post("deploy_failed-1", BODY)
     said = f"{caught.value}{caught.value.message}{caught.value.__cause__}"
     assert chat.host in said
     assert PATH not in said
@@ -45,7 +46,7 @@ def failure(chat: Chat, status: int, text: str = "", **headers: str) -> EventsAp
 
 class TestTheSignature:
     def test_is_accepted_by_the_receiver_s_own_verification(self, chat: Chat) -> None:
-        NoticeTarget(chat.url, SECRET).post("deploy_failed-1", BODY)
+        NoticeTarget(chat.url, signing(SECRET)).post("deploy_failed-1", BODY)
         (posted,) = chat.posted
         verification = standard_webhook_verification(posted.headers, [SECRET.encode()], now())
         assert verification is not None
@@ -56,7 +57,7 @@ class TestTheSignature:
 
     def test_is_that_of_the_specification(self, chat: Chat) -> None:
         """https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md"""
-        NoticeTarget(chat.url, SECRET).post("deploy_failed-1", BODY)
+        NoticeTarget(chat.url, signing(SECRET)).post("deploy_failed-1", BODY)
         headers = chat.posted[0].headers
         assert headers["webhook-id"] == "deploy_failed-1"
         message = f"deploy_failed-1.{headers['webhook-timestamp']}.".encode() + BODY
@@ -79,7 +80,7 @@ class TestTheSignature:
         netrc = tmp_path / "netrc"
         netrc.write_text("machine 127.0.0.1 login me password hunter2\n")
         monkeypatch.setenv("NETRC", str(netrc))
-        NoticeTarget(chat.url, SECRET).post("deploy_failed-1", BODY)
+        NoticeTarget(chat.url, signing(SECRET)).post("deploy_failed-1", BODY)
         assert "authorization" not in chat.posted[0].headers
 
 
@@ -121,7 +122,7 @@ class TestWhatFollowsFromAnAnswer:
     def test_no_answer_is_tried_again(self, chat: Chat) -> None:
         chat.before_answering = ConnectionAbort()
         with pytest.raises(Unreachable) as caught:
-            NoticeTarget(chat.url, SECRET).post("deploy_failed-1", BODY)
+            NoticeTarget(chat.url, signing(SECRET)).post("deploy_failed-1", BODY)
         assert caught.value.message == f"no answer from {chat.host} (ConnectionError)"
         assert caught.value.__cause__ is None
 
@@ -129,7 +130,7 @@ class TestWhatFollowsFromAnAnswer:
         is_over = threading.Event()
         chat.before_answering = is_over.wait
         with pytest.raises(Unreachable, match="ReadTimeout"):
-            NoticeTarget(chat.url, SECRET, timeouts=(5, 0.02)).post("deploy_failed-1", BODY)
+            NoticeTarget(chat.url, signing(SECRET), timeouts=(5, 0.02)).post("deploy_failed-1", BODY)
         is_over.set()
 
 

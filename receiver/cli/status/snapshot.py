@@ -1,4 +1,4 @@
-"""`apitraffic-events status`"""
+"""What waits to be delivered, since when, and the workers."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from apitraffic_events.timestamps import format_timestamp, now
 from receiver.cli import consoles
 from receiver.cli.exits import NotConfigured, NotReachable
 from receiver.cli.local_system import QUEUE, environment_for
-from receiver.cli.watching import every_option, redraw, repeat
+from receiver.cli.watching import redraw, repeat
 from receiver.config.accounts import NOTIFY
 from receiver.config.settings import Settings, load_settings
 from receiver.datastore.address import connect
@@ -43,17 +43,7 @@ LATE_SIGN_OF_LIFE: Final = timedelta(seconds=45)
 """An idle worker gives one about every 15 s."""
 
 
-@click.command("status")
-@click.option("--watch", is_flag=True, help="Refresh until Ctrl-C.")
-@every_option
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object; with --watch, one per line.")
-def command(*, watch: bool, every: float, as_json: bool) -> None:
-    """Show what waits to be delivered, since when, and the workers.
-
-    Reads Redis and this host's spool, and sends nothing to the API.
-
-    Exit codes: 0; 3 not configured; 5 Redis could not be reached. The spool is shown nevertheless.
-    """
+def show(*, watch: bool, every: float, as_json: bool) -> None:
     out = consoles.output()
     with _opened() as (settings, redis):
 
