@@ -28,7 +28,7 @@ class Outcome(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CALLED_OFF = "called off"
-    """Cancelled or rejected."""
+    """Cancelled or rejected; of an incident, that it turned out to be part of another one, or none."""
 
 
 OUTCOMES: Final = {
@@ -39,7 +39,8 @@ OUTCOMES: Final = {
     ),
     **dict.fromkeys(("failure", "failed", "error", "partial", "expired"), Outcome.FAILED),
     **dict.fromkeys(
-        ("cancelled", "canceled", "aborted", "rejected", "not_built", "merged"), Outcome.CALLED_OFF
+        ("cancelled", "canceled", "aborted", "rejected", "not_built", "merged", "unlabeled", "untyped"),
+        Outcome.CALLED_OFF,
     ),
 }
 """`metadata.status` as our sources and plugins write it. Any other word says nothing of what runs."""

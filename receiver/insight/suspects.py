@@ -91,7 +91,7 @@ def disturbances(
         and shares_scope(record, deploy)
         and (
             (_is_deploy(record) and (_overlaps(record, before) or _overlaps(record, after)))
-            or (record.type is EventType.INCIDENT and after[0] <= record.started_at <= after[1])
+            or (_is_incident(record) and after[0] <= record.started_at <= after[1])
         )
     ]
     return tuple(sorted(found, key=lambda record: (abs(record.at - deploy.at), record.key)))
@@ -99,6 +99,10 @@ def disturbances(
 
 def _is_deploy(record: Record) -> bool:
     return record.type is EventType.DEPLOYMENT and record.outcome not in {None, Outcome.CALLED_OFF}
+
+
+def _is_incident(record: Record) -> bool:
+    return record.type is EventType.INCIDENT and record.outcome is not Outcome.CALLED_OFF
 
 
 def _overlaps(record: Record, period: tuple[Instant, Instant]) -> bool:

@@ -32,6 +32,8 @@ LONGEST_LOOK: Final = timedelta(minutes=3)
 """After that a worker that has begun a look counts as dead, and it is made again."""
 MOST_NEAR: Final = 50
 """Of one type that are read before, and after, a moment."""
+MOST_PARSED: Final = 500
+"""Records that are kept as they were parsed, some kilobytes each."""
 
 CONSTANTS: Final[Mapping[str, Constant]] = MappingProxyType(
     {
@@ -82,6 +84,7 @@ class Timeline:
         self._redis = redis
         self._keys = keys_of(account)
         self._timelines = [f"{self._keys.timeline}{type_.value}" for type_ in TYPES]
+        self._parsed: dict[bytes | str, Record] = {}
 
     def note(self, record: Record, periods: Iterable[Period] = ()) -> Surroundings:
         """Remember this of its marker, and read what was around it; raises `RedisError`."""
@@ -145,11 +148,22 @@ class Timeline:
         deploys, *near = NOTE_RECORD.run(
             self._redis, [self._keys.records, history, *self._timelines], arguments
         )
-        known = _records(deploys) if record.history is not None else ()
+        known = self._records(deploys) if record.history is not None else ()
         if len(known) > MOST_DEPLOYS:
             known = self._without_oldest(history, known)
-        found = {each.key: each for kept in near for each in _records(kept)}
+        found = {each.key: each for kept in near for each in self._records(kept)}
         return Surroundings(known, tuple(found.values()))
+
+    def _records(self, kept: Iterable[bytes | str]) -> tuple[Record, ...]:
+        """Neighbours read nearly the same ones, and parsing them takes longer than all else here."""
+        if len(self._parsed) > MOST_PARSED:
+            self._parsed.clear()
+        return tuple(self._parsed.get(each) or self._parse(each) for each in kept)
+
+    def _parse(self, written: bytes | str) -> Record:
+        record = Record.model_validate_json(as_text(written), context=ALREADY_CLEAN)
+        self._parsed[written] = record
+        return record
 
     def _without_oldest(self, history: str, known: Sequence[Record]) -> tuple[Record, ...]:
         ordered = sorted(known, key=lambda record: record.at)
@@ -164,7 +178,3 @@ def _number(type_: EventType) -> str:
 
 def _written(record: Record) -> str:
     return record.model_dump_json(exclude_defaults=True)
-
-
-def _records(kept: Iterable[bytes | str]) -> tuple[Record, ...]:
-    return tuple(Record.model_validate_json(as_text(each), context=ALREADY_CLEAN) for each in kept)

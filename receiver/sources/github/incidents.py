@@ -246,5 +246,5 @@ def _metadata(payload: Payload, action: str) -> dict[str, JsonValue]:
         issue_type=payload.text("issue.type.name"),
         actor=sender(payload),
         url=payload.url("issue.html_url", "repository.html_url"),
-        status=action if action in GONE else payload.text("issue.state"),
+        status=action if action in (*GONE, *LOST) else payload.text("issue.state"),
     )

@@ -135,6 +135,7 @@ PERIODS = ((at(43), at(58)), (at(60), at(75)))
         (record("incident", 65), True),
         (record("incident", 50), False),
         (record("incident", 76), False),
+        (record("incident", 65, metadata={"status": "merged"}), False),
         (record("flag", 65), False),
         (record("deploy", 70, metadata={"environment": "staging"}), False),
     ],
