@@ -1,5 +1,6 @@
 """What a marker says beyond its own changes, with a real Redis and a real Events API."""
 
+import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
@@ -25,9 +26,13 @@ from receiver.insight.figures import ApiFigures
 from receiver.insight.timeline import Timeline
 from receiver.insight.verdict import Thresholds
 from receiver.queue.queues import change_in, delivery_queue, marker_names_of_job
+from receiver.sources.base import translate
+from receiver.sources.github import GITHUB
 from receiver.worker.second_looks import second_looks
+from tests.support import alerts, github
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.redis import long_in_use, running_redis
+from tests.support.source_fixtures import body_of
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 START = NOW - timedelta(hours=3)
@@ -52,16 +57,18 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 class Line:
     """One worker's way of delivering, at a time that the test decides."""
 
-    def __init__(self, api: LocalApi, client: EventsClient, redis: Redis, *, judges: bool) -> None:
+    def __init__(
+        self, api: LocalApi, client: EventsClient, redis: Redis, *, judges: bool, account: str | None = None
+    ) -> None:
         self.api = api
         self.client = client
         self.redis = redis
         self.now = NOW
-        self.budget = RequestBudget(redis)
-        self.timeline = Timeline(redis)
+        self.budget = RequestBudget(redis, account=account)
+        self.timeline = Timeline(redis, account)
         rules = VerdictRules(WINDOW, RULES, ApiFigures(client)) if judges else None
         insights = Insights(self.timeline, client, self.budget, self.clock, rules)
-        markers = MarkerStore(redis, "the worker under test")
+        markers = MarkerStore(redis, "the worker under test", account=account)
         self.deliverer = Deliverer(
             client, markers, self.budget, settle=timedelta(seconds=30), clock=self.clock, insights=insights
         )
@@ -145,6 +152,14 @@ def deploy(minute: int, version: str, commit: str, status: str = "success", **fa
         | facts,
         lasted=timedelta(minutes=2),
     )
+
+
+def ended(begun: Change, minute: int, status: str = "success") -> Change:
+    """The end of a deploy that is drawn as a span."""
+    at = START + timedelta(minutes=minute)
+    update = {"ended_at": at, "metadata": begun.event.metadata | {"status": status}}
+    event = begun.event.model_copy(update=update)
+    return begun.model_copy(update={"effect": Effect.CLOSE, "occurred_at": at, "event": event})
 
 
 def flag(minute: int, name: str, **fields: Any) -> Change:
@@ -363,6 +378,80 @@ def test_an_incident_that_turns_out_to_be_part_of_another_is_taken_back(line: Li
     assert "incidents_after" not in line.shown()[V2.key].metadata
 
 
+def issue(case: str, minute: float) -> Change:
+    """What a GitHub issue of minute 64 becomes by a delivery of this minute."""
+    payload = json.loads(body_of("github", case))
+    written = [(START + timedelta(minutes=each)).isoformat() for each in (64, minute)]
+    payload["issue"] |= {"created_at": written[0], "updated_at": written[1]}
+    delivery = github.received(json.dumps(payload).encode(), "issues")
+    options = GITHUB.options.model_validate({"deployments": "point"})
+    (change,) = translate(GITHUB, delivery, options).changes
+    return change
+
+
+def test_an_issue_that_is_no_incident_any_more_names_nothing_until_it_is_one_again(line: Line) -> None:
+    opened = issue("issues__opened_with_label", 64)
+    line.deliver(V1, V2, opened)
+    line.look_again()
+    named = line.shown()[opened.key].metadata["suspects"]
+    assert named == [V2.event.name]
+    line.deliver(issue("issues__unlabeled", 70))
+    line.look_again()
+    assert "suspects" not in line.shown()[opened.key].metadata
+    assert line.description_of(V2.key) == WHAT_V2_SAYS
+    line.deliver(issue("issues__labeled", 71))
+    line.look_again()
+    assert line.shown()[opened.key].metadata["suspects"] == named
+    assert line.shown()[V2.key].metadata["incidents_after"] == [opened.event.name]
+
+
+def test_each_episode_of_an_alert_is_an_incident_of_its_own(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerts, "moment", lambda minute: START + timedelta(minutes=float(minute)))
+    line.deliver(V1, V2, alerts.firing("64", "64"), alerts.resolved("70", "64", "69"))
+    line.deliver(alerts.firing("90", "80"), alerts.firing("94", "80"))
+    line.look_again()
+    assert line.description_of(V2.key) == [
+        *WHAT_V2_SAYS,
+        "4 min later an incident began: Disk full",
+        "20 min later an incident began: Disk full",
+    ]
+    episodes = [event for event in line.shown().values() if event.type == EventType.INCIDENT]
+    assert [event.metadata["suspects"] for event in episodes] == [[V2.event.name]] * 2
+
+
+def test_what_people_have_deleted_stays_deleted_and_costs_nothing_more(line: Line) -> None:
+    line.deliver(V1, V2)
+    line.client.delete_event(line.shown()[V2.key].sid)
+    line.deliver(incident(64, 7))
+    line.look_again()
+    assert V2.key not in line.shown()
+    assert line.look_again() == 0
+    assert line.redis.zcard(AccountKeys().second_looks) == 0
+
+
+def test_many_deploys_of_the_same_second_are_each_there_once(line: Line) -> None:
+    before = line.api.number_of_requests()
+    storm = [deploy(60, f"v{number}", f"{number:040x}", key=f"deploy:{number}") for number in range(70)]
+    line.deliver(*storm)
+    looks = line.look_again()
+    assert line.api.number_of_requests() - before <= len(storm) + looks
+    assert looks <= len(storm)
+    assert {event.name for event in line.shown().values()} == {change.event.name for change in storm}
+
+
+def test_accounts_know_nothing_of_each_other(line: Line) -> None:
+    """A route gives some markers to another account."""
+    other = Line(line.api, line.client, line.redis, judges=True, account="emea")
+    other.deliver(V1, V2)
+    line.deliver(incident(64, 7))
+    line.look_again()
+    assert "suspects" not in line.shown()["incident:7"].metadata
+    assert "incidents_after" not in line.shown()[V2.key].metadata
+    assert {key.decode().split(":")[1] for key in line.redis.scan_iter("*deployment*")} == {"account"}
+
+
 def test_a_deploy_that_was_called_off_is_not_named_any_more(line: Line) -> None:
     begun = deploy(60, "v2.4.0", C2, "in_progress").model_copy(update={"effect": Effect.OPEN})
     line.deliver(begun, incident(64, 1842))
@@ -515,6 +604,21 @@ class TestVerdict:
         assert line.description_of(V2.key)[-1] == (
             "15 min after: 30 requests (20 before): too little traffic to compare"
         )
+
+    def test_an_end_that_moves_is_judged_anew_and_the_line_of_the_old_one_goes(self, line: Line) -> None:
+        line.api.set_traffic([*BETTER_BEFORE, traffic(85, 1, 150.0)])
+        begun = deploy(60, "v2.4.0", C2, "in_progress").model_copy(
+            update={"effect": Effect.OPEN, "lasted": None}
+        )
+        line.deliver(begun, ended(begun, 63))
+        line.look_again()
+        assert line.shown()[begun.key].metadata["verdict"] == "worse"
+        line.deliver(ended(begun, 80, "failure"))
+        event = line.shown()[begun.key]
+        assert (event.metadata.get("verdict"), event.name.endswith("(worse)")) == (None, False)
+        line.look_again()
+        said = [text for text in line.description_of(begun.key) if "after: " in text]
+        assert said == ["15 min after: errors 0.33 % → 0.17 %, mean response 145 → 150 ms, 600 requests"]
 
     def test_a_deploy_that_was_cancelled_gets_none(self, line: Line) -> None:
         line.deliver(deploy(60, "v2.4.0", C2, "cancelled"))
