@@ -245,7 +245,7 @@ class Deliverer:
                     reason=str(error),
                     key=marker.key,
                 )
-                marker = replace(marker, insight=marker.insight.with_less())
+                marker = marker.with_less_said(event)
 
     def _with_insight(self, marker: Marker, event: Event, lock: MarkerLock) -> Marker:
         """The same with what it is to say beyond its own changes."""
