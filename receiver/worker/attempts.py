@@ -35,7 +35,7 @@ from receiver.observability.trace_context import (
 )
 from receiver.queue.dead_letters import Cause, Death
 from receiver.queue.queues import UNEXPECTED_RETRIES, change_in
-from receiver.worker.job_queue import Dequeued
+from receiver.worker.dequeued import Dequeued
 
 ANY_NUMBER: Final = 1_000_000
 """Retries are limited by time, not by number."""

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from receiver.worker.job_queue import Dequeued
+from receiver.worker.dequeued import Dequeued
 
 LARGEST: Final = 16
 """Jobs that are dequeued at once."""

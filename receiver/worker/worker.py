@@ -33,9 +33,10 @@ from receiver.delivery.marker_store import MarkerStore, MustWait
 from receiver.queue.queues import JOB_TIMEOUT, delivery_queues
 from receiver.worker.attempts import GivenUp
 from receiver.worker.batch import Batch
+from receiver.worker.dequeued import Dequeued
 from receiver.worker.desks import Desk, Limit, Means, RunJob
 from receiver.worker.helper import Helper
-from receiver.worker.job_queue import Dequeued, JobQueue
+from receiver.worker.job_queue import JobQueue
 from receiver.worker.quiet_worker import QuietWorker
 from receiver.worker.recovery import Recovery, worker_name
 from receiver.worker.wake_up import WakeUp
@@ -123,8 +124,8 @@ class DeliveryWorker(QuietWorker):
             self.connection,
             self.name,
             releases_with_ack=True,
-            held=self._job_queue.held,
-            note_doubt=partial(self._job_queue.note_doubt, account=account),
+            held=self._job_queue.in_hand.locks,
+            note_doubt=partial(self._job_queue.doubts.note, account=account),
             account=account,
         )
 
@@ -138,7 +139,7 @@ class DeliveryWorker(QuietWorker):
         self._job_queue.flush_acks()
         with self._job_queue.dequeuing:
             for recovery in self.recoveries:
-                recovery.requeue_abandoned(set(self._job_queue.in_hand))
+                recovery.requeue_abandoned(set(self._job_queue.in_hand.jobs))
                 recovery.free_first_in_queue()
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # see above
 
@@ -191,13 +192,13 @@ class DeliveryWorker(QuietWorker):
         """
         while not self._stop.is_set():
             self._raise_what_ended_a_helper()
-            if not self._job_queue.in_hand:
+            if not self._job_queue.in_hand.jobs:
                 self.set_state(WorkerStatus.IDLE)
             self.heartbeat()
             if self.should_run_maintenance_tasks:
                 self.run_maintenance_tasks()
             # Asked before: what a helper gives back in between is in the queue again.
-            had_jobs = bool(self._job_queue.in_hand)
+            had_jobs = bool(self._job_queue.in_hand.jobs)
             if dequeued := self._dequeue():
                 # RQ only passes it on, to `execute_job`.
                 return dequeued, dequeued.queue
@@ -306,7 +307,7 @@ class DeliveryWorker(QuietWorker):
         markers.release()
         self._tell_server_version(job)
         self.handle_job_retry(job, queue, retry, queue.started_job_registry, dequeued.execution)
-        self._job_queue.done_with(dequeued)
+        self._job_queue.in_hand.done_with(dequeued)
         self._batch.give_back()
 
     def _failed(self, dequeued: Dequeued, markers: MarkerStore, error: Exception) -> None:
@@ -329,7 +330,7 @@ class DeliveryWorker(QuietWorker):
             "".join(traceback.format_exception(*exc_info)),
             dequeued.execution,
         )
-        self._job_queue.done_with(dequeued)
+        self._job_queue.in_hand.done_with(dequeued)
         self._batch.give_back()
 
     def _tell_server_version(self, job: Job) -> None:
