@@ -14,7 +14,7 @@ from benchmarks.deliveries import DELIVERY_ID, SignedBody, new_delivery_id, sign
 from receiver.cli.child import stop_with_parent
 from receiver.config.settings import load_settings
 from receiver.sources import SOURCES
-from receiver.sources.base import NotTranslated
+from receiver.sources.not_translated import NotTranslated
 from receiver.translation import translate_and_route
 
 ResultT = TypeVar("ResultT")

@@ -12,9 +12,9 @@ from apitraffic_events.timestamps import now
 from receiver.config.senders import Senders, preset_names
 from receiver.events import Delivery
 from receiver.sources import SOURCES
-from receiver.sources.base import Source
 from receiver.sources.sending import sender_of
 from receiver.sources.signing import SENDERS
+from receiver.sources.source import Source
 
 HEADER: Final = re.compile(r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(?P<value>[^\r\n]*)")
 """RFC 9110 section 5."""

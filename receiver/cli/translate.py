@@ -11,15 +11,8 @@ from receiver.cli.failures import configuration_errors_in_words
 from receiver.config.settings import Settings, load_settings
 from receiver.events import Change, Delivery
 from receiver.routing import explain
-from receiver.sources.base import (
-    Ignored,
-    Invalid,
-    ItemError,
-    NotTranslated,
-    Source,
-    Untranslatable,
-    translate,
-)
+from receiver.sources.not_translated import Ignored, Invalid, ItemError, NotTranslated, Untranslatable
+from receiver.sources.source import Source, translate
 from receiver.translation import translate_and_route
 
 

@@ -49,7 +49,8 @@ from receiver.config.senders import TABLE, Senders, declared_names, preset_names
 from receiver.config.verdict import VerdictSection
 from receiver.routing import DEFAULT_ACCOUNT, Route
 from receiver.sources import SOURCES
-from receiver.sources.base import Secrets, Source, SourceOptions, secret_variable_of
+from receiver.sources.request import Secrets
+from receiver.sources.source import Source, SourceOptions, secret_variable_of
 
 SHORTEST_CONSOLE_TOKEN: Final = 16
 MOST_PAYLOADS: Final = 10_000

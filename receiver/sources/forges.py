@@ -17,22 +17,13 @@ from pydantic import JsonValue
 
 from apitraffic_events.event import EventType
 from receiver.events import Change, Delivery, Effect
-from receiver.sources.base import (
-    MIB,
-    Feature,
-    Headers,
-    Ignored,
-    Payload,
-    Secrets,
-    Source,
-    SourceOptions,
-    Untranslatable,
-    change_of,
-    delivery_id,
-    present,
-)
+from receiver.sources.changes import change_of, present
+from receiver.sources.not_translated import Ignored, Untranslatable
+from receiver.sources.payload import Payload
 from receiver.sources.refusals import HEX_DIGEST, malformed_digest, missing
+from receiver.sources.request import MIB, Headers, Secrets, delivery_id
 from receiver.sources.signatures import SignedBody, Verification
+from receiver.sources.source import Feature, Source, SourceOptions
 from receiver.wording import describe_release, describe_version, duration
 
 HUB_SIGNATURE: Final = "x-hub-signature-256"

@@ -16,7 +16,7 @@ from receiver.config.secrets import SECRET_VARIABLES
 from receiver.config.settings import Settings, load_what_is_right
 from receiver.config.suspicions import suspicions
 from receiver.config.toml import as_toml
-from receiver.sources.base import Source, SourceOptions
+from receiver.sources.source import Source, SourceOptions
 
 NOT_SET = "(not set)"
 

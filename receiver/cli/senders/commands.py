@@ -12,7 +12,7 @@ from receiver.cli.translate import print_translation
 from receiver.config.senders import preset_names, preset_text, read_senders
 from receiver.config.settings import Settings, load_settings
 from receiver.sources import SOURCES
-from receiver.sources.base import Source
+from receiver.sources.source import Source
 
 
 @click.command("list")

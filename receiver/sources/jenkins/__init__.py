@@ -19,22 +19,7 @@ from apitraffic_events.event import EventType
 from apitraffic_events.text import one_line
 from receiver.events import Change, Delivery, Effect
 from receiver.sources.authorization import basic_password, bearer_token
-from receiver.sources.base import (
-    MIB,
-    PATH_TOKEN,
-    VALUE_LIMIT,
-    Feature,
-    Headers,
-    Ignored,
-    Payload,
-    Secrets,
-    Source,
-    SourceOptions,
-    Untranslatable,
-    change_of,
-    delivery_id,
-    present,
-)
+from receiver.sources.changes import change_of, present
 from receiver.sources.jenkins.builds import (
     NO_VERSION,
     actor,
@@ -51,8 +36,12 @@ from receiver.sources.jenkins.builds import (
     time_taken,
     whole_parameter,
 )
+from receiver.sources.not_translated import Ignored, Untranslatable
+from receiver.sources.payload import VALUE_LIMIT, Payload
 from receiver.sources.refusals import missing
+from receiver.sources.request import MIB, PATH_TOKEN, Headers, Secrets, delivery_id
 from receiver.sources.signatures import ProvenByHeaders, Verification, matches_any
+from receiver.sources.source import Feature, Source, SourceOptions
 from receiver.wording import duration
 
 SECRET_VARIABLE: Final = "JENKINS_WEBHOOK_TOKEN"  # noqa: S105 - the variable's name, not its value
