@@ -8,7 +8,8 @@ import pytest
 
 from receiver.delivery.folding import fold
 from receiver.events import Change, Delivery
-from receiver.sources.jenkins import JENKINS, Options
+from receiver.sources.jenkins import JENKINS
+from receiver.sources.jenkins.options import Options
 from receiver.sources.not_translated import Ignored, Untranslatable
 from receiver.sources.source import translate
 from tests.support.jenkins import RECEIVED_AT, received

@@ -5,7 +5,9 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from receiver.sources.jenkins import FEATURES, JENKINS, Options
+from receiver.sources.jenkins import JENKINS
+from receiver.sources.jenkins.deploys import FEATURES
+from receiver.sources.jenkins.options import Options
 from receiver.sources.not_translated import Ignored
 from receiver.sources.source import translate
 from tests.support.jenkins import received
