@@ -7,7 +7,7 @@ from typing import Self
 from rq.job import Job
 from rq.results import Result
 
-from receiver.delivery.marker_store import MarkerSave
+from receiver.delivery.marker_scripts import MarkerSave
 from receiver.queue.throughput import LIFETIME
 from receiver.worker.dequeued import Dequeued
 

@@ -17,7 +17,7 @@ from receiver.datastore.failures import UNREACHABLE, explain
 from receiver.datastore.replication import Unreplicated
 from receiver.delivery.budget import BudgetExhausted
 from receiver.delivery.deliverer import SECOND_LOOK, Deliverer, Unsettled
-from receiver.delivery.marker_store import MarkerBusy, MustWait
+from receiver.delivery.marker_lock import MarkerBusy, MustWait
 from receiver.delivery.retries import (
     PATIENCE,
     is_outage,

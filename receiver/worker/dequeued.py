@@ -12,7 +12,7 @@ from rq.job import Job
 
 from receiver.datastore.replies import as_text
 from receiver.delivery.budget import Permit
-from receiver.delivery.marker_store import LockReply
+from receiver.delivery.marker_scripts import LockReply
 from receiver.queue.queues import account_of
 
 

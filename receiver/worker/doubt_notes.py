@@ -17,7 +17,8 @@ from receiver.datastore.keys import keys_of
 from receiver.datastore.replication import Unreplicated
 from receiver.datastore.replies import as_text
 from receiver.datastore.scripts.runner import Script
-from receiver.delivery.marker_store import MARKER_CONSTANTS, MarkerSave, MustWait
+from receiver.delivery.marker_lock import MustWait
+from receiver.delivery.marker_scripts import MARKER_CONSTANTS, MarkerSave
 from receiver.queue.throughput import key_of_this_minute
 from receiver.worker.acks import Arguments, arguments_of
 from receiver.worker.in_hand import InHand

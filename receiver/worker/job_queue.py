@@ -27,12 +27,7 @@ from receiver.datastore.keys import AccountKeys, keys_of
 from receiver.datastore.replies import as_text
 from receiver.datastore.scripts.runner import Script
 from receiver.delivery.budget import PERMIT_CONSTANTS, Permit
-from receiver.delivery.marker_store import (
-    MARKER_CONSTANTS,
-    LockReply,
-    MarkerSave,
-    marker_constants,
-)
+from receiver.delivery.marker_scripts import MARKER_CONSTANTS, LockReply, MarkerSave, marker_constants
 from receiver.queue.queues import BELL, JOB_TIMEOUT, account_of
 from receiver.queue.throughput import key_of_this_minute
 from receiver.worker.acks import Ack, Arguments, arguments_of

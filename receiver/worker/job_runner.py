@@ -10,7 +10,8 @@ from structlog import get_logger
 from apitraffic_events.timestamps import now
 from receiver.datastore.failures import UNREACHABLE
 from receiver.delivery.budget import Permit
-from receiver.delivery.marker_store import MarkerStore, MustWait
+from receiver.delivery.marker_lock import MustWait
+from receiver.delivery.marker_store import MarkerStore
 from receiver.worker.attempts import GivenUp
 from receiver.worker.batch import Batch
 from receiver.worker.dequeued import Dequeued
