@@ -7,7 +7,8 @@ from structlog import get_logger
 
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.config.account import events_client
-from receiver.config.settings import Settings, load_settings
+from receiver.config.loading import load_settings
+from receiver.config.settings import Settings
 from receiver.console.access import is_loopback
 from receiver.console.app import FigureSource, Options, create_console
 from receiver.datastore.when_full import connect_to_drain

@@ -12,8 +12,8 @@ from apitraffic_events.errors import ConfigurationError
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.cli.local_system import ACCOUNT, environment_for
 from receiver.config.account import events_client
+from receiver.config.loading import load_settings
 from receiver.config.secrets import SHORTEST_STRONG_SECRET
-from receiver.config.settings import load_settings
 from receiver.observability.logs import configure_logging
 from receiver.serving.sockets import CannotListen, listen
 

@@ -12,7 +12,8 @@ import click
 
 from receiver.cli.deliveries import SOURCE, header_option, parse_headers, source_named
 from receiver.cli.failures import configuration_errors_in_words
-from receiver.config.settings import Settings, load_settings
+from receiver.config.loading import load_settings
+from receiver.config.settings import Settings
 from receiver.local.data_folder import DEFAULT_DATA_FOLDER, DataFolder
 from receiver.local.running import running_in
 from receiver.sources.sending import sender_of

@@ -8,7 +8,8 @@ import click
 
 from receiver.cli.deliveries import SOURCE, delivery_from_file, header_option, source_named
 from receiver.cli.failures import configuration_errors_in_words
-from receiver.config.settings import Settings, load_settings
+from receiver.config.loading import load_settings
+from receiver.config.settings import Settings
 from receiver.events import Change, Delivery
 from receiver.routing import explain
 from receiver.sources.not_translated import Ignored, Invalid, ItemError, NotTranslated, Untranslatable

@@ -10,7 +10,7 @@ from apitraffic_events.timestamps import now
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.cli.send import data_dir_option, send_delivery, url_option
 from receiver.cli.tables import columns
-from receiver.config.settings import load_settings
+from receiver.config.loading import load_settings
 from receiver.local.sample_catalogue import CATALOGUE, FAILED, NORMAL, RESOLVED
 from receiver.local.sample_deliveries import delivery_of
 from receiver.sources.signing import SENDERS

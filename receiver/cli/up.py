@@ -106,7 +106,7 @@ def _usual_or_free_port() -> int:
 
 def _load_settings() -> "Settings":
     from receiver.cli.failures import configuration_errors_in_words  # noqa: PLC0415 - `up --help` need not
-    from receiver.config.settings import load_settings  # noqa: PLC0415 - wait for pydantic
+    from receiver.config.loading import load_settings  # noqa: PLC0415 - wait for pydantic
 
     with configuration_errors_in_words():
         return load_settings()

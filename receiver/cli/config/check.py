@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from receiver.config.environment import CONFIG_VARIABLE, config_file
-from receiver.config.settings import load_what_is_right
+from receiver.config.loading import load_what_is_right
 from receiver.config.suspicions import suspicions
 from receiver.errors import ConfigurationError
 

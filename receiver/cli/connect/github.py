@@ -19,7 +19,7 @@ from receiver.cli.connect.options import (
     token_of,
     url_option,
 )
-from receiver.config.settings import load_what_is_right
+from receiver.config.loading import load_what_is_right
 from receiver.senders_api.github_owners import Owner, organisation, repository
 from receiver.senders_api.github_webhooks import GitHubWebhooks, Hook, found
 from receiver.senders_api.webhooks import FoundWebhook, PingAnswer

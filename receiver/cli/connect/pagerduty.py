@@ -22,7 +22,7 @@ from receiver.cli.connect.options import (
     url_option,
 )
 from receiver.cli.connect.stores import EnvironmentNow, all_joined, newest, required_storable
-from receiver.config.settings import load_what_is_right
+from receiver.config.loading import load_what_is_right
 from receiver.doctor.reachability import is_private
 from receiver.senders_api.pagerduty import ACCOUNT, PagerDutyWebhooks, Scope, Subscription, found
 from receiver.senders_api.webhooks import FoundWebhook, PingAnswer

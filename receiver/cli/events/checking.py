@@ -20,7 +20,8 @@ from receiver.cli.events.account import AccountSession, json_option, reading_ses
 from receiver.cli.exits import Problem, Refused, api_problems
 from receiver.cli.local_system import ACCOUNT, environment_for
 from receiver.cli.times import LengthType
-from receiver.config.settings import Settings, load_what_is_right
+from receiver.config.loading import load_what_is_right
+from receiver.config.settings import Settings
 from receiver.delivery.creation import JOINED_BY
 from receiver.delivery.lookup import LONGEST_JOB, MOST_TO_REMEMBER, Search, events_of, find_event, is_marker
 from receiver.insight.annotation import without_insight

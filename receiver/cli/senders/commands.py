@@ -9,8 +9,9 @@ import click
 from receiver.cli.deliveries import delivery_from_file, header_option
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.cli.translate import print_translation
+from receiver.config.loading import load_settings
 from receiver.config.senders import preset_names, preset_text, read_senders
-from receiver.config.settings import Settings, load_settings
+from receiver.config.settings import Settings
 from receiver.sources import SOURCES
 from receiver.sources.source import Source
 

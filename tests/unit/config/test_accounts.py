@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from apitraffic_events.errors import ConfigurationError
-from receiver.config.settings import Settings, load_settings, load_what_is_right
+from receiver.config.loading import load_settings, load_what_is_right
+from receiver.config.settings import Settings
 from receiver.config.suspicions import suspicions
 from receiver.events import Delivery
 from receiver.queue.queues import account_of, queue_name_for
