@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from apitraffic_events.client import is_token
+from apitraffic_events.connection import is_token
 from apitraffic_events.environment import read_variable
 from receiver.cli.connect.flow import Wishes
 from receiver.cli.connect.stores import (

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from apitraffic_events.client import is_token
+from apitraffic_events.connection import is_token
 from apitraffic_events.environment import read_variable
 from apitraffic_events.errors import ConfigurationError
 from apitraffic_events.text import one_line
