@@ -1,4 +1,8 @@
-"""The command `apitraffic-events`: one module per command, imported only when the command is used."""
+"""The command `apitraffic-events`: one module or package per command, imported only when the command is used.
+
+It declares the command: its arguments, options and help. What takes time to import is imported when the
+command runs, often from a module beside it, so that neither help nor completion has to wait.
+"""
 
 from typing import Final
 

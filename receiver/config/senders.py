@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 TABLE: Final = "sender"
 SUFFIX: Final = ".toml"
-OWN_TABLES: Final = frozenset({"account", "charts", "console", "delivery", "route", "verdict", TABLE})
+OWN_TABLES: Final = frozenset(
+    {"account", "charts", "console", "delivery", "notify", "route", "verdict", TABLE}
+)
 OWN_WORDS: Final = frozenset(
     {"api", "declared", "default", "healthz", "metrics", "readyz", "senders", "sources", "spool", "webhooks"}
 )

@@ -23,6 +23,7 @@ from receiver.config.account_settings import AccountSettings, Token
 from receiver.config.accounts import AccountSection, check_account_name
 from receiver.config.console import ChartsSection, ConsoleSection
 from receiver.config.networks import Networks
+from receiver.config.notify import NotifySecret, NotifySection, NotifyUrl
 from receiver.config.secrets import (
     SHORTEST_STRONG_SECRET,
     check_secrets,
@@ -129,6 +130,10 @@ class Settings(AccountSettings):
     """What is typed in to log in to the console; `None` if nobody has to."""
     keep_payloads: Annotated[int, Field(ge=0, le=MOST_PAYLOADS)] = 0
     """Of how many deliveries the console can show the payload."""
+    notify_url: NotifyUrl | None = None
+    """Only from the environment; read `notices_to`."""
+    notify_secret: NotifySecret | None = None
+    """What notices are signed with; `None` for a chat, which cannot verify a signature."""
     trusted_proxies: Networks = ()
     """Proxies whose `X-Forwarded-For` is trusted."""
     allowed_senders: Networks = ()
@@ -152,6 +157,7 @@ class Settings(AccountSettings):
     console: ConsoleSection = ConsoleSection()
     charts: ChartsSection = ChartsSection()
     verdict: VerdictSection = VerdictSection()
+    notify: NotifySection = NotifySection()
 
     def of_account(self, name: str | None, environ: Mapping[str, str] = os.environ) -> AccountSettings:
         """What a client of this account needs; `None` is that of APITRAFFIC_ACCOUNT_SID.
@@ -204,6 +210,11 @@ class Settings(AccountSettings):
         if options.deployments is None:
             return options.model_copy(update={"deployments": self.delivery.deployments})
         return options
+
+    @property
+    def notices_to(self) -> SecretStr | None:
+        """The address that notices to people are posted to; `None` if nobody is to be told."""
+        return self.notify_url or self.notify.url
 
     def warnings(self) -> Iterator[str]:
         """Settings that work but are probably mistakes, logged once at start."""

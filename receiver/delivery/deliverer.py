@@ -18,7 +18,7 @@ from apitraffic_events.errors import (
     Rejected,
 )
 from apitraffic_events.event import Event
-from apitraffic_events.records import StoredEvent
+from apitraffic_events.records import EventUpdate, StoredEvent
 from apitraffic_events.timestamps import now
 from receiver.delivery.budget import BudgetExhausted, RequestBudget
 from receiver.delivery.doubt import Doubts, Unsettled
@@ -37,6 +37,7 @@ from receiver.delivery.lookup import (
 from receiver.delivery.marker_lock import MarkerBusy, MarkerLock
 from receiver.delivery.marker_store import MarkerStore
 from receiver.delivery.markers import Marker
+from receiver.delivery.notices import Notice, news_of, paused_line, resumed_line
 from receiver.delivery.outcomes import LISTED
 from receiver.delivery.retries import (
     PAUSE_WHEN_REFUSED,
@@ -47,7 +48,7 @@ from receiver.delivery.retries import (
 )
 from receiver.delivery.scopes import Scopes
 from receiver.events import Change, DeliveryReference, Effect, is_urgent
-from receiver.insight.annotation import Insight, with_insight, without_insight
+from receiver.insight.annotation import Insight, without_insight
 
 __all__ = ["Delivered", "Deliverer", "Unsettled"]
 
@@ -70,8 +71,17 @@ class Delivered(Enum):
     DELETED = "was deleted in ApiTraffic, left so"
 
 
+MADE_WITHOUT_THE_API: Final = frozenset(
+    {Delivered.UNCHANGED, Delivered.AWAITING_OPENING, Delivered.CALLED_OFF}
+)
+"""Results that may need no request, and so do not show that the API accepts us."""
+
+
 class Deliverer:
-    """Applies changes, one at a time; `settle` is as in `receiver.delivery.doubt`."""
+    """Applies changes, one at a time; `settle` is as in `receiver.delivery.doubt`.
+
+    `tell` queues a notice to people, once however often it is called (`receiver.delivery.notifier`).
+    """
 
     def __init__(
         self,
@@ -82,12 +92,14 @@ class Deliverer:
         settle: timedelta,
         clock: Callable[[], datetime] = now,
         insights: Insights | None = None,
+        tell: Callable[[Notice], None] | None = None,
     ) -> None:
         """Without `insights`, markers say nothing beyond their own changes."""
         self._client = client
         self._markers = markers
         self._budget = budget
         self._clock = clock
+        self._tell = tell
         self._doubts = Doubts(settle, clock)
         self._scopes = Scopes(client)
         self._requests = EventRequests(client, clock)
@@ -110,7 +122,10 @@ class Deliverer:
                     marker, outcome = self._deliver(change, lock)
                 else:
                     marker, outcome = self._deliver_report(change, lock)
-                self._go_on()
+                if outcome not in MADE_WITHOUT_THE_API:
+                    self._go_on()
+                if outcome is not Delivered.DELETED:
+                    self._tell_news(lock.known.sent, marker)
                 lock.save_and_release(marker)
         except BudgetExhausted:
             raise
@@ -131,16 +146,28 @@ class Deliverer:
                 advice=what_to_check(self._budget.account),
                 **self._of_account,
             )
+        # At each refusal: the worker that paused may have died before it told of it.
+        if self._tell is not None and (since := self._budget.paused_since()) is not None:
+            self._tell(paused_line(self._budget.account, since, str(error)))
 
     @property
     def _of_account(self) -> dict[str, str]:
         return {} if self._budget.account is None else {"account": self._budget.account}
 
     def _go_on(self) -> None:
+        if self._tell is not None and self._budget.has_paused:
+            since = self._budget.paused_since()
+            if since is not None:
+                self._tell(resumed_line(self._budget.account, since, self._clock()))
         if self._budget.resume_own():
             get_logger("receiver.delivery").info(
                 "delivery goes on: the API accepts us again", **self._of_account
             )
+
+    def _tell_news(self, before: Event | None, marker: Marker) -> None:
+        if self._tell is not None:
+            for notice in news_of(before, marker, self._budget.account, self._clock()):
+                self._tell(notice)
 
     def _deliver_report(self, report: Change, lock: MarkerLock) -> tuple[Marker, Delivered]:
         """What is to be saved of an alert, and the result of the episode that this report is of.
@@ -186,31 +213,46 @@ class Deliverer:
             return self._withdraw(marker)
         if desired is None:
             return marker, Delivered.AWAITING_OPENING
-        marker, desired = self._annotated(marker, self._scopes.resolve(desired), lock)
-        if marker.sid is None:
-            return self._requests.create(marker, desired, known, lock), Delivered.CREATED
-        if change.is_indirect and difference(None if marker.is_in_doubt else marker.sent, desired):
+        desired = self._scopes.resolve(desired)
+        marker = self._with_insight(marker, desired, lock)
+        if change.is_indirect and marker.sid is not None and _update_to(marker, desired):
             marker, desired = self._with_direct_reports(marker, desired, lock)
-        marker, updated = self._updated(marker, desired, known, lock)
-        return marker, outcome or updated
+        marker, shown_as = self._show(marker, desired, known, lock)
+        return marker, outcome or shown_as
 
-    def _updated(
-        self, marker: Marker, desired: Event, known: Marker, lock: MarkerLock
+    def _show(
+        self, marker: Marker, event: Event, known: Marker, lock: MarkerLock
     ) -> tuple[Marker, Delivered]:
-        """Make the API show this; `known` is as in `EventRequests.update`."""
-        update = difference(None if marker.is_in_doubt else marker.sent, desired)
-        if update is None:
-            return marker, Delivered.UNCHANGED
-        self._doubts.require_settled(marker)
-        marker, is_there = self._requests.update(marker, desired, update, known, lock)
-        return marker, Delivered.UPDATED if is_there else Delivered.DELETED
+        """Make the API show this event, with the marker's insight; `known` is as in `EventRequests`.
 
-    def _annotated(self, marker: Marker, event: Event, lock: MarkerLock) -> tuple[Marker, Event]:
-        """The same with what the marker says beyond its own changes."""
+        If the API refuses what is added to it, such as words of another marker, it is shown without.
+        """
+        while True:
+            shown = marker.annotated(event)
+            try:
+                if marker.sid is None:
+                    return self._requests.create(marker, shown, known, lock), Delivered.CREATED
+                update = _update_to(marker, event)
+                if update is None:
+                    return marker, Delivered.UNCHANGED
+                self._doubts.require_settled(marker)
+                marker, is_there = self._requests.update(marker, shown, update, known, lock)
+                return marker, Delivered.UPDATED if is_there else Delivered.DELETED
+            except (EventRefused, Rejected) as error:
+                if marker.insight is None or shown == event:
+                    raise
+                get_logger("receiver.insight").warning(
+                    "the API refuses what was added; leaving some of it out",
+                    reason=str(error),
+                    key=marker.key,
+                )
+                marker = replace(marker, insight=marker.insight.with_less())
+
+    def _with_insight(self, marker: Marker, event: Event, lock: MarkerLock) -> Marker:
+        """The same with what it is to say beyond its own changes."""
         if self._insights is None:
-            return marker, event
-        insight = self._insights.of(marker, event, lock.remembers_since)
-        return replace(marker, insight=insight), with_insight(event, insight) if insight else event
+            return marker
+        return replace(marker, insight=self._insights.of(marker, event, lock.remembers_since))
 
     def _look_again(self, key: str, lock: MarkerLock) -> tuple[Marker, Delivered]:
         """Find out what the marker of this key is to say beyond its own changes, and have it say so."""
@@ -229,13 +271,10 @@ class Deliverer:
             # Before the update: what the API was asked for is not asked for again.
             lock.save(marker)
             try:
-                marker, outcome = self._updated(marker, with_insight(event, insight), marker, lock)
+                marker, outcome = self._show(marker, event, marker, lock)
             except (EventRefused, Rejected) as error:
-                # What the sender says is shown, and trying again would not help.
-                reason = str(error)
-                get_logger("receiver.insight").warning(
-                    "the API refuses what was added", reason=reason, key=key
-                )
+                # It is no delivery, and a dead letter of it would help nobody.
+                get_logger("receiver.insight").warning("the API refuses it", reason=str(error), key=key)
         self._insights.looked(key, planned, marker, event, lock.remembers_since)
         return marker, outcome
 
@@ -336,8 +375,13 @@ class Deliverer:
             return marker, desired
         listed = _listed(stored, event, marker.key, marker.changes)
         marker = replace(marker.with_change(listed), sent=shown)
-        folded = fold(marker.changes)
-        return self._annotated(marker, self._scopes.resolve(folded), lock) if folded else (marker, desired)
+        desired = self._scopes.resolve(fold(marker.changes) or desired)
+        return self._with_insight(marker, desired, lock), desired
+
+
+def _update_to(marker: Marker, event: Event) -> EventUpdate | None:
+    """What to update so that the API shows this event with the marker's insight; `None` for nothing."""
+    return difference(None if marker.is_in_doubt else marker.sent, marker.annotated(event))
 
 
 def _listed(stored: StoredEvent, event: Event, key: str, changes: Sequence[Change]) -> Change:

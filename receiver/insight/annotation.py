@@ -6,7 +6,8 @@ the event after folding. What the API shows is taken apart again if the marker i
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Final
+from enum import StrEnum
+from typing import Final, Self
 
 from pydantic import Field, JsonValue
 
@@ -61,6 +62,15 @@ def _is_unused(value: object) -> bool:
     return not value
 
 
+class Said(StrEnum):
+    """How much of an insight is written into the event."""
+
+    ALL = "all"
+    WITHOUT_NAMES = "without names"
+    """Nothing that another marker is called: the API has refused an event with such words."""
+    NOTHING = "nothing"
+
+
 class Insight(Model):
     """What is known of one marker beyond its own changes.
 
@@ -83,10 +93,28 @@ class Insight(Model):
     """Whether there is nothing to judge the deploy by, now and later."""
     noted: str | None = Field(default=None, exclude_if=_is_unused)
     """Names what the timeline remembers of the marker; another one means that the marker has changed."""
+    said: Said = Said.ALL
+
+    def with_less(self) -> Self:
+        """The same, but less of it is written into the event."""
+        less = Said.WITHOUT_NAMES if self.said is Said.ALL else Said.NOTHING
+        return self.model_copy(update={"said": less})
+
+    def to_be_said(self) -> "Insight":
+        """What of it is written into the event."""
+        match self.said:
+            case Said.ALL:
+                return self
+            case Said.WITHOUT_NAMES:
+                nobody = {"changed": (), "suspects": (), "incidents": ()}
+                return self.model_copy(update=nobody)
+            case Said.NOTHING:
+                return Insight()
 
 
 def with_insight(event: Event, insight: Insight) -> Event:
     """The event with what is known beyond it. A verdict is left out if the deploy's end has moved since."""
+    insight = insight.to_be_said()
     verdict = insight.verdict
     if verdict is not None and verdict.ended_at != (event.ended_at or event.started_at):
         verdict = None

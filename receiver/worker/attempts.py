@@ -2,9 +2,10 @@
 
 import math
 from datetime import timedelta
+from enum import Enum
 from logging import ERROR, WARNING
 from time import perf_counter
-from typing import Final
+from typing import Final, Protocol
 
 from rq import Retry
 from rq.job import Job
@@ -16,7 +17,7 @@ from apitraffic_events.timestamps import now, parse_timestamp
 from receiver.datastore.failures import UNREACHABLE, explain
 from receiver.datastore.replication import Unreplicated
 from receiver.delivery.budget import BudgetExhausted
-from receiver.delivery.deliverer import SECOND_LOOK, Deliverer, Unsettled
+from receiver.delivery.deliverer import SECOND_LOOK, Unsettled
 from receiver.delivery.marker_lock import MarkerBusy, MustWait
 from receiver.delivery.retries import (
     PATIENCE,
@@ -26,6 +27,7 @@ from receiver.delivery.retries import (
     pause_after,
     what_to_check,
 )
+from receiver.events import Change
 from receiver.observability.metrics import DeliveryMetrics
 from receiver.observability.trace_context import (
     TRACEPARENT,
@@ -54,11 +56,19 @@ class GivenUp(Exception):
     """The change has become a dead letter; the message is the API's own."""
 
 
+class Delivers(Protocol):
+    """What a `Deliverer` is, and a `Notifier`, to those who make attempts."""
+
+    def deliver(self, change: Change) -> Enum:
+        """The result, in words; raises what `DeliveryAttempts` retries or gives up."""
+        ...
+
+
 class DeliveryAttempts:
     """Makes attempts by this deliverer, and counts them in `metrics`."""
 
     def __init__(
-        self, deliverer: Deliverer, metrics: DeliveryMetrics | None = None, account: str | None = None
+        self, deliverer: Delivers, metrics: DeliveryMetrics | None = None, account: str | None = None
     ) -> None:
         self._deliverer = deliverer
         self._metrics = metrics

@@ -10,7 +10,7 @@ from structlog import get_logger
 
 from apitraffic_events.timestamps import now
 from receiver.events import Change
-from receiver.queue.queues import delivery_queue, job_of, queue_name
+from receiver.queue.queues import delivery_queue, job_data_and_names, job_of, queue_name
 
 MOST_AT_ONCE: Final = 100
 CLAIM_LIFETIME: Final = 60
@@ -67,7 +67,13 @@ class DueMarkers:
             self._redis.zrem(self._due, key)
             return False
         change = change.model_copy(update={"account": self._account})
-        self._queue.enqueue_job(job_of(change, job_id, self._queue))
+        job = job_of(change, job_id, self._queue)
+        _, names = job_data_and_names(change)
+        with self._redis.pipeline() as pipeline:
+            self._queue.enqueue_job(job, pipeline=pipeline)
+            # By these the marker is locked, and unlocked if the worker dies.
+            pipeline.hset(job.key, "names", names)
+            pipeline.execute()
         if self._said:
             get_logger("receiver.worker").info(self._said, key=key)
         return True

@@ -87,6 +87,7 @@ def _sections(settings: Settings) -> Iterator[str]:
         ("console", settings.console),
         ("charts", settings.charts),
         ("verdict", settings.verdict),
+        ("notify", settings.notify),
     ):
         if lines := [*_table(section)]:
             yield f"\n[{name}]"

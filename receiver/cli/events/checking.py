@@ -16,10 +16,9 @@ from apitraffic_events.event import EventType
 from apitraffic_events.filters import EventFilter
 from apitraffic_events.records import StoredEvent
 from apitraffic_events.timestamps import format_timestamp, now
-from receiver.cli.events.account import AccountSession, json_option, reading_session
+from receiver.cli.events.account import AccountSession, reading_session
 from receiver.cli.exits import Problem, Refused, api_problems
 from receiver.cli.local_system import ACCOUNT, environment_for
-from receiver.cli.times import LengthType
 from receiver.config.loading import load_what_is_right
 from receiver.config.settings import Settings
 from receiver.delivery.creation import JOINED_BY
@@ -29,7 +28,6 @@ from receiver.insight.figures import NoFigures, figure_source
 from receiver.insight.judging import UNTIL_FIGURES, disturbance, judged
 from receiver.insight.records import Outcome, Record, record_of
 from receiver.insight.verdict import Thresholds, Verdict, Word, not_compared, windows_of
-from receiver.routing import LONGEST_VERDICT
 from receiver.wording import duration
 
 SID: Final = re.compile(r"[A-Za-z0-9_-]+")
@@ -60,31 +58,6 @@ class CheckResult:
     problem: str | None = None
 
 
-@click.command()
-@click.argument("event")
-@click.option(
-    "--after",
-    type=LengthType(timedelta(minutes=1), timedelta(minutes=LONGEST_VERDICT)),
-    metavar="DURATION",
-    help="How long after its end, such as 15m or 1h.  [default: `after` in [verdict], which is 15m]",
-)
-@click.option(
-    "--fail-on",
-    type=click.Choice([Word.WORSE.value, Word.UNKNOWN.value]),
-    multiple=True,
-    help="Exit with 1 if this is the verdict; repeatable.",
-)
-@click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until that long after its end.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0.1, max=3600),
-    default=60.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to retry while the API fails, and to look for an event that is not there or not over yet.",
-)
-@json_option
-@click.pass_context
 def check(
     context: click.Context,
     event: str,
@@ -95,14 +68,7 @@ def check(
     timeout: float,
     as_lines: bool,
 ) -> None:
-    """Say what a deploy did to the API's traffic.
-
-    EVENT is an event's SID or the key of its marker, of the last seven days. Takes the verdict that the
-    marker has, and otherwise compares the traffic before the deploy with that after it: how many requests
-    failed, and how long a response took.
-
-    Made for pipelines: whatever happens, the exit code is 0 unless --fail-on says otherwise.
-    """
+    """What `events check` does."""
     result, exit_code = CheckResult(), 1
     try:
         with api_problems():

@@ -159,9 +159,9 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHub]:
     clock = Clock()
-    monkeypatch.setattr("receiver.cli.github.commands.now", clock)
+    monkeypatch.setattr("receiver.cli.github.redelivering.now", clock)
     monkeypatch.setattr("receiver.timestamps.now", clock)
-    monkeypatch.setattr("receiver.cli.github.commands.sleep", clock.sleep)
+    monkeypatch.setattr("receiver.cli.github.redelivering.sleep", clock.sleep)
     state = GitHub(clock)
     state.hooks["/repos/acme/shop/hooks"] = [hook(7, "https://events.acme.test/webhooks/github")]
     state.deliveries[REPOSITORY_HOOK] = []

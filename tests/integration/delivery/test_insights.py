@@ -18,12 +18,13 @@ from receiver.delivery.budget import RequestBudget
 from receiver.delivery.deliverer import Delivered, Deliverer
 from receiver.delivery.insights import Insights
 from receiver.delivery.marker_store import MarkerStore
+from receiver.delivery.retries import EventRefused
 from receiver.delivery.verdicts import VerdictRules
 from receiver.events import Change, DeliveryReference, Effect
 from receiver.insight.figures import ApiFigures
 from receiver.insight.timeline import Timeline
 from receiver.insight.verdict import Thresholds
-from receiver.queue.queues import change_in, delivery_queue
+from receiver.queue.queues import change_in, delivery_queue, marker_names_of_job
 from receiver.worker.second_looks import second_looks
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.redis import long_in_use, running_redis
@@ -528,6 +529,32 @@ class TestVerdict:
         assert line.shown()[V2.key].name.count("worse") == 1
 
 
+def test_a_name_that_the_api_refuses_keeps_no_neighbour_from_being_shown(line: Line) -> None:
+    hostile = flag(10, "a")
+    hostile = hostile.model_copy(update={"event": hostile.event.model_copy(update={"name": "DROP TABLE x"})})
+    line.deliver(V1)
+    line.deliver(hostile)
+    line.api.set_faults(["waf"])
+    line.deliver(V2, incident(64, 1842))
+    line.look_again()
+    shown = line.shown()
+    assert line.description_of(V2.key) == WHAT_V2_SAYS
+    assert shown[V2.key].metadata["previous_version"] == "v2.3.0"
+    assert shown["incident:1842"].name == "#1842 Checkout latency above 2 s"
+    assert "suspects" not in shown["incident:1842"].metadata
+    line.deliver(incident(70, 1842, Effect.CLOSE, started=64))
+    assert line.shown()["incident:1842"].ended_at == START + timedelta(minutes=70)
+
+
+def test_what_the_api_refuses_without_any_of_it_is_refused(line: Line) -> None:
+    line.api.set_faults(["waf"])
+    hostile = V2.model_copy(update={"event": V2.event.model_copy(update={"description": "DROP TABLE x"})})
+    line.deliver(V1)
+    with pytest.raises(EventRefused):
+        line.deliver(hostile)
+    assert line.shown().keys() == {V1.key}
+
+
 def test_what_is_due_becomes_a_job_that_changes_nothing_by_itself(line: Line) -> None:
     line.deliver(V1, V2)
     line.timeline.look_again([V2.key], NOW - timedelta(seconds=1))
@@ -536,6 +563,8 @@ def test_what_is_due_becomes_a_job_that_changes_nothing_by_itself(line: Line) ->
     assert looks.enqueue_due() == 0
     (queued,) = (change_in(job.data) for job in delivery_queue(line.redis).jobs)
     assert queued.key == V2.key
+    (job_id,) = delivery_queue(line.redis).job_ids
+    assert marker_names_of_job(line.redis, job_id) == [V2.key]
     shown = line.shown()
     assert line.deliver(queued) == [Delivered.UNCHANGED]
     assert line.shown() == shown

@@ -34,6 +34,8 @@ GOOD = {
     "APITRAFFIC_PROMETHEUS_TOKEN": "prometheus-token-1234",
     "APITRAFFIC_METRICS_TOKEN": "metrics-token-1234",
     "APITRAFFIC_CONSOLE_TOKEN": "console-token-1234",
+    "APITRAFFIC_NOTIFY_URL": "https://chat.example.test/hooks/1",
+    "APITRAFFIC_NOTIFY_SECRET": "notify-secret-1234",
     "APITRAFFIC_KEEP_PAYLOADS": "200",
     "APITRAFFIC_TRUSTED_PROXIES": "10.0.0.0/8",
     "APITRAFFIC_ALLOWED_SENDERS": "192.0.2.0/24",

@@ -1,4 +1,4 @@
-"""`apitraffic-events tail`: deliveries as they come in, and what becomes of them."""
+"""Deliveries as they come in, and what becomes of them."""
 
 import json
 from collections.abc import Sequence
@@ -48,32 +48,7 @@ class Filter:
         )
 
 
-@click.command("tail")
-@click.option("--source", "sources", metavar="NAME", multiple=True, help="Only of this sender; repeatable.")
-@click.option(
-    "--status",
-    "statuses",
-    type=click.Choice(STATUSES),
-    multiple=True,
-    help="Only with this status; repeatable.",
-)
-@click.option(
-    "--text",
-    default="",
-    help="Only with this text in the delivery's id or event, the repository, the marker or the reason.",
-)
-@click.option(
-    "-n",
-    "--lines",
-    type=click.IntRange(min=0),
-    default=10,
-    show_default=True,
-    help="How many earlier lines to show first.",
-)
-@click.option("--ids", is_flag=True, help="Show the ids of deliveries, for `explain`.")
-@click.option("--no-follow", is_flag=True, help="Do not wait for more.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
-def command(
+def follow(
     *,
     sources: tuple[str, ...],
     statuses: tuple[str, ...],
@@ -83,12 +58,6 @@ def command(
     no_follow: bool,
     as_json: bool,
 ) -> None:
-    """Show deliveries as they come in, and what becomes of them.
-
-    Ctrl-C ends it. A delivery is accepted, ignored, a duplicate, quarantined or refused. Each change of an
-    accepted one is then delivered, to be retried, or given up. The log of deliveries in Redis holds the last
-    three days.
-    """
     wanted = Filter(sources, statuses, text)
     out = consoles.output()
 

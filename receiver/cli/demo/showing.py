@@ -1,4 +1,4 @@
-"""`apitraffic-events demo`: deliveries on their way from webhook to chart, in a few seconds."""
+"""Deliveries on their way from webhook to chart, in a few seconds."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from receiver.local.command import data_dir_option, errors_in_words, host_option
+from receiver.local.command import errors_in_words
 from receiver.local.data_folder import DataFolder
 from receiver.local.demonstration import ListedEvent, send_samples, wait_until_listed
 from receiver.local.errors import LocalModeError
@@ -27,28 +27,7 @@ OWN_VARIABLES: Final = re.compile(
 )
 
 
-@click.command("demo")
-@host_option
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=0,
-    help="Port on which the receiver listens.  [default: a free one]",
-)
-@click.option(
-    "--api-port",
-    type=click.IntRange(0, 65535),
-    default=0,
-    help="Port of the local Events API.  [default: a free one]",
-)
-@data_dir_option
-@click.option("--stay", is_flag=True, help="Keep everything running until Ctrl-C.")
-@click.option("--verbose", is_flag=True, help="Show what the processes log.")
-def command(host: str, port: int, api_port: int, data_dir: Path, *, stay: bool, verbose: bool) -> None:
-    """Start everything, send signed deliveries, show the resulting markers.
-
-    The demo ignores your configuration, so nothing reaches ApiTraffic or your own Redis.
-    """
+def show(host: str, port: int, api_port: int, data_dir: Path, *, stay: bool, verbose: bool) -> None:
     DataFolder(data_dir).make()
     # Absolute, because it becomes the working directory: no apitraffic.toml there can change the outcome.
     folder = DataFolder((data_dir / DEMO).absolute())
@@ -104,9 +83,10 @@ def _run(stack: LocalStack, *, stay: bool, verbose: bool) -> None:
 
 
 def _print_table(events: Iterable[ListedEvent]) -> None:
-    from apitraffic_events.records import StoredEvent  # noqa: PLC0415 - not while the clock runs
-    from receiver.cli import consoles  # noqa: PLC0415
-    from receiver.cli.events.tables import demo_table  # noqa: PLC0415
+    # Here, not while the clock runs.
+    from apitraffic_events.records import StoredEvent
+    from receiver.cli import consoles
+    from receiver.cli.events.tables import demo_table
 
     table = demo_table(StoredEvent.model_validate(event) for event in events)
     consoles.output(width_when_piped=WIDTH_WHEN_PIPED).print(table)

@@ -1,4 +1,4 @@
-"""`apitraffic-events send`"""
+"""Signs a payload and posts it to a receiver."""
 
 import json
 import sys
@@ -9,12 +9,13 @@ from types import MappingProxyType
 from typing import BinaryIO, NoReturn
 
 import click
+import requests
 
-from receiver.cli.deliveries import SOURCE, header_option, parse_headers, source_named
+from receiver.cli.deliveries import parse_headers, source_named
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.config.loading import load_settings
 from receiver.config.settings import Settings
-from receiver.local.data_folder import DEFAULT_DATA_FOLDER, DataFolder
+from receiver.local.data_folder import DataFolder
 from receiver.local.running import running_in
 from receiver.sources.sending import sender_of
 from receiver.sources.signing import Sender
@@ -25,32 +26,7 @@ ANSWER_TIMEOUT = 10.0
 """Seconds; as long as GitHub and GitLab wait."""
 
 
-url_option = click.option(
-    "--url",
-    help="The receiver's address.  [default: the one that `up` runs, or http://127.0.0.1:8080]",
-)
-data_dir_option = click.option(
-    "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=DEFAULT_DATA_FOLDER,
-    show_default=True,
-    help="Where `up` keeps its secrets, which are used if none is configured.",
-)
-
-
-@click.command("send")
-@click.argument("source_name", metavar="SOURCE", type=SOURCE)
-@click.argument("file", type=click.File("rb"))
-@click.option(
-    "--event",
-    default="",
-    help="The event's name at the sender, such as deployment_status. Asked for if the sender needs one.",
-)
-@url_option
-@click.option("--delivery", help="The delivery's ID; use one again to redeliver. Default: a new one.")
-@header_option
-@data_dir_option
-def command(
+def send(
     source_name: str,
     file: BinaryIO,
     event: str,
@@ -59,11 +35,6 @@ def command(
     header: tuple[str, ...],
     data_dir: Path,
 ) -> None:
-    """Sign a payload as the sender would and post it to a receiver.
-
-    FILE holds the request body; - reads standard input. Prints the response, and exits with 1 if it is an
-    error or if the delivery went to the quarantine.
-    """
     with configuration_errors_in_words():
         settings = load_settings()
         source = source_named(source_name, settings.senders)
@@ -95,8 +66,6 @@ def send_delivery(
     further_headers: Mapping[str, str] = MappingProxyType({}),
 ) -> NoReturn:
     """Sign it, post it, print the answer, and end the program accordingly."""
-    import requests  # noqa: PLC0415 - `--help` need not wait for it
-
     secret = _secret(sender, settings, data_dir)
     headers = sender.headers(secret, event, body, delivery)
     headers = {name: value for name, value in headers.items() if value} | dict(further_headers)

@@ -1,4 +1,4 @@
-"""`apitraffic-events explain`: what became of a delivery, a marker or an event, in one story."""
+"""What became of a delivery, a marker or an event, in one story."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from apitraffic_events.records import StoredEvent
 from apitraffic_events.text import METADATA_TEXT_LIMIT, one_line
 from apitraffic_events.timestamps import format_timestamp, now
 from receiver.cli import consoles
-from receiver.cli.events.account import reading_session, timeout_option
+from receiver.cli.events.account import reading_session
 from receiver.cli.events.output import as_json as event_as_json
 from receiver.cli.events.output import details, safe_line
 from receiver.cli.exits import Problem
@@ -59,19 +59,7 @@ class Story:
         return not self.deliveries and not any(each.marker or each.event for each in self.markers)
 
 
-@click.command("explain")
-@click.argument("name", metavar="DELIVERY|KEY|SID")
-@timeout_option
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-def command(name: str, *, timeout: float, as_json: bool) -> None:
-    """Tell what became of a delivery, a marker or an event.
-
-    Give the id of a delivery (or SOURCE:ID), a marker's key or an event's SID. Shows when it was accepted,
-    which changes became one marker, what waits or failed, and the event as the API has it now. Reads Redis
-    and the API, and changes nothing.
-
-    Exits with 1 if nothing is known of it.
-    """
+def tell(name: str, *, timeout: float, as_json: bool) -> None:
     story = _told(name.strip(), timeout)
     if as_json:
         click.echo(json.dumps(_as_json(story), indent=2))

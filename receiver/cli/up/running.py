@@ -1,15 +1,16 @@
-"""`apitraffic-events up`: receiver, worker, Redis and Events API on this machine."""
+"""Runs receiver, worker, console, Redis and Events API on this machine."""
 
 import os
 import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-import click
-
-from receiver.local.command import data_dir_option, errors_in_words, host_option
+from receiver.cli.failures import configuration_errors_in_words
+from receiver.config.loading import load_settings
+from receiver.config.settings import Settings
+from receiver.local.command import errors_in_words
 from receiver.local.data_folder import DEFAULT_DATA_FOLDER, DataFolder
 from receiver.local.errors import LocalModeError
 from receiver.local.log import Log
@@ -19,44 +20,13 @@ from receiver.local.stack import API_TOKEN, LOOPBACK, REDIS, LocalStack, free_po
 from receiver.local.supervisor import StopRequested, Supervisor
 from receiver.sources.signing import SENDERS
 
-if TYPE_CHECKING:
-    from receiver.config.settings import Settings
-
 UP: Final = "up"
 CONSOLE_PORT: Final = 8081
 DEFAULT_RECEIVER_URL: Final = "http://127.0.0.1:8080"
 """The default of `send --url`."""
 
 
-@click.command("up")
-@host_option
-@click.option(
-    "--port",
-    type=click.IntRange(1, 65535),
-    default=8080,
-    show_default=True,
-    help="Port on which the receiver listens.",
-)
-@click.option(
-    "--api-port",
-    type=click.IntRange(1, 65535),
-    default=8800,
-    show_default=True,
-    help="Port of the local Events API. Only this machine can reach it.",
-)
-@click.option(
-    "--console-port",
-    type=click.IntRange(1, 65535),
-    show_default="8081, or a free one if that is in use",
-    help="Port of the console. Only this machine can reach it.",
-)
-@data_dir_option
-def command(host: str, port: int, api_port: int, console_port: int | None, data_dir: Path) -> None:
-    """Run receiver, worker, console, Redis and Events API on this machine.
-
-    If REDIS_URL is set, that Redis is used and none is started. If APITRAFFIC_API_TOKEN is set, markers go to
-    ApiTraffic and no local Events API is started.
-    """
+def run(host: str, port: int, api_port: int, console_port: int | None, data_dir: Path) -> None:
     settings = _load_settings()
     folder = DataFolder(data_dir)
     with errors_in_words(), folder.locked():
@@ -104,22 +74,19 @@ def _usual_or_free_port() -> int:
     return CONSOLE_PORT
 
 
-def _load_settings() -> "Settings":
-    from receiver.cli.failures import configuration_errors_in_words  # noqa: PLC0415 - `up --help` need not
-    from receiver.config.loading import load_settings  # noqa: PLC0415 - wait for pydantic
-
+def _load_settings() -> Settings:
     with configuration_errors_in_words():
         return load_settings()
 
 
-def _generated_secrets(settings: "Settings", folder: DataFolder) -> dict[str, str]:
+def _generated_secrets(settings: Settings, folder: DataFolder) -> dict[str, str]:
     """Secrets for all sources if none is configured; otherwise all sources would be off."""
     if settings.webhook_secrets:
         return {}
     return {sender.secret_name: folder.secret(sender.secret_name) for sender in SENDERS.values()}
 
 
-def _welcome(stack: LocalStack, settings: "Settings") -> Iterator[str]:
+def _welcome(stack: LocalStack, settings: Settings) -> Iterator[str]:
     folder = stack.folder
     yield f"  Console      {stack.console_url}   open it in a browser"
     yield f"  Receiver     {stack.receiver_url}   /webhooks/<source>  /healthz  /readyz"
@@ -147,7 +114,7 @@ def _try_out(stack: LocalStack) -> str:
     return shlex.join(words)
 
 
-def _sources(settings: "Settings", folder: DataFolder) -> Iterator[str]:
+def _sources(settings: Settings, folder: DataFolder) -> Iterator[str]:
     generated = (
         {} if settings.webhook_secrets else {name: sender.secret_name for name, sender in SENDERS.items()}
     )

@@ -1,4 +1,4 @@
-"""`apitraffic-events translate`"""
+"""What a payload would become."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from receiver.cli.deliveries import SOURCE, delivery_from_file, header_option, source_named
+from receiver.cli.deliveries import delivery_from_file, source_named
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.config.loading import load_settings
 from receiver.config.settings import Settings
@@ -17,19 +17,7 @@ from receiver.sources.source import Source, translate
 from receiver.translation import translate_and_route
 
 
-@click.command("translate")
-@click.argument("source_name", metavar="SOURCE", type=SOURCE)
-@click.argument("file", type=click.File("rb"))
-@click.option("--event", help="The event's name, for senders that put it into a header.")
-@header_option
-def command(source_name: str, file: BinaryIO, event: str | None, header: tuple[str, ...]) -> None:
-    """Print what a payload would become, as a JSON list of changes.
-
-    FILE holds the request body as the sender posts it; - reads standard input. Nothing is sent, and neither
-    Redis nor a secret is needed. Standard error says which routes match and why. If the delivery would be
-    ignored, the list is empty and standard error says why. If it would be quarantined or refused, standard
-    error says why and the exit code is 1.
-    """
+def print_file(source_name: str, file: BinaryIO, event: str | None, header: tuple[str, ...]) -> None:
     with configuration_errors_in_words():
         settings = load_settings()
         source = source_named(source_name, settings.senders)
