@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from apitraffic_events.event import EventType
-from receiver.config.ci import detect
+from receiver.config.ci.detection import detect
 from receiver.sources.github import GITHUB
 from receiver.sources.gitlab import GITLAB
 from receiver.sources.jenkins import JENKINS
