@@ -34,7 +34,8 @@ from receiver.delivery.lookup import (
     is_plugins_own,
     searches_for,
 )
-from receiver.delivery.marker_store import MarkerBusy, MarkerLock, MarkerStore
+from receiver.delivery.marker_lock import MarkerBusy, MarkerLock
+from receiver.delivery.marker_store import MarkerStore
 from receiver.delivery.markers import Marker
 from receiver.delivery.notices import Notice, news_of, paused_line, resumed_line
 from receiver.delivery.outcomes import LISTED

@@ -20,7 +20,9 @@ from apitraffic_events.responses import failure_of, rate_limit_of
 from apitraffic_events.retrying import Retrier
 from apitraffic_events.text import one_line, paragraphs
 from receiver.cli.events.fields import Fields
-from receiver.config.ci import CiJob, detect, github_job_instance
+from receiver.config.ci.detection import detect
+from receiver.config.ci.github import github_job_instance
+from receiver.config.ci.job import CiJob
 from receiver.events import marker_key
 from receiver.wording import describe_version, duration
 from tests.support.gitlab_ci_local import required

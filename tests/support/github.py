@@ -13,10 +13,11 @@ import requests
 from pydantic import create_model
 
 from receiver.events import Delivery
-from receiver.sources.base import NotTranslated, Source, translate
 from receiver.sources.github import FORM, GITHUB, JSON
 from receiver.sources.github.payload import Options
+from receiver.sources.not_translated import NotTranslated
 from receiver.sources.signing import github_request
+from receiver.sources.source import Source, translate
 from tests.support import source_fixtures
 from tests.support.source_fixtures import FIXTURES, body_of
 

@@ -15,8 +15,9 @@ from apitraffic_events.environment import DEFAULT_API_URL
 from apitraffic_events.errors import ConfigurationError
 from receiver.config import senders
 from receiver.config.environment import VARIABLES
+from receiver.config.loading import load_settings, load_what_is_right
 from receiver.config.secrets import SECRET_VARIABLES, split_secrets
-from receiver.config.settings import Settings, load_settings, load_what_is_right
+from receiver.config.settings import Settings
 from receiver.sources import SOURCES
 from receiver.sources.github import GITHUB
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from receiver.events import Change
-from receiver.sources.base import Feature, translate
 from receiver.sources.github import GITHUB
 from receiver.sources.github.payload import Options
+from receiver.sources.source import Feature, translate
 from tests.support.github import DELIVERY_ID, event_of, outcome, received, source_of
 from tests.support.source_fixtures import MODES, body_of, cases, expected
 

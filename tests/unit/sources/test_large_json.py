@@ -9,9 +9,12 @@ from urllib.parse import quote_from_bytes
 import pytest
 
 from receiver.events import Delivery
-from receiver.sources.base import MIB, MOST_CONTAINERS, Payload, Untranslatable, translate
 from receiver.sources.github import GITHUB
 from receiver.sources.gitlab import GITLAB
+from receiver.sources.not_translated import Untranslatable
+from receiver.sources.payload import MOST_CONTAINERS, Payload
+from receiver.sources.request import MIB
+from receiver.sources.source import translate
 
 NOW = datetime(2026, 1, 10, 12, 0, tzinfo=UTC)
 LONGEST = 2.0
