@@ -43,7 +43,7 @@ def command(
     from receiver.cli.failures import configuration_errors_in_words
     from receiver.cli.local_system import ACCOUNT, environment_for
     from receiver.config.account import events_client
-    from receiver.config.settings import load_settings
+    from receiver.config.loading import load_settings
     from receiver.observability.logs import configure_logging
     from receiver.serving.sockets import CannotListen, listen
 

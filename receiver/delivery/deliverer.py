@@ -34,7 +34,8 @@ from receiver.delivery.lookup import (
     is_plugins_own,
     searches_for,
 )
-from receiver.delivery.marker_store import MarkerBusy, MarkerLock, MarkerStore
+from receiver.delivery.marker_lock import MarkerBusy, MarkerLock
+from receiver.delivery.marker_store import MarkerStore
 from receiver.delivery.markers import Marker
 from receiver.delivery.notices import Notice, news_of, paused_line, resumed_line
 from receiver.delivery.outcomes import LISTED
@@ -245,7 +246,7 @@ class Deliverer:
                     reason=str(error),
                     key=marker.key,
                 )
-                marker = replace(marker, insight=marker.insight.with_less())
+                marker = marker.with_less_said(event)
 
     def _with_insight(self, marker: Marker, event: Event, lock: MarkerLock) -> Marker:
         """The same with what it is to say beyond its own changes."""

@@ -141,7 +141,8 @@ def without_insight(event: Event) -> tuple[Event, Verdict | None]:
     lines = (event.description or "").splitlines()
     kept = [line for line in lines if not LINES.fullmatch(line)]
     verdict = None
-    if word := event.metadata.get("verdict"):
+    word = event.metadata.get("verdict")
+    if isinstance(word, str):
         found = next((line for line in reversed(kept) if VERDICT_LINE.fullmatch(line)), None)
         ended_at = event.ended_at or event.started_at
         if found is not None and ended_at is not None and word in set(Word):

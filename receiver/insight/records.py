@@ -1,15 +1,16 @@
 """What is remembered of one marker, so that others can be told what happened before and after them."""
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol
 
 from pydantic import Field, JsonValue
 
-from apitraffic_events.event import EVERYWHERE, Event, EventType, Instant, Model, Scope
+from apitraffic_events.event import EVERYWHERE, SCOPE_LIMIT, Event, EventType, Instant, Model, Scope
 from apitraffic_events.records import StoredEvent
-from apitraffic_events.text import one_line
+from apitraffic_events.text import METADATA_TEXT_LIMIT, NAME_LIMIT, one_line
 from receiver.wording import VERSION, describe_version
 
 FACT_LIMIT: Final = 200
@@ -113,7 +114,7 @@ def record_of(event: Event | StoredEvent, key: str, moment: datetime | None = No
     return Record(
         key=key,
         type=EventType(event.type),
-        name=event.name,
+        name=one_line(event.name, NAME_LIMIT),
         at=(event.ended_at or started_at) if is_deploy else started_at,
         started_at=started_at,
         has_ended=event.ended_at is not None,
@@ -131,8 +132,8 @@ def record_of(event: Event | StoredEvent, key: str, moment: datetime | None = No
         source=event.source,
         repository_url=_link(facts, "repository_url"),
         url=_link(facts, "url") or _link(facts, "run_url"),
-        buckets=tuple(event.buckets),
-        environments=tuple(event.environments),
+        buckets=_scope(event.buckets),
+        environments=_scope(event.environments),
     )
 
 
@@ -185,6 +186,11 @@ def _usual(environment: str) -> str:
 
 def _overlap(one: Scope, other: Scope) -> bool:
     return EVERYWHERE in {tuple(one), tuple(other)} or bool(set(one) & set(other))
+
+
+def _scope(places: Iterable[str]) -> tuple[str, ...]:
+    """As an event of ours may have it; the API may hold more."""
+    return tuple(place for place in places if 0 < len(place) <= METADATA_TEXT_LIMIT)[:SCOPE_LIMIT]
 
 
 def _text(facts: dict[str, JsonValue], name: str) -> str | None:

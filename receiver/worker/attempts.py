@@ -18,7 +18,7 @@ from receiver.datastore.failures import UNREACHABLE, explain
 from receiver.datastore.replication import Unreplicated
 from receiver.delivery.budget import BudgetExhausted
 from receiver.delivery.deliverer import SECOND_LOOK, Unsettled
-from receiver.delivery.marker_store import MarkerBusy, MustWait
+from receiver.delivery.marker_lock import MarkerBusy, MustWait
 from receiver.delivery.retries import (
     PATIENCE,
     is_outage,
@@ -37,7 +37,7 @@ from receiver.observability.trace_context import (
 )
 from receiver.queue.dead_letters import Cause, Death
 from receiver.queue.queues import UNEXPECTED_RETRIES, change_in
-from receiver.worker.job_queue import Dequeued
+from receiver.worker.dequeued import Dequeued
 
 ANY_NUMBER: Final = 1_000_000
 """Retries are limited by time, not by number."""

@@ -15,7 +15,8 @@ from apitraffic_events.timestamps import format_timestamp, now
 from receiver.cli.events.account import AccountSession, reading_session
 from receiver.cli.exits import Problem, Refused, api_problems
 from receiver.cli.local_system import ACCOUNT, environment_for
-from receiver.config.settings import Settings, load_what_is_right
+from receiver.config.loading import load_what_is_right
+from receiver.config.settings import Settings
 from receiver.delivery.asked_events import LOOK_BACK, around_deploy, event_named
 from receiver.insight.figures import NoFigures, figure_source
 from receiver.insight.judging import UNTIL_FIGURES, disturbance, judged

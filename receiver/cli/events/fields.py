@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from apitraffic_events.event import EVERYWHERE, Event, EventType
 from apitraffic_events.timestamps import now
-from receiver.config.ci import ANY_KEY, CiJob
+from receiver.config.ci.job import ANY_KEY, CiJob
 from receiver.delivery.creation import MARKER_KEY, Wanted
 from receiver.events import marker_key
 

@@ -22,7 +22,8 @@ from receiver.cli.events.account import AccountSession, account_session
 from receiver.cli.events.fields import Fields, first_mistake
 from receiver.cli.events.output import as_json, details
 from receiver.cli.exits import NotConfigured, Problem
-from receiver.config.ci import CiJob, detect, known_systems
+from receiver.config.ci.detection import detect, known_systems
+from receiver.config.ci.job import CiJob
 from receiver.delivery.creation import Creation
 
 SKIPPED: Final = "skipped"

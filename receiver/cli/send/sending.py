@@ -13,7 +13,8 @@ import requests
 
 from receiver.cli.deliveries import parse_headers, source_named
 from receiver.cli.failures import configuration_errors_in_words
-from receiver.config.settings import Settings, load_settings
+from receiver.config.loading import load_settings
+from receiver.config.settings import Settings
 from receiver.local.data_folder import DataFolder
 from receiver.local.running import running_in
 from receiver.sources.sending import sender_of

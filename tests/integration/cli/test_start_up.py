@@ -127,7 +127,12 @@ def test_commands_for_events_import_what_talks_to_the_api_and_nothing_of_the_rec
 ) -> None:
     modules, _ = imported_by(tmp_path, "events", *command)
     assert modules & HEAVY == NEEDED_TO_LIST
-    assert not modules & {"receiver.config.settings", "receiver.sources", "receiver.queue"}
+    assert not modules & {
+        "receiver.config.loading",
+        "receiver.config.settings",
+        "receiver.sources",
+        "receiver.queue",
+    }
 
 
 def test_settings_without_a_redis_import_no_redis(tmp_path: Path) -> None:

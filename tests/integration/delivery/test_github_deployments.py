@@ -19,9 +19,9 @@ from receiver.delivery.budget import RequestBudget
 from receiver.delivery.deliverer import Delivered, Deliverer
 from receiver.delivery.marker_store import MarkerStore
 from receiver.events import Change, DeliveryReference
-from receiver.sources.base import translate
 from receiver.sources.github import GITHUB
 from receiver.sources.github.payload import Options
+from receiver.sources.source import translate
 from tests.support.changes import TEN, at, change
 from tests.support.deployments import Deployment, delivered, last_outcomes, runs
 from tests.support.github import received

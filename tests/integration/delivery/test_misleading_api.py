@@ -18,7 +18,8 @@ from receiver.datastore.keys import LOCK_PREFIX, REMEMBERS_SINCE
 from receiver.delivery.budget import PAUSE, RequestBudget
 from receiver.delivery.deliverer import Delivered, Deliverer, Unsettled
 from receiver.delivery.doubt import LIST_LAG
-from receiver.delivery.marker_store import MarkerBusy, MarkerStore
+from receiver.delivery.marker_lock import MarkerBusy
+from receiver.delivery.marker_store import MarkerStore
 from receiver.delivery.retries import EventRefused, is_refusal
 from receiver.events import Change, stand_in_name
 from tests.support.changes import KEY, at, change
