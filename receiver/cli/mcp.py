@@ -49,6 +49,7 @@ def command(
 
     try:
         from receiver.mcp_server.server import make_server, serve_stdio  # an extra
+        from receiver.mcp_server.verdicts import Judge
     except ImportError as error:
         raise click.ClickException(
             f"This needs the MCP SDK ({error.name} is missing): pip install 'apitraffic-events[mcp]'"
@@ -58,7 +59,9 @@ def command(
         settings = load_settings(environment_for(ACCOUNT))
         events_client(settings).close()
         tokens = _tokens() if over_http else ()
-    server = make_server(partial(events_client, settings), allow_delete=allow_delete)
+    token = settings.prometheus_token
+    judge = Judge(settings.verdict, token.get_secret_value() if token else None)
+    server = make_server(partial(events_client, settings), judge, allow_delete=allow_delete)
     if not over_http:
         import anyio
 

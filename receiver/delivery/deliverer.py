@@ -205,7 +205,7 @@ class Deliverer:
                     reason=str(error),
                     key=marker.key,
                 )
-                marker = replace(marker, insight=marker.insight.with_less())
+                marker = marker.with_less_said(event)
 
     def _with_insight(self, marker: Marker, event: Event, lock: MarkerLock) -> Marker:
         """The same with what it is to say beyond its own changes."""
@@ -218,7 +218,7 @@ class Deliverer:
         marker = lock.known
         if self._insights is None:
             return marker, Delivered.UNCHANGED
-        planned = self._insights.planned_look(key)
+        planned = self._insights.begin_look(key)
         event = fold(marker.changes)
         if event is None or marker.sid is None:
             self._insights.looked(key, planned, marker, None, lock.remembers_since)

@@ -14,12 +14,11 @@ from uuid import uuid4
 
 from redis import Redis
 
-from apitraffic_events.event import ALREADY_CLEAN
 from apitraffic_events.timestamps import now
 from receiver.datastore.keys import MARKER_LIFETIME, keys_of, names_as_json
 from receiver.datastore.replies import as_text
 from receiver.datastore.scripts.runner import Script
-from receiver.delivery.marker_fields import CHANGES
+from receiver.delivery.marker_fields import FIELDS, marker_of
 from receiver.delivery.marker_lock import MarkerBusy, MarkerLock
 from receiver.delivery.marker_scripts import (
     LOCK_MARKER,
@@ -29,7 +28,7 @@ from receiver.delivery.marker_scripts import (
     MarkerSave,
     marker_constants,
 )
-from receiver.events import Change
+from receiver.delivery.markers import Marker
 
 
 class MarkerStore:
@@ -89,14 +88,13 @@ class MarkerStore:
         """
         return tuple(map(as_text, self._resolve_script.run(self._redis, args=names)))
 
-    def changes_of(self, name: str) -> tuple[Change, ...]:
-        """The changes of the marker stored under this name, without locking it; empty if there is none.
+    def named(self, name: str) -> Marker:
+        """The marker stored under this name, without locking it; without changes if there is none.
 
         Raises `RedisError`.
         """
         (key, *_others) = self.resolve([name])
-        stored = self._redis.hget(f"{self._keys.marker}{key}", "changes")
-        return CHANGES.validate_json(stored, context=ALREADY_CLEAN) if stored else ()
+        return marker_of(key, self._redis.hmget(f"{self._keys.marker}{key}", FIELDS))
 
     def forget(self, key: str, in_favour_of: str) -> None:
         """Delete a marker, and make its key an alias of another one."""

@@ -30,6 +30,8 @@ class Mention(Model):
 def suspects_of(incident: Record, records: Iterable[Record]) -> tuple[Mention, ...]:
     """What changed in the incident's scope in the hour before it began, the nearest first.
 
+    Of several deploys that replaced each other, only the last was there when it began.
+
     A deploy that was under way when it began was no time before it. What was cancelled changed nothing. If
     the incident does not say where it is, what changed outside production comes last.
     """
@@ -44,6 +46,7 @@ def suspects_of(incident: Record, records: Iterable[Record]) -> tuple[Mention, .
         and shares_scope(record, incident)
     ]
     anywhere = incident.environment is None
+    found = _without_replaced(found)
     likely = [record for record in found if not (anywhere and record.is_production is False)]
     unlikely = [record for record in found if record not in likely]
     nearest = (*_nearest(likely, incident), *_nearest(unlikely, incident))
@@ -100,6 +103,14 @@ def _is_deploy(record: Record) -> bool:
 
 def _overlaps(record: Record, period: tuple[Instant, Instant]) -> bool:
     return record.started_at <= period[1] and record.at >= period[0]
+
+
+def _without_replaced(changes: Iterable[Record]) -> list[Record]:
+    latest: dict[object, Record] = {}
+    for record in sorted(changes, key=lambda record: (record.at, record.key)):
+        history = record.history
+        latest[(history, record.track, record.job) if history else record.key] = record
+    return list(latest.values())
 
 
 def _nearest(changes: Iterable[Record], incident: Record) -> tuple[Mention, ...]:

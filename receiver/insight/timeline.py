@@ -28,6 +28,8 @@ MOST_RECORDS: Final = 10_000
 """Of one type in the timeline."""
 MOST_DEPLOYS: Final = 20
 """Of one subject to one environment: each delivery of one reads them all."""
+LONGEST_LOOK: Final = timedelta(minutes=3)
+"""After that a worker that has begun a look counts as dead, and it is made again."""
 MOST_NEAR: Final = 50
 """Of one type that are read before, and after, a moment."""
 
@@ -93,6 +95,12 @@ class Timeline:
         """The marker is not shown any more; raises `RedisError`."""
         self._run(record, "", ())
 
+    def add(self, records: Iterable[Record]) -> None:
+        """Markers that Redis does not know; raises `RedisError`."""
+        for record in records:
+            if not self._redis.hexists(self._keys.records, record.key):
+                self.note(record)
+
     def add_to_history(self, records: Iterable[Record]) -> None:
         """Deploys that Redis does not know, and that need not be in the timeline; raises `RedisError`."""
         for record in records:
@@ -104,13 +112,17 @@ class Timeline:
         if planned := dict.fromkeys(keys, at.timestamp()):
             self._redis.zadd(self._keys.second_looks, planned, lt=True)
 
-    def planned_look(self, key: str) -> str:
-        """For when the next look is planned (Unix seconds); empty if none is. Raises `RedisError`."""
-        score = self._redis.zscore(self._keys.second_looks, key)
-        return "" if score is None else repr(score)
+    def begin_look(self, key: str, moment: datetime) -> str:
+        """Begin the look that is planned at this marker; returns what `looked` takes. Raises `RedisError`.
+
+        Until then it counts as planned for later, so that one that is asked for meanwhile is made.
+        """
+        planned = (moment + LONGEST_LOOK).timestamp()
+        is_planned = self._redis.zadd(self._keys.second_looks, {key: planned}, xx=True, ch=True)
+        return repr(planned) if is_planned else ""
 
     def looked(self, key: str, planned: str, next_at: datetime | None) -> None:
-        """The look that was planned for then is done; raises `RedisError`."""
+        """The look that `begin_look` began is done; raises `RedisError`."""
         following = "" if next_at is None else str(next_at.timestamp())
         SECOND_LOOK_DONE.run(self._redis, [self._keys.second_looks], [key, planned, following])
 

@@ -5,7 +5,7 @@ In JavaScript it is actions/tests/vectors.test.mjs that runs them.
 
 import random
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +27,7 @@ from receiver.events import marker_key
 from receiver.wording import describe_version, duration
 from tests.support.gitlab_ci_local import required
 from tests.support.gitlab_script import SCRIPT, GitLabScript
-from tests.support.jenkins_pipeline import HARNESS, running_controller
+from tests.support.jenkins_pipeline import HARNESS, Controller
 from tests.support.vectors import LANGUAGES, VECTORS, Vector, all_vectors, exemptions, vectors_for
 
 Given = Mapping[str, Any]
@@ -209,13 +209,13 @@ SHELL: Final[Mapping[str, Callable[[ShellFunctions, Given], object]]] = {
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+def answers(controller: Controller) -> dict[str, Any]:
     """What the Jenkins library makes of all vectors, in one build."""
-    with running_controller(tmp_path_factory.mktemp("jenkins")) as controller:
-        script = (HARNESS / "vectors.groovy").read_text()
-        built = controller.build(script, inputs={"folder": str(VECTORS)})
-        assert built.result == "SUCCESS", built.log
-        yield built.recorded[0]
+    script = (HARNESS / "vectors.groovy").read_text()
+    built = controller.build(script, inputs={"folder": str(VECTORS)})
+    assert built.result == "SUCCESS", built.log
+    recorded: dict[str, Any] = built.recorded[0]
+    return recorded
 
 
 class TestGroovy:

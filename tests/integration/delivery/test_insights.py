@@ -339,6 +339,19 @@ def test_what_changed_in_another_environment_is_not_named(line: Line) -> None:
     assert line.shown()["incident:7"].metadata["suspects"] == [V2.event.name]
 
 
+def test_an_incident_names_a_rollback_as_it_is_shown_and_not_what_it_replaced(line: Line) -> None:
+    outage = incident(95, 7)
+    for order in ((V1, V2, BACK, outage), (outage, BACK, V2, V1)):
+        line.redis.flushdb()
+        long_in_use(line.redis)
+        line.deliver(*order)
+        line.look_again()
+        shown = line.shown()
+        assert shown["incident:7"].metadata["suspects"] == ["Roll back acme/shop to v2.3.0 in production"]
+        assert "incidents_after" in shown[BACK.key].metadata
+        assert "incidents_after" not in shown[V2.key].metadata
+
+
 def test_an_incident_that_turns_out_to_be_part_of_another_is_taken_back(line: Line) -> None:
     line.deliver(V1, V2, incident(64, 1842))
     line.look_again()
@@ -377,6 +390,31 @@ def test_after_a_loss_one_request_finds_what_ran_before(line: Line) -> None:
     assert line.description_of(V2.key) == WHAT_V2_SAYS
     # A look-up for the marker itself, the creation, the look-up of what ran before, and the update.
     assert line.api.number_of_requests() - before - 2 == 4
+
+
+def test_after_a_loss_one_request_finds_what_changed_before_an_incident(line: Line) -> None:
+    line.deliver(V1, flag(50, "new-cart"), V2, incident(64, 1842))
+    line.look_again()
+    said = line.shown()["incident:1842"].metadata["suspects"]
+    assert said == [V2.event.name, "Feature flag new-cart turned on"]
+    line.redis.flushdb()
+    line.deliver(incident(80, 1842, Effect.CLOSE, status="resolved", started=64))
+    before = line.api.number_of_requests()
+    line.look_again()
+    # The look-up and the update.
+    assert line.api.number_of_requests() - before == 2
+    assert line.shown()["incident:1842"].metadata["suspects"] == said
+    # What Redis does not know is left as it is.
+    assert line.shown()[V2.key].metadata["incidents_after"] == ["#1842 Checkout latency above 2 s"]
+    line.deliver(V2)
+    line.look_again()
+    assert line.shown()[V2.key].metadata["incidents_after"] == ["#1842 Checkout latency above 2 s"]
+
+
+def test_an_incident_long_after_a_loss_costs_no_look_up(line: Line) -> None:
+    line.redis.set("apitraffic:remembers-since", START.timestamp())
+    line.deliver(incident(61, 7))
+    assert line.look_again() == 0
 
 
 def test_a_marker_that_is_found_after_a_loss_says_nothing_twice(line: Line) -> None:
@@ -436,6 +474,27 @@ class TestVerdict:
             line.description_of(V2.key)[-1] == "15 min after: not compared, acme/api was deployed 4 min later"
         )
         assert line.shown()[V2.key].metadata["verdict"] == "unknown"
+
+    @pytest.mark.parametrize(
+        ("late", "said"),
+        [
+            (deploy(64, "v9", C3, repository="acme/api"), "acme/api was deployed 4 min later"),
+            (incident(70, 7), "an incident began 10 min later"),
+        ],
+    )
+    def test_a_verdict_is_taken_back_if_it_turns_out_not_to_be_of_this_deploy_alone(
+        self, line: Line, late: Change, said: str
+    ) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        line.deliver(V2)
+        line.look_again()
+        assert line.shown()[V2.key].metadata["verdict"] == "worse"
+        line.deliver(late)
+        line.look_again()
+        event = line.shown()[V2.key]
+        assert (event.name, event.metadata["verdict"]) == (V2.event.name, "unknown")
+        assert f"15 min after: not compared, {said}" in line.description_of(V2.key)
+        assert sum("15 min after" in words for words in line.description_of(V2.key)) == 1
 
     def test_an_incident_in_the_window_is_said(self, line: Line) -> None:
         line.deliver(V2, incident(64, 7))
@@ -578,12 +637,38 @@ def test_what_was_planned_too_long_ago_is_dropped(line: Line) -> None:
 
 def test_a_look_that_was_asked_for_meanwhile_is_made(line: Line) -> None:
     line.timeline.look_again([V2.key], NOW)
-    planned = line.timeline.planned_look(V2.key)
-    line.timeline.look_again([V2.key], NOW - timedelta(seconds=5))
+    planned = line.timeline.begin_look(V2.key, NOW)
+    line.timeline.look_again([V2.key], NOW + timedelta(seconds=2))
     line.timeline.looked(V2.key, planned, None)
     assert line.redis.zcard(AccountKeys().second_looks) == 1
-    line.timeline.looked(V2.key, line.timeline.planned_look(V2.key), None)
+    line.timeline.looked(V2.key, line.timeline.begin_look(V2.key, NOW), None)
     assert line.redis.zcard(AccountKeys().second_looks) == 0
+
+
+def test_a_look_that_nobody_had_planned_keeps_one_that_is_planned_meanwhile(line: Line) -> None:
+    begun = line.timeline.begin_look(V2.key, NOW)
+    line.timeline.look_again([V2.key], NOW)
+    line.timeline.looked(V2.key, begun, None)
+    assert line.redis.zcard(AccountKeys().second_looks) == 1
+
+
+def test_a_look_whose_job_has_failed_is_dropped_in_the_end(line: Line) -> None:
+    """Otherwise a hundred of them would keep all others from being made."""
+    line.timeline.look_again([V2.key], NOW - timedelta(seconds=1))
+    assert second_looks(line.redis).enqueue_due() == 1
+    line.redis.zadd(AccountKeys().second_looks, {V2.key: (NOW - timedelta(days=5)).timestamp()})
+    line.redis.delete(*line.redis.scan_iter("apitraffic:second-look:*"))
+    assert second_looks(line.redis).enqueue_due() == 0
+    assert line.redis.zcard(AccountKeys().second_looks) == 0
+
+
+def test_a_list_that_the_api_refuses_fails_no_second_look(line: Line) -> None:
+    line.deliver(V2)
+    line.redis.set("apitraffic:remembers-since", NOW.timestamp())
+    line.timeline.look_again([V2.key], NOW)
+    line.api.set_faults(["GET:status=400"])
+    assert line.look_again() == 1
+    assert line.look_again() == 0
 
 
 def test_the_timeline_forgets_what_is_old(line: Line) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import pytest
@@ -125,6 +126,7 @@ def row_of_status(payload: dict[str, Any]) -> str:
     return f"{state} of a task scale…" if task.lower().startswith("scale") else str(state)
 
 
+@cache
 def row_of(case: str) -> str:
     """The `when` of the row that a fixture's payload belongs to."""
     event, payload = event_of(case), json.loads(body_of("github", case))
