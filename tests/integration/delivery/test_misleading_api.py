@@ -16,8 +16,8 @@ from apitraffic_events.timestamps import format_timestamp
 from receiver.datastore.address import connect
 from receiver.datastore.keys import LOCK_PREFIX, REMEMBERS_SINCE
 from receiver.delivery.budget import PAUSE, RequestBudget
-from receiver.delivery.deliverer import Delivered, Deliverer, Unsettled
-from receiver.delivery.doubt import LIST_LAG
+from receiver.delivery.deliverer import Delivered, Deliverer
+from receiver.delivery.doubt import LIST_LAG, Unsettled
 from receiver.delivery.marker_lock import MarkerBusy
 from receiver.delivery.marker_store import MarkerStore
 from receiver.delivery.retries import EventRefused, is_refusal
