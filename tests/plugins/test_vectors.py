@@ -15,13 +15,15 @@ import requests
 
 from apitraffic_events.client import EventsClient
 from apitraffic_events.errors import ServerFailed
-from apitraffic_events.event import EventType
-from apitraffic_events.responses import failure_of, rate_limit_of
+from apitraffic_events.event import Event, EventType
+from apitraffic_events.records import EventPage, StoredEvent
+from apitraffic_events.responses import failure_of, rate_limit_of, read_records
 from apitraffic_events.retrying import Retrier
 from apitraffic_events.text import one_line, paragraphs
 from receiver.cli.events.fields import Fields
 from receiver.config.ci import CiJob, detect, github_job_instance
 from receiver.events import marker_key
+from receiver.insight.direct import is_of_a_history, previous_among, with_previous
 from receiver.wording import describe_version, duration
 from tests.support.gitlab_ci_local import required
 from tests.support.gitlab_script import SCRIPT, GitLabScript
@@ -101,6 +103,18 @@ def _pauses(error: Exception, failures: int) -> list[float]:
     return slept
 
 
+def _previous(given: Given) -> dict[str, object]:
+    """What a plugin says of the deploy before: its name, its line, and its metadata."""
+    own = Event.model_validate(given["own"])
+    page = EventPage(
+        records=read_records(StoredEvent, list(given["listed"].values())), has_more=given["has_more"]
+    )
+    previous = previous_among(own, page) if is_of_a_history(own) else None
+    told = with_previous(own, previous, keeps_name=given["is_named"])
+    added = {name: fact for name, fact in told.metadata.items() if name not in own.metadata}
+    return {"name": told.name, "line": told.description or "", **added}
+
+
 def _longest_pause(given: Given) -> float:
     return _pauses(ServerFailed("down", status=503), given["failures"])[-1]
 
@@ -123,6 +137,7 @@ PYTHON: Final[Mapping[str, Callable[[Given], object]]] = {
     "version_of_ref": lambda given: describe_version(given["ref"], given["commit"]),
     "deployment_name": _deployment_name,
     "duration": lambda given: duration(timedelta(seconds=given["seconds"])),
+    "previous": _previous,
     "longest_pause": _longest_pause,
     "asked_pause": _asked_pause,
     "github_job_key": _job_key,

@@ -135,6 +135,7 @@ class Fields:
             their_key=job.their_key if job else ANY_KEY,
             is_identity_shared=job is not None and job.is_identity_shared,
             keeps_start=self.started_at is None,
+            keeps_name=bool(self.name),
         )
 
     def _key(self, kind: EventType, environment: str, job: CiJob | None) -> tuple[str, bool]:
@@ -154,6 +155,16 @@ class Fields:
         place = f"to {environment}" if environment else ""
         words = (VERBS.get(self.status or "", "Deploy"), repository, version, place)
         return " ".join(word for word in words if word)
+
+
+def previous_option(function: CommandT) -> CommandT:
+    """`--previous/--no-previous`."""
+    return click.option(
+        "--previous/--no-previous",
+        default=True,
+        show_default=True,
+        help="Say which version ran before, and call a rollback one. Asks the API for the deploys before.",
+    )(function)
 
 
 def first_mistake(error: ValidationError) -> str:

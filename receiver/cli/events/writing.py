@@ -24,6 +24,7 @@ from receiver.cli.events.fields import (
     STATUSES,
     Fields,
     first_mistake,
+    previous_option,
     scope_options,
     text_options,
     time_options,
@@ -33,6 +34,7 @@ from receiver.cli.exits import NotConfigured, Problem
 from receiver.cli.times import TimeType
 from receiver.config.ci import CiJob, detect, known_systems
 from receiver.delivery.creation import Creation
+from receiver.delivery.earlier_deploys import earlier_deploys
 
 SKIPPED: Final = "skipped"
 FAILED: Final = "failed"
@@ -133,8 +135,9 @@ def writing(function: Callable[..., None]) -> Callable[..., None]:
     help="Make only one event with this key, even if the command is repeated within an hour.",
 )
 @click.option("--from-ci", is_flag=True, help="Take what is not given from the CI job in which this runs.")
+@previous_option
 @writing
-def create(*, options: WriteOptions, from_ci: bool, **given: Any) -> None:
+def create(*, options: WriteOptions, from_ci: bool, previous: bool, **given: Any) -> None:
     """Create an event.
 
     A deployment gets a name from what is known, such as `Deploy acme/shop v2.3.1 to production`; other types
@@ -149,7 +152,8 @@ def create(*, options: WriteOptions, from_ci: bool, **given: Any) -> None:
 
     def make(account: AccountSession) -> WriteResult:
         buckets, environments = account.sids(wanted.event.buckets, wanted.event.environments)
-        creation = Creation(account.client, wanted.with_scope(buckets, environments))
+        earlier = earlier_deploys(account.client, wanted.event, options.timeout) if previous else None
+        creation = Creation(account.client, wanted.with_scope(buckets, environments), earlier)
         stored, made = account.ask(creation.attempt)
         return _of(made.value, stored)
 

@@ -7,7 +7,7 @@ import click
 
 from apitraffic_events.timestamps import now
 from receiver.cli.events.account import TYPES, timeout_option
-from receiver.cli.events.fields import Fields, scope_options, text_options
+from receiver.cli.events.fields import Fields, previous_option, scope_options, text_options
 from receiver.cli.run.child import Child, Stopped
 from receiver.cli.run.report import Report
 
@@ -28,10 +28,17 @@ from receiver.cli.run.report import Report
     envvar="APITRAFFIC_RECEIVER_URL",
     help="Send through this receiver, with the secret in APITRAFFIC_RECEIVER_SECRET, instead of to the API.",
 )
+@previous_option
 @timeout_option
 @click.option("--quiet", is_flag=True, help="Print nothing but problems.")
 def command(
-    command: tuple[str, ...], *, receiver_url: str | None, timeout: float, quiet: bool, **given: Any
+    command: tuple[str, ...],
+    *,
+    receiver_url: str | None,
+    previous: bool,
+    timeout: float,
+    quiet: bool,
+    **given: Any,
 ) -> None:
     """Run a command, and show it on the charts from its start to its end.
 
@@ -46,7 +53,12 @@ def command(
     fields = Fields(started_at=now(), ended_at=None, status="in_progress", **given)
     child = Child(command)
     report = Report(
-        fields, PurePath(command[0]).name, receiver_url=receiver_url, timeout=timeout, is_quiet=quiet
+        fields,
+        PurePath(command[0]).name,
+        receiver_url=receiver_url,
+        timeout=timeout,
+        is_quiet=quiet,
+        says_previous=previous,
     )
     with child.started():
         report.open()
