@@ -3,6 +3,7 @@
 In JavaScript it is actions/tests/vectors.test.mjs that runs them.
 """
 
+import json
 import random
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -203,6 +204,16 @@ def _key_by_shell(functions: ShellFunctions, given: Given) -> str:
     return dict(line.split("=", 1) for line in lines)["APITRAFFIC_MARKER_KEY"]
 
 
+def _previous_by_shell(functions: ShellFunctions, given: Given) -> dict[str, object]:
+    own, page = given["own"], {"records": list(given["listed"].values()), "hasMore": given["has_more"]}
+    for name, content in (("own", own), ("page", page)):
+        (functions.folder / name).write_text(json.dumps(content))
+    rows = functions.run('ran_before "$1" "$2"', functions.folder / "own", functions.folder / "page")
+    told = {name: json.loads(value) for name, value in (row.split("\t") for row in rows.splitlines())}
+    name = own["name"] if given["is_named"] else told.get("name", own["name"])
+    return {"line": "", **told, "name": name}
+
+
 SHELL: Final[Mapping[str, Callable[[ShellFunctions, Given], object]]] = {
     "one_line": lambda shell, given: shell.awk("one_line", given["text"], given["limit"]),
     "paragraphs": lambda shell, given: shell.awk("paragraphs", given["text"]),
@@ -215,6 +226,7 @@ SHELL: Final[Mapping[str, Callable[[ShellFunctions, Given], object]]] = {
         "outcome_of", given["status"], given["seconds"], given["actor"]
     ),
     "duration": lambda shell, given: shell.awk("took", given["seconds"]),
+    "previous": _previous_by_shell,
     "longest_pause": lambda shell, given: float(shell.run('longest_pause "$1"', given["failures"])),
     "asked_pause": _asked_by_shell,
     "gitlab_job_key": _key_by_shell,
