@@ -8,12 +8,14 @@ class TestGitHubAction(PluginContract):
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import pytest
 
 from apitraffic_events.text import one_line
+from apitraffic_events.timestamps import format_timestamp, now
 from tests.support.local_api import LocalApi
 from tests.support.stack import running_stack
 from tests.support.waiting import wait_until
@@ -152,6 +154,16 @@ def listed(api: LocalApi) -> list[dict[str, Any]]:
     """All events that the API lists."""
     records: list[dict[str, Any]] = api.call("GET", "/events?limit=100").json()["records"]
     return records
+
+
+def deploy_twice(api: LocalApi, **facts: str) -> None:
+    """v1, and then v2, of acme/shop to production."""
+    for version, hours in (("v1", 5), ("v2", 2)):
+        at = format_timestamp(now() - timedelta(hours=hours, seconds=30))
+        known = {"repository": "acme/shop", "environment": "production", "status": "success"}
+        metadata = known | {"version": version, "commit": version[1] * 40} | facts
+        event = {"type": "deployment", "name": version, "startedAt": at, "metadata": metadata}
+        assert api.call("POST", "/events", json=event).ok
 
 
 def requests_made(api: LocalApi) -> int:
