@@ -62,6 +62,10 @@ def read_points(items: Iterable[object]) -> tuple[ThroughputPoint, ...]:
 
 
 def read_summary(data: object) -> MetricsSummary:
+    """The summary, also if the API wraps it in a list of one, as it does other figures."""
+    records = data.get("records") if isinstance(data, dict) else data
+    if isinstance(records, list) and len(records) == 1:
+        data = records[0]
     try:
         return MetricsSummary.model_validate(data)
     except ValidationError as error:

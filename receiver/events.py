@@ -63,6 +63,11 @@ def _is_unused(value: object) -> bool:
     return not value
 
 
+def _is_not_said(value: object) -> bool:
+    """As `_is_unused`, of a field whose zero says something."""
+    return value is None
+
+
 Remark = Annotated[str, BeforeValidator(line_of(REMARK_LIMIT))]
 
 
@@ -143,6 +148,8 @@ class Change(Model):
     """Of an alert that fires: without news for so long, it has ended unseen."""
     is_undated: bool = Field(default=False, exclude_if=_is_unused)
     """Whether it has no time of its own: it counts as of when it was received, so a repeat is a later one."""
+    verdict_after: timedelta | None = Field(default=None, exclude_if=_is_not_said)
+    """How long after its end a deploy is judged, if a route says so; zero for no verdict."""
     account: str | None = Field(default=None, exclude_if=_is_unused)
     """The name that apitraffic.toml gives the account whose marker it is; `None` for the one of
     APITRAFFIC_ACCOUNT_SID. Accounts share no markers."""

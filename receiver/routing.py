@@ -5,15 +5,27 @@ For each setting, the first matching route that has it decides. A route may deci
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Annotated, Final, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    WithJsonSchema,
+)
 
 from apitraffic_events.event import EventType
 from apitraffic_events.text import NAME_LIMIT, one_line
 from receiver.events import Change
 
+LONGEST_VERDICT: Final = 240
+"""Minutes."""
 DEFAULT_ACCOUNT: Final = "default"
 """How a route names the account of APITRAFFIC_ACCOUNT_SID."""
 PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
@@ -33,6 +45,24 @@ def _check_template(template: str) -> str:
     return template
 
 
+def _read_verdict(value: object) -> object:
+    """`false` is zero; `{ after = 30 }` is in minutes."""
+    if value is None or isinstance(value, timedelta):
+        return value
+    if value is False:
+        return timedelta(0)
+    if not isinstance(value, dict) or value.keys() != {"after"}:
+        raise ValueError("is false, or says how long after a deploy: verdict = { after = 30 }")
+    minutes = value["after"]
+    if not isinstance(minutes, int) or isinstance(minutes, bool) or not 1 <= minutes <= LONGEST_VERDICT:
+        raise ValueError(f"has an after that is not a number of minutes from 1 to {LONGEST_VERDICT}")
+    return timedelta(minutes=minutes)
+
+
+def _write_verdict(length: timedelta) -> bool | dict[str, int]:
+    return {"after": round(length.total_seconds() / 60)} if length else False
+
+
 ONE_OR_SEVERAL: Final = WithJsonSchema(
     {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
 )
@@ -45,6 +75,27 @@ Places = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length
 
 Template = Annotated[str, Field(min_length=1), AfterValidator(_check_template)]
 """Text with metadata keys in braces: `Deploy {repository} {short_commit}`."""
+
+
+VerdictAfter = Annotated[
+    timedelta,
+    BeforeValidator(_read_verdict),
+    PlainSerializer(_write_verdict),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": False},
+                {
+                    "type": "object",
+                    "properties": {"after": {"type": "integer", "minimum": 1, "maximum": LONGEST_VERDICT}},
+                    "required": ["after"],
+                    "additionalProperties": False,
+                },
+            ]
+        }
+    ),
+]
+"""How long after its end a deploy is judged; zero for no verdict."""
 
 
 class Match(BaseModel):
@@ -100,6 +151,8 @@ class Route(BaseModel):
     name: Template | None = None
     metadata: dict[str, Template] | None = None
     """Added to the event's metadata; does not replace what is there."""
+    verdict: VerdictAfter | None = None
+    """Minutes after the deploy that are compared, as `{ after = 30 }`, or `false` for no verdict."""
     account: Annotated[str, Field(min_length=1)] | None = None
     """The account that shows the marker: a NAME of `[account.NAME]`, or `default`."""
 
@@ -141,6 +194,9 @@ def route(change: Change, routes: Sequence[Route]) -> Change | None:
     if template := _first(rule.name for rule in matching):
         updates["name"] = one_line(_filled(template, facts), NAME_LIMIT) or event.name
     routed: dict[str, object] = {"event": event.model_copy(update=updates)}
+    verdict_after = _first(rule.verdict for rule in matching)
+    if verdict_after is not None:
+        routed["verdict_after"] = verdict_after
     if account := _first(rule.account for rule in matching):
         routed["account"] = None if account == DEFAULT_ACCOUNT else account
     return change.model_copy(update=routed)

@@ -14,8 +14,9 @@ from receiver.cli.urls import ReceiverUrl
     type=ReceiverUrl(),
     help="The receiver's URL as senders reach it. It is sent a signed ping for each source.",
 )
+@click.option("--notify", "posts_notice", is_flag=True, help="Post a sample notice to people, who read it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(*, url: str | None, as_json: bool) -> None:
+def command(*, url: str | None, posts_notice: bool, as_json: bool) -> None:
     """Find common problems and say what to do.
 
     Checks the configuration, the sources' secrets, Redis, the spool, the queues, and the Events API with its
@@ -25,7 +26,8 @@ def command(*, url: str | None, as_json: bool) -> None:
     from receiver.cli.local_system import ACCOUNT, QUEUE, environment_for
     from receiver.doctor.examination import examine
 
-    examination = examine(environment_for(ACCOUNT, QUEUE, with_secrets=True), url)
+    environment = environment_for(ACCOUNT, QUEUE, with_secrets=True)
+    examination = examine(environment, url, posts_notice)
     if as_json:
         findings = list(examination)
         is_well = are_well(findings)

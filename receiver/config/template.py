@@ -22,6 +22,14 @@ ACCOUNTS: Final = """\
 #token_file = "/run/secrets/apitraffic-emea"
 #api_url = "https://api.apitraffic.io/v1"
 """
+PROMETHEUS: Final = """\
+# A Prometheus that has the figures for verdicts in place of ApiTraffic.
+#[verdict.prometheus]
+#url = "http://prometheus:9090"
+#requests = "sum(increase(http_requests_total[$window]))"
+#errors = "sum(increase(http_requests_total{code=~'5..'}[$window])) or vector(0)"
+#mean_response = "sum(rate(http_seconds_sum[$window])) / sum(rate(http_seconds_count[$window]))"
+"""
 ROUTES: Final = """\
 # Where markers appear. The first route that matches decides, for each setting that it has.
 #[[route]]
@@ -31,6 +39,10 @@ ROUTES: Final = """\
 #[[route]]
 #match = { environment = "review/*" }
 #skip = true
+#
+#[[route]]
+#match = { environment = "staging" }
+#verdict = false
 """
 
 
@@ -40,7 +52,7 @@ def template() -> str:
     for name in preset_names():  # Most people need none of them.
         del tables[name]
     sections = [section for name, table in tables.items() if (section := "\n".join(_table(name, table)))]
-    return "\n\n".join([HEAD.rstrip(), *sections, ACCOUNTS.rstrip(), ROUTES])
+    return "\n\n".join([HEAD.rstrip(), *sections, PROMETHEUS.rstrip(), ACCOUNTS.rstrip(), ROUTES])
 
 
 def _table(name: str, table: dict[str, Any]) -> Iterator[str]:

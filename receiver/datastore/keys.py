@@ -33,6 +33,14 @@ class AccountKeys:
     claim: str = CLAIM_PREFIX
     lock: str = LOCK_PREFIX
     alerts_to_check: str = ALERTS_TO_CHECK
+    timeline: str = "apitraffic:timeline:"
+    """Begins the sorted set of the markers of one type by time."""
+    records: str = "apitraffic:records"
+    """A hash: what is remembered of the markers in the timeline."""
+    history: str = "apitraffic:history:"
+    """Begins the hash of the deploys of one subject to one environment."""
+    second_looks: str = "apitraffic:second-looks"
+    """A sorted set: the key of each marker that is to be looked at again, and when (Unix seconds)."""
     budget: str = "apitraffic:budget"
     pause: str = "apitraffic:line"
 
@@ -48,6 +56,10 @@ def keys_of(account: str | None) -> AccountKeys:
         claim=f"{start}claim:",
         lock=f"{start}lock:",
         alerts_to_check=f"{start}alerts-to-check",
+        timeline=f"{start}timeline:",
+        records=f"{start}records",
+        history=f"{start}history:",
+        second_looks=f"{start}second-looks",
         budget=f"{start}budget",
         pause=f"{start}line",
     )

@@ -13,6 +13,7 @@ nor uses that one's budget.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
 from typing import Final, Self
 
@@ -20,7 +21,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from apitraffic_events.errors import RateLimit, RateLimited
-from apitraffic_events.timestamps import now
+from apitraffic_events.timestamps import now, parse_timestamp
 from receiver.datastore.keys import AccountKeys, keys_of
 from receiver.datastore.replies import as_text
 from receiver.datastore.scripts.runner import Constant, Script
@@ -187,6 +188,17 @@ class RequestBudget:
             arguments: list[float] = [rate_limit.limit, rate_limit.remaining, reset, LIFETIME]
             OBSERVE_BUDGET.run(self._redis, [self._keys.budget], arguments)
 
+    def seconds_until_share(self, parts: int) -> float:
+        """Until more than one part in so many of the budget is left; 0 if there is, or if no limit is known.
+
+        Raises `RedisError`.
+        """
+        fields = self._redis.hmget(self._keys.budget, "limit", "remaining", "reset")
+        limit, remaining, reset = (float(field) if field else None for field in fields)
+        if limit is None or remaining is None or reset is None or remaining * parts > limit:
+            return 0.0
+        return max(0.0, reset + MARGIN - self._clock())
+
     def use_up(self, seconds: float) -> None:
         """The API refused a request because the budget is exhausted: make none for this long."""
         with self._redis.pipeline() as pipeline:
@@ -202,6 +214,20 @@ class RequestBudget:
         self._shared.has_paused = True
         arguments: list[str | float] = [self._clock(), seconds, reason, LONGEST_PAUSE]
         return bool(PAUSE_DELIVERY.run(self._redis, [self._keys.pause], arguments))
+
+    @property
+    def has_paused(self) -> bool:
+        """Whether it was this process that paused, as far as it knows of no end of that pause."""
+        return self._shared.has_paused
+
+    def paused_since(self) -> datetime | None:
+        """When the API began to refuse us, while it has not accepted us since; raises `RedisError`."""
+        since = self._redis.hget(self._keys.pause, "since")
+        return None if since is None else parse_timestamp(float(since))
+
+    def take_over_pause(self) -> None:
+        """Take a pause for this process' own: the one that paused may have been restarted as this one."""
+        self._shared.has_paused = self.paused_since() is not None
 
     def resume(self) -> bool:
         """A request succeeded: end the pause. Returns whether there was one."""

@@ -1,1 +1,1 @@
-"""Clients for the senders' own APIs."""
+"""Clients for the senders' own APIs, and for a Prometheus."""

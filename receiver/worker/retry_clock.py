@@ -7,7 +7,8 @@ from redis.exceptions import RedisError
 from structlog import get_logger
 
 from receiver.datastore.failures import explain
-from receiver.worker.alert_checks import AlertChecks
+from receiver.worker.alert_checks import alert_checks
+from receiver.worker.second_looks import second_looks
 from receiver.worker.worker import DeliveryWorker
 
 SCHEDULE_INTERVAL: Final = 0.5
@@ -15,7 +16,8 @@ SCHEDULE_INTERVAL: Final = 0.5
 
 
 class RetryClock(threading.Thread):
-    """Queues jobs whose retry is due, and alerts without news; gives jobs back that wait behind slow ones.
+    """Queues jobs whose retry is due, alerts without news, and second looks; gives jobs back that wait behind
+    slow ones.
 
     This is a thread of the worker in place of RQ's scheduler, which is a process of its own, quits when Redis
     restarts and leaves its lock behind when it is killed. Several at once do no harm: each move is atomic.
@@ -24,7 +26,11 @@ class RetryClock(threading.Thread):
     def __init__(self, worker: DeliveryWorker) -> None:
         super().__init__(name="retry-clock", daemon=True)
         self._worker = worker
-        self._alert_checks = tuple(AlertChecks(worker.connection, account) for account in worker.accounts)
+        self._due_markers = tuple(
+            due_in(worker.connection, account)
+            for account in worker.accounts
+            for due_in in (alert_checks, second_looks)
+        )
         self._stopped = threading.Event()
 
     def run(self) -> None:
@@ -37,8 +43,8 @@ class RetryClock(threading.Thread):
                 self._worker.look_after_batch()
                 for recovery in self._worker.recoveries:
                     recovery.enqueue_due()
-                for alert_checks in self._alert_checks:
-                    alert_checks.enqueue_due()
+                for due_markers in self._due_markers:
+                    due_markers.enqueue_due()
                 was_away = False
             except RedisError as error:
                 if not was_away:

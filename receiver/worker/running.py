@@ -2,7 +2,8 @@
 
 import logging
 import signal
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -15,7 +16,9 @@ from rq.exceptions import StopRequested
 from structlog import get_logger
 
 from apitraffic_events.client import EventsClient
+from apitraffic_events.timestamps import now
 from receiver.config.account import events_client
+from receiver.config.accounts import NOTIFY
 from receiver.config.settings import Settings
 from receiver.datastore.acl import require_rights
 from receiver.datastore.address import require_suitable_server
@@ -23,9 +26,17 @@ from receiver.datastore.failures import explain
 from receiver.datastore.when_full import connect_to_drain
 from receiver.delivery.budget import RequestBudget
 from receiver.delivery.deliverer import Deliverer
+from receiver.delivery.insights import Insights
 from receiver.delivery.marker_store import MarkerStore
+from receiver.delivery.notices import Notice
+from receiver.delivery.notifier import Notices, Notifier, target_of
+from receiver.delivery.verdicts import VerdictRules
+from receiver.insight.figures import figure_source
+from receiver.insight.timeline import Timeline
+from receiver.insight.verdict import Thresholds
 from receiver.observability.metrics import DeliveryMetrics
 from receiver.queue.queues import announce
+from receiver.senders_api.notify import NoticeTarget
 from receiver.worker.attempts import DeliveryAttempts
 from receiver.worker.desks import Desk, RunJob
 from receiver.worker.retry_clock import RetryClock
@@ -67,6 +78,8 @@ def run_worker(settings: Settings, metrics: DeliveryMetrics | None = None) -> No
 
 def _run(redis: Redis, settings: Settings, metrics: DeliveryMetrics | None) -> None:
     lines = {account: _line_to(account, redis, settings) for account in (None, *settings.account)}
+    target = target_of(settings)
+    tell = Notices(redis, settings.notify.events).tell if target is not None else None
     logging.getLogger("rq").setLevel(logging.WARNING)
     logging.getLogger("rq.worker").addFilter(RedisOutage())
     log = get_logger("receiver.worker")
@@ -76,15 +89,19 @@ def _run(redis: Redis, settings: Settings, metrics: DeliveryMetrics | None) -> N
         try:
             require_rights(redis)
             require_suitable_server(redis)
-            settle = timedelta(seconds=settings.delivery.settle)
             desks = {
                 account: [
-                    Desk(budget, partial(_attempts, client, budget, settle, metrics))
+                    Desk(budget, partial(_attempts, redis, settings, client, budget, metrics, tell))
                     for budget, client in line
                 ]
                 for account, line in lines.items()
             }
-            _work(redis, lines[None][0][1].account_url, _in_threads(desks), stop)
+            if target is not None:
+                desks[NOTIFY] = _notice_desks(redis, target)
+                for line in lines.values():
+                    line[0][0].take_over_pause()
+            told = None if target is None else target.host
+            _work(redis, lines[None][0][1].account_url, _in_threads(desks), stop, told)
         except RedisError as error:
             log.warning("Redis is away; trying again", reason=explain(error), in_s=RESTART_PAUSE)
         stop.wait(RESTART_PAUSE)
@@ -110,25 +127,57 @@ def _in_threads(desks: Mapping[str | None, Sequence[Desk]]) -> list[Desk]:
 
 
 def _attempts(
+    redis: Redis,
+    settings: Settings,
     client: EventsClient,
     budget: RequestBudget,
-    settle: timedelta,
     metrics: DeliveryMetrics | None,
+    tell: Callable[[Notice], None] | None,
     markers: MarkerStore,
 ) -> RunJob:
-    deliverer = Deliverer(client, markers, budget, settle=settle)
+    rules = _verdict_rules(settings, client)
+    insights = Insights(Timeline(redis, budget.account), client, budget, now, rules)
+    settle = timedelta(seconds=settings.delivery.settle)
+    deliverer = Deliverer(client, markers, budget, settle=settle, insights=insights, tell=tell)
     return DeliveryAttempts(deliverer, metrics, budget.account).make
 
 
-def _work(redis: Redis, api: str, desks: Sequence[Desk], stop: WakeUp) -> None:
-    """Run an RQ worker until it ends; `stop` is set if that is because it was asked to."""
+def _verdict_rules(settings: Settings, client: EventsClient) -> VerdictRules | None:
+    """How deploys are judged; `None` if they are not."""
+    verdict, token = settings.verdict, settings.prometheus_token
+    if not verdict.enabled:
+        return None
+    return VerdictRules(
+        timedelta(minutes=verdict.after),
+        Thresholds(verdict.errors_up, verdict.slower, verdict.fewest_requests),
+        figure_source(client, verdict.prometheus, token.get_secret_value() if token else None),
+    )
+
+
+def _notice_desks(redis: Redis, target: NoticeTarget) -> list[Desk]:
+    """For each thread what it posts notices with. The metrics are those of deliveries."""
+    budget, turn = RequestBudget(redis, account=NOTIFY), threading.Lock()
+    budgets = (budget, *(budget.for_another_thread() for _ in range(HELPERS)))
+
+    def attempts(budget: RequestBudget, markers: MarkerStore) -> RunJob:
+        return DeliveryAttempts(Notifier(target, markers, budget, turn), account=NOTIFY).make
+
+    return [Desk(each, partial(attempts, each)) for each in budgets]
+
+
+def _work(redis: Redis, api: str, desks: Sequence[Desk], stop: WakeUp, told: str | None) -> None:
+    """Run an RQ worker until it ends; `stop` is set if that is because it was asked to.
+
+    `told` is the host that notices to people are posted to.
+    """
     own, *others = desks
     for account in own.accounts:
         announce(redis, account)
     worker = DeliveryWorker(redis, own.budget, stop, own.accounts)
     clock = RetryClock(worker)
+    accounts = ", ".join(account for account in own.accounts if account != NOTIFY)
     get_logger("receiver.worker").info(
-        "worker started", name=worker.name, api=api, accounts=", ".join(own.accounts) or None
+        "worker started", name=worker.name, api=api, accounts=accounts or None, notify=told
     )
     clock.start()
     try:

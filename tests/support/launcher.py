@@ -1,10 +1,12 @@
-"""Starts the product's commands by forking a process that has imported the libraries they use.
+"""Starts the product's commands by forking a process that has imported their modules.
 
-Most of what a start costs is the interpreter and these imports, and the tests make some hundred starts. What
-is forked is a process of its own, with a session, environment, folder, log and signals of its own. It runs
-`python -m receiver` from the first line: the product's modules are left to it, and so are libraries that read
-the environment when they are imported. Tests of `up`, `demo`, the README and the command line start all of it
-in the ordinary way.
+Most of what a start costs is the interpreter and these imports, and most of what an end costs is freeing what
+was imported; the tests do both some hundred times. What is forked is a process of its own, with a session,
+environment, folder, log and signals of its own, and it runs `python -m receiver`. What reads the environment
+when it is imported is left to it. Importing the product's own modules has no effect, except that
+`receiver.queue` sets the prefix of RQ's keys. A process joins its threads and runs its exit handlers as any
+interpreter does, and then leaves its memory to the kernel. Tests of `up`, `demo`, `run` and the command line
+start and end all of it in the ordinary way.
 
     process = launcher().start(["worker"], environment, folder, log)
 
@@ -40,8 +42,10 @@ IMPORTED: Final = (
         "pydantic.main",
     ),
     *("redis", "requests", "rich", "sqlite3", "structlog"),
+    "receiver.queue",  # before anything imports rq, which reads the prefix of its keys once
+    *("receiver.cli.api", "receiver.cli.serve", "receiver.cli.translate", "receiver.cli.worker"),
 )
-LEFT_TO_EACH: Final = frozenset({"prometheus_client", "receiver", "rq"})
+LEFT_TO_EACH: Final = frozenset({"prometheus_client"})
 
 
 class Launched:
@@ -128,6 +132,8 @@ def surroundings() -> dict[str, str]:
 
 def main() -> None:
     """Start and watch what is ordered, until nobody is there to order."""
+    exit_codes: list[int] = []
+    atexit.register(leave, exit_codes)  # registered first, it runs last
     for module in IMPORTED:
         import_module(module)
     assert LEFT_TO_EACH.isdisjoint(sys.modules)
@@ -138,7 +144,7 @@ def main() -> None:
         if "start" in order:
             pid = os.fork()
             if pid == 0:
-                run(**order["start"])
+                run(exit_codes, **order["start"])
             running.add(pid)
             answer: int | None = pid
         else:
@@ -151,8 +157,10 @@ def main() -> None:
             os.killpg(pid, signal.SIGKILL)
 
 
-def run(arguments: list[str], environment: dict[str, str], folder: str, log: str) -> NoReturn:
-    """Be that process; it ends as an interpreter does that was started for it."""
+def run(
+    exit_codes: list[int], arguments: list[str], environment: dict[str, str], folder: str, log: str
+) -> NoReturn:
+    """Be that process, and note the exit code."""
     os.setsid()
     output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -164,8 +172,21 @@ def run(arguments: list[str], environment: dict[str, str], folder: str, log: str
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = ["receiver", *arguments]
-    runpy.run_module("receiver", run_name="__main__", alter_sys=True)
-    sys.exit()
+    try:
+        runpy.run_module("receiver", run_name="__main__", alter_sys=True)
+        sys.exit(0)
+    except SystemExit as end:  # also that of a process which this one has forked
+        if isinstance(end.code, int | None):
+            exit_codes.append(end.code or 0)
+        raise
+
+
+def leave(exit_codes: list[int]) -> None:
+    """End without freeing what the launcher has imported: the kernel would copy each page of it first."""
+    if exit_codes:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(exit_codes[-1])
 
 
 def ended(pid: int) -> int | None:

@@ -1,5 +1,6 @@
 """`[[route]]`: the first route that matches and has a word on a setting decides that setting."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -160,3 +161,29 @@ class TestSpelling:
     def test_what_cannot_be_meant_is_refused(self, rule: dict[str, Any]) -> None:
         with pytest.raises(ValidationError):
             Route.model_validate(rule)
+
+
+class TestVerdict:
+    @pytest.mark.parametrize(
+        ("rules", "after"),
+        [
+            ([], None),
+            ([{"verdict": {"after": 30}}], timedelta(minutes=30)),
+            ([{"verdict": False}, {"verdict": {"after": 30}}], timedelta(0)),
+            ([{"match": {"environment": "staging"}, "verdict": False}], None),
+        ],
+    )
+    def test_the_first_route_that_says_it_decides_how_long_after_a_deploy_it_is_judged(
+        self, rules: list[dict[str, Any]], after: timedelta | None
+    ) -> None:
+        shown = route(PRODUCTION, [Route.model_validate(rule) for rule in rules])
+        assert shown is not None
+        assert shown.verdict_after == after
+        assert Change.model_validate_json(shown.model_dump_json()) == shown
+
+    def test_a_change_of_which_nothing_is_said_reads_as_before(self) -> None:
+        assert "verdict_after" not in PRODUCTION.model_dump(mode="json")
+
+    def test_a_route_is_shown_as_it_is_written(self) -> None:
+        for written in ({"verdict": False}, {"verdict": {"after": 30}}):
+            assert Route.model_validate(written).settings() == written

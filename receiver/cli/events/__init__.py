@@ -1,4 +1,4 @@
-"""`apitraffic-events events`: the commands are in `commands`, and what they do in `reading` and `writing`."""
+"""`apitraffic-events events`: the commands are in `commands`, and what they do beside it."""
 
 from typing import Final
 
@@ -7,6 +7,7 @@ import click
 from receiver.cli.lazy import LazyGroup
 
 SUMMARIES: Final = {
+    "check": "Say what a deploy did to the API's traffic.",
     "close": "End an event, such as an incident.",
     "create": "Create an event.",
     "delete": "Delete an event.",
@@ -20,6 +21,7 @@ SUMMARIES: Final = {
     "events",
     cls=LazyGroup,
     places={
+        "check": f"{__name__}.commands:check",
         "close": f"{__name__}.commands:close",
         "create": f"{__name__}.commands:create",
         "delete": f"{__name__}.commands:delete",

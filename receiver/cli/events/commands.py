@@ -1,20 +1,64 @@
-"""`apitraffic-events events create|list|get|update|close|delete`"""
+"""`apitraffic-events events check|create|list|get|update|close|delete`"""
 
+from datetime import timedelta
 from typing import Any, Final
 
 import click
 
 from receiver.cli.events.options import (
     STATUSES,
+    previous_option,
     scope_options,
     text_options,
     time_options,
     write_options,
 )
 from receiver.cli.options import TYPES, every_option, json_option, timeout_option
-from receiver.cli.times import TimeType
+from receiver.cli.times import LengthType, TimeType
 
 FIRST_EVENTS: Final = 25
+LONGEST_CHECK: Final = timedelta(hours=4)
+FAIL_ON: Final = ("worse", "unknown")
+"""Verdicts that may fail a pipeline."""
+
+
+@click.command()
+@click.argument("event")
+@click.option(
+    "--after",
+    type=LengthType(timedelta(minutes=1), LONGEST_CHECK),
+    metavar="DURATION",
+    help="How long after its end, such as 15m or 1h.  [default: `after` in [verdict], which is 15m]",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(FAIL_ON),
+    multiple=True,
+    help="Exit with 1 if this is the verdict; repeatable.",
+)
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until that long after its end.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.1, max=3600),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to retry while the API fails, and to look for an event that is not there or not over yet.",
+)
+@json_option
+@click.pass_context
+def check(context: click.Context, /, **given: Any) -> None:
+    """Say what a deploy did to the API's traffic.
+
+    EVENT is an event's SID or the key of its marker, of the last seven days. Takes the verdict that the
+    marker has, and otherwise compares the traffic before the deploy with that after it: how many requests
+    failed, and how long a response took.
+
+    Made for pipelines: whatever happens, the exit code is 0 unless --fail-on says otherwise.
+    """
+    from receiver.cli.events import checking
+
+    checking.check(context, **given)
 
 
 @click.command("list")
@@ -87,6 +131,7 @@ def get(**given: Any) -> None:
     help="Make only one event with this key, even if the command is repeated within an hour.",
 )
 @click.option("--from-ci", is_flag=True, help="Take what is not given from the CI job in which this runs.")
+@previous_option
 @write_options
 def create(**given: Any) -> None:
     """Create an event.

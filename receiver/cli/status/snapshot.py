@@ -1,7 +1,7 @@
 """What waits to be delivered, since when, and the workers."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,12 +18,22 @@ from receiver.cli import consoles
 from receiver.cli.exits import NotConfigured, NotReachable
 from receiver.cli.local_system import QUEUE, environment_for
 from receiver.cli.watching import redraw, repeat
-from receiver.config.settings import Settings, load_settings
+from receiver.config.accounts import NOTIFY
+from receiver.config.loading import load_settings
+from receiver.config.settings import Settings
 from receiver.datastore.address import connect
 from receiver.errors import StorageUnavailable
-from receiver.monitoring.status import AccountState, BudgetState, Pause, QueueStatus, read_status
+from receiver.monitoring.status import (
+    AccountState,
+    BudgetState,
+    Pause,
+    QueueState,
+    QueueStatus,
+    read_status,
+)
 from receiver.queue.inspection import WaitingJob, WorkerState
-from receiver.reception.spool import Spool
+from receiver.queue.queues import account_of
+from receiver.reception.spool import Spool, spool_of
 from receiver.wording import duration
 
 WIDEST_CHANGE: Final = 40
@@ -85,7 +95,7 @@ class Snapshot:
             queue = read_status(redis)
         except StorageUnavailable as error:
             redis_problem = str(error).removeprefix("Redis: ").rstrip(".")
-        spool = Spool(settings.spool) if settings.spool else None
+        spool = spool_of(settings)
         spooled, spool_problem = None, None
         try:
             spooled = spool.count() if spool else None
@@ -193,9 +203,9 @@ def _budget_as_json(budget: BudgetState | None) -> dict[str, Any] | None:
 
 
 def _queue_lines(status: QueueStatus, at: datetime) -> Iterator[Text]:
-    for number, queue in enumerate(status.queues):
-        counts = f"{queue.waiting} waiting, {queue.in_work} in work, {queue.to_retry} to retry"
-        yield _line("" if number else "Queues", f"{queue.name:<10}  {counts}")
+    of_markers = [queue for queue in status.queues if account_of(queue.name) != NOTIFY]
+    for number, queue in enumerate(of_markers):
+        yield _line("" if number else "Queues", f"{queue.name:<10}  {_counts([queue])}")
     for number, job in enumerate(status.next):
         yield _line("" if number else "Next", _next_words(job, at))
     oldest = status.oldest_at
@@ -209,11 +219,29 @@ def _queue_lines(status: QueueStatus, at: datetime) -> Iterator[Text]:
     yield _line("Dead letters", f"{status.dead_letters:,}", _if(status.dead_letters > 0))
     for account in status.accounts:
         yield from _account_lines(account, at)
+    if status.notices:
+        yield from _notice_lines(status, status.notices, at)
     yield _line("Quarantine", f"{status.quarantined:,}", _if(status.quarantined > 0))
     if not status.workers:
         yield _line("Workers", "none; start one: apitraffic-events worker", "red")
     for number, worker in enumerate(status.workers):
         yield _line("" if number else "Workers", *_worker_words(worker, at))
+
+
+def _counts(queues: Sequence[QueueState]) -> str:
+    waiting, in_work, to_retry = (
+        sum(getattr(queue, state) for queue in queues) for state in ("waiting", "in_work", "to_retry")
+    )
+    return f"{waiting} waiting, {in_work} in work, {to_retry} to retry"
+
+
+def _notice_lines(status: QueueStatus, notices: AccountState, at: datetime) -> Iterator[Text]:
+    """Notices to people, which have queues as an account has."""
+    yield _line("Notices", _counts([queue for queue in status.queues if account_of(queue.name) == NOTIFY]))
+    if notices.budget and notices.budget.blocked_until:
+        yield _line("", f"not posted until {_when(notices.budget.blocked_until, at)}", "yellow")
+    if notices.dead_letters:
+        yield _line("", f"dead letters: {notices.dead_letters:,}", "yellow")
 
 
 def _account_lines(account: AccountState, at: datetime) -> Iterator[Text]:

@@ -13,7 +13,8 @@ POST:commit=500x1   handle the next POST, but answer 500; commit=200 answers a p
 POST:late=3x1       answer the next POST with 500, and handle it 3 s later
 lag=3               lists do not show what was created less than 3 s ago
 renamed             lists know their filters by other names only: start_date, end_date, event_type, …
-unfiltered          lists know no filter
+unfiltered          lists and metrics know no filter
+metrics=403         answer 403 to requests for metrics, as to a token that may not read them
 waf                 answer 403 and HTML if a body holds `DROP TABLE`, as a firewall does
 """
 
@@ -48,11 +49,12 @@ class Kind(StrEnum):
     LAG = "lag"
     RENAMED = "renamed"
     UNFILTERED = "unfiltered"
+    METRICS = "metrics"
     WAF = "waf"
 
 
 WITHOUT_VALUE: Final = frozenset({Kind.DROP, Kind.REFUSE, Kind.RENAMED, Kind.UNFILTERED, Kind.WAF})
-CONDITIONS: Final = frozenset({Kind.LAG, Kind.RENAMED, Kind.UNFILTERED, Kind.WAF})
+CONDITIONS: Final = frozenset({Kind.LAG, Kind.RENAMED, Kind.UNFILTERED, Kind.METRICS, Kind.WAF})
 """Kinds under which a request is handled; all that affect it hold at once."""
 
 
@@ -67,8 +69,8 @@ class FaultSyntaxError(ValueError):
 class Fault:
     """One fault.
 
-    `value` is in seconds for latency, hang, late and lag, the HTTP status for status and commit, and 0 for
-    the others. `share` is the fraction of matching requests that are affected, `times` how many at most
+    `value` is in seconds for latency, hang, late and lag, the HTTP status for status, commit and metrics, and
+    0 for the others. `share` is the fraction of matching requests that are affected, `times` how many at most
     (None: no limit), `method` the only HTTP method that matches (None: all).
     """
 
@@ -127,7 +129,7 @@ def _value(text: str, kind: Kind, given: str | None) -> float:
             return HANG_SECONDS
         raise FaultSyntaxError(text, f"{kind} needs a value after =")
     value = _number(text, "value", given)
-    if kind is Kind.STATUS and value not in ERROR_STATUSES:
+    if kind in {Kind.STATUS, Kind.METRICS} and value not in ERROR_STATUSES:
         raise FaultSyntaxError(text, "the status must be one that HTTP knows, from 400 to 511")
     if kind is Kind.COMMIT and value not in ERROR_STATUSES | {HTTPStatus.OK}:
         raise FaultSyntaxError(text, "the status must be 200 or one from 400 to 511")

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from receiver.local.events_api.catalogue import BUCKETS, ENVIRONMENTS, EVERYTHING
 from receiver.local.events_api.options import Options
-from receiver.local.events_api.traffic import INTERVALS
+from receiver.local.events_api.traffic import INTERVALS, STATUS_CLASSES
 from receiver.local.events_api.validation import (
     DEFAULT_PAGE_SIZE,
     DESCRIPTION_LIMIT,
@@ -146,7 +146,9 @@ def _schemas() -> dict[str, Schema]:
                 "totalRequests": {"type": "integer"},
                 "totalErrors": {"type": "integer"},
                 "averageResponseTime": {"type": "number"},
-                "requestsByStatus": {"type": "object"},
+                "requestsByStatus": _object(
+                    {key: {"type": "integer", "minimum": 0} for key in STATUS_CLASSES}
+                ),
                 "requestsByMethod": {"type": "object"},
                 "topEndpoints": {"type": "array"},
             }

@@ -17,7 +17,7 @@ from receiver.local.events_api.faults import Kind
 from receiver.local.events_api.options import Options
 from receiver.local.events_api.store import Record, Store
 from receiver.local.events_api.timestamps import before, now
-from receiver.local.events_api.traffic import Traffic, read_wanted
+from receiver.local.events_api.traffic import Traffic, Wanted, read_wanted
 from receiver.local.events_api.validation import (
     OTHER_PARAMETERS,
     PARAMETERS,
@@ -30,6 +30,7 @@ from receiver.local.events_api.validation import (
 )
 
 PREFIX: Final = "/v1/accounts/"
+METRICS_SCOPE: Final = "metrics:read"
 
 View = Callable[..., Response]
 
@@ -107,10 +108,10 @@ class Account:
         return self._list_page(request, catalogue.environments(self._options.account_sid))
 
     def throughput(self, request: Request) -> Response:
-        return self._list(self._traffic.throughput(read_wanted(request.args)), has_more=False)
+        return self._list(self._traffic.throughput(_traffic_wanted(request)), has_more=False)
 
     def summary(self, request: Request) -> Response:
-        return self._success(self._traffic.summary(read_wanted(request.args)))
+        return self._success(self._traffic.summary(_traffic_wanted(request)))
 
     def _list_page(self, request: Request, records: Sequence[object]) -> Response:
         page = read_page(request.args)
@@ -138,6 +139,17 @@ def _parameters(conditions: Mapping[Kind, float]) -> Parameters | None:
     if Kind.UNFILTERED in conditions:
         return None
     return OTHER_PARAMETERS if Kind.RENAMED in conditions else PARAMETERS
+
+
+def _traffic_wanted(request: Request) -> Wanted:
+    conditions = list_conditions(request.environ)
+    if Kind.METRICS in conditions:
+        status = HTTPStatus(int(conditions[Kind.METRICS]))
+        why = (
+            f"The token needs the scope {METRICS_SCOPE}." if status is HTTPStatus.FORBIDDEN else status.phrase
+        )
+        raise ApiError(status, why)
+    return read_wanted({} if Kind.UNFILTERED in conditions else request.args)
 
 
 def _no_event(sid: str) -> ApiError:

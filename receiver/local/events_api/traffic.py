@@ -1,18 +1,26 @@
 """The account's traffic, which the metrics endpoints add up. There is none, unless a test says what it was.
 
-The vendor documents the parameters and the names of the fields. The units, and the envelope of the list, are
-a guess.
+The vendor documents the parameters and the names of the fields. The units, the envelope of the list and what
+`topEndpoints` holds are a guess, and so is whether `totalErrors` counts 4xx: a test may say either.
 """
 
 import json
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from receiver.local.events_api.errors import FieldProblem, invalid
@@ -20,22 +28,46 @@ from receiver.local.events_api.timestamps import format_timestamp, normalise_tim
 
 Interval = Literal["hour", "day", "week", "month"]
 INTERVALS: Final[tuple[str, ...]] = get_args(Interval)
+StatusClass = Literal["2xx", "3xx", "4xx", "5xx"]
+STATUS_CLASSES: Final[tuple[str, ...]] = get_args(StatusClass)
 LENGTHS: Final = {"hour": 3600, "day": 86_400, "week": 7 * 86_400}
 MONDAY: Final = 4 * 86_400
 """The first Monday in Unix seconds: 5 January 1970."""
 
 
+Count = Annotated[int, Field(ge=0)]
+
+
 class Point(BaseModel):
-    """Requests from `timestamp` on; `average` is their response time in milliseconds."""
+    """Requests from `timestamp` on; `average` is their response time in milliseconds.
+
+    Without `requestsByStatus`, errors have the status 5xx and the others 2xx.
+    """
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
 
     timestamp: Annotated[str, AfterValidator(normalise_timestamp)]
-    requests: Annotated[int, Field(ge=0)]
-    errors: Annotated[int, Field(ge=0)] = 0
+    requests: Count
+    errors: Count = 0
     average: Annotated[float, Field(ge=0)] = 0.0
     bucket_sid: str | None = None
     environment_sid: str | None = None
+    requests_by_status: dict[StatusClass, Count] | None = None
+    requests_by_method: dict[str, Count] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.errors > self.requests:
+            raise ValueError("has more errors than requests")
+        if self.requests_by_status is not None and sum(self.requests_by_status.values()) != self.requests:
+            raise ValueError("requestsByStatus must add up to requests")
+        return self
+
+    @property
+    def by_status(self) -> Mapping[StatusClass, int]:
+        if self.requests_by_status is not None:
+            return self.requests_by_status
+        return {"2xx": self.requests - self.errors, "5xx": self.errors}
 
     @property
     def moment(self) -> datetime:
@@ -93,14 +125,20 @@ class Traffic:
         return [json.dumps({"timestamp": at, **_sums(groups[at])}) for at in sorted(groups)]
 
     def summary(self, wanted: Wanted) -> str:
-        sums = _sums(self._found(wanted))
+        points = self._found(wanted)
+        sums = _sums(points)
+        by_status: Counter[str] = Counter(dict.fromkeys(STATUS_CLASSES, 0))
+        by_method: Counter[str] = Counter()
+        for point in points:
+            by_status.update(point.by_status)
+            by_method.update(point.requests_by_method)
         return json.dumps(
             {
                 "totalRequests": sums["requests"],
                 "totalErrors": sums["errors"],
                 "averageResponseTime": sums["average"],
-                "requestsByStatus": {},
-                "requestsByMethod": {},
+                "requestsByStatus": by_status,
+                "requestsByMethod": by_method,
                 "topEndpoints": [],
             }
         )

@@ -47,6 +47,15 @@ SENDERS = (
 )
 
 
+PROMETHEUS_AWAY = """
+[verdict.prometheus]
+url = "http://127.0.0.1:9"
+requests = "sum(increase(requests_total[$window]))"
+errors = "sum(increase(failures_total[$window]))"
+mean_response = "sum(rate(seconds_total[$window]))"
+"""
+
+
 class Doctor:
     """Calls it with `--json`; gives the findings by check."""
 
@@ -254,6 +263,46 @@ class TestApi:
         found = doctor(**account(api))["api_filters"]
         assert found["state"] == "ok"
         assert "before the account has an event" in found["found"]
+
+    @pytest.mark.parametrize(
+        ("faults", "toml", "state", "words"),
+        [
+            ([], "", "ok", "1.2 k requests within an hour, 2 % errors (with a status of 5xx)"),
+            ([], "[verdict]\nenabled = false", "ok", "off, as [verdict] says"),
+            (["metrics=403"], "", "warning", "give it the scope metrics:read"),
+            (["metrics=404"], "", "warning", "the API has no metrics"),
+            (["metrics=503"], "", "warning", "the API did not say"),
+            (["unfiltered"], "", "warning", "not keep to the period and the bucket and the environment"),
+            (
+                [],
+                PROMETHEUS_AWAY,
+                "warning",
+                "the query `requests` in [verdict.prometheus] failed: no answer",
+            ),
+        ],
+    )
+    def test_whether_deploys_can_be_judged(
+        self,
+        doctor: Doctor,
+        api: LocalApi,
+        run: Command,
+        faults: list[str],
+        toml: str,
+        state: str,
+        words: str,
+    ) -> None:
+        half_past = format_timestamp(now() - timedelta(minutes=30))
+        api.set_traffic([{"timestamp": half_past, "requests": 1_200, "errors": 24, "average": 50}])
+        api.set_faults(faults)
+        run.write("apitraffic.toml", toml)
+        found = doctor(**account(api))["verdicts"]
+        api.set_traffic([])
+        assert (found["state"], words in found["found"]) == (state, True), found
+
+    def test_without_traffic_there_is_nothing_to_judge_yet(self, doctor: Doctor, api: LocalApi) -> None:
+        found = doctor(**account(api))["verdicts"]
+        assert found["state"] == "ok"
+        assert "nothing to compare yet" in found["found"]
 
     def test_nobody_there(self, doctor: Doctor, api: LocalApi) -> None:
         with socket.create_server(("127.0.0.1", 0)) as unused:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -15,9 +16,12 @@ import pytest
 from apitraffic_events import EventType
 from receiver.cli import init, main, options, tail
 from receiver.cli.deadletters import commands
+from receiver.cli.events import commands as events_commands
 from receiver.cli.lazy import LazyGroup, Unloaded
+from receiver.insight.verdict import Word
 from receiver.monitoring import following
 from receiver.queue.dead_letters import Cause
+from receiver.routing import LONGEST_VERDICT
 from receiver.sources import SOURCES
 from tests.support.command import Command
 
@@ -98,6 +102,8 @@ def test_what_an_option_can_be_is_what_the_product_has() -> None:
     assert tuple(Cause) == commands.CAUSES
     assert tail.STATUSES == following.STATUSES
     assert tuple(SOURCES) == init.SENDERS
+    assert timedelta(minutes=LONGEST_VERDICT) == events_commands.LONGEST_CHECK
+    assert {*events_commands.FAIL_ON} < {*Word}
 
 
 @pytest.mark.parametrize(
@@ -121,7 +127,12 @@ def test_commands_for_events_import_what_talks_to_the_api_and_nothing_of_the_rec
 ) -> None:
     modules, _ = imported_by(tmp_path, "events", *command)
     assert modules & HEAVY == NEEDED_TO_LIST
-    assert not modules & {"receiver.config.settings", "receiver.sources", "receiver.queue"}
+    assert not modules & {
+        "receiver.config.loading",
+        "receiver.config.settings",
+        "receiver.sources",
+        "receiver.queue",
+    }
 
 
 def test_settings_without_a_redis_import_no_redis(tmp_path: Path) -> None:

@@ -1,24 +1,16 @@
 """Figures of the charts: of Debian's Prometheus, of the API, of the receiver itself."""
 
-import shutil
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import requests
 
 from receiver.config.console import ChartsSection
 from receiver.console.charts.own_requests import OwnRequests, Sample, read
 from receiver.console.charts.prometheus import PrometheusFigures
 from receiver.console.view import View
-from receiver.local.stack import free_port
-from tests.support.browser import tool
-from tests.support.processes import started
-from tests.support.waiting import wait_until
+from tests.support.prometheus import running_prometheus
 
 END: Final = datetime(2026, 11, 28, 12, tzinfo=UTC)
 VIEW: Final = View(END - timedelta(hours=6), END, "")
@@ -40,40 +32,9 @@ def samples() -> str:
     return "\n".join([*lines, "# EOF\n"])
 
 
-@contextmanager
-def prometheus(folder: Path) -> Iterator[str]:
-    program = tool(shutil.which("prometheus"), "prometheus")
-    (folder / "samples.txt").write_text(samples())
-    (folder / "empty.yml").write_text("")
-    subprocess.run(
-        ["promtool", "tsdb", "create-blocks-from", "openmetrics", "samples.txt", "data"],
-        cwd=folder,
-        check=True,
-        capture_output=True,
-    )
-    port = free_port("127.0.0.1")
-    options = ["--config.file=empty.yml", "--storage.tsdb.path=data", "--storage.tsdb.retention.time=10y"]
-    with started(
-        [program, *options, f"--web.listen-address=127.0.0.1:{port}"],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ):
-        url = f"http://127.0.0.1:{port}"
-        wait_until(lambda: is_ready(url), "Prometheus is ready", timeout=30)
-        yield url
-
-
-def is_ready(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/-/ready", timeout=1).ok
-    except requests.RequestException:
-        return False
-
-
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with prometheus(tmp_path_factory.mktemp("prometheus")) as url:
+    with running_prometheus(tmp_path_factory.mktemp("prometheus"), samples()) as url:
         yield url
 
 

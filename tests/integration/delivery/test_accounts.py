@@ -34,7 +34,7 @@ from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import delivery_queues
 from receiver.reception.delivery_store import DeliveryStore
 from receiver.reception.quarantine import Quarantine
-from receiver.worker.alert_checks import AlertChecks
+from receiver.worker.alert_checks import alert_checks
 from receiver.worker.attempts import DeliveryAttempts
 from receiver.worker.batch import LARGEST
 from receiver.worker.desks import Desk, RunJob
@@ -287,8 +287,8 @@ def test_an_alert_without_news_is_looked_at_again_in_its_account(redis: Redis, a
     queue(redis, alert)
     work(redis, accounts)
     redis.zadd(keys_of("emea").alerts_to_check, {"alert:1": 0})
-    assert AlertChecks(redis).enqueue_due() == 0
-    assert AlertChecks(redis, "emea").enqueue_due() == 1
+    assert alert_checks(redis).enqueue_due() == 0
+    assert alert_checks(redis, "emea").enqueue_due() == 1
     work(redis, accounts)
     (shown,) = accounts["emea"].client().iter_events()
     assert shown.ended_at is not None

@@ -18,7 +18,7 @@ from receiver.delivery.budget import RequestBudget
 from receiver.delivery.deliverer import Delivered, Deliverer
 from receiver.delivery.marker_store import MarkerStore
 from receiver.queue.queues import URGENT, change_in, delivery_queue
-from receiver.worker.alert_checks import AlertChecks
+from receiver.worker.alert_checks import alert_checks
 from tests.support.alerts import change_of_case, firing, moment, resolved
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.redis import long_in_use, running_redis
@@ -129,7 +129,7 @@ def test_the_same_alert_after_redis_lost_its_data_is_no_second_event(
 def test_an_alert_without_news_is_ended_by_a_worker_and_goes_on_if_it_fires_after_all(
     deliverer: Deliverer, client: EventsClient, redis: Redis, clock: Clock
 ) -> None:
-    checks, queue = AlertChecks(redis), delivery_queue(redis, URGENT)
+    checks, queue = alert_checks(redis), delivery_queue(redis, URGENT)
     deliverer.deliver(REPORTS[0])
     due_at = redis.zscore(ALERTS_TO_CHECK, REPORTS[0].key)
     assert due_at == moment("22:00").timestamp() < now().timestamp()

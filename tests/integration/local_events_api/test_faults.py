@@ -28,6 +28,7 @@ Call = Callable[..., TestResponse]
         ("lag=2.5", Fault(Kind.LAG, 2.5)),
         ("renamed", Fault(Kind.RENAMED)),
         ("unfiltered", Fault(Kind.UNFILTERED)),
+        ("metrics=403", Fault(Kind.METRICS, 403)),
         ("waf", Fault(Kind.WAF)),
         ("PATCH:hang=0.5@0.25x12", Fault(Kind.HANG, 0.5, share=0.25, times=12, method="PATCH")),
     ],
@@ -55,6 +56,7 @@ def test_grammar(text: str, fault: Fault) -> None:
         ("drop=1", "drop takes no value"),
         ("waf=1", "waf takes no value"),
         ("commit=201", "200 or one from 400 to 511"),
+        ("metrics=200", "from 400 to 511"),
         ("late", "late needs a value"),
         ("refuse=1", "refuse takes no value"),
         ("drop@0", "above 0 and at most 1"),
@@ -178,6 +180,15 @@ def test_filters_may_not_be_there(new_api: Callable[..., Call]) -> None:
     call = new_api(faults=(parse("unfiltered"),))
     call("POST", "/events", json={"type": "custom", "name": "x"})
     assert names(call, type="scale", event_type="scale") == ["x"]
+
+
+def test_metrics_may_be_forbidden_while_events_are_not(new_api: Callable[..., Call]) -> None:
+    call = new_api(faults=(parse("metrics=403"),))
+    refused = call("GET", "/metrics/summary")
+    assert refused.status_code == 403
+    assert "metrics:read" in refused.json["error"]["message"]  # type: ignore[index]
+    assert call("GET", "/metrics/throughput").status_code == 403
+    assert names(call) == []
 
 
 def test_a_firewall_may_dislike_some_words(new_api: Callable[..., Call]) -> None:

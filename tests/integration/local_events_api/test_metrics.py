@@ -11,6 +11,8 @@ from apitraffic_events import EventsClient
 from apitraffic_events.metrics import Interval
 from tests.support.local_api import LocalApi, running_local_api
 
+Call = Callable[..., TestResponse]
+
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 BUCKET = "bkt_checkout0000000000000000000"
 POINTS = [
@@ -53,6 +55,43 @@ def test_the_summary_weighs_response_times_by_requests(client: EventsClient) -> 
     summary = client.metrics_summary(NOON - timedelta(hours=2), NOON + timedelta(hours=1))
     assert (summary.total_requests, summary.total_errors) == (100, 6)
     assert summary.average_response_time == 185.0
+
+
+def test_the_summary_tells_statuses_and_methods_apart(new_api: Callable[..., Call]) -> None:
+    call = new_api(fault_control=True)
+    counted = {
+        "requestsByStatus": {"2xx": 80, "4xx": 17, "5xx": 3},
+        "requestsByMethod": {"GET": 90, "PUT": 10},
+    }
+    plain = {"timestamp": "2026-11-28T11:10:00Z", "requests": 60, "errors": 1}
+    points = [plain, {**plain, "requests": 100, "errors": 20, **counted}]
+    assert call("PUT", "/_traffic", below="", json=points).status_code == 200
+    assert call("GET", "/metrics/summary").json == {
+        "totalRequests": 160,
+        "totalErrors": 21,
+        "averageResponseTime": 0.0,
+        "requestsByStatus": {"2xx": 139, "3xx": 0, "4xx": 17, "5xx": 4},
+        "requestsByMethod": {"GET": 90, "PUT": 10},
+        "topEndpoints": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"errors": 61}, "more errors than requests"),
+        ({"requestsByStatus": {"2xx": 59}}, "must add up to requests"),
+        ({"requestsByStatus": {"200": 60}}, "'2xx', '3xx', '4xx' or '5xx'"),
+    ],
+)
+def test_figures_that_contradict_each_other_are_refused(
+    new_api: Callable[..., Call], wrong: dict[str, object], message: str
+) -> None:
+    call = new_api(fault_control=True)
+    point = {"timestamp": "2026-11-28T11:10:00Z", "requests": 60, **wrong}
+    refused = call("PUT", "/_traffic", below="", json=[point])
+    assert refused.status_code == 422
+    assert message in refused.json["error"]["message"]  # type: ignore[index]
 
 
 def test_an_account_without_traffic_has_no_points(call: Callable[..., TestResponse]) -> None:

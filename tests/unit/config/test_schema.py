@@ -9,9 +9,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from receiver.config.loading import load_settings
 from receiver.config.schema import schema_of_file
 from receiver.config.senders import preset_names
-from receiver.config.settings import load_settings
 from receiver.config.template import template
 from receiver.errors import ConfigurationError
 
@@ -69,6 +69,11 @@ def test_the_examples_in_the_documentation_are_valid(page: str, example: str) ->
         "[delivery]\ndeployments = 'dot'",
         "[delivery]\nsettle = 0",
         "[delivery]\nsettle = 601",
+        "[verdict]\nafter = 241",
+        "[verdict]\nslower = 0",
+        "[verdict.prometheus]\nurl = 'http://p:9090'",
+        "[[route]]\nverdict = true",
+        "[[route]]\nverdict = { after = 0 }",
         "[githb]",
         "[github]\nevent = ['x']",
         "[github]\nevents = 'push'",
@@ -96,6 +101,7 @@ def test_what_the_program_refuses_is_marked_in_the_editor(text: str) -> None:
         "[[route]]\nmatch = { source = 'github', type = ['deployment', 'scale'] }\nbuckets = 'Checkout'",
         "[github]\nevents = ['deploy*']\ndeployments = 'span'\n[jenkins]\npull_requests = true",
         "[sentry]\nevents = ['issue']",
+        "[[route]]\nverdict = false\n[[route]]\nverdict = { after = 30 }\n[verdict]\nerrors_up = 1",
         (
             "[[sender]]\nname = 'x'\nauthentication = { scheme = 'bearer' }\nevent = 'x'\n"
             "[[sender.marker]]\nname = 'It'\nkey = '{id}'\neffect = 'point'\ntype = 'custom'\n"

@@ -4,7 +4,8 @@ import errno
 import os
 import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ from pydantic import SecretStr
 
 from apitraffic_events.environment import DEFAULT_API_URL
 from apitraffic_events.errors import ConfigurationError
+from receiver.config import senders
 from receiver.config.environment import VARIABLES
+from receiver.config.loading import load_settings, load_what_is_right
 from receiver.config.secrets import SECRET_VARIABLES, split_secrets
-from receiver.config.settings import Settings, load_settings, load_what_is_right
+from receiver.config.settings import Settings
 from receiver.sources import SOURCES
 from receiver.sources.github import GITHUB
 
@@ -22,6 +25,7 @@ SECRET = "hunter2-and-then-some-more"
 SETTINGS = [variable.name for variable in VARIABLES]
 SECRETS = [variable.name for variable in SECRET_VARIABLES]
 ALL = [*SETTINGS, *SECRETS]
+PROMETHEUS = "[verdict.prometheus]\nerrors = 'x[$window]'\nmean_response = 'x[$window]'\n"
 GOOD = {
     "APITRAFFIC_API_TOKEN": "tok_123",
     "APITRAFFIC_ACCOUNT_SID": "acc_abc123",
@@ -29,8 +33,11 @@ GOOD = {
     "APITRAFFIC_SPOOL": "/var/lib/apitraffic-events/spool.sqlite",
     "REDIS_URL": "redis://localhost:6379/0",
     "APITRAFFIC_LOG_FORMAT": "json",
+    "APITRAFFIC_PROMETHEUS_TOKEN": "prometheus-token-1234",
     "APITRAFFIC_METRICS_TOKEN": "metrics-token-1234",
     "APITRAFFIC_CONSOLE_TOKEN": "console-token-1234",
+    "APITRAFFIC_NOTIFY_URL": "https://chat.example.test/hooks/1",
+    "APITRAFFIC_NOTIFY_SECRET": "notify-secret-1234",
     "APITRAFFIC_KEEP_PAYLOADS": "200",
     "APITRAFFIC_TRUSTED_PROXIES": "10.0.0.0/8",
     "APITRAFFIC_ALLOWED_SENDERS": "192.0.2.0/24",
@@ -50,6 +57,14 @@ def _a_clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     for name in [*ALL, *(f"{name}_FILE" for name in ALL), "APITRAFFIC_CONFIG"]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _presets_compiled_once() -> Iterator[None]:
+    """Comparing two settings compares all their senders, and compiles the presets for each of the two."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(senders, "read_preset", cache(senders.read_preset))
+        yield
 
 
 Configure = Callable[..., None]
@@ -535,6 +550,28 @@ a = 1
             ("[delivery]\nsettle = 'soon'", "delivery.settle is a whole number, without quotes"),
             ("[delivery]\nsettle = 0", "delivery.settle is at least 1"),
             ("[delivery]\nsettle = 900", "delivery.settle is at most 600"),
+            ("[verdict]\nafter = 300", "verdict.after is at most 240"),
+            ("[verdict]\nafter = 0", "verdict.after is at least 1"),
+            ("[verdict]\nafter = 1.5", "verdict.after is a whole number"),
+            ("[verdict]\nerrors_up = 0", "verdict.errors_up is above 0"),
+            ("[verdict]\nslower = 'much'", "verdict.slower is a number, without quotes"),
+            ("[verdict]\nenable = false", "verdict.enable is not a setting (did you mean enabled?)"),
+            ("[verdict]\nprometheus = 'x'", "verdict.prometheus is a table"),
+            (
+                f"{PROMETHEUS}url = 'http://p:9090'\nrequests = 'sum(x)'",
+                "verdict.prometheus.requests does not contain $window, the time to look at",
+            ),
+            (
+                f"{PROMETHEUS}requests = 'x[$window]'\nurl = 'http://me:pw@p:9090'",
+                "verdict.prometheus.url holds a user name or password; a bearer token belongs in",
+            ),
+            ("[verdict.prometheus]", "verdict.prometheus.requests is missing"),
+            ("[[route]]\nverdict = true", "route.0.verdict is false, or says how long after a deploy"),
+            ("[[route]]\nverdict = { before = 3 }", "route.0.verdict is false, or says how long after"),
+            (
+                "[[route]]\nverdict = { after = 300 }",
+                "route.0.verdict has an after that is not a number of minutes from 1 to 240",
+            ),
             ("[[route]]\nskip = 'always'", "route.0.skip is true or false, without quotes"),
             ("[jenkins]\npull_requests = 'some'", "jenkins.pull_requests is true or false, without quotes"),
             ("github = 3", "github is a table: write [github], and its settings on the lines below"),

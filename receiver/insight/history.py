@@ -1,0 +1,163 @@
+"""Which version ran before a deploy, and whether the deploy went back to an earlier one.
+
+Pure functions of the deploys that are remembered of one subject in one environment. If they do not say it
+for certain, nothing is said: a repository may deploy several things to one environment, each by a workflow
+of its own.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
+from itertools import pairwise
+from typing import Final
+
+from apitraffic_events.event import Instant, Model
+from receiver.insight.compare import compare_url
+from receiver.insight.records import Outcome, Record
+
+GOES_BACK: Final = re.compile(r"roll.?back|revert|restore|undo|promote|redeploy", re.IGNORECASE)
+"""How a workflow is called that deploys for other workflows what they have deployed before."""
+SHORT: Final = 7
+"""Characters of a commit that tell it from others."""
+
+
+class Course(StrEnum):
+    """Where a deploy goes, compared with what ran before it."""
+
+    ROLLBACK = "rollback"
+    """Back to what ran before the version that ran until then."""
+    REDEPLOY = "redeploy"
+    """The version that ran already."""
+
+
+class Previous(Model):
+    """What ran before a deploy."""
+
+    key: str
+    version: str | None = None
+    commit: str | None = None
+    at: Instant
+    """When its deploy ended."""
+    compare_url: str | None = None
+    course: Course | None = None
+    version_now: str | None = None
+    """How the version that is deployed was called when it was deployed before."""
+
+
+def previous_of(own: Record, history: Iterable[Record]) -> Previous | None:
+    """What ran before this deploy; `None` if that is not known.
+
+    `history` is what is remembered of the same subject and environment, in any order, and may contain the
+    deploy itself. Only deploys that succeeded count as having run.
+    """
+    name, moment = own.history, _order(own)
+    others = [record for record in history if record.key != own.key and record.history == name]
+    earlier = sorted(
+        (
+            record
+            for record in _of_same_target(own, others)
+            if record.outcome is Outcome.SUCCEEDED and _order(record) < moment
+        ),
+        key=_order,
+    )
+    if not earlier:
+        return None
+    last = earlier[-1]
+    course = None
+    before = [record for record in earlier if is_same_version(record, own)]
+    if is_same_version(last, own):
+        course = Course.REDEPLOY
+    elif before and _order(before[0]) < _order(_first_of(last, earlier)):
+        course = Course.ROLLBACK
+    return Previous(
+        key=last.key,
+        version=last.version,
+        commit=last.commit,
+        at=last.at,
+        compare_url=compare_url(own.repository_url, own.source, last.commit, own.commit),
+        course=course,
+        version_now=before[-1].version if before else None,
+    )
+
+
+def concerned_by(own: Record, history: Iterable[Record]) -> Iterator[Record]:
+    """The other deploys of which `previous_of` may say something else because of this one.
+
+    That are the next one, and later ones that deploy or replace the same version. The one before is among
+    them only if this one shows that there are several targets.
+    """
+    others = sorted((record for record in history if record.key != own.key), key=_order)
+    before = [record for record in others if _order(record) < _order(own)]
+    after = others[len(before) :]
+    for last in before[-1:]:
+        shares_run = own.run_id is not None and own.run_id == last.run_id
+        if shares_run or own.track not in {record.track for record in others}:
+            yield last
+    yield from after[:1]
+    for earlier, later in pairwise(after):
+        if is_same_version(later, own) or is_same_version(earlier, own):
+            yield later
+
+
+def is_same_version(one: Record, other: Record) -> bool:
+    """Whether both deploy the same thing, as far as they say so for certain."""
+    if one.commit and other.commit:
+        length = min(len(one.commit), len(other.commit))
+        return length >= SHORT and one.commit[:length] == other.commit[:length]
+    return one.version is not None and one.version == other.version and one.is_exact and other.is_exact
+
+
+def _first_of(version: Record, earlier: Sequence[Record]) -> Record:
+    return next(record for record in earlier if is_same_version(record, version) or record is version)
+
+
+def _of_same_target(own: Record, others: Sequence[Record]) -> list[Record]:
+    """Those of the others that replaced what this one replaces.
+
+    One workflow is one target, unless its jobs deploy side by side: then each job is one. A workflow that
+    goes back acts for the others; if there are several of those, for the one that has deployed its version.
+    """
+    tracks = {record.track for record in (own, *others) if not _goes_back(record)}
+    if len(tracks) <= 1:
+        return _of_same_job(own, others)
+    if _goes_back(own):
+        candidates = {
+            record.track for record in others if not _goes_back(record) and is_same_version(record, own)
+        }
+        if len(candidates) != 1:
+            return []
+        (track,) = candidates
+    else:
+        track = own.track
+    deployed = [record for record in others if record.track == track and not _goes_back(record)]
+    back = [
+        record
+        for record in others
+        if _goes_back(record) and any(is_same_version(record, one) for one in (own, *deployed))
+    ]
+    return _of_same_job(own, [*deployed, *back])
+
+
+def _of_same_job(own: Record, others: Sequence[Record]) -> list[Record]:
+    """Without what other jobs of the same runs deploy side by side with this one."""
+    runs: dict[str, set[str | None]] = {}
+    for record in (own, *others):
+        if record.run_id is not None and not _goes_back(record):
+            runs.setdefault(record.run_id, set()).add(record.job)
+    beside = {job for jobs in runs.values() if own.job in jobs for job in jobs} - {own.job}
+    if _goes_back(own) and any(len(jobs) > 1 for jobs in runs.values()):
+        return []
+    return [record for record in others if record.job not in beside and not _is_unclear(record, own)]
+
+
+def _is_unclear(record: Record, own: Record) -> bool:
+    """Whether one run made both, and does not say by which of its jobs."""
+    return own.run_id is not None and own.run_id == record.run_id and own.job is None
+
+
+def _goes_back(record: Record) -> bool:
+    return any(GOES_BACK.search(name) is not None for name in (record.track, record.job, record.task) if name)
+
+
+def _order(record: Record) -> tuple[object, ...]:
+    return record.at, record.started_at, record.key

@@ -1,0 +1,79 @@
+"""Markers that are due by a sorted set in Redis: each becomes a job."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Final
+
+from redis import Redis
+from rq.job import Job
+from structlog import get_logger
+
+from apitraffic_events.timestamps import now
+from receiver.events import Change
+from receiver.queue.queues import delivery_queue, job_data_and_names, job_of, queue_name
+
+MOST_AT_ONCE: Final = 100
+CLAIM_LIFETIME: Final = 60
+"""Seconds. Long enough for a worker to queue the job, and short if it dies before that."""
+
+
+class DueMarkers:
+    """Queues a job for each marker of one account that is due.
+
+    Several at once do no harm: such a job may be run more than once. A marker stays due until its job is
+    done, so nothing is lost if a worker dies.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        account: str | None,
+        due: str,
+        job_prefix: str,
+        change_for: Callable[[str], Change | None],
+        *,
+        is_urgent: bool,
+        said: str | None = None,
+        claim_lifetime: int = CLAIM_LIFETIME,
+    ) -> None:
+        """`due` is the key of the sorted set. `change_for` returns what the job of a marker delivers, or
+        `None` if the marker is not due any more. `said` is logged for each, which nobody queues again within
+        `claim_lifetime` seconds.
+        """
+        self._redis = redis
+        self._account = account
+        self._due = due
+        self._job_prefix = job_prefix
+        self._change_for = change_for
+        self._said = said
+        self._claim_lifetime = claim_lifetime
+        self._queue = delivery_queue(redis, queue_name(account, is_urgent=is_urgent))
+
+    def enqueue_due(self) -> int:
+        """Returns for how many markers; raises `RedisError`."""
+        due = self._redis.zrangebyscore(self._due, "-inf", now().timestamp(), start=0, num=MOST_AT_ONCE)
+        return sum(self._enqueue(key.decode() if isinstance(key, bytes) else str(key)) for key in due)
+
+    def _enqueue(self, key: str) -> bool:
+        whose = key if self._account is None else f"{self._account}\n{key}"
+        job_id = f"{self._job_prefix}-{hashlib.sha256(whose.encode()).hexdigest()[:32]}"
+        claim = f"apitraffic:{self._job_prefix}:{job_id}"
+        if not self._redis.set(claim, "1", nx=True, ex=self._claim_lifetime):
+            return False
+        change = self._change_for(key)
+        if change is None:
+            self._redis.zrem(self._due, key)
+            return False
+        if self._redis.exists(Job.key_for(job_id)):
+            return False
+        change = change.model_copy(update={"account": self._account})
+        job = job_of(change, job_id, self._queue)
+        _, names = job_data_and_names(change)
+        with self._redis.pipeline() as pipeline:
+            self._queue.enqueue_job(job, pipeline=pipeline)
+            # By these the marker is locked, and unlocked if the worker dies.
+            pipeline.hset(job.key, "names", names)
+            pipeline.execute()
+        if self._said:
+            get_logger("receiver.worker").info(self._said, key=key)
+        return True

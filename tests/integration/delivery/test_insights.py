@@ -1,0 +1,787 @@
+"""What a marker says beyond its own changes, with a real Redis and a real Events API."""
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from apitraffic_events.client import EventsClient
+from apitraffic_events.event import Event, EventType
+from apitraffic_events.records import StoredEvent
+from receiver.datastore.address import connect
+from receiver.datastore.keys import AccountKeys
+from receiver.delivery.budget import RequestBudget
+from receiver.delivery.deliverer import Delivered, Deliverer
+from receiver.delivery.insights import Insights
+from receiver.delivery.marker_store import MarkerStore
+from receiver.delivery.retries import EventRefused
+from receiver.delivery.verdicts import VerdictRules
+from receiver.events import Change, DeliveryReference, Effect
+from receiver.insight.figures import ApiFigures
+from receiver.insight.timeline import Timeline
+from receiver.insight.verdict import Thresholds
+from receiver.queue.queues import change_in, delivery_queue, marker_names_of_job
+from receiver.sources.github import GITHUB
+from receiver.sources.source import translate
+from receiver.worker.second_looks import second_looks
+from tests.support import alerts, github
+from tests.support.local_api import LocalApi, running_local_api
+from tests.support.redis import long_in_use, running_redis
+from tests.support.source_fixtures import body_of
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+START = NOW - timedelta(hours=3)
+C1, C2, C3 = (digit * 40 for digit in "123")
+RULES = Thresholds(errors_up=1.0, slower=50.0, fewest_requests=100)
+WINDOW = timedelta(minutes=15)
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalApi]:
+    with running_local_api(tmp_path_factory.mktemp("api")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    folder: Path = tmp_path_factory.mktemp("redis")
+    with running_redis(folder) as url:
+        yield connect(url)
+
+
+class Line:
+    """One worker's way of delivering, at a time that the test decides."""
+
+    def __init__(
+        self, api: LocalApi, client: EventsClient, redis: Redis, *, judges: bool, account: str | None = None
+    ) -> None:
+        self.api = api
+        self.client = client
+        self.redis = redis
+        self.now = NOW
+        self.budget = RequestBudget(redis, account=account)
+        self.timeline = Timeline(redis, account)
+        rules = VerdictRules(WINDOW, RULES, ApiFigures(client)) if judges else None
+        insights = Insights(self.timeline, client, self.budget, self.clock, rules)
+        markers = MarkerStore(redis, "the worker under test", account=account)
+        self.deliverer = Deliverer(
+            client, markers, self.budget, settle=timedelta(seconds=30), clock=self.clock, insights=insights
+        )
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def deliver(self, *changes: Change) -> list[Delivered]:
+        return [self.deliverer.deliver(change) for change in changes]
+
+    def look_again(self) -> int:
+        """Make all second looks that are due by the test's clock; returns how many.
+
+        One may make others necessary, but not without end.
+        """
+        looks = 0
+        for _ in range(10):
+            due = self.redis.zrangebyscore(AccountKeys().second_looks, "-inf", self.clock().timestamp() + 3)
+            if not due:
+                return looks
+            for key in sorted(str(name.decode()) for name in due if isinstance(name, bytes)):
+                self.deliverer.deliver(look_at(key))
+                looks += 1
+        raise AssertionError("second looks go on for ever")
+
+    def shown(self) -> dict[str, StoredEvent]:
+        return {str(event.metadata["marker_key"]): event for event in self.client.iter_events()}
+
+    def description_of(self, key: str) -> list[str]:
+        return (self.shown()[key].description or "").splitlines()
+
+
+def look_at(key: str) -> Change:
+    return Change(
+        key=key,
+        effect=Effect.UPDATE,
+        occurred_at=NOW,
+        event=Event(type=EventType.CUSTOM, name="Second look"),
+        sets=(),
+        delivery=DeliveryReference(source="insight", id="look", event="second look"),
+    )
+
+
+@pytest.fixture
+def line(api: LocalApi, redis: Redis, request: pytest.FixtureRequest) -> Iterator[Line]:
+    """Judges deploys in `TestVerdict` only."""
+    redis.flushdb()
+    long_in_use(redis)
+    with EventsClient(
+        api_url=api.url, account_sid=api.account_sid, token=api.token, read_timeout=5
+    ) as client:
+        for event in tuple(client.iter_events()):
+            client.delete_event(event.sid)
+        api.set_traffic([])
+        yield Line(api, client, redis, judges=request.cls is not None)
+    api.set_faults([])
+
+
+def deploy(minute: int, version: str, commit: str, status: str = "success", **facts: Any) -> Change:
+    at = START + timedelta(minutes=minute)
+    verb = {"failure": "Failed deploy"}.get(status, "Deploy")
+    environment = facts.get("environment", "production")
+    return change(
+        facts.pop("key", f"deploy:{minute}"),
+        Effect.POINT,
+        at,
+        EventType.DEPLOYMENT,
+        name=f"{verb} acme/shop {version} to {environment}",
+        description="Succeeded after 2 min, deployed by ada.",
+        source="github_actions",
+        metadata={
+            "repository": "acme/shop",
+            "repository_url": "https://github.com/acme/shop",
+            "environment": "production",
+            "release": version,
+            "commit": commit,
+            "short_commit": commit[:7],
+            "status": status,
+            "url": f"https://github.com/acme/shop/actions/runs/{minute}",
+        }
+        | facts,
+        lasted=timedelta(minutes=2),
+    )
+
+
+def ended(begun: Change, minute: int, status: str = "success") -> Change:
+    """The end of a deploy that is drawn as a span."""
+    at = START + timedelta(minutes=minute)
+    update = {"ended_at": at, "metadata": begun.event.metadata | {"status": status}}
+    event = begun.event.model_copy(update=update)
+    return begun.model_copy(update={"effect": Effect.CLOSE, "occurred_at": at, "event": event})
+
+
+def flag(minute: int, name: str, **fields: Any) -> Change:
+    at = START + timedelta(minutes=minute)
+    return change(
+        f"flag:{name}:{minute}",
+        Effect.POINT,
+        at,
+        EventType.CONFIG_CHANGE,
+        name=f"Feature flag {name} turned on",
+        metadata={"flag": name, "url": f"https://flags.test/{name}"},
+        **fields,
+    )
+
+
+def incident(minute: int, number: int, effect: Effect = Effect.OPEN, **given: Any) -> Change:
+    at = START + timedelta(minutes=minute)
+    fields: dict[str, Any] = {"status": "triggered", "started": minute} | given
+    return change(
+        f"incident:{number}",
+        effect,
+        at,
+        EventType.INCIDENT,
+        name=f"#{number} Checkout latency above 2 s",
+        metadata={
+            "incident_number": number,
+            "status": fields.pop("status"),
+            "url": f"https://pd.test/{number}",
+        },
+        started_at=START + timedelta(minutes=fields.pop("started")),
+        ended_at=at if effect is Effect.CLOSE else None,
+        **fields,
+    )
+
+
+def change(
+    key: str, effect: Effect, at: datetime, type_: EventType, lasted: timedelta | None = None, **fields: Any
+) -> Change:
+    fields = {"started_at": at} | fields
+    fields["metadata"] = {"marker_key": key} | fields["metadata"]
+    return Change(
+        key=key,
+        effect=effect,
+        occurred_at=at,
+        lasted=lasted,
+        event=Event(type=type_, **fields),
+        delivery=DeliveryReference(source="github", id=f"{key}-{effect.value}-{at:%H%M}", event="x"),
+    )
+
+
+V1, V2 = deploy(0, "v2.3.0", C1), deploy(60, "v2.4.0", C2)
+BACK = deploy(90, "v2.3.0", C1)
+COMPARE = "https://github.com/acme/shop/compare"
+WHAT_V2_SAYS = [
+    "Succeeded after 2 min, deployed by ada.",
+    f"Before: v2.3.0, deployed 1 h earlier. {COMPARE}/{C1}...{C2}",
+]
+
+
+def test_the_first_deploy_says_nothing_of_others(line: Line) -> None:
+    line.deliver(V1)
+    assert line.look_again() == 0
+    assert line.description_of(V1.key) == ["Succeeded after 2 min, deployed by ada."]
+    assert line.shown()[V1.key].metadata == V1.event.metadata
+
+
+def test_a_deploy_says_what_ran_before_it_at_once(line: Line) -> None:
+    line.deliver(V1, V2)
+    event = line.shown()[V2.key]
+    assert event.name == "Deploy acme/shop v2.4.0 to production"
+    assert line.description_of(V2.key) == WHAT_V2_SAYS
+    assert event.metadata == V2.event.metadata | {
+        "previous_version": "v2.3.0",
+        "previous_commit": C1,
+        "previous_deployed_at": (START).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+        "compare_url": f"{COMPARE}/{C1}...{C2}",
+    }
+
+
+def test_a_marker_that_arrives_in_order_costs_one_request(line: Line) -> None:
+    before = line.api.number_of_requests()
+    line.deliver(V1, V2)
+    assert line.look_again() == 0
+    assert line.api.number_of_requests() - before == 2
+
+
+def test_a_rollback_is_called_one(line: Line) -> None:
+    line.deliver(V1, V2, BACK)
+    event = line.shown()[BACK.key]
+    assert event.name == "Roll back acme/shop to v2.3.0 in production"
+    assert event.metadata["course"] == "rollback"
+    assert line.description_of(BACK.key)[1:] == [
+        f"Rollback to v2.3.0 from v2.4.0, deployed 30 min earlier. {COMPARE}/{C2}...{C1}"
+    ]
+
+
+def test_a_failed_rollback_is_called_one(line: Line) -> None:
+    line.deliver(V1, V2, deploy(90, "v2.3.0", C1, "failure"))
+    assert line.shown()["deploy:90"].name == "Failed rollback of acme/shop to v2.3.0 in production"
+
+
+def test_the_same_commit_once_more_is_said_to_be_that(line: Line) -> None:
+    line.deliver(V1, deploy(60, "v2.3.0", C1))
+    event = line.shown()["deploy:60"]
+    assert event.name == "Deploy acme/shop v2.3.0 to production"
+    assert event.metadata["course"] == "redeploy"
+    assert line.description_of("deploy:60")[1:] == ["Again: v2.3.0 was deployed here 1 h earlier."]
+
+
+def test_a_name_that_a_route_has_given_stays(line: Line) -> None:
+    named = BACK.model_copy(update={"event": BACK.event.model_copy(update={"name": "shop @ v2.3.0"})})
+    line.deliver(V1, V2, named)
+    assert line.shown()[BACK.key].name == "shop @ v2.3.0"
+    assert line.shown()[BACK.key].metadata["course"] == "rollback"
+
+
+def test_what_changed_since_the_deploy_before_is_named(line: Line) -> None:
+    line.deliver(V1, *(flag(minute, f"f{minute}") for minute in (10, 20, 30, 40)), V2)
+    assert line.description_of(V2.key)[2:] == [
+        (
+            "Changed since then: Feature flag f40 turned on (https://flags.test/f40); "
+            "Feature flag f30 turned on (https://flags.test/f30); "
+            "Feature flag f20 turned on (https://flags.test/f20); and 1 more"
+        )
+    ]
+    assert line.shown()[V2.key].metadata["changed_since"] == 4
+
+
+def test_of_a_time_that_redis_does_not_remember_no_number_is_said(line: Line) -> None:
+    line.deliver(V1, flag(10, "a"))
+    line.redis.set("apitraffic:remembers-since", (START + timedelta(minutes=5)).timestamp())
+    line.deliver(V2)
+    assert line.description_of(V2.key)[2:] == [
+        "Changed since then, among others: Feature flag a turned on (https://flags.test/a)"
+    ]
+    assert "changed_since" not in line.shown()[V2.key].metadata
+
+
+STORY = (V1, flag(50, "new-cart"), V2, incident(64, 1842), BACK)
+
+
+@pytest.mark.parametrize("order", [*permutations(range(len(STORY)))][::7])
+def test_whatever_order_deliveries_arrive_in_the_markers_say_the_same(
+    line: Line, order: Sequence[int]
+) -> None:
+    line.deliver(*(STORY[number] for number in order))
+    line.look_again()
+    assert {key: event.name for key, event in line.shown().items()} == {
+        V1.key: "Deploy acme/shop v2.3.0 to production",
+        "flag:new-cart:50": "Feature flag new-cart turned on",
+        V2.key: "Deploy acme/shop v2.4.0 to production",
+        "incident:1842": "#1842 Checkout latency above 2 s",
+        BACK.key: "Roll back acme/shop to v2.3.0 in production",
+    }
+    began = "later an incident began: #1842 Checkout latency above 2 s (https://pd.test/1842)"
+    assert line.description_of(V1.key) == ["Succeeded after 2 min, deployed by ada."]
+    assert line.description_of("flag:new-cart:50") == [f"14 min {began}"]
+    assert line.description_of(V2.key) == [
+        *WHAT_V2_SAYS,
+        "Changed since then: Feature flag new-cart turned on (https://flags.test/new-cart)",
+        f"4 min {began}",
+    ]
+    assert line.description_of("incident:1842") == [
+        "4 min before: Deploy acme/shop v2.4.0 to production (https://github.com/acme/shop/actions/runs/60)",
+        "14 min before: Feature flag new-cart turned on (https://flags.test/new-cart)",
+    ]
+    assert line.description_of(BACK.key)[1:] == [
+        f"Rollback to v2.3.0 from v2.4.0, deployed 30 min earlier. {COMPARE}/{C2}...{C1}",
+    ]
+    assert len(line.shown()) == 5
+
+
+def test_an_incident_names_the_three_nearest_changes_of_the_hour_before_it(line: Line) -> None:
+    line.deliver(
+        flag(0, "old"), *(flag(minute, f"f{minute}") for minute in (10, 20, 30, 40)), incident(65, 7)
+    )
+    assert line.shown()["incident:7"].metadata["suspects"] == [
+        "Feature flag f40 turned on",
+        "Feature flag f30 turned on",
+        "Feature flag f20 turned on",
+    ]
+    line.look_again()
+    assert line.shown()["flag:f40:40"].metadata["incidents_after"] == ["#7 Checkout latency above 2 s"]
+    assert "incidents_after" not in line.shown()["flag:f10:10"].metadata
+
+
+def test_what_changed_in_another_environment_is_not_named(line: Line) -> None:
+    elsewhere = deploy(60, "v9", C3, environment="staging")
+    outage = incident(64, 7)
+    outage.event.metadata["environment"] = "Prod"
+    line.deliver(V1, elsewhere, V2.model_copy(update={"key": "here"}), outage)
+    assert line.shown()["incident:7"].metadata["suspects"] == [V2.event.name]
+
+
+def test_an_incident_names_a_rollback_as_it_is_shown_and_not_what_it_replaced(line: Line) -> None:
+    outage = incident(95, 7)
+    for order in ((V1, V2, BACK, outage), (outage, BACK, V2, V1)):
+        line.redis.flushdb()
+        long_in_use(line.redis)
+        line.deliver(*order)
+        line.look_again()
+        shown = line.shown()
+        assert shown["incident:7"].metadata["suspects"] == ["Roll back acme/shop to v2.3.0 in production"]
+        assert "incidents_after" in shown[BACK.key].metadata
+        assert "incidents_after" not in shown[V2.key].metadata
+
+
+def test_an_incident_that_turns_out_to_be_part_of_another_is_taken_back(line: Line) -> None:
+    line.deliver(V1, V2, incident(64, 1842))
+    line.look_again()
+    assert "incidents_after" in line.shown()[V2.key].metadata
+    line.deliver(incident(70, 1842, Effect.CLOSE, status="merged", started=64))
+    line.look_again()
+    assert "suspects" not in line.shown()["incident:1842"].metadata
+    assert line.description_of(V2.key) == WHAT_V2_SAYS
+    assert "incidents_after" not in line.shown()[V2.key].metadata
+
+
+def issue(case: str, minute: float) -> Change:
+    """What a GitHub issue of minute 64 becomes by a delivery of this minute."""
+    payload = json.loads(body_of("github", case))
+    written = [(START + timedelta(minutes=each)).isoformat() for each in (64, minute)]
+    payload["issue"] |= {"created_at": written[0], "updated_at": written[1]}
+    delivery = github.received(json.dumps(payload).encode(), "issues")
+    options = GITHUB.options.model_validate({"deployments": "point"})
+    (change,) = translate(GITHUB, delivery, options).changes
+    return change
+
+
+def test_an_issue_that_is_no_incident_any_more_names_nothing_until_it_is_one_again(line: Line) -> None:
+    opened = issue("issues__opened_with_label", 64)
+    line.deliver(V1, V2, opened)
+    line.look_again()
+    named = line.shown()[opened.key].metadata["suspects"]
+    assert named == [V2.event.name]
+    line.deliver(issue("issues__unlabeled", 70))
+    line.look_again()
+    assert "suspects" not in line.shown()[opened.key].metadata
+    assert line.description_of(V2.key) == WHAT_V2_SAYS
+    line.deliver(issue("issues__labeled", 71))
+    line.look_again()
+    assert line.shown()[opened.key].metadata["suspects"] == named
+    assert line.shown()[V2.key].metadata["incidents_after"] == [opened.event.name]
+
+
+def test_each_episode_of_an_alert_is_an_incident_of_its_own(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerts, "moment", lambda minute: START + timedelta(minutes=float(minute)))
+    line.deliver(V1, V2, alerts.firing("64", "64"), alerts.resolved("70", "64", "69"))
+    line.deliver(alerts.firing("90", "80"), alerts.firing("94", "80"))
+    line.look_again()
+    assert line.description_of(V2.key) == [
+        *WHAT_V2_SAYS,
+        "4 min later an incident began: Disk full",
+        "20 min later an incident began: Disk full",
+    ]
+    episodes = [event for event in line.shown().values() if event.type == EventType.INCIDENT]
+    assert [event.metadata["suspects"] for event in episodes] == [[V2.event.name]] * 2
+
+
+def test_what_people_have_deleted_stays_deleted_and_costs_nothing_more(line: Line) -> None:
+    line.deliver(V1, V2)
+    line.client.delete_event(line.shown()[V2.key].sid)
+    line.deliver(incident(64, 7))
+    line.look_again()
+    assert V2.key not in line.shown()
+    assert line.look_again() == 0
+    assert line.redis.zcard(AccountKeys().second_looks) == 0
+
+
+def test_many_deploys_of_the_same_second_are_each_there_once(line: Line) -> None:
+    before = line.api.number_of_requests()
+    storm = [deploy(60, f"v{number}", f"{number:040x}", key=f"deploy:{number}") for number in range(70)]
+    line.deliver(*storm)
+    looks = line.look_again()
+    assert line.api.number_of_requests() - before <= len(storm) + looks
+    assert looks <= len(storm)
+    assert {event.name for event in line.shown().values()} == {change.event.name for change in storm}
+
+
+def test_accounts_know_nothing_of_each_other(line: Line) -> None:
+    """A route gives some markers to another account."""
+    other = Line(line.api, line.client, line.redis, judges=True, account="emea")
+    other.deliver(V1, V2)
+    line.deliver(incident(64, 7))
+    line.look_again()
+    assert "suspects" not in line.shown()["incident:7"].metadata
+    assert "incidents_after" not in line.shown()[V2.key].metadata
+    assert {key.decode().split(":")[1] for key in line.redis.scan_iter("*deployment*")} == {"account"}
+
+
+def test_a_deploy_that_was_called_off_is_not_named_any_more(line: Line) -> None:
+    begun = deploy(60, "v2.4.0", C2, "in_progress").model_copy(update={"effect": Effect.OPEN})
+    line.deliver(begun, incident(64, 1842))
+    assert line.shown()["incident:1842"].metadata["suspects"] == [V2.event.name]
+    never = begun.model_copy(
+        update={
+            "effect": Effect.UPDATE,
+            "is_final": True,
+            "sets": ("name",),
+            "occurred_at": begun.occurred_at - timedelta(minutes=1),
+        }
+    )
+    assert line.deliver(never) == [Delivered.WITHDRAWN]
+    line.look_again()
+    assert "suspects" not in line.shown()["incident:1842"].metadata
+
+
+def test_after_a_loss_one_request_finds_what_ran_before(line: Line) -> None:
+    line.deliver(V1)
+    line.redis.flushdb()
+    before = line.api.number_of_requests()
+    line.deliver(V2)
+    assert line.description_of(V2.key) == ["Succeeded after 2 min, deployed by ada."]
+    assert line.look_again() == 1
+    assert line.description_of(V2.key) == WHAT_V2_SAYS
+    # A look-up for the marker itself, the creation, the look-up of what ran before, and the update.
+    assert line.api.number_of_requests() - before - 2 == 4
+
+
+def test_after_a_loss_one_request_finds_what_changed_before_an_incident(line: Line) -> None:
+    line.deliver(V1, flag(50, "new-cart"), V2, incident(64, 1842))
+    line.look_again()
+    said = line.shown()["incident:1842"].metadata["suspects"]
+    assert said == [V2.event.name, "Feature flag new-cart turned on"]
+    line.redis.flushdb()
+    line.deliver(incident(80, 1842, Effect.CLOSE, status="resolved", started=64))
+    before = line.api.number_of_requests()
+    line.look_again()
+    # The look-up and the update.
+    assert line.api.number_of_requests() - before == 2
+    assert line.shown()["incident:1842"].metadata["suspects"] == said
+    # What Redis does not know is left as it is.
+    assert line.shown()[V2.key].metadata["incidents_after"] == ["#1842 Checkout latency above 2 s"]
+    line.deliver(V2)
+    line.look_again()
+    assert line.shown()[V2.key].metadata["incidents_after"] == ["#1842 Checkout latency above 2 s"]
+
+
+def test_an_incident_long_after_a_loss_costs_no_look_up(line: Line) -> None:
+    line.redis.set("apitraffic:remembers-since", START.timestamp())
+    line.deliver(incident(61, 7))
+    assert line.look_again() == 0
+
+
+def test_a_marker_that_is_found_after_a_loss_says_nothing_twice(line: Line) -> None:
+    line.deliver(V1, V2)
+    line.redis.flushdb()
+    line.deliver(V2, V1)
+    line.look_again()
+    assert line.description_of(V2.key) == WHAT_V2_SAYS
+
+
+def traffic(minute: int, errors: int, average: float, requests: int = 600) -> dict[str, Any]:
+    at = START + timedelta(minutes=minute)
+    timestamp = at.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    return {"timestamp": timestamp, "requests": requests, "errors": errors, "average": average}
+
+
+BETTER_BEFORE = [traffic(50, 2, 145.0), traffic(65, 13, 310.0)]
+LINE = "15 min after: errors 0.33 % → 2.2 %, mean response 145 → 310 ms, 600 requests"
+
+
+class TestVerdict:
+    """A deploy says some time after its end what it did to the API's traffic."""
+
+    def test_it_is_said_once_for_three_requests(self, line: Line) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        before = line.api.number_of_requests()
+        line.deliver(V1, V2)
+        line.look_again()
+        assert line.description_of(V2.key)[-1] == LINE
+        event = line.shown()[V2.key]
+        assert (event.name, event.metadata["verdict"]) == (
+            "Deploy acme/shop v2.4.0 to production (worse)",
+            "worse",
+        )
+        assert event.metadata["status"] == "success"
+        # Of both deploys the creation, two requests for figures and the update; two lists by this test.
+        assert line.api.number_of_requests() - before == 2 + 2 * 3 + 2
+        line.now += timedelta(days=2)
+        assert line.look_again() == 0
+
+    def test_it_waits_until_the_window_is_over(self, line: Line) -> None:
+        line.now = START + timedelta(minutes=61)
+        line.deliver(V2)
+        assert line.look_again() == 0
+        line.now = START + timedelta(minutes=76)
+        line.api.set_traffic(BETTER_BEFORE)
+        assert line.look_again() == 1
+        assert line.shown()[V2.key].metadata["verdict"] == "worse"
+
+    def test_another_deploy_in_the_window_is_said_and_costs_no_figures(self, line: Line) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        line.deliver(deploy(64, "v9", C3, repository="acme/api"), V2)
+        before = line.api.number_of_requests()
+        line.look_again()
+        assert line.api.number_of_requests() - before == 2
+        assert (
+            line.description_of(V2.key)[-1] == "15 min after: not compared, acme/api was deployed 4 min later"
+        )
+        assert line.shown()[V2.key].metadata["verdict"] == "unknown"
+
+    @pytest.mark.parametrize(
+        ("late", "said"),
+        [
+            (deploy(64, "v9", C3, repository="acme/api"), "acme/api was deployed 4 min later"),
+            (incident(70, 7), "an incident began 10 min later"),
+        ],
+    )
+    def test_a_verdict_is_taken_back_if_it_turns_out_not_to_be_of_this_deploy_alone(
+        self, line: Line, late: Change, said: str
+    ) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        line.deliver(V2)
+        line.look_again()
+        assert line.shown()[V2.key].metadata["verdict"] == "worse"
+        line.deliver(late)
+        line.look_again()
+        event = line.shown()[V2.key]
+        assert (event.name, event.metadata["verdict"]) == (V2.event.name, "unknown")
+        assert f"15 min after: not compared, {said}" in line.description_of(V2.key)
+        assert sum("15 min after" in words for words in line.description_of(V2.key)) == 1
+
+    def test_an_incident_in_the_window_is_said(self, line: Line) -> None:
+        line.deliver(V2, incident(64, 7))
+        line.look_again()
+        assert "15 min after: not compared, an incident began 4 min later" in line.description_of(V2.key)
+
+    def test_an_incident_before_the_deploy_does_not_count(self, line: Line) -> None:
+        line.api.set_traffic([traffic(80, 60, 900.0), traffic(95, 0, 150.0)])
+        line.deliver(incident(64, 7), BACK)
+        line.look_again()
+        assert line.shown()[BACK.key].metadata["verdict"] == "better"
+        assert line.shown()[BACK.key].name == "Deploy acme/shop v2.3.0 to production (better)"
+
+    def test_little_traffic_is_no_verdict(self, line: Line) -> None:
+        line.api.set_traffic([traffic(50, 0, 100.0, 20), traffic(65, 9, 100.0, 30)])
+        line.deliver(V2)
+        line.look_again()
+        assert line.description_of(V2.key)[-1] == (
+            "15 min after: 30 requests (20 before): too little traffic to compare"
+        )
+
+    def test_an_end_that_moves_is_judged_anew_and_the_line_of_the_old_one_goes(self, line: Line) -> None:
+        line.api.set_traffic([*BETTER_BEFORE, traffic(85, 1, 150.0)])
+        begun = deploy(60, "v2.4.0", C2, "in_progress").model_copy(
+            update={"effect": Effect.OPEN, "lasted": None}
+        )
+        line.deliver(begun, ended(begun, 63))
+        line.look_again()
+        assert line.shown()[begun.key].metadata["verdict"] == "worse"
+        line.deliver(ended(begun, 80, "failure"))
+        event = line.shown()[begun.key]
+        assert (event.metadata.get("verdict"), event.name.endswith("(worse)")) == (None, False)
+        line.look_again()
+        said = [text for text in line.description_of(begun.key) if "after: " in text]
+        assert said == ["15 min after: errors 0.33 % → 0.17 %, mean response 145 → 150 ms, 600 requests"]
+
+    def test_a_deploy_that_was_cancelled_gets_none(self, line: Line) -> None:
+        line.deliver(deploy(60, "v2.4.0", C2, "cancelled"))
+        assert line.look_again() == 0
+
+    def test_a_test_environment_is_judged_only_by_figures_of_its_own(self, line: Line) -> None:
+        line.deliver(deploy(60, "v2.4.0", C2, environment="staging"))
+        assert line.look_again() == 0
+
+    @pytest.mark.parametrize(("after", "looks"), [(timedelta(), 0), (timedelta(minutes=150), 0)])
+    def test_a_route_decides_when(self, line: Line, after: timedelta, looks: int) -> None:
+        line.deliver(V2.model_copy(update={"verdict_after": after}))
+        assert line.look_again() == looks
+
+    def test_with_less_than_a_fifth_of_the_budget_it_waits(self, line: Line) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        line.deliver(V2)
+        reset = line.now.timestamp() + 600
+        line.redis.hset("apitraffic:budget", mapping={"limit": 1000, "remaining": 200, "reset": reset})
+        before = line.api.number_of_requests()
+        line.look_again()
+        assert line.api.number_of_requests() == before
+        assert "verdict" not in line.shown()[V2.key].metadata
+        line.redis.hset(
+            "apitraffic:budget", mapping={"limit": 1000, "remaining": 1000, "reset": reset + 9999}
+        )
+        line.now += timedelta(seconds=601)
+        line.look_again()
+        assert line.shown()[V2.key].metadata["verdict"] == "worse"
+
+    def test_while_figures_are_away_it_waits_and_then_says_it(self, line: Line) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        line.deliver(V2)
+        line.api.set_faults(["metrics=503x12"])
+        for _ in range(12):
+            line.look_again()
+            line.now += timedelta(minutes=5)
+        assert "verdict" not in line.shown()[V2.key].metadata
+        line.look_again()
+        assert line.description_of(V2.key)[-1] == LINE
+
+    def test_figures_that_never_come_are_said_after_a_day(self, line: Line) -> None:
+        line.deliver(V2)
+        line.api.set_faults(["metrics=503"])
+        line.look_again()
+        line.now = START + timedelta(minutes=76, hours=24, seconds=1)
+        line.look_again()
+        assert line.description_of(V2.key)[-1] == "15 min after: not compared, there were no figures"
+        line.now += timedelta(days=1)
+        assert line.look_again() == 0
+
+    def test_a_token_without_the_scope_pauses_nothing_and_is_asked_for_once(self, line: Line) -> None:
+        line.api.set_faults(["metrics=403"])
+        line.deliver(V2)
+        line.look_again()
+        assert line.deliver(flag(70, "a")) == [Delivered.CREATED]
+        line.now += timedelta(minutes=30)
+        assert line.look_again() == 0
+        assert "verdict" not in line.shown()[V2.key].metadata
+
+    def test_a_loss_of_redis_does_not_double_it(self, line: Line) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        line.deliver(V1, V2)
+        line.look_again()
+        said = line.description_of(V2.key)
+        line.redis.flushdb()
+        line.api.set_traffic([])
+        line.deliver(V2, V1)
+        line.look_again()
+        assert line.description_of(V2.key) == said
+        assert line.shown()[V2.key].name.count("worse") == 1
+
+
+def test_a_name_that_the_api_refuses_keeps_no_neighbour_from_being_shown(line: Line) -> None:
+    hostile = flag(10, "a")
+    hostile = hostile.model_copy(update={"event": hostile.event.model_copy(update={"name": "DROP TABLE x"})})
+    line.deliver(V1)
+    line.deliver(hostile)
+    line.api.set_faults(["waf"])
+    line.deliver(V2, incident(64, 1842))
+    line.look_again()
+    shown = line.shown()
+    assert line.description_of(V2.key) == WHAT_V2_SAYS
+    assert shown[V2.key].metadata["previous_version"] == "v2.3.0"
+    assert shown["incident:1842"].name == "#1842 Checkout latency above 2 s"
+    assert "suspects" not in shown["incident:1842"].metadata
+    line.deliver(incident(70, 1842, Effect.CLOSE, started=64))
+    assert line.shown()["incident:1842"].ended_at == START + timedelta(minutes=70)
+
+
+def test_what_the_api_refuses_without_any_of_it_is_refused(line: Line) -> None:
+    line.api.set_faults(["waf"])
+    hostile = V2.model_copy(update={"event": V2.event.model_copy(update={"description": "DROP TABLE x"})})
+    line.deliver(V1)
+    with pytest.raises(EventRefused):
+        line.deliver(hostile)
+    assert line.shown().keys() == {V1.key}
+
+
+def test_what_is_due_becomes_a_job_that_changes_nothing_by_itself(line: Line) -> None:
+    line.deliver(V1, V2)
+    line.timeline.look_again([V2.key], NOW - timedelta(seconds=1))
+    looks = second_looks(line.redis)
+    assert looks.enqueue_due() == 1
+    assert looks.enqueue_due() == 0
+    (queued,) = (change_in(job.data) for job in delivery_queue(line.redis).jobs)
+    assert queued.key == V2.key
+    (job_id,) = delivery_queue(line.redis).job_ids
+    assert marker_names_of_job(line.redis, job_id) == [V2.key]
+    shown = line.shown()
+    assert line.deliver(queued) == [Delivered.UNCHANGED]
+    assert line.shown() == shown
+
+
+def test_what_was_planned_too_long_ago_is_dropped(line: Line) -> None:
+    line.timeline.look_again([V2.key], NOW - timedelta(days=5))
+    assert second_looks(line.redis).enqueue_due() == 0
+    assert line.redis.zcard(AccountKeys().second_looks) == 0
+
+
+def test_a_look_that_was_asked_for_meanwhile_is_made(line: Line) -> None:
+    line.timeline.look_again([V2.key], NOW)
+    planned = line.timeline.begin_look(V2.key, NOW)
+    line.timeline.look_again([V2.key], NOW + timedelta(seconds=2))
+    line.timeline.looked(V2.key, planned, None)
+    assert line.redis.zcard(AccountKeys().second_looks) == 1
+    line.timeline.looked(V2.key, line.timeline.begin_look(V2.key, NOW), None)
+    assert line.redis.zcard(AccountKeys().second_looks) == 0
+
+
+def test_a_look_that_nobody_had_planned_keeps_one_that_is_planned_meanwhile(line: Line) -> None:
+    begun = line.timeline.begin_look(V2.key, NOW)
+    line.timeline.look_again([V2.key], NOW)
+    line.timeline.looked(V2.key, begun, None)
+    assert line.redis.zcard(AccountKeys().second_looks) == 1
+
+
+def test_a_look_whose_job_has_failed_is_dropped_in_the_end(line: Line) -> None:
+    """Otherwise a hundred of them would keep all others from being made."""
+    line.timeline.look_again([V2.key], NOW - timedelta(seconds=1))
+    assert second_looks(line.redis).enqueue_due() == 1
+    line.redis.zadd(AccountKeys().second_looks, {V2.key: (NOW - timedelta(days=5)).timestamp()})
+    line.redis.delete(*line.redis.scan_iter("apitraffic:second-look:*"))
+    assert second_looks(line.redis).enqueue_due() == 0
+    assert line.redis.zcard(AccountKeys().second_looks) == 0
+
+
+def test_a_list_that_the_api_refuses_fails_no_second_look(line: Line) -> None:
+    line.deliver(V2)
+    line.redis.set("apitraffic:remembers-since", NOW.timestamp())
+    line.timeline.look_again([V2.key], NOW)
+    line.api.set_faults(["GET:status=400"])
+    assert line.look_again() == 1
+    assert line.look_again() == 0
+
+
+def test_the_timeline_forgets_what_is_old(line: Line) -> None:
+    old = V1.model_copy(
+        update={
+            "key": "old",
+            "event": V1.event.model_copy(update={"started_at": NOW - timedelta(days=40)}),
+        }
+    )
+    line.deliver(old, V1, V2)
+    assert line.redis.zrange("apitraffic:timeline:deployment", 0, -1) == [V1.key.encode(), V2.key.encode()]
+    assert line.redis.hlen("apitraffic:records") == 2

@@ -1,0 +1,236 @@
+"""Which version ran before a deploy, and whether the deploy went back."""
+
+import itertools
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from apitraffic_events.event import Event, EventType
+from receiver.insight.history import Course, concerned_by, is_same_version, previous_of
+from receiver.insight.records import Record, record_of
+
+START = datetime(2026, 1, 10, 10, 0, tzinfo=UTC)
+C1, C2, C3, C4 = (digit * 40 for digit in "1234")
+
+
+def deploy(minute: int, version: str | None = None, status: str = "success", **facts: Any) -> Record:
+    """A deploy of acme/shop to production that ended in this minute."""
+    at = START + timedelta(minutes=minute)
+    metadata = {
+        "repository": "acme/shop",
+        "repository_url": "https://github.com/acme/shop",
+        "environment": "production",
+        "status": status,
+        "release": version,
+        "workflow": "deploy",
+    } | facts
+    event = Event(
+        type=EventType.DEPLOYMENT,
+        name=f"Deploy {version}",
+        source="github_actions",
+        metadata={name: fact for name, fact in metadata.items() if fact is not None},
+        started_at=at,
+    )
+    record = record_of(event, facts.get("key", f"deploy:{minute}:{version}"))
+    assert record is not None
+    return record
+
+
+V1, V2, V3 = deploy(0, "v1", commit=C1), deploy(10, "v2", commit=C2), deploy(20, "v3", commit=C3)
+
+
+def test_the_first_deploy_has_no_predecessor() -> None:
+    assert previous_of(V1, [V1]) is None
+    assert previous_of(V1, [V1, V2, V3]) is None
+
+
+def test_a_deploy_knows_what_ran_before_it() -> None:
+    previous = previous_of(V2, [V1, V2])
+    assert previous is not None
+    assert (previous.version, previous.commit, previous.at) == ("v1", C1, V1.at)
+    assert previous.compare_url == f"https://github.com/acme/shop/compare/{C1}...{C2}"
+    assert previous.course is None
+
+
+@pytest.mark.parametrize("order", [*itertools.permutations((V1, V2, V3))])
+def test_the_order_in_which_they_are_remembered_makes_no_difference(order: tuple[Record, ...]) -> None:
+    previous = previous_of(V3, order)
+    assert previous is not None
+    assert previous.key == V2.key
+
+
+@pytest.mark.parametrize("status", ["failure", "error", "cancelled", "rejected", "in_progress", "partial"])
+def test_what_never_succeeded_did_not_run(status: str) -> None:
+    broken = deploy(10, "v2", status, commit=C2)
+    previous = previous_of(V3, [V1, broken, V3])
+    assert previous is not None
+    assert previous.version == "v1"
+
+
+def test_a_deploy_of_what_ran_before_the_current_version_is_a_rollback() -> None:
+    back = deploy(30, "v1", commit=C1)
+    previous = previous_of(back, [V1, V2, back])
+    assert previous is not None
+    assert (previous.course, previous.version, previous.version_now) == (Course.ROLLBACK, "v2", "v1")
+
+
+def test_a_rollback_past_several_versions_is_one() -> None:
+    back = deploy(30, "v1", commit=C1)
+    previous = previous_of(back, [V1, V2, V3, back])
+    assert previous is not None
+    assert (previous.course, previous.version) == (Course.ROLLBACK, "v3")
+
+
+def test_a_rollback_by_the_commit_alone_is_called_by_the_version_that_it_had() -> None:
+    back = deploy(30, commit=C1, ref="main")
+    previous = previous_of(back, [V1, V2, back])
+    assert previous is not None
+    assert (previous.course, previous.version_now) == (Course.ROLLBACK, "v1")
+
+
+def test_going_forward_again_after_a_rollback_is_no_rollback() -> None:
+    back, forward = deploy(30, "v1", commit=C1), deploy(40, "v2", commit=C2)
+    previous = previous_of(forward, [V1, V2, back, forward])
+    assert previous is not None
+    assert (previous.course, previous.version) == (None, "v1")
+
+
+def test_a_version_that_only_failed_before_is_no_rollback() -> None:
+    failed = deploy(5, "v1.5", "failure", commit=C4)
+    again = deploy(30, "v1.5", commit=C4)
+    previous = previous_of(again, [V1, failed, V2, again])
+    assert previous is not None
+    assert (previous.course, previous.version) == (None, "v2")
+
+
+def test_the_same_commit_once_more_is_a_redeploy() -> None:
+    again = deploy(30, "v2", commit=C2)
+    previous = previous_of(again, [V1, V2, again])
+    assert previous is not None
+    assert previous.course is Course.REDEPLOY
+    assert previous.compare_url is None
+
+
+def test_a_failed_rollback_is_one_and_does_not_run_afterwards() -> None:
+    failed, forward = deploy(30, "v1", "failure", commit=C1), deploy(40, "v3", commit=C3)
+    previous = previous_of(failed, [V1, V2, failed])
+    assert previous is not None
+    assert previous.course is Course.ROLLBACK
+    after = previous_of(forward, [V1, V2, failed, forward])
+    assert after is not None
+    assert after.version == "v2"
+
+
+@pytest.mark.parametrize(
+    "other", [{"environment": "staging"}, {"repository": "acme/api"}, {"service": "checkout"}]
+)
+def test_another_environment_or_subject_is_another_history(other: dict[str, str]) -> None:
+    assert previous_of(V2, [deploy(0, "v1", **other), V2]) is None
+
+
+def test_the_case_of_an_environment_makes_no_difference() -> None:
+    assert previous_of(V2, [deploy(0, "v1", environment="Production"), V2]) is not None
+
+
+class TestSeveralTargets:
+    """One repository may deploy several things to one environment."""
+
+    def test_each_workflow_has_a_history_of_its_own(self) -> None:
+        api, web = deploy(0, "v1", workflow="api"), deploy(5, "v2", workflow="web")
+        own = deploy(10, "v3", workflow="api")
+        previous = previous_of(own, [api, web, own])
+        assert previous is not None
+        assert previous.version == "v1"
+        first = deploy(10, "v3", workflow="jobs")
+        assert previous_of(first, [api, web, first]) is None
+
+    def test_jobs_of_one_run_deploy_side_by_side(self) -> None:
+        api, web = (deploy(0, commit=C1, run_id="7", job=job, key=job) for job in ("api", "web"))
+        own = deploy(10, commit=C2, run_id="8", job="api")
+        previous = previous_of(own, [api, web, own])
+        assert previous is not None
+        assert previous.key == "api"
+        assert previous_of(web, [api, web]) is None
+
+    def test_two_deploys_of_one_run_without_jobs_say_nothing_of_each_other(self) -> None:
+        one, two = (deploy(minute, commit=C1, run_id="7", key=f"d{minute}") for minute in (0, 1))
+        assert previous_of(two, [one, two]) is None
+
+    def test_a_second_attempt_of_the_same_job_is_a_redeploy(self) -> None:
+        one, two = (deploy(minute, commit=C1, run_id="7", job="api", key=f"d{minute}") for minute in (0, 9))
+        previous = previous_of(two, [one, two])
+        assert previous is not None
+        assert previous.course is Course.REDEPLOY
+
+    def test_a_workflow_that_rolls_back_acts_for_the_one_that_deploys(self) -> None:
+        back = deploy(30, "v1", commit=C1, workflow="Rollback production")
+        previous = previous_of(back, [V1, V2, back])
+        assert previous is not None
+        assert (previous.course, previous.version) == (Course.ROLLBACK, "v2")
+        forward = deploy(40, "v3", commit=C3)
+        after = previous_of(forward, [V1, V2, back, forward])
+        assert after is not None
+        assert after.version == "v1"
+
+    def test_among_several_it_acts_for_the_one_that_deployed_its_version(self) -> None:
+        web = deploy(12, "w9", commit=C4, workflow="web")
+        back = deploy(30, "v1", commit=C1, workflow="rollback")
+        previous = previous_of(back, [V1, V2, web, back])
+        assert previous is not None
+        assert previous.version == "v2"
+        unknown = deploy(30, "v0", workflow="rollback")
+        assert previous_of(unknown, [V1, V2, web, unknown]) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ({"commit": C1}, {"commit": C1[:7]}, True),
+        ({"commit": C1}, {"commit": C1[:6]}, False),
+        ({"commit": C1, "release": "v1"}, {"commit": C2, "release": "v1"}, False),
+        ({"release": "v1"}, {"commit": C1, "release": "v1"}, True),
+        ({"ref": "v1.2.3"}, {"ref": "v1.2.3"}, True),
+        ({"ref": "main"}, {"ref": "main"}, False),
+        ({"release": "v1"}, {"release": "v2"}, False),
+    ],
+)
+def test_versions_are_the_same_only_if_that_is_certain(
+    one: dict[str, str], other: dict[str, str], same: bool
+) -> None:
+    left, right = deploy(0, **one), deploy(1, **other)
+    assert is_same_version(left, right) is same
+    assert is_same_version(right, left) is same
+
+
+BACK = deploy(30, "v1", commit=C1)
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "concerned"),
+    [
+        (V1, (V2, V3), [V2]),
+        (V1, (V2, BACK), [V2, BACK]),
+        (V2, (V1, V3, BACK), [V3]),
+        (V3, (V1, V2), []),
+        (V3, (V1, V2, BACK), [BACK]),
+        (deploy(5, "v3", commit=C3), (V1, V2, V3, BACK), [V2, V3, BACK]),
+        (deploy(40, "w1", workflow="web"), (V1, V2), [V2]),
+        (
+            deploy(21, commit=C3, run_id="7", job="b"),
+            (deploy(20, commit=C3, run_id="7", job="a", key="a"),),
+            ["a"],
+        ),
+    ],
+)
+def test_others_are_concerned_if_they_may_have_to_say_something_else(
+    own: Record, others: tuple[Record, ...], concerned: list[Record | str]
+) -> None:
+    keys = [each if isinstance(each, str) else each.key for each in concerned]
+    assert [record.key for record in concerned_by(own, [own, *others])] == keys
+
+
+def test_a_release_that_was_only_published_is_no_deploy() -> None:
+    assert deploy(0, "v1", "published").history is None
+    assert deploy(0, "v1", repository=None).history is None
+    assert deploy(0).history is None
