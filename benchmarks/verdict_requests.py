@@ -39,8 +39,8 @@ from receiver.events import Change, DeliveryReference, Effect
 from receiver.insight.figures import ApiFigures
 from receiver.insight.timeline import Timeline
 from receiver.insight.verdict import Thresholds
-from receiver.sources.base import translate
 from receiver.sources.github import GITHUB
+from receiver.sources.source import translate
 from tests.support.github import SAMPLE, received
 from tests.support.local_api import running_local_api
 from tests.support.redis import long_in_use, running_redis

@@ -26,8 +26,8 @@ from receiver.insight.figures import ApiFigures
 from receiver.insight.timeline import Timeline
 from receiver.insight.verdict import Thresholds
 from receiver.queue.queues import change_in, delivery_queue, marker_names_of_job
-from receiver.sources.base import translate
 from receiver.sources.github import GITHUB
+from receiver.sources.source import translate
 from receiver.worker.second_looks import second_looks
 from tests.support import alerts, github
 from tests.support.local_api import LocalApi, running_local_api
