@@ -109,6 +109,7 @@ def record_of(event: Event | StoredEvent, key: str, moment: datetime | None = No
     is_deploy = event.type == EventType.DEPLOYMENT
     commit = _text(facts, "commit")
     release, ref = _text(facts, "release"), _text(facts, "ref")
+    # A CI plugin says what was deployed, as its user calls it.
     version = release or _text(facts, "version") or describe_version(ref, commit) or None
     environment = _text(facts, "environment")
     return Record(

@@ -142,7 +142,10 @@ class SenderClient:
             )
         except requests.RequestException as error:
             # The error's own message may hold the URL of a proxy, with its password.
-            raise SenderUnavailable(f"no answer from {self.api_url} ({type(error).__name__})") from None
+            raise SenderUnavailable(
+                f"no answer from {self.api_url} ({type(error).__name__}); check the address, and that this "
+                "host may connect to it"
+            ) from None
         if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise SenderUnavailable(f"{self.title} failed: {_status_of(response)}")
         return response

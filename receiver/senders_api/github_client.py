@@ -160,7 +160,10 @@ class GitHubClient:
             )
         except requests.RequestException as error:
             # The error's own message may hold the URL of a proxy, with its password.
-            raise GitHubUnavailable(f"no answer from {self.api_url} ({type(error).__name__})") from None
+            raise GitHubUnavailable(
+                f"no answer from {self.api_url} ({type(error).__name__}); check the address, and that this "
+                "host may connect to it"
+            ) from None
         if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise GitHubUnavailable(f"GitHub failed: {_message(response)}")
         return response

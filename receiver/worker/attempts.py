@@ -17,7 +17,8 @@ from apitraffic_events.timestamps import now, parse_timestamp
 from receiver.datastore.failures import UNREACHABLE, explain
 from receiver.datastore.replication import Unreplicated
 from receiver.delivery.budget import BudgetExhausted
-from receiver.delivery.deliverer import SECOND_LOOK, Unsettled
+from receiver.delivery.deliverer import SECOND_LOOK
+from receiver.delivery.doubt import Unsettled
 from receiver.delivery.marker_lock import MarkerBusy, MustWait
 from receiver.delivery.retries import (
     PATIENCE,

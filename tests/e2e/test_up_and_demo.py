@@ -254,6 +254,17 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     assert result.stderr == f"Error: port {port} is in use; choose another with --port\n"
 
 
+@pytest.mark.parametrize("command", ["up", "demo"])
+def test_an_address_that_this_machine_does_not_have_is_explained(tmp_path: Path, command: str) -> None:
+    result = run(command, "--host", "192.0.2.1", folder=tmp_path)
+    assert result.returncode == 1
+    assert re.fullmatch(
+        r"Error: cannot listen on 192\.0\.2\.1 port \d+ \(Cannot assign requested address\); "
+        r"choose others with --host and --port\n",
+        result.stderr,
+    )
+
+
 def test_a_wrong_configuration_is_explained(tmp_path: Path) -> None:
     result = run("up", folder=tmp_path, REDIS_URL="localhost:6379")
     assert result.returncode == 1

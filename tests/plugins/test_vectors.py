@@ -3,6 +3,7 @@
 In JavaScript it is actions/tests/vectors.test.mjs that runs them.
 """
 
+import json
 import random
 import subprocess
 from collections.abc import Callable, Mapping
@@ -15,8 +16,9 @@ import requests
 
 from apitraffic_events.client import EventsClient
 from apitraffic_events.errors import ServerFailed
-from apitraffic_events.event import EventType
-from apitraffic_events.responses import failure_of, rate_limit_of
+from apitraffic_events.event import Event, EventType
+from apitraffic_events.records import EventPage, StoredEvent
+from apitraffic_events.responses import failure_of, rate_limit_of, read_records
 from apitraffic_events.retrying import Retrier
 from apitraffic_events.text import one_line, paragraphs
 from receiver.cli.events.fields import Fields
@@ -24,6 +26,7 @@ from receiver.config.ci.detection import detect
 from receiver.config.ci.github import github_job_instance
 from receiver.config.ci.job import CiJob
 from receiver.events import marker_key
+from receiver.insight.direct import is_of_a_history, previous_among, with_previous
 from receiver.wording import describe_version, duration
 from tests.support.gitlab_ci_local import required
 from tests.support.gitlab_script import SCRIPT, GitLabScript
@@ -103,6 +106,18 @@ def _pauses(error: Exception, failures: int) -> list[float]:
     return slept
 
 
+def _previous(given: Given) -> dict[str, object]:
+    """What a plugin says of the deploy before: its name, its line, and its metadata."""
+    own = Event.model_validate(given["own"])
+    page = EventPage(
+        records=read_records(StoredEvent, list(given["listed"].values())), has_more=given["has_more"]
+    )
+    previous = previous_among(own, page) if is_of_a_history(own) else None
+    told = with_previous(own, previous, keeps_name=given["is_named"])
+    added = {name: fact for name, fact in told.metadata.items() if name not in own.metadata}
+    return {"name": told.name, "line": told.description or "", **added}
+
+
 def _longest_pause(given: Given) -> float:
     return _pauses(ServerFailed("down", status=503), given["failures"])[-1]
 
@@ -125,6 +140,7 @@ PYTHON: Final[Mapping[str, Callable[[Given], object]]] = {
     "version_of_ref": lambda given: describe_version(given["ref"], given["commit"]),
     "deployment_name": _deployment_name,
     "duration": lambda given: duration(timedelta(seconds=given["seconds"])),
+    "previous": _previous,
     "longest_pause": _longest_pause,
     "asked_pause": _asked_pause,
     "github_job_key": _job_key,
@@ -190,6 +206,16 @@ def _key_by_shell(functions: ShellFunctions, given: Given) -> str:
     return dict(line.split("=", 1) for line in lines)["APITRAFFIC_MARKER_KEY"]
 
 
+def _previous_by_shell(functions: ShellFunctions, given: Given) -> dict[str, object]:
+    own, page = given["own"], {"records": list(given["listed"].values()), "hasMore": given["has_more"]}
+    for name, content in (("own", own), ("page", page)):
+        (functions.folder / name).write_text(json.dumps(content))
+    rows = functions.run('ran_before "$1" "$2"', functions.folder / "own", functions.folder / "page")
+    told = {name: json.loads(value) for name, value in (row.split("\t") for row in rows.splitlines())}
+    name = own["name"] if given["is_named"] else told.get("name", own["name"])
+    return {"line": "", **told, "name": name}
+
+
 SHELL: Final[Mapping[str, Callable[[ShellFunctions, Given], object]]] = {
     "one_line": lambda shell, given: shell.awk("one_line", given["text"], given["limit"]),
     "paragraphs": lambda shell, given: shell.awk("paragraphs", given["text"]),
@@ -202,6 +228,7 @@ SHELL: Final[Mapping[str, Callable[[ShellFunctions, Given], object]]] = {
         "outcome_of", given["status"], given["seconds"], given["actor"]
     ),
     "duration": lambda shell, given: shell.awk("took", given["seconds"]),
+    "previous": _previous_by_shell,
     "longest_pause": lambda shell, given: float(shell.run('longest_pause "$1"', given["failures"])),
     "asked_pause": _asked_by_shell,
     "gitlab_job_key": _key_by_shell,

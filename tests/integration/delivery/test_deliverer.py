@@ -16,7 +16,8 @@ from apitraffic_events.event import Event, EventType
 from receiver.datastore.address import connect
 from receiver.datastore.keys import LOCK_PREFIX
 from receiver.delivery.budget import PAUSE, RequestBudget
-from receiver.delivery.deliverer import Delivered, Deliverer, Unsettled
+from receiver.delivery.deliverer import Delivered, Deliverer
+from receiver.delivery.doubt import Unsettled
 from receiver.delivery.marker_lock import MarkerBusy
 from receiver.delivery.marker_store import MarkerStore
 from receiver.events import Change, DeliveryReference, Effect

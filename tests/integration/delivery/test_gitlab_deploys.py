@@ -15,7 +15,8 @@ from apitraffic_events.event import Event, EventType
 from receiver.datastore.address import connect
 from receiver.datastore.keys import REMEMBERS_SINCE
 from receiver.delivery.budget import RequestBudget
-from receiver.delivery.deliverer import Delivered, Deliverer, Unsettled
+from receiver.delivery.deliverer import Delivered, Deliverer
+from receiver.delivery.doubt import Unsettled
 from receiver.delivery.marker_store import MarkerStore
 from receiver.events import Change
 from receiver.sources.gitlab import GITLAB

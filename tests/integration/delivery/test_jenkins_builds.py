@@ -51,8 +51,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 def client(api: LocalApi, redis: Redis) -> Iterator[EventsClient]:
     with EventsClient(api_url=api.url, account_sid=api.account_sid, token=api.token) as client:
         redis.flushdb()
-        for event in tuple(client.iter_events()):
-            client.delete_event(event.sid)
+        api.remove_events()
         yield client
 
 
