@@ -1,4 +1,8 @@
-"""The command `apitraffic-events`: one module per command, imported only when the command is used."""
+"""The command `apitraffic-events`: one module or package per command, imported only when the command is used.
+
+It declares the command: its arguments, options and help. What takes time to import is imported when the
+command runs, often from a module beside it, so that neither help nor completion has to wait.
+"""
 
 from typing import Final
 
@@ -18,6 +22,7 @@ COMMANDS: Final = {
     "trigger": "trigger",
     "senders": "senders",
     "events": "events",
+    "what-changed": "what_changed",
     "run": "run",
     "console": "console",
     "status": "status",
@@ -48,6 +53,7 @@ SUMMARIES: Final = {
     "trigger": "Send a realistic delivery, signed as its sender would.",
     "senders": "List the senders that are understood, show a preset, or test a description of your own.",
     "events": "Create, list, change and close events in ApiTraffic.",
+    "what-changed": "Say what changed before a moment, the nearest first.",
     "run": "Run a command, and show it on the charts from its start to its end.",
     "console": "Show the charts, the markers and the deliveries in a browser.",
     "status": "Show what waits to be delivered, since when, and the workers.",

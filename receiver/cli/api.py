@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import sqlite3
 import tempfile
 from contextlib import closing
 from pathlib import Path
@@ -11,12 +10,8 @@ from typing import Final, get_args
 
 import click
 
-from apitraffic_events.environment import read_variable
-from receiver.cli.failures import configuration_errors_in_words
 from receiver.local.events_api.faults import EXAMPLES, Fault, FaultSyntaxError, parse
 from receiver.local.events_api.options import LOCAL_ACCOUNT_SID, Options, UpdateMethod
-from receiver.local.events_api.server import Server
-from receiver.local.events_api.store import Store
 from receiver.serving.sockets import CannotListen, base_url, listen
 
 TOKEN_VARIABLE: Final = "APITRAFFIC_LOCAL_API_TOKEN"  # noqa: S105 - the name of it, not the token
@@ -104,6 +99,10 @@ def command(
     fault_control: bool,
 ) -> None:
     """Run a stand-in for the ApiTraffic Events API on this machine."""
+    from apitraffic_events.environment import read_variable
+    from receiver.cli.failures import configuration_errors_in_words
+    from receiver.local.events_api.server import Server
+
     with configuration_errors_in_words():
         token = read_variable(TOKEN_VARIABLE, os.environ) or ""
     if not token:
@@ -150,6 +149,10 @@ def command(
 
 def require_usable(data: Path) -> None:
     """Fail here, with a message, and not in the worker process."""
+    import sqlite3
+
+    from receiver.local.events_api.store import Store
+
     try:
         with closing(Store(data)):
             pass

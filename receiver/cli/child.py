@@ -20,7 +20,7 @@ def stop_with_parent() -> None:
 
 def main() -> None:
     stop_with_parent()
-    from receiver.cli import main as command_line  # noqa: PLC0415 - the parent may die while this is imported
+    from receiver.cli import main as command_line  # the parent may die while this is imported
 
     command_line(prog_name="apitraffic-events")
 

@@ -1,19 +1,12 @@
 """`apitraffic-events console`"""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from structlog import get_logger
 
-from receiver.cli.failures import configuration_errors_in_words
-from receiver.config.account import events_client
-from receiver.config.settings import Settings, load_settings
-from receiver.console.access import is_loopback
-from receiver.console.app import FigureSource, Options, create_console
-from receiver.datastore.when_full import connect_to_drain
-from receiver.observability.logs import configure_logging
-from receiver.serving.console_server import ConsoleServer
-from receiver.serving.sockets import CannotListen, base_url, listen
+if TYPE_CHECKING:
+    from receiver.config.settings import Settings
+    from receiver.console.app import FigureSource
 
 
 @click.command("console")
@@ -39,12 +32,23 @@ from receiver.serving.sockets import CannotListen, base_url, listen
     show_default=True,
     help="What the charts draw without [charts]: the account's metrics, or the receiver's own requests.",
 )
-def command(host: str, port: int, receiver_url: str, figures: FigureSource, *, read_only: bool) -> None:
+def command(host: str, port: int, receiver_url: str, figures: "FigureSource", *, read_only: bool) -> None:
     """Show the charts, the markers and the deliveries in a browser.
 
     If --host lets other machines reach it, it needs a login: APITRAFFIC_CONSOLE_TOKEN, or a proxy that
     authenticates users ([console] in apitraffic.toml).
     """
+    from structlog import get_logger
+
+    from receiver.cli.failures import configuration_errors_in_words
+    from receiver.config.account import events_client
+    from receiver.config.loading import load_settings
+    from receiver.console.app import Options, create_console
+    from receiver.datastore.when_full import connect_to_drain
+    from receiver.observability.logs import configure_logging
+    from receiver.serving.console_server import ConsoleServer
+    from receiver.serving.sockets import CannotListen, base_url, listen
+
     configure_logging()
     with configuration_errors_in_words():
         settings = load_settings()
@@ -69,7 +73,9 @@ def command(host: str, port: int, receiver_url: str, figures: FigureSource, *, r
     ).run()
 
 
-def _require_login(settings: Settings, host: str) -> None:
+def _require_login(settings: "Settings", host: str) -> None:
+    from receiver.console.access import is_loopback
+
     if is_loopback(host) or settings.console_token or settings.console.user_header:
         return
     raise click.ClickException(

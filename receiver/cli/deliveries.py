@@ -1,48 +1,20 @@
 """What `translate` and `send` share: a delivery from a file and options."""
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import click
-from click.shell_completion import CompletionItem
 
 from apitraffic_events.timestamps import now
-from receiver.config.senders import Senders, preset_names
+from receiver.config.senders import Senders
 from receiver.events import Delivery
-from receiver.sources import SOURCES
-from receiver.sources.base import Source
 from receiver.sources.sending import sender_of
 from receiver.sources.signing import SENDERS
+from receiver.sources.source import Source
 
 HEADER: Final = re.compile(r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(?P<value>[^\r\n]*)")
 """RFC 9110 section 5."""
-
-
-class SourceName(click.ParamType[str]):
-    """The name of a sender; whether there is one is known with the configuration, which may declare it."""
-
-    name = "source"
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        names = sorted((*SOURCES, *preset_names()))
-        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
-
-
-SOURCE: Final = SourceName()
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
-
-
-def header_option(function: CommandT) -> CommandT:
-    return click.option(
-        "--header",
-        multiple=True,
-        metavar="'NAME: VALUE'",
-        help="A further header that the sender would send; repeatable.",
-    )(function)
 
 
 def source_named(name: str, senders: Senders) -> Source[Any]:

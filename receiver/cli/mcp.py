@@ -9,13 +9,6 @@ import click
 
 from apitraffic_events.environment import read_variable
 from apitraffic_events.errors import ConfigurationError
-from receiver.cli.failures import configuration_errors_in_words
-from receiver.cli.local_system import ACCOUNT, environment_for
-from receiver.config.account import events_client
-from receiver.config.secrets import SHORTEST_STRONG_SECRET
-from receiver.config.settings import load_settings
-from receiver.observability.logs import configure_logging
-from receiver.serving.sockets import CannotListen, listen
 
 TOKEN_VARIABLE: Final = "APITRAFFIC_MCP_TOKEN"  # noqa: S105 - the name of it, not the token
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -47,8 +40,16 @@ def command(
     Talks over standard input and output, for an assistant that starts it, or over streamable HTTP if --http
     is given. Uses the configured API token and account.
     """
+    from receiver.cli.failures import configuration_errors_in_words
+    from receiver.cli.local_system import ACCOUNT, environment_for
+    from receiver.config.account import events_client
+    from receiver.config.loading import load_settings
+    from receiver.observability.logs import configure_logging
+    from receiver.serving.sockets import CannotListen, listen
+
     try:
-        from receiver.mcp_server.server import make_server, serve_stdio  # noqa: PLC0415 - an extra
+        from receiver.mcp_server.server import make_server, serve_stdio  # an extra
+        from receiver.mcp_server.verdicts import Judge
     except ImportError as error:
         raise click.ClickException(
             f"This needs the MCP SDK ({error.name} is missing): pip install 'apitraffic-events[mcp]'"
@@ -58,9 +59,11 @@ def command(
         settings = load_settings(environment_for(ACCOUNT))
         events_client(settings).close()
         tokens = _tokens() if over_http else ()
-    server = make_server(partial(events_client, settings), allow_delete=allow_delete)
+    token = settings.prometheus_token
+    judge = Judge(settings.verdict, token.get_secret_value() if token else None)
+    server = make_server(partial(events_client, settings), judge, allow_delete=allow_delete)
     if not over_http:
-        import anyio  # noqa: PLC0415 - comes with the extra
+        import anyio
 
         # Python's own handler would wait for the thread that reads standard input.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -71,7 +74,7 @@ def command(
             f"--host {host} lets other machines reach this server; name the host that they use with "
             "--allowed-host, so that no web page can use another name."
         )
-    from receiver.mcp_server.http import http_app, serve_http  # noqa: PLC0415 - an extra
+    from receiver.mcp_server.http import http_app, serve_http
 
     try:
         listener = listen(host, port)
@@ -82,6 +85,8 @@ def command(
 
 def _tokens() -> tuple[str, ...]:
     """Raises `ConfigurationError` if no token is set, or one that could be guessed."""
+    from receiver.config.secrets import SHORTEST_STRONG_SECRET
+
     value = read_variable(TOKEN_VARIABLE, os.environ)
     if value is None:
         raise ConfigurationError(

@@ -5,14 +5,6 @@ from pathlib import Path
 
 import click
 
-from receiver.cli.failures import configuration_errors_in_words
-from receiver.cli.start_checks import examine_redis, log_start
-from receiver.config.settings import load_settings
-from receiver.observability.logs import configure_logging
-from receiver.serving.certificates import CannotUseCertificate
-from receiver.serving.server import ReceiverServer
-from receiver.serving.sockets import CannotListen, listen
-
 
 @click.command("serve")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
@@ -67,6 +59,14 @@ def command(
     It is configured by environment variables and apitraffic.toml; `apitraffic-events config` shows the
     configuration in force.
     """
+    from receiver.cli.failures import configuration_errors_in_words
+    from receiver.cli.start_checks import examine_redis, examine_spool, log_start
+    from receiver.config.loading import load_settings
+    from receiver.observability.logs import configure_logging
+    from receiver.serving.certificates import CannotUseCertificate
+    from receiver.serving.server import ReceiverServer
+    from receiver.serving.sockets import CannotListen, listen
+
     configure_logging()
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key go together; give both, or neither for plain HTTP")
@@ -74,6 +74,7 @@ def command(
         settings = load_settings()
         log_start(settings)
         examine_redis(settings)
+        examine_spool(settings)
     try:
         listener = listen(host, port)
     except CannotListen as error:

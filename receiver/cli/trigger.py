@@ -7,13 +7,10 @@ from typing import Any, Final
 import click
 
 from apitraffic_events.timestamps import now
-from receiver.cli.failures import configuration_errors_in_words
-from receiver.cli.send import data_dir_option, send_delivery, url_option
+from receiver.cli.options import data_dir_option, url_option
 from receiver.cli.tables import columns
-from receiver.config.settings import load_settings
 from receiver.local.sample_catalogue import CATALOGUE, FAILED, NORMAL, RESOLVED
 from receiver.local.sample_deliveries import delivery_of
-from receiver.sources.signing import SENDERS
 
 HEADINGS: Final = ("SAMPLE", "OPTION", "WHAT HAPPENS")
 ENDINGS: Final = {NORMAL: "", FAILED: ", and it fails", RESOLVED: " and is resolved"}
@@ -64,6 +61,11 @@ def command(
     if is_printed:
         click.echo(delivery.body.decode())
         return
+    from receiver.cli.failures import configuration_errors_in_words
+    from receiver.cli.send.sending import send_delivery
+    from receiver.config.loading import load_settings
+    from receiver.sources.signing import SENDERS
+
     with configuration_errors_in_words():
         settings = load_settings()
     send_delivery(

@@ -2,27 +2,12 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
 
-import click
 from rich.console import Console, RenderableType
 from rich.live import Live
 
 from apitraffic_events.timestamps import format_timestamp, now
 from receiver.cli.exits import NotReachable
-
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
-
-
-def every_option(function: CommandT) -> CommandT:
-    return click.option(
-        "--every",
-        type=click.FloatRange(min=0.1),
-        default=10.0,
-        show_default=True,
-        metavar="SECONDS",
-        help="How often --watch refreshes.",
-    )(function)
 
 
 def redraw(out: Console, every: float, render: Callable[[], RenderableType]) -> None:

@@ -1,15 +1,11 @@
 """`apitraffic-events worker`"""
 
-import click
-from structlog import get_logger
+from typing import TYPE_CHECKING
 
-from receiver.cli.failures import configuration_errors_in_words
-from receiver.cli.start_checks import examine_token, log_start
-from receiver.config.settings import load_settings
-from receiver.observability.logs import configure_logging
-from receiver.observability.metrics import DeliveryMetrics
-from receiver.worker.running import run_worker
-from receiver.worker.tracing import traced_deliveries
+import click
+
+if TYPE_CHECKING:
+    from receiver.observability.metrics import DeliveryMetrics
 
 
 @click.command("worker")
@@ -24,6 +20,14 @@ def command(metrics_port: int | None, metrics_host: str) -> None:
 
     Start as many workers as needed, on as many hosts. On SIGTERM a worker finishes its current job and stops.
     """
+    from receiver.cli.failures import configuration_errors_in_words
+    from receiver.cli.start_checks import examine_token, log_start
+    from receiver.config.loading import load_settings
+    from receiver.observability.logs import configure_logging
+    from receiver.observability.metrics import DeliveryMetrics
+    from receiver.worker.running import run_worker
+    from receiver.worker.tracing import traced_deliveries
+
     configure_logging()
     with configuration_errors_in_words():
         settings = load_settings()
@@ -41,7 +45,9 @@ def command(metrics_port: int | None, metrics_host: str) -> None:
         run_worker(settings, metrics)
 
 
-def _serve_metrics(metrics: DeliveryMetrics, host: str, port: int) -> None:
+def _serve_metrics(metrics: "DeliveryMetrics", host: str, port: int) -> None:
+    from structlog import get_logger
+
     try:
         listening = metrics.serve(host, port)
     except OSError as error:

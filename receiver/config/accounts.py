@@ -13,6 +13,8 @@ from receiver.config.account_settings import AccountSettings, AccountSid, ApiUrl
 from receiver.routing import DEFAULT_ACCOUNT
 
 ACCOUNT_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+NOTIFY: Final = "notify"
+"""What stands for an account in the names of the queues of notices to people, and in their Redis keys."""
 
 
 def check_account_name(name: str) -> str:
@@ -23,6 +25,8 @@ def check_account_name(name: str) -> str:
         raise ValueError(
             "is the name of the account of APITRAFFIC_ACCOUNT_SID, which is not defined here; choose another"
         )
+    if name == NOTIFY:
+        raise ValueError("is taken: the queue of notices to people has that name; choose another")
     return name
 
 

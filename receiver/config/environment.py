@@ -45,6 +45,16 @@ VARIABLES: Final = (
     Variable("APITRAFFIC_PROMETHEUS_TOKEN", "prometheus_token", "the bearer token that Prometheus wants"),
     Variable("APITRAFFIC_METRICS_TOKEN", "metrics_token", "make one with openssl rand -hex 32"),
     Variable("APITRAFFIC_CONSOLE_TOKEN", "console_token", "make one with openssl rand -hex 32"),
+    Variable(
+        "APITRAFFIC_NOTIFY_URL",
+        "notify_url",
+        "copy the address of an incoming webhook from your chat, or leave it out",
+    ),
+    Variable(
+        "APITRAFFIC_NOTIFY_SECRET",
+        "notify_secret",
+        'make one with echo "whsec_$(openssl rand -base64 32)", or leave it out: a chat needs none',
+    ),
     Variable("APITRAFFIC_KEEP_PAYLOADS", "keep_payloads", "a number up to 10000, or 0 for none"),
     Variable(
         "APITRAFFIC_TRUSTED_PROXIES", "trusted_proxies", "addresses or networks, as 10.0.0.0/8, with commas"

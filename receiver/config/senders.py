@@ -11,14 +11,16 @@ from pydantic import ValidationError
 
 from receiver.errors import ConfigurationError
 from receiver.sources import SOURCES
-from receiver.sources.base import Source
+from receiver.sources.source import Source
 
 if TYPE_CHECKING:
     from receiver.sources.declared import DeclaredSource
 
 TABLE: Final = "sender"
 SUFFIX: Final = ".toml"
-OWN_TABLES: Final = frozenset({"account", "charts", "console", "delivery", "route", "verdict", TABLE})
+OWN_TABLES: Final = frozenset(
+    {"account", "charts", "console", "delivery", "notify", "route", "verdict", TABLE}
+)
 OWN_WORDS: Final = frozenset(
     {"api", "declared", "default", "healthz", "metrics", "readyz", "senders", "sources", "spool", "webhooks"}
 )

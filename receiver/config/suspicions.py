@@ -11,11 +11,12 @@ from typing import Any, Final
 
 from apitraffic_events.event import EventType
 from receiver.config.environment import CONFIG_VARIABLE, VARIABLES
+from receiver.config.notify import NotifySection, is_readable_on_the_way
 from receiver.config.secrets import SECRET_VARIABLES
 from receiver.config.settings import Settings
 from receiver.routing import PLACEHOLDER, Match, Route
 from receiver.sources import SOURCES
-from receiver.sources.base import Source, secret_variable_of
+from receiver.sources.source import Source, secret_variable_of
 
 FURTHER_VARIABLES: Final = (
     *(CONFIG_VARIABLE, "APITRAFFIC_TLS_CERT", "APITRAFFIC_TLS_KEY"),
@@ -66,6 +67,7 @@ def suspicions(settings: Settings, environ: Mapping[str, str]) -> Iterator[Suspi
     for number, route in enumerate(settings.route, start=1):
         yield from in_route(number, route, settings)
     yield from unused_accounts(settings)
+    yield from about_notices(settings)
 
 
 def empty_secrets(environ: Mapping[str, str], declared: dict[str, str]) -> Iterator[Suspicion]:
@@ -131,6 +133,22 @@ def unused_accounts(settings: Settings) -> Iterator[Suspicion]:
                 f"no route names the account {account!r}, so nothing is sent to it",
                 f'write account = "{account}" in a [[route]], or remove [account.{account}]',
             )
+
+
+def about_notices(settings: Settings) -> Iterator[Suspicion]:
+    if settings.notices_to is None:
+        if settings.notify_secret is not None or settings.notify != NotifySection():
+            yield Suspicion(
+                "notify",
+                "nobody is told anything: there is no address to post notices to",
+                "set APITRAFFIC_NOTIFY_URL, or remove [notify] and APITRAFFIC_NOTIFY_SECRET",
+            )
+    elif is_readable_on_the_way(settings.notices_to):
+        yield Suspicion(
+            "notify",
+            "notices are posted without TLS, so others can read them and the address",
+            "write an address that begins with https://",
+        )
 
 
 def is_among(pattern: str, known: Iterable[str]) -> bool:

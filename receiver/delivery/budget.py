@@ -13,6 +13,7 @@ nor uses that one's budget.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
 from typing import Final, Self
 
@@ -20,7 +21,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from apitraffic_events.errors import RateLimit, RateLimited
-from apitraffic_events.timestamps import now
+from apitraffic_events.timestamps import now, parse_timestamp
 from receiver.datastore.keys import AccountKeys, keys_of
 from receiver.datastore.replies import as_text
 from receiver.datastore.scripts.runner import Constant, Script
@@ -213,6 +214,20 @@ class RequestBudget:
         self._shared.has_paused = True
         arguments: list[str | float] = [self._clock(), seconds, reason, LONGEST_PAUSE]
         return bool(PAUSE_DELIVERY.run(self._redis, [self._keys.pause], arguments))
+
+    @property
+    def has_paused(self) -> bool:
+        """Whether it was this process that paused, as far as it knows of no end of that pause."""
+        return self._shared.has_paused
+
+    def paused_since(self) -> datetime | None:
+        """When the API began to refuse us, while it has not accepted us since; raises `RedisError`."""
+        since = self._redis.hget(self._keys.pause, "since")
+        return None if since is None else parse_timestamp(float(since))
+
+    def take_over_pause(self) -> None:
+        """Take a pause for this process' own: the one that paused may have been restarted as this one."""
+        self._shared.has_paused = self.paused_since() is not None
 
     def resume(self) -> bool:
         """A request succeeded: end the pause. Returns whether there was one."""

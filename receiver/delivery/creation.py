@@ -20,7 +20,7 @@ from apitraffic_events.filters import EventFilter
 from apitraffic_events.records import EventPage, EventUpdate, StoredEvent
 from apitraffic_events.timestamps import now
 from apitraffic_events.updates import merge_metadata
-from receiver.config.ci import ANY_KEY
+from receiver.config.ci.job import ANY_KEY
 from receiver.delivery.lookup import (
     LOOK_BACK,
     MOST_FOR_PROOF,

@@ -8,7 +8,7 @@ from apitraffic_events.event import Event
 from receiver.delivery.folding import condensed, in_order
 from receiver.delivery.outcomes import LISTED
 from receiver.events import Change
-from receiver.insight.annotation import Insight
+from receiver.insight.annotation import Insight, with_insight
 
 MOST_CHANGES: Final = 50
 """Changes of one marker that are remembered; if there are more, they are condensed."""
@@ -33,6 +33,17 @@ class Marker:
     looked_at: datetime | None = None
     insight: Insight | None = None
     """What it says beyond its own changes."""
+
+    def annotated(self, event: Event) -> Event:
+        """The event with what the marker says beyond its own changes."""
+        return with_insight(event, self.insight) if self.insight is not None else event
+
+    def with_less_said(self, event: Event) -> Self:
+        """The same; of its insight, less is written into this event than until now, as far as any was."""
+        insight = self.insight
+        while insight is not None and with_insight(event, insight) == self.annotated(event) != event:
+            insight = insight.with_less()
+        return replace(self, insight=insight)
 
     def settled(self) -> Self:
         """The same, with nothing left that the API may still do."""

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
+from receiver.config.accounts import NOTIFY
 from receiver.doctor.findings import Finding, failure, of_account, ok, warning
 from receiver.monitoring.status import Pause, QueueStatus
 from receiver.queue.queues import account_of
@@ -80,6 +81,18 @@ def unknown_accounts(found: QueueStatus, known: Collection[str]) -> Iterator[Fin
             )
 
 
+def notices(found: QueueStatus, *, are_posted: bool) -> Iterator[Finding]:
+    """Notices to people that wait although no worker posts any."""
+    own = [queue for queue in found.queues if account_of(queue.name) == NOTIFY]
+    waiting = sum(queue.waiting + queue.in_work + queue.to_retry for queue in own)
+    if waiting and not are_posted:
+        yield warning(
+            "notices",
+            f"there is no address to post notices to, and notices wait: {waiting}",
+            "set APITRAFFIC_NOTIFY_URL again, and restart the workers",
+        )
+
+
 def dead_letters(found: QueueStatus) -> Finding:
     if not found.dead_letters:
         return ok("dead_letters", "none")
@@ -88,6 +101,8 @@ def dead_letters(found: QueueStatus) -> Finding:
         for account in found.accounts
         if account.dead_letters
     ]
+    if found.notices and found.notices.dead_letters:
+        of_accounts.append(f"notices to people: {found.notices.dead_letters}")
     return warning(
         "dead_letters",
         ", ".join([f"changes that were given up: {found.dead_letters}", *of_accounts]),

@@ -12,18 +12,23 @@ from apitraffic_events.timestamps import now
 from receiver.config.account import events_client
 from receiver.config.accounts import AccountSection
 from receiver.config.environment import VARIABLES, config_file
-from receiver.config.settings import Settings, load_what_is_right
+from receiver.config.loading import load_what_is_right
+from receiver.config.settings import Settings
 from receiver.config.suspicions import suspicions
 from receiver.datastore.address import connect
-from receiver.doctor import api, backlog, reachability, secrets, storage, verdicts
+from receiver.doctor import api, backlog, notify, reachability, secrets, storage, verdicts
 from receiver.doctor.findings import Finding, FindingState, failure, of_account, ok, warning
 from receiver.errors import StorageUnavailable
 from receiver.monitoring.status import read_status
+from receiver.reception.spool import spool_of
 from receiver.routing import DEFAULT_ACCOUNT, Route
 
 
-def examine(environ: Mapping[str, str], url: str | None) -> Iterator[Finding]:
-    """All findings. A check that an earlier failure makes pointless is left out."""
+def examine(environ: Mapping[str, str], url: str | None, posts_notice: bool = False) -> Iterator[Finding]:
+    """All findings. A check that an earlier failure makes pointless is left out.
+
+    With `posts_notice`, a sample notice is posted to people.
+    """
     try:
         settings, mistakes = load_what_is_right(environ)
         file = config_file(environ)
@@ -38,6 +43,8 @@ def examine(environ: Mapping[str, str], url: str | None) -> Iterator[Finding]:
     yield from secrets.sources(settings, environ)
     if url is not None:
         yield from reachability.receiver(url, settings)
+    if posts_notice:
+        yield notify.posted(settings)
     yield from stored(settings)
     yield from account(settings, environ)
     for name in settings.account:
@@ -46,24 +53,27 @@ def examine(environ: Mapping[str, str], url: str | None) -> Iterator[Finding]:
 
 
 def stored(settings: Settings) -> Iterator[Finding]:
-    yield storage.spool(settings.spool)
+    kept = spool_of(settings)
+    yield storage.spool(kept)
     if settings.redis_url is None:
         yield not_set("redis", "REDIS_URL")
         return
     redis = connect(settings.redis_url)
     try:
-        findings = list(in_redis(redis, settings.account))
+        findings = list(in_redis(redis, settings.account, are_notices_posted=settings.notices_to is not None))
         yield from findings
         takes_writes = any(each.check == "redis_write" and each.state is FindingState.OK for each in findings)
-        if takes_writes and settings.spool is not None:
-            yield from storage.spool_drain(settings.spool)
+        if takes_writes and kept is not None:
+            yield from storage.spool_drain(kept)
     except RedisError as error:
         yield failure("redis", f"the connection was lost during the checks; {error}", "run this again")
     finally:
         redis.close()
 
 
-def in_redis(redis: Redis, accounts: Collection[str] = ()) -> Iterator[Finding]:
+def in_redis(
+    redis: Redis, accounts: Collection[str] = (), *, are_notices_posted: bool = True
+) -> Iterator[Finding]:
     findings = list(storage.redis(redis))
     yield from findings
     if findings[0].state is FindingState.FAILURE:
@@ -80,6 +90,7 @@ def in_redis(redis: Redis, accounts: Collection[str] = ()) -> Iterator[Finding]:
         return
     yield from backlog.backlog(status, now())
     yield from backlog.unknown_accounts(status, accounts)
+    yield from backlog.notices(status, are_posted=are_notices_posted)
 
 
 def account(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:

@@ -6,7 +6,8 @@ the event after folding. What the API shows is taken apart again if the marker i
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Final
+from enum import StrEnum
+from typing import Final, Self
 
 from pydantic import Field, JsonValue
 
@@ -61,6 +62,15 @@ def _is_unused(value: object) -> bool:
     return not value
 
 
+class Said(StrEnum):
+    """How much of an insight is written into the event."""
+
+    ALL = "all"
+    WITHOUT_NAMES = "without names"
+    """Nothing that another marker is called: the API has refused an event with such words."""
+    NOTHING = "nothing"
+
+
 class Insight(Model):
     """What is known of one marker beyond its own changes.
 
@@ -78,15 +88,33 @@ class Insight(Model):
     is_partial: bool = Field(default=False, exclude_if=_is_unused)
     """Whether there may have been more changes of the configuration than are remembered."""
     is_looked_up: bool = Field(default=False, exclude_if=_is_unused)
-    """Whether the API need not be asked what ran before: it was asked, or Redis knows of earlier deploys."""
+    """Whether the API need not be asked what was before: it was asked, or Redis knows of earlier deploys."""
     has_no_figures: bool = Field(default=False, exclude_if=_is_unused)
     """Whether there is nothing to judge the deploy by, now and later."""
     noted: str | None = Field(default=None, exclude_if=_is_unused)
     """Names what the timeline remembers of the marker; another one means that the marker has changed."""
+    said: Said = Said.ALL
+
+    def with_less(self) -> Self:
+        """The same, but less of it is written into the event."""
+        less = Said.WITHOUT_NAMES if self.said is Said.ALL else Said.NOTHING
+        return self.model_copy(update={"said": less})
+
+    def to_be_said(self) -> "Insight":
+        """What of it is written into the event."""
+        match self.said:
+            case Said.ALL:
+                return self
+            case Said.WITHOUT_NAMES:
+                nobody = {"changed": (), "suspects": (), "incidents": ()}
+                return self.model_copy(update=nobody)
+            case Said.NOTHING:
+                return Insight()
 
 
 def with_insight(event: Event, insight: Insight) -> Event:
     """The event with what is known beyond it. A verdict is left out if the deploy's end has moved since."""
+    insight = insight.to_be_said()
     verdict = insight.verdict
     if verdict is not None and verdict.ended_at != (event.ended_at or event.started_at):
         verdict = None
@@ -113,7 +141,8 @@ def without_insight(event: Event) -> tuple[Event, Verdict | None]:
     lines = (event.description or "").splitlines()
     kept = [line for line in lines if not LINES.fullmatch(line)]
     verdict = None
-    if word := event.metadata.get("verdict"):
+    word = event.metadata.get("verdict")
+    if isinstance(word, str):
         found = next((line for line in reversed(kept) if VERDICT_LINE.fullmatch(line)), None)
         ended_at = event.ended_at or event.started_at
         if found is not None and ended_at is not None and word in set(Word):
@@ -198,11 +227,15 @@ def _names(mentions: Iterable[Mention]) -> list[JsonValue]:
 
 
 def _name_of(event: Event, insight: Insight, verdict: Verdict | None) -> str:
-    name = event.name
-    if insight.previous is not None and insight.previous.course is Course.ROLLBACK:
-        name = _rolled_back(event, insight.previous)
+    name = name_of(event, insight.previous)
     suffix = JUDGED.get(verdict.word, "") if verdict else ""
     return one_line(name, NAME_LIMIT - len(suffix)) + suffix if suffix else name
+
+
+def name_of(event: Event, previous: Previous | None) -> str:
+    """The name that is shown, but for the word of a verdict."""
+    is_rollback = previous is not None and previous.course is Course.ROLLBACK
+    return _rolled_back(event, previous) if previous is not None and is_rollback else event.name
 
 
 def _rolled_back(event: Event, previous: Previous) -> str:

@@ -10,6 +10,7 @@ from structlog import get_logger
 
 from apitraffic_events import __version__
 from apitraffic_events.timestamps import now
+from receiver.config.accounts import NOTIFY
 from receiver.datastore.failures import explain
 from receiver.datastore.keys import keys_of
 from receiver.errors import StorageUnavailable
@@ -81,7 +82,8 @@ class Backlog:
         """All of them or none; raises `RedisError`."""
         counts = count_jobs(self._redis)
         accepted = accepted_at(self._redis, [queue.next_job_id for queue in counts if queue.next_job_id])
-        accounts = list(dict.fromkeys(account_of(queue.name) for queue in counts))
+        named = dict.fromkeys(account_of(queue.name) for queue in counts)
+        accounts = [account for account in named if account != NOTIFY]
         # Not in a transaction: a scrape must not make others wait, and these figures change anyway.
         with self._redis.pipeline(transaction=False) as pipeline:
             pipeline.zcard(INDEX)

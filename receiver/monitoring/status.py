@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from apitraffic_events.text import one_line
 from apitraffic_events.timestamps import now, parse_timestamp
+from receiver.config.accounts import NOTIFY
 from receiver.datastore.failures import explain
 from receiver.datastore.keys import keys_of
 from receiver.datastore.replies import as_text
@@ -97,6 +98,8 @@ class QueueStatus:
     """What a worker takes next, at most `MOST_NEXT`."""
     accounts: tuple[AccountState, ...] = ()
     """Those in apitraffic.toml that have queues in this Redis."""
+    notices: AccountState | None = None
+    """The same of notices to people, which are no account; `None` if this Redis has no queues for them."""
 
     @property
     def oldest_at(self) -> datetime | None:
@@ -106,6 +109,7 @@ class QueueStatus:
 def read_status(redis: Redis) -> QueueStatus:
     """Raises `StorageUnavailable` if Redis cannot be used."""
     try:
+        names = known_accounts(redis)
         return QueueStatus(
             queues=_queues(redis),
             pause=_pause(redis),
@@ -115,7 +119,8 @@ def read_status(redis: Redis) -> QueueStatus:
             quarantined=Quarantine(redis).count(),
             workers=tuple(living_workers(redis)),
             next=tuple(next_jobs(redis, MOST_NEXT)),
-            accounts=tuple(_account(redis, name) for name in known_accounts(redis)),
+            accounts=tuple(_account(redis, name) for name in names if name != NOTIFY),
+            notices=_account(redis, NOTIFY) if NOTIFY in names else None,
         )
     except RedisError as error:
         raise StorageUnavailable(f"Redis: {explain(error)}") from error
@@ -127,7 +132,7 @@ def read_accounts(redis: Redis, configured: Iterable[str] = ()) -> tuple[Account
     Raises `StorageUnavailable` if Redis cannot be used.
     """
     try:
-        names = sorted({*known_accounts(redis), *configured})
+        names = sorted({*known_accounts(redis), *configured} - {NOTIFY})
         states = [_account(redis, name) for name in names]
         return (_account(redis, None), *states) if states else ()
     except RedisError as error:

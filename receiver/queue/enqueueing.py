@@ -64,10 +64,10 @@ class Enqueuer:
         except RedisError as error:
             raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
-    def call_for(self, changes: Sequence[Change]) -> ScriptCall:
+    def call_for(self, changes: Sequence[Change], *, is_logged: bool = True) -> ScriptCall:
         """The atomic step that queues the changes of one delivery, unless that has been done before.
 
-        It returns 1 or, in that case, 0.
+        It returns 1 or, in that case, 0. What no sender has delivered is not logged as a delivery.
         """
         delivery = changes[0].delivery
         stem = job_id_stem(delivery.source, delivery.id)
@@ -77,7 +77,8 @@ class Enqueuer:
             BELL,
             DELIVERIES,
         ]
-        arguments: list[str | bytes | int] = [SEEN_LIFETIME, utcformat(now()), entry_of(changes).to_text()]
+        entry = entry_of(changes).to_text() if is_logged else ""
+        arguments: list[str | bytes | int] = [SEEN_LIFETIME, utcformat(now()), entry]
         for number, change in enumerate(changes):
             job_id = f"{stem}-{number}"
             queue = queue_name_for(change)

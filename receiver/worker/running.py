@@ -2,7 +2,8 @@
 
 import logging
 import signal
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -17,6 +18,7 @@ from structlog import get_logger
 from apitraffic_events.client import EventsClient
 from apitraffic_events.timestamps import now
 from receiver.config.account import events_client
+from receiver.config.accounts import NOTIFY
 from receiver.config.settings import Settings
 from receiver.datastore.acl import require_rights
 from receiver.datastore.address import require_suitable_server
@@ -26,12 +28,15 @@ from receiver.delivery.budget import RequestBudget
 from receiver.delivery.deliverer import Deliverer
 from receiver.delivery.insights import Insights
 from receiver.delivery.marker_store import MarkerStore
+from receiver.delivery.notices import Notice
+from receiver.delivery.notifier import Notices, Notifier, target_of
 from receiver.delivery.verdicts import VerdictRules
 from receiver.insight.figures import figure_source
 from receiver.insight.timeline import Timeline
 from receiver.insight.verdict import Thresholds
 from receiver.observability.metrics import DeliveryMetrics
 from receiver.queue.queues import announce
+from receiver.senders_api.notify import NoticeTarget
 from receiver.worker.attempts import DeliveryAttempts
 from receiver.worker.desks import Desk, RunJob
 from receiver.worker.retry_clock import RetryClock
@@ -66,8 +71,15 @@ def run_worker(settings: Settings, metrics: DeliveryMetrics | None = None) -> No
     Raises `ConfigurationError` if a required setting is missing, if Redis is too old, or if its user lacks
     rights.
     """
-    redis = connect_to_drain(settings.redis_url)
+    with connect_to_drain(settings.redis_url) as redis:
+        _run(redis, settings, metrics)
+    get_logger("receiver.worker").info("worker stopped")
+
+
+def _run(redis: Redis, settings: Settings, metrics: DeliveryMetrics | None) -> None:
     lines = {account: _line_to(account, redis, settings) for account in (None, *settings.account)}
+    target = target_of(settings)
+    tell = Notices(redis, settings.notify.events).tell if target is not None else None
     logging.getLogger("rq").setLevel(logging.WARNING)
     logging.getLogger("rq.worker").addFilter(RedisOutage())
     log = get_logger("receiver.worker")
@@ -79,18 +91,22 @@ def run_worker(settings: Settings, metrics: DeliveryMetrics | None = None) -> No
             require_suitable_server(redis)
             desks = {
                 account: [
-                    Desk(budget, partial(_attempts, redis, settings, client, budget, metrics))
+                    Desk(budget, partial(_attempts, redis, settings, client, budget, metrics, tell))
                     for budget, client in line
                 ]
                 for account, line in lines.items()
             }
-            _work(redis, lines[None][0][1].account_url, _in_threads(desks), stop)
+            if target is not None:
+                desks[NOTIFY] = _notice_desks(redis, target)
+                for line in lines.values():
+                    line[0][0].take_over_pause()
+            told = None if target is None else target.host
+            _work(redis, lines[None][0][1].account_url, _in_threads(desks), stop, told)
         except RedisError as error:
             log.warning("Redis is away; trying again", reason=explain(error), in_s=RESTART_PAUSE)
         stop.wait(RESTART_PAUSE)
     for _, client in (pair for line in lines.values() for pair in line):
         client.close()
-    log.info("worker stopped")
 
 
 def _line_to(
@@ -116,12 +132,13 @@ def _attempts(
     client: EventsClient,
     budget: RequestBudget,
     metrics: DeliveryMetrics | None,
+    tell: Callable[[Notice], None] | None,
     markers: MarkerStore,
 ) -> RunJob:
     rules = _verdict_rules(settings, client)
     insights = Insights(Timeline(redis, budget.account), client, budget, now, rules)
     settle = timedelta(seconds=settings.delivery.settle)
-    deliverer = Deliverer(client, markers, budget, settle=settle, insights=insights)
+    deliverer = Deliverer(client, markers, budget, settle=settle, insights=insights, tell=tell)
     return DeliveryAttempts(deliverer, metrics, budget.account).make
 
 
@@ -137,15 +154,30 @@ def _verdict_rules(settings: Settings, client: EventsClient) -> VerdictRules | N
     )
 
 
-def _work(redis: Redis, api: str, desks: Sequence[Desk], stop: WakeUp) -> None:
-    """Run an RQ worker until it ends; `stop` is set if that is because it was asked to."""
+def _notice_desks(redis: Redis, target: NoticeTarget) -> list[Desk]:
+    """For each thread what it posts notices with. The metrics are those of deliveries."""
+    budget, turn = RequestBudget(redis, account=NOTIFY), threading.Lock()
+    budgets = (budget, *(budget.for_another_thread() for _ in range(HELPERS)))
+
+    def attempts(budget: RequestBudget, markers: MarkerStore) -> RunJob:
+        return DeliveryAttempts(Notifier(target, markers, budget, turn), account=NOTIFY).make
+
+    return [Desk(each, partial(attempts, each)) for each in budgets]
+
+
+def _work(redis: Redis, api: str, desks: Sequence[Desk], stop: WakeUp, told: str | None) -> None:
+    """Run an RQ worker until it ends; `stop` is set if that is because it was asked to.
+
+    `told` is the host that notices to people are posted to.
+    """
     own, *others = desks
     for account in own.accounts:
         announce(redis, account)
     worker = DeliveryWorker(redis, own.budget, stop, own.accounts)
     clock = RetryClock(worker)
+    accounts = ", ".join(account for account in own.accounts if account != NOTIFY)
     get_logger("receiver.worker").info(
-        "worker started", name=worker.name, api=api, accounts=", ".join(own.accounts) or None
+        "worker started", name=worker.name, api=api, accounts=accounts or None, notify=told
     )
     clock.start()
     try:

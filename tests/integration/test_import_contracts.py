@@ -42,7 +42,7 @@ def test_the_code_as_it_is_keeps_all_contracts(checkout: Path) -> None:
         ("receiver.web.app", "rq"),
         ("receiver.reception.delivery_store", "gunicorn"),
         ("receiver.monitoring.status", "flask"),
-        ("receiver.cli.up", "opentelemetry"),
+        ("receiver.cli.up.running", "opentelemetry"),
         ("receiver.doctor.api", "mcp"),
         ("receiver.routing", "redis"),
         ("receiver.queue.queues", "receiver.worker.jobs"),

@@ -280,13 +280,16 @@ class PluginContract:
         self, plugin: Plugin, api: LocalApi, direct: dict[str, str]
     ) -> None:
         """Also if the API ignores the period that it is asked for."""
-        for number in range(230):
-            old = {
-                "type": "scale",
-                "name": f"Scaled {number}",
-                "startedAt": f"2026-01-10T10:00:00.{number:03}Z",
-            }
-            api.call("POST", "/events", json=old)
+        api.create_many(
+            [
+                {
+                    "type": "scale",
+                    "name": f"Scaled {number}",
+                    "startedAt": f"2026-01-10T10:00:00.{number:03}Z",
+                }
+                for number in range(230)
+            ]
+        )
         api.set_faults(["unfiltered"])
         before = requests_made(api)
         run = plugin.event(direct | {"type": "custom", "name": "Cache cleared", "marker-key": "cache:7"})

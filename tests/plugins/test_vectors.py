@@ -6,7 +6,7 @@ In JavaScript it is actions/tests/vectors.test.mjs that runs them.
 import json
 import random
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -22,13 +22,15 @@ from apitraffic_events.responses import failure_of, rate_limit_of, read_records
 from apitraffic_events.retrying import Retrier
 from apitraffic_events.text import one_line, paragraphs
 from receiver.cli.events.fields import Fields
-from receiver.config.ci import CiJob, detect, github_job_instance
+from receiver.config.ci.detection import detect
+from receiver.config.ci.github import github_job_instance
+from receiver.config.ci.job import CiJob
 from receiver.events import marker_key
 from receiver.insight.direct import is_of_a_history, previous_among, with_previous
 from receiver.wording import describe_version, duration
 from tests.support.gitlab_ci_local import required
 from tests.support.gitlab_script import SCRIPT, GitLabScript
-from tests.support.jenkins_pipeline import HARNESS, running_controller
+from tests.support.jenkins_pipeline import HARNESS, Controller
 from tests.support.vectors import LANGUAGES, VECTORS, Vector, all_vectors, exemptions, vectors_for
 
 Given = Mapping[str, Any]
@@ -234,13 +236,13 @@ SHELL: Final[Mapping[str, Callable[[ShellFunctions, Given], object]]] = {
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+def answers(controller: Controller) -> dict[str, Any]:
     """What the Jenkins library makes of all vectors, in one build."""
-    with running_controller(tmp_path_factory.mktemp("jenkins")) as controller:
-        script = (HARNESS / "vectors.groovy").read_text()
-        built = controller.build(script, inputs={"folder": str(VECTORS)})
-        assert built.result == "SUCCESS", built.log
-        yield built.recorded[0]
+    script = (HARNESS / "vectors.groovy").read_text()
+    built = controller.build(script, inputs={"folder": str(VECTORS)})
+    assert built.result == "SUCCESS", built.log
+    recorded: dict[str, Any] = built.recorded[0]
+    return recorded
 
 
 class TestGroovy:

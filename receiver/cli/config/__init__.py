@@ -32,6 +32,6 @@ def command(context: click.Context) -> None:
     commands below check a file before it is used, and write one to begin with.
     """
     if context.invoked_subcommand is None:
-        from receiver.cli.config.show import show  # noqa: PLC0415 - the other commands do not need it
+        from receiver.cli.config.show import show
 
         show()

@@ -6,11 +6,6 @@ from pathlib import Path
 
 import click
 
-from receiver.config.environment import CONFIG_VARIABLE, config_file
-from receiver.config.settings import load_what_is_right
-from receiver.config.suspicions import suspicions
-from receiver.errors import ConfigurationError
-
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), required=False)
@@ -20,6 +15,11 @@ def check(file: Path | None) -> None:
     FILE is apitraffic.toml or what APITRAFFIC_CONFIG names, unless given. The environment is checked too.
     Nothing is connected to; `doctor` does that. Exits with 1 if there is a mistake; a warning is none.
     """
+    from receiver.config.environment import CONFIG_VARIABLE, config_file
+    from receiver.config.loading import load_what_is_right
+    from receiver.config.suspicions import suspicions
+    from receiver.errors import ConfigurationError
+
     environ = {**os.environ, **({CONFIG_VARIABLE: str(file)} if file else {})}
     try:
         settings, mistakes = load_what_is_right(environ)

@@ -7,8 +7,6 @@ from typing import Final
 import click
 
 from receiver.config.environment import DEFAULT_CONFIG_FILE
-from receiver.config.schema import schema_of_file
-from receiver.config.template import template
 
 SCHEMA_FILE: Final = "apitraffic.schema.json"
 
@@ -29,6 +27,8 @@ def init(file: Path, *, with_schema: bool, force: bool) -> None:
 
     Each has its default and what it means. Nothing changes until you remove a #.
     """
+    from receiver.config.template import template
+
     if file.exists() and not force:
         raise click.ClickException(f"{file} exists; give another name, or --force to replace it")
     head = f"#:schema ./{SCHEMA_FILE}\n" if with_schema else ""
@@ -51,4 +51,6 @@ def schema() -> None:
 
 
 def _schema() -> str:
+    from receiver.config.schema import schema_of_file
+
     return json.dumps(schema_of_file(), indent=2, ensure_ascii=False) + "\n"

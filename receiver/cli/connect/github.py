@@ -1,35 +1,13 @@
 """`apitraffic-events connect github` and `disconnect github`"""
 
-import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from time import sleep
-from typing import Final
+from typing import Any, Final
 
 import click
 
-from apitraffic_events.timestamps import now
-from receiver.cli.connect import flow
-from receiver.cli.connect.options import (
-    ApiUrl,
-    connect_options,
-    dry_run_option,
-    token_of,
-    url_option,
-)
-from receiver.config.settings import load_what_is_right
-from receiver.senders_api.github import Owner, organisation, repository
-from receiver.senders_api.github_webhooks import GitHubWebhooks, Hook, found
-from receiver.senders_api.webhooks import FoundWebhook, PingAnswer
-from receiver.sources.github import FEATURES, GITHUB, SECRET_VARIABLE, TRANSLATORS
+from receiver.cli.connect.options import connect_options, dry_run_option, url_option
+from receiver.cli.urls import ApiUrl
 
 GITHUB_COM: Final = "https://api.github.com"
-REPOSITORY: Final = re.compile(r"[A-Za-z0-9_-]+/(?!\.{1,2}$)[A-Za-z0-9_.-]+")
-ORGANISATION: Final = re.compile(r"[A-Za-z0-9_-]+")
-NOT_FOR_HOOKS: Final = frozenset({"ping", "repository_dispatch"})
-"""The first is always sent; the second reaches GitHub Apps only."""
 
 api_url_option = click.option(
     "--api-url",
@@ -57,13 +35,7 @@ organization_option = click.option(
 )
 @connect_options
 @api_url_option
-def connect(
-    wishes: flow.Wishes,
-    repository_name: str | None,
-    organization: str | None,
-    events: tuple[str, ...],
-    api_url: str,
-) -> None:
+def connect(**given: Any) -> None:
     """Connect a repository or organisation on GitHub.
 
     Makes a secret, stores it where you say, waits until the receiver has it, makes or corrects the webhook
@@ -72,11 +44,12 @@ def connect(
     Set GITHUB_TOKEN or GITHUB_TOKEN_FILE. A classic token needs the scope admin:repo_hook or
     admin:org_hook, a fine-grained one the permission “Webhooks: read and write”.
 
-    Exit codes: 0; 1 the ping or the receiver failed; 2 wrong usage; 4 GitHub refused; 5 GitHub could not be
-    reached.
+    Exit codes: 0; 1 the ping or the receiver failed; 2 wrong usage; 3 no token; 4 GitHub refused; 5 GitHub
+    could not be reached.
     """
-    with _opened(repository_name, organization, api_url, events) as connection:
-        flow.connect(connection, wishes)
+    from receiver.cli.connect import to_github
+
+    to_github.connect(**given)
 
 
 @click.command()
@@ -85,97 +58,11 @@ def connect(
 @url_option
 @dry_run_option
 @api_url_option
-def disconnect(
-    repository_name: str | None, organization: str | None, url: str, api_url: str, *, dry_run: bool
-) -> None:
+def disconnect(**given: Any) -> None:
     """Remove the webhook of a repository or organisation on GitHub.
 
     Set GITHUB_TOKEN as for `connect github`. If there is no such webhook, there is nothing to do.
     """
-    with _opened(repository_name, organization, api_url, ()) as connection:
-        flow.disconnect(connection, url, dry_run=dry_run)
+    from receiver.cli.connect import to_github
 
-
-@dataclass
-class GitHubConnection:
-    """See `flow.Connection`."""
-
-    github: GitHubWebhooks
-    name: str
-    events: tuple[str, ...]
-    hooks: dict[str, Hook] = field(default_factory=dict)
-
-    source: str = "github"
-    variable: str = SECRET_VARIABLE
-
-    @property
-    def sender(self) -> str:
-        return f"{self.name} on GitHub"
-
-    @property
-    def sends(self) -> str:
-        return ", ".join(self.events)
-
-    def make_secret(self) -> str:
-        return flow.random_secret()
-
-    def find(self, url: str) -> FoundWebhook | None:
-        self.hooks = {str(hook.id): hook for hook in self.github.at(url)}
-        return next((found(hook, self.events) for hook in self.hooks.values()), None)
-
-    def create(self, url: str, secret: str) -> str:
-        return self.github.create(url, secret, self.events)
-
-    def update(self, found: FoundWebhook, url: str, secret: str | None) -> None:
-        self.github.update(self.hooks[found.id], self.events, secret)
-
-    def delete(self, found: FoundWebhook) -> None:
-        self.github.delete(self.hooks[found.id])
-
-    def ping(self, webhook: str, *, is_new: bool) -> Callable[[], PingAnswer | None]:
-        """GitHub pings a new webhook by itself."""
-        known = set() if is_new else {*self.github.pings(webhook)}
-        if not is_new:
-            self.github.ping(webhook)
-
-        def look() -> PingAnswer | None:
-            pings = self.github.pings(webhook)
-            return next((answer for attempt, answer in pings.items() if attempt not in known), None)
-
-        return look
-
-
-@contextmanager
-def _opened(
-    repository_name: str | None, organization: str | None, api_url: str, further: Iterable[str]
-) -> Iterator[GitHubConnection]:
-    events = tuple(sorted({*events_in_force(), *further}))
-    owner, name = _owner(repository_name, organization)
-    token = token_of("GITHUB_TOKEN", permission=owner.permission)
-    github = GitHubWebhooks(api_url=api_url, owner=owner, credential=lambda: token, sleep=sleep, clock=now)
-    try:
-        yield GitHubConnection(github, name, events)
-    finally:
-        github.close()
-
-
-def events_in_force() -> tuple[str, ...]:
-    """The events that the receiver translates as it is configured here, and that a webhook can send."""
-    settings, _ = load_what_is_right()
-    options = settings.options_for(GITHUB)
-    patterns = GITHUB.default_events if options.events is None else options.events
-    known = {feature.event for feature in FEATURES} & TRANSLATORS.keys() - NOT_FOR_HOOKS
-    return tuple(sorted(name for name in known if any(fnmatchcase(name, pattern) for pattern in patterns)))
-
-
-def _owner(repository_name: str | None, organization: str | None) -> tuple[Owner, str]:
-    if (repository_name is None) == (organization is None):
-        raise click.UsageError("Give a repository, OWNER/NAME, or --organization ORG.")
-    if repository_name is not None:
-        if not REPOSITORY.fullmatch(repository_name):
-            raise click.UsageError(f"{repository_name!r} is not of the form OWNER/NAME.")
-        return repository(repository_name), repository_name
-    name = organization or ""
-    if not ORGANISATION.fullmatch(name):
-        raise click.UsageError(f"--organization {name!r} is not an organisation's name.")
-    return organisation(name), name
+    to_github.disconnect(**given)

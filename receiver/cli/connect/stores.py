@@ -218,6 +218,12 @@ class SecretFile:
         _replace(self.path, value + "\n")
 
 
+def require_place(store: Store, variable: str) -> None:
+    """Raises `click.UsageError` if this is no place to store a new secret."""
+    if isinstance(store, EnvironmentNow):
+        store.write(variable, "")
+
+
 def newest(value: str) -> str:
     """The first of the secrets in a value."""
     return re.split(r"[\s,]+", value.strip(), maxsplit=1)[0]
@@ -287,3 +293,25 @@ def _replace(path: Path, text: str) -> None:
             raise
     except OSError as error:
         raise click.ClickException(f"{path} cannot be written: {error.strerror}") from None
+
+
+def store_of(
+    env_file: Path | None,
+    toml: Path | None,
+    kubernetes_secret: Path | None,
+    secret_file: Path | None,
+    secret_name: str,
+) -> Store:
+    """The one that was asked for. Raises `click.ClickException` if it cannot be written."""
+    paths = [path for path in (env_file, toml, kubernetes_secret, secret_file) if path]
+    if len(paths) > 1:
+        raise click.UsageError("Give one of --env-file, --toml, --kubernetes-secret and --secret-file.")
+    for path in paths:
+        require_writable(path)
+    if env_file:
+        return EnvFile(env_file)
+    if toml:
+        return TomlFile(toml)
+    if kubernetes_secret:
+        return KubernetesSecret(kubernetes_secret, secret_name)
+    return SecretFile(secret_file) if secret_file else EnvironmentNow()

@@ -1,4 +1,4 @@
-"""`apitraffic-events events`: the commands are in `checking`, `reading` and `writing`."""
+"""`apitraffic-events events`: the commands are in `commands`, and what they do beside it."""
 
 from typing import Final
 
@@ -21,13 +21,13 @@ SUMMARIES: Final = {
     "events",
     cls=LazyGroup,
     places={
-        "check": f"{__name__}.checking:check",
-        "close": f"{__name__}.writing:close",
-        "create": f"{__name__}.writing:create",
-        "delete": f"{__name__}.writing:delete",
-        "get": f"{__name__}.reading:get",
-        "list": f"{__name__}.reading:list_",
-        "update": f"{__name__}.writing:update",
+        "check": f"{__name__}.commands:check",
+        "close": f"{__name__}.commands:close",
+        "create": f"{__name__}.commands:create",
+        "delete": f"{__name__}.commands:delete",
+        "get": f"{__name__}.commands:get",
+        "list": f"{__name__}.commands:list_",
+        "update": f"{__name__}.commands:update",
     },
     summaries=SUMMARIES,
 )

@@ -1,14 +1,11 @@
-"""What the commands of `apitraffic-events events` share: access to the account, and common options."""
+"""What the commands of `apitraffic-events events` share: access to the account."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
-
-import click
+from typing import TypeVar
 
 from apitraffic_events.client import EventsClient
-from apitraffic_events.event import EventType
 from apitraffic_events.retrying import Retrier
 from receiver.cli import consoles
 from receiver.cli.exits import api_problems
@@ -18,9 +15,6 @@ from receiver.config.account import events_client
 from receiver.config.account_settings import AccountSettings, load_account
 from receiver.delivery.scopes import Scopes
 
-TYPES: Final = tuple(kind.value for kind in EventType)
-
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 T = TypeVar("T")
 
 
@@ -69,26 +63,3 @@ def reading_session(
             gives_up_unconnected=True,
         )
         yield AccountSession(client, retrier, Scopes(client), patience)
-
-
-def timeout_option(function: CommandT) -> CommandT:
-    return click.option(
-        "--timeout",
-        type=click.FloatRange(min=0.1, max=3600),
-        default=20.0,
-        show_default=True,
-        metavar="SECONDS",
-        help="How long to retry while the API fails.",
-    )(function)
-
-
-def json_option(function: CommandT) -> CommandT:
-    return click.option("--json", "as_lines", is_flag=True, help="Print JSON, one object per line.")(function)
-
-
-def warn_of_former_name() -> None:
-    """`--environment` is where something is deployed to in the CI plugins, and was something else here."""
-    click.echo(
-        "--environment is now --environments, as in the CI plugins; where it is deployed to is --to.",
-        err=True,
-    )

@@ -1,10 +1,9 @@
-"""The fields of an event as options, and the event that options and CI job describe."""
+"""The event that options and CI job describe."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import wraps
-from typing import Any, Final, TypeVar, cast
+from typing import Final
 from uuid import uuid4
 
 import click
@@ -12,80 +11,13 @@ from pydantic import ValidationError
 
 from apitraffic_events.event import EVERYWHERE, Event, EventType
 from apitraffic_events.timestamps import now
-from receiver.cli.events.account import warn_of_former_name
-from receiver.cli.times import TimeType
-from receiver.config.ci import ANY_KEY, CiJob
+from receiver.config.ci.job import ANY_KEY, CiJob
 from receiver.delivery.creation import MARKER_KEY, Wanted
 from receiver.events import marker_key
 
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
-
 VERBS: Final = {"failure": "Failed deploy", "cancelled": "Cancelled deploy"}
-STATUSES: Final = ("in_progress", "success", "failure", "cancelled")
 BY_HAND: Final = "manual"
 """The source of an event that a person or a script creates, and the prefix of its key."""
-
-
-def scope_options(function: CommandT) -> CommandT:
-    """`--bucket` and `--environments`, and the former `--environment`, which is added to the latter."""
-
-    @wraps(function)
-    def with_former(
-        *arguments: Any, environments: tuple[str, ...], former: tuple[str, ...], **others: Any
-    ) -> Any:
-        if former:
-            warn_of_former_name()
-        return function(*arguments, environments=(*environments, *former), **others)
-
-    options = (
-        click.option(
-            "--bucket",
-            "buckets",
-            metavar="NAME",
-            multiple=True,
-            help="Show the event on this bucket's charts only, by name or SID; repeatable.",
-        ),
-        click.option(
-            "--environments",
-            metavar="NAME",
-            multiple=True,
-            help="Show the event on this environment's charts only, by name or SID; repeatable.",
-        ),
-        click.option("--environment", "former", multiple=True, hidden=True),
-    )
-    wrapped: Any = with_former
-    for option in reversed(options):
-        wrapped = option(wrapped)
-    return cast("CommandT", wrapped)
-
-
-def text_options(function: CommandT) -> CommandT:
-    """`--name`, `--description`, `--source`, `--metadata`."""
-    options = (
-        click.option("--name", help="What happened, as the chart shows it; at most 200 characters."),
-        click.option("--description", help="Details; at most 2,000 characters."),
-        click.option("--source", help="Where the event comes from, such as jenkins."),
-        click.option(
-            "--metadata",
-            metavar="NAME=VALUE",
-            multiple=True,
-            callback=_read_metadata,
-            help="Further facts, such as a commit or a ticket; repeatable.",
-        ),
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
-def _read_metadata(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
-    metadata = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not name.strip() or not equals:
-            raise click.BadParameter(f"{pair!r} is not of the form NAME=VALUE")
-        metadata[name.strip()] = value
-    return metadata
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,26 +89,7 @@ class Fields:
         return " ".join(word for word in words if word)
 
 
-def previous_option(function: CommandT) -> CommandT:
-    """`--previous/--no-previous`."""
-    return click.option(
-        "--previous/--no-previous",
-        default=True,
-        show_default=True,
-        help="Say which version ran before, and call a rollback one. Asks the API for the deploys before.",
-    )(function)
-
-
 def first_mistake(error: ValidationError) -> str:
     """The first field that is wrong, and what is wrong with it."""
     found = error.errors()[0]
     return f"{'.'.join(str(part) for part in found['loc'])} {found['msg'].removeprefix('Value error, ')}"
-
-
-def time_options(function: CommandT) -> CommandT:
-    """`--started-at`, `--ended-at`."""
-    started = click.option(
-        "--started-at", type=TimeType(), help="When it began: ISO 8601 (UTC), or 10m for ten minutes ago."
-    )
-    ended = click.option("--ended-at", type=TimeType(), help="When it ended. Default: no end.")
-    return started(ended(function))

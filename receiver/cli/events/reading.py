@@ -1,10 +1,10 @@
-"""`apitraffic-events events list|get`"""
+"""What `events list` and `events get` do."""
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final
+from typing import Any
 
 import click
 from rich.console import Console
@@ -14,56 +14,15 @@ from apitraffic_events.filters import EventFilter
 from apitraffic_events.paging import iter_matching
 from apitraffic_events.records import EventPage, StoredEvent
 from receiver.cli import consoles
-from receiver.cli.events.account import (
-    TYPES,
-    AccountSession,
-    json_option,
-    reading_session,
-    timeout_option,
-    warn_of_former_name,
-)
+from receiver.cli.events.account import AccountSession, reading_session
+from receiver.cli.events.options import warn_of_former_name
 from receiver.cli.events.output import HEADINGS, as_json, as_row, details
 from receiver.cli.events.tables import event_table
 from receiver.cli.exits import api_problems
 from receiver.cli.tables import columns
-from receiver.cli.times import TimeType
-from receiver.cli.watching import every_option, redraw, repeat
-
-FIRST_EVENTS: Final = 25
+from receiver.cli.watching import redraw, repeat
 
 
-@click.command("list")
-@click.option("--type", type=click.Choice(TYPES), help="Only events of this type.")
-@click.option(
-    "--since",
-    type=TimeType(),
-    help="Only events that started then or later: ISO 8601 (UTC), 2h, 3d or yesterday.",
-)
-@click.option("--until", type=TimeType(), help="Only events that started then or earlier.")
-@click.option("--bucket", metavar="NAME", help="Only events on this bucket's charts, by name or SID.")
-@click.option(
-    "--environments",
-    "environment",
-    metavar="NAME",
-    help="Only events on this environment's charts, by name or SID.",
-)
-@click.option("--environment", "former", hidden=True)
-@click.option(
-    "--limit",
-    type=click.IntRange(min=1),
-    default=FIRST_EVENTS,
-    show_default=True,
-    help="Only the latest, at most this many.",
-)
-@click.option("--all", "everything", is_flag=True, help="All events, however many requests that takes.")
-@click.option(
-    "--watch",
-    is_flag=True,
-    help="Refresh until Ctrl-C. In a pipe, print events that are new or have changed.",
-)
-@every_option
-@timeout_option
-@json_option
 def list_(
     *,
     bucket: str | None,
@@ -77,11 +36,6 @@ def list_(
     as_lines: bool,
     **filters: Any,
 ) -> None:
-    """List the latest events, newest first.
-
-    Prints a table on a terminal. In a pipe, prints one line per event with columns two spaces apart; an empty
-    column is -.
-    """
     if everything and watch:
         raise click.UsageError("Give --all or --watch, not both.")
     if former is not None:
@@ -171,12 +125,7 @@ def _filled(event: StoredEvent) -> Iterator[str]:
     return (cell or "-" for cell in as_row(event))
 
 
-@click.command()
-@click.argument("sid")
-@timeout_option
-@json_option
 def get(sid: str, *, timeout: float, as_lines: bool) -> None:
-    """Show an event with all its fields."""
     with reading_session(timeout) as account:
         event = account.ask(lambda: account.client.get_event(sid))
     if as_lines:

@@ -1,4 +1,4 @@
-"""`apitraffic-events events create|update|close|delete`"""
+"""What `events create`, `update`, `close` and `delete` do."""
 
 import json
 import os
@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from functools import wraps
 from typing import Any, Final
 
 import click
@@ -19,20 +18,12 @@ from apitraffic_events.text import NAME_LIMIT, one_line
 from apitraffic_events.timestamps import now
 from apitraffic_events.updates import closing, merge_metadata
 from receiver.cli import consoles
-from receiver.cli.events.account import TYPES, AccountSession, account_session, json_option, timeout_option
-from receiver.cli.events.fields import (
-    STATUSES,
-    Fields,
-    first_mistake,
-    previous_option,
-    scope_options,
-    text_options,
-    time_options,
-)
+from receiver.cli.events.account import AccountSession, account_session
+from receiver.cli.events.fields import Fields, first_mistake
 from receiver.cli.events.output import as_json, details
 from receiver.cli.exits import NotConfigured, Problem
-from receiver.cli.times import TimeType
-from receiver.config.ci import CiJob, detect, known_systems
+from receiver.config.ci.detection import detect, known_systems
+from receiver.config.ci.job import CiJob
 from receiver.delivery.creation import Creation
 from receiver.delivery.earlier_deploys import earlier_deploys
 
@@ -91,62 +82,7 @@ class WriteOptions:
             outcome.print(as_lines=self.as_lines)
 
 
-def writing(function: Callable[..., None]) -> Callable[..., None]:
-    """Decorates a command that takes `WriteOptions`: adds the options and passes them."""
-
-    @wraps(function)
-    def with_options(
-        *arguments: Any, dry_run: bool, on_error: str, timeout: float, as_lines: bool, **others: Any
-    ) -> None:
-        options = WriteOptions(dry_run=dry_run, on_error=on_error, timeout=timeout, as_lines=as_lines)
-        function(*arguments, options=options, **others)
-
-    options = (
-        click.option("--dry-run", is_flag=True, help="Print what would be sent; send nothing."),
-        click.option(
-            "--on-error",
-            type=click.Choice(["fail", "warn"]),
-            default="fail",
-            show_default=True,
-            help="warn: report the error but exit with 0, so that no deployment fails because of a marker.",
-        ),
-        timeout_option,
-        json_option,
-    )
-    command: Callable[..., None] = with_options
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-@click.command()
-@click.option(
-    "--type", type=click.Choice(TYPES), default=TYPES[0], show_default=True, help="Type of the event."
-)
-@text_options
-@scope_options
-@time_options
-@click.option("--to", metavar="ENVIRONMENT", help="Where it was deployed, such as production.")
-@click.option("--version", help="What was deployed, such as v2.3.1.")
-@click.option("--status", type=click.Choice(STATUSES), help="How the deployment went; the name shows it too.")
-@click.option(
-    "--marker-key",
-    metavar="KEY",
-    help="Make only one event with this key, even if the command is repeated within an hour.",
-)
-@click.option("--from-ci", is_flag=True, help="Take what is not given from the CI job in which this runs.")
-@previous_option
-@writing
 def create(*, options: WriteOptions, from_ci: bool, previous: bool, **given: Any) -> None:
-    """Create an event.
-
-    A deployment gets a name from what is known, such as `Deploy acme/shop v2.3.1 to production`; other types
-    need --name. If the event already exists, because a webhook reported the same deployment or because this
-    command ran before with the same --marker-key, it is updated instead.
-
-    --from-ci supports GitHub Actions, GitLab, Jenkins, CircleCI, Buildkite, Azure Pipelines and Bitbucket
-    Pipelines.
-    """
     wanted = Fields(**given).wanted(_ci_job() if from_ci else None)
     unsent = WriteResult(SKIPPED, event=wanted.event.to_api())
 
@@ -172,13 +108,6 @@ def _ci_job() -> CiJob:
     return job
 
 
-@click.command()
-@click.argument("sid")
-@text_options
-@scope_options
-@time_options
-@click.option("--reopen", is_flag=True, help="Remove the end of the event.")
-@writing
 def update(
     sid: str,
     *,
@@ -189,10 +118,6 @@ def update(
     reopen: bool,
     **given: Any,
 ) -> None:
-    """Change the given fields of an event; other fields stay as they are.
-
-    --metadata adds to the event's metadata; NAME= removes a name.
-    """
     if reopen and given["ended_at"]:
         raise click.UsageError("Give --reopen or --ended-at, not both.")
     changes = {name: value for name, value in given.items() if value is not None}
@@ -216,16 +141,7 @@ def update(
     options.run(change, WriteResult(SKIPPED, sid))
 
 
-@click.command()
-@click.argument("sid")
-@click.option("--description", help="How it ended; added below the description.")
-@click.option("--ended-at", type=TimeType(), help="When it ended.  [default: now]")
-@writing
 def close(sid: str, *, options: WriteOptions, description: str | None, ended_at: datetime | None) -> None:
-    """End an event, such as an incident.
-
-    An event that has already ended stays as it is, unless --ended-at is given.
-    """
 
     def end(account: AccountSession) -> WriteResult:
         stored = account.ask(lambda: account.client.get_event(sid))
@@ -242,15 +158,7 @@ def _update(account: AccountSession, sid: str, update: EventUpdate, options: Wri
     return _of("updated", account.ask(lambda: account.client.update_event(sid, update)))
 
 
-@click.command()
-@click.argument("sid")
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-@writing
 def delete(sid: str, *, options: WriteOptions, yes: bool) -> None:
-    """Delete an event. This cannot be undone.
-
-    Shows the event and asks for confirmation, unless --yes is given.
-    """
     if not (yes or options.dry_run or sys.stdin.isatty()):
         raise click.UsageError("Give --yes: there is no terminal on which to ask for confirmation.")
 

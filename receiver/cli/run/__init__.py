@@ -5,11 +5,8 @@ from typing import Any
 
 import click
 
-from apitraffic_events.timestamps import now
-from receiver.cli.events.account import TYPES, timeout_option
-from receiver.cli.events.fields import Fields, previous_option, scope_options, text_options
-from receiver.cli.run.child import Child, Stopped
-from receiver.cli.run.report import Report
+from receiver.cli.events.options import previous_option, scope_options, text_options
+from receiver.cli.options import TYPES, timeout_option
 
 
 @click.command("run", context_settings={"allow_interspersed_args": False})
@@ -50,6 +47,11 @@ def command(
     one line on standard error, whatever it is. Exits with 127 if there is no such command, and 126 if it
     cannot be run.
     """
+    from apitraffic_events.timestamps import now
+    from receiver.cli.events.fields import Fields
+    from receiver.cli.run.child import Child, Stopped
+    from receiver.cli.run.report import Report
+
     fields = Fields(started_at=now(), ended_at=None, status="in_progress", **given)
     child = Child(command)
     report = Report(

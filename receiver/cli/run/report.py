@@ -20,7 +20,8 @@ from receiver.cli.run.child import Ending
 from receiver.cli.run.numbering import name_of_run
 from receiver.cli.run.ways import Calls, Way, way_to
 from receiver.cli.waiting import Patience
-from receiver.config.ci import CiJob, detect
+from receiver.config.ci.detection import detect
+from receiver.config.ci.job import CiJob
 from receiver.delivery.creation import MARKER_KEY, Wanted
 from receiver.wording import duration
 

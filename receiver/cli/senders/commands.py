@@ -1,43 +1,31 @@
 """`apitraffic-events senders list|show|test`"""
 
-import sys
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
 
-from receiver.cli.deliveries import delivery_from_file, header_option
-from receiver.cli.failures import configuration_errors_in_words
-from receiver.cli.translate import print_translation
-from receiver.config.senders import preset_names, preset_text, read_senders
-from receiver.config.settings import Settings, load_settings
-from receiver.sources import SOURCES
-from receiver.sources.base import Source
+from receiver.cli.options import header_option
 
 
 @click.command("list")
 def list_() -> None:
     """Print each sender's name, whether it is on, and the variable with its secret."""
-    with configuration_errors_in_words():
-        settings = load_settings()
-        width = max(map(len, settings.senders))
-        for name, source in settings.senders.items():
-            state = "on " if settings.secrets_for(source) else "off"
-            variables = " or ".join(source.secret_variables)
-            click.echo(f"{name:<{width}}  {state}  {_kind(name, settings):<8}  {variables}")
+    from receiver.cli.senders import described
+
+    described.list_()
 
 
 @click.command()
 @click.argument("name")
-def show(name: str) -> None:
+def show(**given: Any) -> None:
     """Print a preset as TOML.
 
     Copied into apitraffic.toml, and changed there, it replaces the preset.
     """
-    if name not in preset_names():
-        hint = "has code of its own" if name in SOURCES else "is not a preset"
-        raise click.ClickException(f"{name} {hint}; presets are {', '.join(preset_names())}")
-    click.echo(preset_text(name), nl=False)
+    from receiver.cli.senders import described
+
+    described.show(**given)
 
 
 @click.command()
@@ -45,34 +33,12 @@ def show(name: str) -> None:
 @click.argument("body", type=click.File("rb"), required=False)
 @click.option("--event", help="The event's name, for senders that put it into a header.")
 @header_option
-def test(file: Path, body: BinaryIO | None, event: str | None, header: tuple[str, ...]) -> None:
+def test(**given: Any) -> None:
     """Check the senders that FILE declares, and print what a request BODY would become.
 
     FILE is apitraffic.toml or another file with [[sender]] in it; if it declares several, BODY is for the
     first one. Exits with 1 if BODY would be quarantined.
     """
-    with configuration_errors_in_words():
-        sources = read_senders(file.read_text(encoding="utf-8"), str(file))
-        settings = load_settings()
-    if not sources:
-        raise click.ClickException(f"{file} declares no sender; write [[sender]] for each")
-    for source in sources:
-        click.echo(_summary(source), err=True)
-    if body is not None:
-        source = sources[0]
-        print_translation(source, delivery_from_file(source, body.read(), event, header), settings)
-    sys.exit(0)
+    from receiver.cli.senders import described
 
-
-def _kind(name: str, settings: Settings) -> str:
-    if name in SOURCES:
-        return "built in"
-    return "preset" if settings.senders.is_preset(name) else "declared"
-
-
-def _summary(source: Source[Any]) -> str:
-    count = len({feature.event for feature in source.features})
-    return (
-        f"{source.name}: right; POST /webhooks/{source.name}, on with {source.secret_variables[0]}; "
-        f"{count} pattern{'' if count == 1 else 's'} of events"
-    )
+    described.test(**given)

@@ -2,7 +2,7 @@
 -- `Queue.enqueue` of RQ does in eight commands and two round trips. What all jobs have in common is a
 -- constant of the script.
 -- KEYS: seen, set of queues, bell, log of deliveries, then the job and the queue of each change
--- ARGV: lifetime of seen, time, entry for the log, then for each job its id, data, description, names of its
+-- ARGV: lifetime of seen, time, entry for the log or '', then for each job its id, data, description, names of its
 -- marker and name of its queue; last, if there is a trace, the meta of all jobs
 -- Returns 1 if they were queued, 0 if the delivery had been queued before.
 -- Redis does not undo a script that fails in the middle: the delivery only counts as seen once its jobs are queued.

@@ -5,7 +5,8 @@
 local paused_until = redis.call('HGET', KEYS[1], 'until')
 redis.call('HSET', KEYS[1], 'until', ARGV[1] + ARGV[2], 'reason', ARGV[3])
 redis.call('EXPIRE', KEYS[1], ARGV[4])
-if paused_until and tonumber(paused_until) >= ARGV[1] - ARGV[2] then
-    return 0
+local was_paused = paused_until and tonumber(paused_until) >= ARGV[1] - ARGV[2]
+if not was_paused or redis.call('HEXISTS', KEYS[1], 'since') == 0 then
+    redis.call('HSET', KEYS[1], 'since', ARGV[1])
 end
-return 1
+return was_paused and 0 or 1

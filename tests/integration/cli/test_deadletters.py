@@ -17,7 +17,7 @@ from rq import SimpleWorker
 from rq.job import Job
 
 from apitraffic_events.timestamps import format_timestamp, now
-from receiver.cli.deadletters.commands import table
+from receiver.cli.deadletters.letters import table
 from receiver.cli.deadletters.outcomes import NO_WORKER
 from receiver.datastore.address import connect
 from receiver.events import is_urgent

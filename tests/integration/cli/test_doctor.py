@@ -182,7 +182,7 @@ class TestAllOfIt:
             yield ok("first", "is well")
             raise RuntimeError("while it looks for the second")
 
-        monkeypatch.setattr("receiver.cli.doctor.examine", findings)
+        monkeypatch.setattr("receiver.doctor.examination.examine", findings)
         assert "✓ first" in run("doctor").stdout
 
     def test_every_check_is_in_its_page(self, doctor: Doctor, run: Command, served: Stack) -> None:

@@ -56,8 +56,7 @@ def one_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalApi]:
 def api(one_api: LocalApi) -> LocalApi:
     """Without events and faults."""
     one_api.set_faults([])
-    for event in listed(one_api):
-        one_api.call("DELETE", f"/events/{event['sid']}")
+    one_api.remove_events()
     return one_api
 
 

@@ -159,9 +159,9 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHub]:
     clock = Clock()
-    monkeypatch.setattr("receiver.cli.github.commands.now", clock)
+    monkeypatch.setattr("receiver.cli.github.redelivering.now", clock)
     monkeypatch.setattr("receiver.timestamps.now", clock)
-    monkeypatch.setattr("receiver.cli.github.commands.sleep", clock.sleep)
+    monkeypatch.setattr("receiver.cli.github.redelivering.sleep", clock.sleep)
     state = GitHub(clock)
     state.hooks["/repos/acme/shop/hooks"] = [hook(7, "https://events.acme.test/webhooks/github")]
     state.deliveries[REPOSITORY_HOOK] = []
@@ -508,7 +508,7 @@ def test_a_renamed_repository_and_a_site_that_is_no_api(github: GitHub, redelive
     assert "Check --api-url" in redeliver().stderr
     nobody = redeliver("--api-url", "http://127.0.0.1:9")
     assert nobody.exit_code == 1
-    assert "no answer from http://127.0.0.1:9 (ConnectionError)" in nobody.stderr
+    assert "no answer from http://127.0.0.1:9: it refuses connections" in nobody.stderr
     assert github.clock.slept == [2.0, 4.0]
 
 

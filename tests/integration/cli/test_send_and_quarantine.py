@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
-from receiver.cli.quarantine.commands import table
+from receiver.cli.quarantine.kept import table
 from receiver.queue.queues import delivery_queue
 from receiver.reception.quarantine import Quarantine
 from tests.support.command import Command

@@ -1,0 +1,59 @@
+"""Prints what `doctor` finds, each finding as soon as it is there."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from receiver.cli import consoles
+from receiver.doctor.findings import Finding, FindingState
+
+MARKS: Final = {
+    FindingState.OK: ("✓", "green"),
+    FindingState.WARNING: ("!", "bold yellow"),
+    FindingState.FAILURE: ("✗", "bold red"),
+}
+WIDTH_WHEN_PIPED: Final = 120
+WIDEST_CHECK: Final = len("route_environments")
+
+
+def printed(examination: Iterable[Finding]) -> bool:
+    """Print the findings and a summary. Returns whether there is no failure."""
+    findings = list(_printed(examination))
+    click.echo(_summary(findings))
+    return are_well(findings)
+
+
+def are_well(findings: Iterable[Finding]) -> bool:
+    return all(finding.state is not FindingState.FAILURE for finding in findings)
+
+
+def _printed(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """The same findings, each printed as soon as it is there: some take seconds."""
+    console = consoles.output(width_when_piped=WIDTH_WHEN_PIPED)
+    for finding in findings:
+        mark, style = MARKS[finding.state]
+        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1, 0, 0))
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, min_width=WIDEST_CHECK)
+        table.add_column(overflow="fold")
+        table.add_row(Text(mark, style), Text(finding.check), Text(finding.found))
+        if finding.advice:
+            table.add_row("", "", Text(f"→ {finding.advice}", "bold"))
+        with console.capture() as printed:
+            console.print(table)
+        for line in printed.get().splitlines():
+            click.echo(line.rstrip())
+        yield finding
+
+
+def _summary(findings: Sequence[Finding]) -> str:
+    failures, warnings = (
+        sum(finding.state is state for finding in findings)
+        for state in (FindingState.FAILURE, FindingState.WARNING)
+    )
+    if not failures and not warnings:
+        return "All is well."
+    return f"{failures} ✗  {warnings} !  {len(findings) - failures - warnings} ✓"

@@ -1,0 +1,29 @@
+"""Checks of notices to people. A sample is posted only on request: somebody reads it."""
+
+from apitraffic_events.errors import EventsApiError
+from apitraffic_events.timestamps import now
+from receiver.config.settings import Settings
+from receiver.delivery.notices import body_of, sample_notice
+from receiver.delivery.notifier import target_of
+from receiver.doctor.findings import Finding, failure, ok, warning
+from receiver.senders_api.notify import CHECK
+
+
+def posted(settings: Settings) -> Finding:
+    """Post a sample notice, as a worker would post others."""
+    target = target_of(settings)
+    if target is None:
+        return warning(
+            "notify",
+            "APITRAFFIC_NOTIFY_URL is not set, so nobody is told anything",
+            "docs/notify.md says more",
+        )
+    moment = now()
+    notice = sample_notice(moment)
+    try:
+        target.post(notice.id, body_of(notice, moment, is_whole=target.is_signed))
+    except EventsApiError as error:
+        found = error.message.removesuffix(f"; {CHECK}")
+        return failure("notify", found, f"{CHECK}, and whether this host may reach it")
+    kind = "a signed sample notice" if target.is_signed else "a sample notice"
+    return ok("notify", f"{target.host} takes {kind}; workers post: {', '.join(settings.notify.events)}")
