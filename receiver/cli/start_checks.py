@@ -18,7 +18,9 @@ from receiver.datastore.address import connect, require_suitable_server
 from receiver.datastore.failures import advice_on
 from receiver.delivery.budget import RequestBudget
 from receiver.doctor.findings import FindingState
-from receiver.doctor.storage import persistence, setting
+from receiver.doctor.storage import left_by_others, persistence, setting
+from receiver.errors import StorageUnavailable
+from receiver.reception.spool import spool_of
 
 LONGEST_ANSWER: Final = 5.0
 """Seconds for which the API's answer is waited for."""
@@ -50,6 +52,18 @@ def examine_redis(settings: Settings) -> None:
             get_logger("receiver").error(
                 "Redis cannot be reached", reason=str(error), until_then=until_then, advice=advice
             )
+
+
+def examine_spool(settings: Settings) -> None:
+    """Whether what waits in the spool is this receiver's to deliver."""
+    spool = spool_of(settings)
+    try:
+        of_others = spool.of_others() if spool else 0
+    except StorageUnavailable:
+        return  # The first look at the spool logs it, and /readyz says so.
+    if spool and of_others:
+        found, advice = left_by_others(spool.path, of_others)
+        get_logger("receiver").warning(found, advice=advice)
 
 
 def _examine_persistence(redis: Redis) -> None:

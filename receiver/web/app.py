@@ -18,7 +18,7 @@ from receiver.queue.enqueueing import Enqueuer
 from receiver.reception.delivery_store import SpoolDrain
 from receiver.reception.ingestion import Ingestor
 from receiver.reception.quarantine import Quarantine
-from receiver.reception.spool import Spool
+from receiver.reception.spool import spool_of
 from receiver.reception.tracing import delivery_store_type
 from receiver.web.acceptance import Acceptance
 from receiver.web.admission import Admission
@@ -53,7 +53,7 @@ def create_app(settings: Settings | None = None, redis: Redis | None = None) -> 
     # Nor one from `/webhooks/<source>` to a source's own path.
     app.url_map.redirect_defaults = False
     app.extensions["sources"] = settings.senders
-    spool = Spool(settings.spool) if settings.spool else None
+    spool = spool_of(settings)
     identify_requests(app)
     trace_requests_if_on(app)
     store = delivery_store_type()(Enqueuer(redis), Quarantine(redis), spool)

@@ -218,6 +218,12 @@ class SecretFile:
         _replace(self.path, value + "\n")
 
 
+def require_place(store: Store, variable: str) -> None:
+    """Raises `click.UsageError` if this is no place to store a new secret."""
+    if isinstance(store, EnvironmentNow):
+        store.write(variable, "")
+
+
 def newest(value: str) -> str:
     """The first of the secrets in a value."""
     return re.split(r"[\s,]+", value.strip(), maxsplit=1)[0]

@@ -11,6 +11,7 @@ from typing import BinaryIO, NoReturn
 import click
 import requests
 
+from apitraffic_events.responses import reason_of
 from receiver.cli.deliveries import parse_headers, source_named
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.config.loading import load_settings
@@ -81,7 +82,7 @@ def send_delivery(
         )
     except requests.RequestException as error:
         raise click.ClickException(
-            f"No answer from {address} ({type(error).__name__}); is the receiver running? "
+            f"no answer from {address}: {reason_of(error)}; is the receiver running? "
             "`apitraffic-events up` starts one."
         ) from error
     click.echo(f"{answer.status_code} {answer.reason}")

@@ -33,7 +33,7 @@ from receiver.monitoring.status import (
 )
 from receiver.queue.inspection import WaitingJob, WorkerState
 from receiver.queue.queues import account_of
-from receiver.reception.spool import Spool
+from receiver.reception.spool import Spool, spool_of
 from receiver.wording import duration
 
 WIDEST_CHANGE: Final = 40
@@ -95,7 +95,7 @@ class Snapshot:
             queue = read_status(redis)
         except StorageUnavailable as error:
             redis_problem = str(error).removeprefix("Redis: ").rstrip(".")
-        spool = Spool(settings.spool) if settings.spool else None
+        spool = spool_of(settings)
         spooled, spool_problem = None, None
         try:
             spooled = spool.count() if spool else None
