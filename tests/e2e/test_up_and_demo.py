@@ -33,8 +33,8 @@ STARTED = "Ctrl-C stops"
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """Without whatever the person who runs the tests has configured."""
-    ours = re.compile(r"APITRAFFIC_.*|REDIS_URL.*|.*_(WEBHOOK_SECRET|WEBHOOK_TOKEN|SIGNING_TOKEN).*")
+    """Without whatever the person who runs the tests has configured, and the width that readline exports."""
+    ours = re.compile(r"COLUMNS|LINES|APITRAFFIC_.*|REDIS_URL.*|.*_(WEBHOOK_SECRET|WEBHOOK_TOKEN|SIGNING_TOKEN).*")
     return {name: value for name, value in os.environ.items() if not ours.fullmatch(name)} | extra
 
 
