@@ -34,7 +34,9 @@ STARTED = "Ctrl-C stops"
 
 def environment(**extra: str) -> dict[str, str]:
     """Without whatever the person who runs the tests has configured, and the width that readline exports."""
-    ours = re.compile(r"COLUMNS|LINES|APITRAFFIC_.*|REDIS_URL.*|.*_(WEBHOOK_SECRET|WEBHOOK_TOKEN|SIGNING_TOKEN).*")
+    ours = re.compile(
+        r"COLUMNS|LINES|APITRAFFIC_.*|REDIS_URL.*|.*_(WEBHOOK_SECRET|WEBHOOK_TOKEN|SIGNING_TOKEN).*"
+    )
     return {name: value for name, value in os.environ.items() if not ours.fullmatch(name)} | extra
 
 
@@ -152,6 +154,11 @@ def test_up_delivers_and_keeps_what_it_has_and_stops_on_ctrl_c(tmp_path: Path) -
         assert answers_ok(f"http://127.0.0.1:{up.port}/healthz")
         delivery = up.deliver()
         wait_until(lambda: up.lists(delivery), "the delivery is listed")
+        tried = re.search(r"Try it +apitraffic-events (.*)", up.output)
+        assert tried is not None
+        result = run(*tried[1].split(), folder=tmp_path)
+        assert result.returncode == 0, result.stderr
+        wait_until(lambda: up.lists(json.loads(result.stdout.splitlines()[1])["delivery"]), "what was tried")
 
         assert up.stop(signal.SIGINT) == 0
 
