@@ -83,20 +83,29 @@ def previous_of(own: Record, history: Iterable[Record]) -> Previous | None:
 def concerned_by(own: Record, history: Iterable[Record]) -> Iterator[Record]:
     """The other deploys of which `previous_of` may say something else because of this one.
 
-    That are the next one, and later ones that deploy or replace the same version. The one before is among
-    them only if this one shows that there are several targets.
+    Usually these are later ones. Earlier ones are among them only if this one shows that there are several
+    targets.
     """
     others = sorted((record for record in history if record.key != own.key), key=_order)
-    before = [record for record in others if _order(record) < _order(own)]
-    after = others[len(before) :]
-    for last in before[-1:]:
-        shares_run = own.run_id is not None and own.run_id == last.run_id
-        if shares_run or own.track not in {record.track for record in others}:
-            yield last
-    yield from after[:1]
-    for earlier, later in pairwise(after):
-        if is_same_version(later, own) or is_same_version(earlier, own):
-            yield later
+    # It may have counted with an earlier end, and as one that succeeded.
+    before_it_changed = own.model_copy(update={"at": own.started_at, "outcome": Outcome.SUCCEEDED})
+    concerns_earlier = _shows_targets(own, others)
+    following = next((record for record in others if _order(record) > _order(own)), None)
+    for other in others:
+        may_differ = concerns_earlier or other.at >= own.started_at
+        if other is following or (may_differ and _says_otherwise(other, others, own, before_it_changed)):
+            yield other
+
+
+def _shows_targets(own: Record, others: Sequence[Record]) -> bool:
+    """Whether this deploy may be the first to show that others have targets of their own."""
+    runs = {record.run_id for record in others} - {None}
+    return own.run_id in runs or own.track not in {record.track for record in others}
+
+
+def _says_otherwise(other: Record, others: Sequence[Record], *variants: Record) -> bool:
+    without = previous_of(other, others)
+    return any(previous_of(other, (*others, own)) != without for own in variants)
 
 
 def is_same_version(one: Record, other: Record) -> bool:

@@ -214,11 +214,15 @@ BACK = deploy(30, "v1", commit=C1)
         (V2, (V1, V3, BACK), [V3]),
         (V3, (V1, V2), []),
         (V3, (V1, V2, BACK), [BACK]),
-        (deploy(5, "v3", commit=C3), (V1, V2, V3, BACK), [V2, V3, BACK]),
-        (deploy(40, "w1", workflow="web"), (V1, V2), [V2]),
+        (deploy(5, "v3", commit=C3), (V1, V2, V3, BACK), [V2, V3]),
+        (V1, (deploy(5, "v2", "failure", commit=C2), V3), ["deploy:5:v2", V3]),
+        (deploy(40, "w1", workflow="web"), (V1, V2), []),
         (
             deploy(21, commit=C3, run_id="7", job="b"),
-            (deploy(20, commit=C3, run_id="7", job="a", key="a"),),
+            (
+                deploy(10, commit=C2, run_id="6", job="b"),
+                deploy(20, commit=C3, run_id="7", job="a", key="a"),
+            ),
             ["a"],
         ),
     ],
