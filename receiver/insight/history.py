@@ -8,7 +8,6 @@ of its own.
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
-from itertools import pairwise
 from typing import Final
 
 from apitraffic_events.event import Instant, Model
