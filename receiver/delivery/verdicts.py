@@ -21,6 +21,8 @@ SHARE: Final = 5
 """One part in this many of the budget is left alone by what nobody waits for."""
 FIGURES_PAUSE: Final = timedelta(minutes=5)
 """Between two attempts to read figures."""
+LONGEST_DEPLOY: Final = timedelta(hours=6)
+"""How long another deploy may have lasted beyond the windows of one, and still be noticed in them."""
 PATIENCE: Final = timedelta(hours=24)
 """For how long after a deploy's window figures are waited for."""
 ENDED: Final = frozenset({Outcome.SUCCEEDED, Outcome.FAILED})
@@ -30,12 +32,14 @@ ENDED: Final = frozenset({Outcome.SUCCEEDED, Outcome.FAILED})
 class VerdictRules:
     """How deploys are judged.
 
-    `length` is that of both windows, unless a change has its own; `figures` says where to read them.
+    `length` is that of both windows, unless a change has its own, at most `longest`; `figures` says where to
+    read them.
     """
 
     length: timedelta
     thresholds: Thresholds
     figures: FigureSource
+    longest: timedelta = timedelta()
 
 
 class Verdicts:
@@ -106,17 +110,22 @@ class Verdicts:
         """How far from this deploy another one may be judged by figures of a time that they share."""
         if self._rules is None:
             return None
-        return 2 * self._rules.length + (record.at - record.started_at)
+        return 2 * max(self._rules.length, self._rules.longest) + (record.at - record.started_at)
 
     def disturbed(self, record: Record, near: Iterable[Record]) -> set[str]:
         """The deploys nearby that have been judged without knowing of this marker, which arrived late."""
         if self._rules is None:
             return set()
-        length, moment = self._rules.length, self._clock()
-        return {
-            deploy.key
+        usual, moment = self._rules.length, self._clock()
+        lengths = [
+            (deploy, usual if deploy.judged_after is None else deploy.judged_after)
             for deploy in near
             if deploy.type is EventType.DEPLOYMENT
+        ]
+        return {
+            deploy.key
+            for deploy, length in lengths
+            if length
             and deploy.at + length + UNTIL_FIGURES <= moment
             and disturbance(deploy, windows_of(deploy.started_at, deploy.at, length), [record])
         }
@@ -134,9 +143,8 @@ class Verdicts:
     def _length(self, marker: Marker) -> timedelta | None:
         if self._rules is None:
             return None
-        own = (change.verdict_after for change in reversed(marker.changes))
-        length = next((length for length in own if length is not None), self._rules.length)
-        return length or None
+        own = judged_after(marker)
+        return (self._rules.length if own is None else own) or None
 
     def _say(self, record: Record, error: NoFigures) -> None:
         """What lasts is logged once, and not for each deploy."""
@@ -150,7 +158,13 @@ class Verdicts:
         periods = [
             period
             for type_ in (EventType.DEPLOYMENT, EventType.INCIDENT)
-            for period in around(type_, record.at, reach, reach)
+            for period in around(type_, record.at, reach, reach + LONGEST_DEPLOY)
         ]
         near = self._timeline.read(record, periods).near
         return disturbance(record, windows, near)
+
+
+def judged_after(marker: Marker) -> timedelta | None:
+    """How long after its end the deploy is judged if a route says so; zero for never."""
+    own = (change.verdict_after for change in reversed(marker.changes))
+    return next((length for length in own if length is not None), None)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Protocol
 
@@ -84,6 +84,8 @@ class Record(Model):
     buckets: Scope = EVERYWHERE
     environments: Scope = EVERYWHERE
     suspects: tuple[str, ...] = Field(default=(), exclude_if=lambda keys: not keys)
+    judged_after: timedelta | None = Field(default=None, exclude_if=lambda length: length is None)
+    """How long after its end a deploy is judged if not as usual; zero for never."""
 
     @property
     def history(self) -> str | None:

@@ -63,6 +63,7 @@ def test_of_a_deploy_everything_that_tells_it_from_others_is_kept() -> None:
         "url": "https://github.com/acme/shop/actions/runs/42",
         "buckets": ("bkt_a",),
         "environments": ("env123",),
+        "judged_after": None,
     }
     assert record.type is EventType.DEPLOYMENT
     assert record.history == "acme/shop production"
