@@ -122,8 +122,9 @@ def _first_of(version: Record, earlier: Sequence[Record]) -> Record:
 def _of_same_target(own: Record, others: Sequence[Record]) -> list[Record]:
     """Those of the others that replaced what this one replaces.
 
-    One workflow is one target, unless its jobs deploy side by side: then each job is one. A workflow that
-    goes back acts for the others; if there are several of those, for the one that has deployed its version.
+    Each job of a workflow is one target. A deploy that does not name its job may be of any of them. A workflow
+    that goes back acts for the others; if there are several of those, for the one that has deployed its
+    version.
     """
     tracks = {record.track for record in (own, *others) if not _goes_back(record)}
     if len(tracks) <= 1:
@@ -147,7 +148,7 @@ def _of_same_target(own: Record, others: Sequence[Record]) -> list[Record]:
 
 
 def _of_same_job(own: Record, others: Sequence[Record]) -> list[Record]:
-    """Without what other jobs of the same runs deploy side by side with this one."""
+    """Without what other jobs deploy: side by side with this one, or each when it has something to."""
     runs: dict[str, set[str | None]] = {}
     for record in (own, *others):
         if record.run_id is not None and not _goes_back(record):
@@ -155,7 +156,17 @@ def _of_same_job(own: Record, others: Sequence[Record]) -> list[Record]:
     beside = {job for jobs in runs.values() if own.job in jobs for job in jobs} - {own.job}
     if _goes_back(own) and any(len(jobs) > 1 for jobs in runs.values()):
         return []
-    return [record for record in others if record.job not in beside and not _is_unclear(record, own)]
+    return [
+        record
+        for record in others
+        if record.job not in beside and not _is_unclear(record, own) and not _is_another_job(record, own)
+    ]
+
+
+def _is_another_job(record: Record, own: Record) -> bool:
+    """Whether each is known to be of a job of its own. One that goes back acts for others."""
+    is_other = None not in {record.job, own.job} and record.job != own.job
+    return is_other and _goes_back(record) is _goes_back(own)
 
 
 def _is_unclear(record: Record, own: Record) -> bool:
