@@ -38,7 +38,9 @@ OUTCOMES: Final = {
         ("success", "succeeded", "successful", "passed", "unstable", "warnings", "rolled_back"),
         Outcome.SUCCEEDED,
     ),
-    **dict.fromkeys(("failure", "failed", "error", "partial", "expired"), Outcome.FAILED),
+    **dict.fromkeys(
+        ("failure", "failed", "error", "partial", "expired", "timed_out", "startup_failure"), Outcome.FAILED
+    ),
     **dict.fromkeys(
         ("cancelled", "canceled", "aborted", "rejected", "not_built", "merged", "unlabeled", "untyped"),
         Outcome.CALLED_OFF,

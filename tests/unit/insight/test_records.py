@@ -98,6 +98,8 @@ def test_a_version_is_exact_if_it_names_one_for_good(
         ("UNSTABLE", Outcome.SUCCEEDED),
         ("failed", Outcome.FAILED),
         ("error", Outcome.FAILED),
+        ("timed_out", Outcome.FAILED),
+        ("startup_failure", Outcome.FAILED),
         ("partial", Outcome.FAILED),
         ("canceled", Outcome.CALLED_OFF),
         ("rejected", Outcome.CALLED_OFF),
