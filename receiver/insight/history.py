@@ -122,9 +122,9 @@ def _first_of(version: Record, earlier: Sequence[Record]) -> Record:
 def _of_same_target(own: Record, others: Sequence[Record]) -> list[Record]:
     """Those of the others that replaced what this one replaces.
 
-    Each job of a workflow is one target. A deploy that does not name its job may be of any of them. A workflow
-    that goes back acts for the others; if there are several of those, for the one that has deployed its
-    version.
+    Each job of a workflow is one target. A deploy that does not name its job may be of any of them. A
+    workflow that goes back acts for the others; if there are several of those, for the one that has deployed
+    its version.
     """
     tracks = {record.track for record in (own, *others) if not _goes_back(record)}
     if len(tracks) <= 1:
