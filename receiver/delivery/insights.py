@@ -12,18 +12,21 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final
 
+from pydantic import ValidationError
 from structlog import get_logger
 
 from apitraffic_events.client import LARGEST_PAGE, EventsClient
 from apitraffic_events.errors import Rejected
 from apitraffic_events.event import Event, EventType
 from apitraffic_events.filters import EventFilter
+from apitraffic_events.records import StoredEvent
 from receiver.delivery.budget import RequestBudget
 from receiver.delivery.markers import Marker
 from receiver.delivery.verdicts import FIGURES_PAUSE, SHARE, VerdictRules, Verdicts, judged_after
 from receiver.insight.annotation import MOST_NAMED, Insight, name_of, without_insight
+from receiver.insight.direct import has_the_latest
 from receiver.insight.history import concerned_by, previous_of
-from receiver.insight.records import Outcome, Record, record_of, shares_scope
+from receiver.insight.records import Outcome, Record, listed_record, record_of, shares_scope
 from receiver.insight.suspects import (
     CHANGES,
     WITHIN,
@@ -236,9 +239,9 @@ class Insights:
             return
         wanted = EventFilter(type=EventType.DEPLOYMENT.value, started_to=record.at)
         page = self._client.list_page(wanted)
-        found = (
-            record_of(event, str(event.metadata.get("marker_key") or event.sid)) for event in page.records
-        )
+        if not has_the_latest(page):
+            return  # What ran before may be on another page.
+        found = (listed_record(event, _key_of(event)) for event in page.records)
         known = (
             each
             for each in found
@@ -251,12 +254,7 @@ class Insights:
         # A deploy that is drawn as a span may have begun long before its end, which counts.
         start = incident.started_at - 2 * WITHIN
         page = self._client.list_page(EventFilter(started_from=start, started_to=incident.started_at))
-        found = (
-            record_of(
-                without_insight(event.as_event())[0], str(event.metadata.get("marker_key") or event.sid)
-            )
-            for event in page.records
-        )
+        found = (listed_record(_without_insight(event), _key_of(event)) for event in page.records)
         self._timeline.add(each for each in found if each is not None and each.type in CHANGES)
 
 
@@ -271,6 +269,19 @@ def _record_of(marker: Marker, event: Event) -> Record | None:
         return record
     lasted = next((change.lasted for change in reversed(marker.changes) if change.lasted), timedelta())
     return record.model_copy(update={"started_at": record.started_at - lasted})
+
+
+def _key_of(event: StoredEvent) -> str:
+    return str(event.metadata.get("marker_key") or event.sid)
+
+
+def _without_insight(event: StoredEvent) -> StoredEvent:
+    """The event by the name that it has without the word of a verdict."""
+    try:
+        own, _ = without_insight(event.as_event())
+    except ValidationError:
+        return event
+    return event.model_copy(update={"name": own.name})
 
 
 def _concerned(record: Record, surroundings: Surroundings) -> set[str]:

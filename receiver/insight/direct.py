@@ -14,7 +14,7 @@ from apitraffic_events.event import Event
 from apitraffic_events.records import EventPage, StoredEvent
 from receiver.insight.annotation import Insight, with_insight
 from receiver.insight.history import Previous, previous_of
-from receiver.insight.records import Outcome, record_of
+from receiver.insight.records import Outcome, listed_record, record_of
 
 OWN_NAMES: Final = ("marker_key", "joined_by")
 PREVIOUS_FACTS: Final = (
@@ -33,11 +33,11 @@ def previous_among(own: Event, page: EventPage, found: StoredEvent | None = None
     `found` is the event of the same deploy, if a webhook has created it.
     """
     record = record_of(own, str(own.metadata.get("marker_key")))
-    if record is None or record.history is None or not _has_the_latest(page):
+    if record is None or record.history is None or not has_the_latest(page):
         return None
     history = []
     for event in page.records:
-        other = record_of(event, event.sid)
+        other = listed_record(event, event.sid)
         if other is None or other.history != record.history or _is_own(event, own, found):
             continue
         if other.outcome is Outcome.SUCCEEDED and _is_beside(event, own):
@@ -66,7 +66,7 @@ def without_previous(event: StoredEvent) -> str | None:
     return "\n".join(line for line in lines if not PREVIOUS_LINE.fullmatch(line)) or None
 
 
-def _has_the_latest(page: EventPage) -> bool:
+def has_the_latest(page: EventPage) -> bool:
     """Whether no further page can have later deploys."""
     if not page.has_more:
         return True

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Self
 
-from pydantic import ValidationError
-
 from apitraffic_events.event import EventType
 from apitraffic_events.records import StoredEvent
 from apitraffic_events.text import one_line
@@ -19,7 +17,7 @@ from apitraffic_events.timestamps import parse_timestamp
 from receiver.insight.annotation import MOST_NAMED, Insight, without_insight
 from receiver.insight.history import SHORT, Course, Previous, previous_of
 from receiver.insight.nearness import Near
-from receiver.insight.records import FACT_LIMIT, Record, is_same_environment, record_of, shares_scope
+from receiver.insight.records import FACT_LIMIT, Record, is_same_environment, listed_record, shares_scope
 from receiver.insight.suspects import WITHIN, changes_between, incidents_after, suspects_of
 from receiver.insight.verdict import Verdict
 from receiver.wording import duration
@@ -111,11 +109,8 @@ def key_of(event: StoredEvent) -> str:
 
 
 def record_for(event: StoredEvent) -> Record | None:
-    """As `record_of`; `None` also for what no sender of ours could have sent."""
-    try:
-        return record_of(event, key_of(event), event.created_at)
-    except ValidationError:
-        return None
+    """What to remember of it, under the key of its marker."""
+    return listed_record(event, key_of(event), event.created_at)
 
 
 def change_of(near: Near, history: Mapping[str, Sequence[Record]]) -> Change:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Protocol
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, ValidationError
 
 from apitraffic_events.event import EVERYWHERE, SCOPE_LIMIT, Event, EventType, Instant, Model, Scope
 from apitraffic_events.records import StoredEvent
@@ -142,6 +142,16 @@ def record_of(event: Event | StoredEvent, key: str, moment: datetime | None = No
     )
 
 
+def listed_record(event: StoredEvent, key: str, moment: datetime | None = None) -> Record | None:
+    """As `record_of`; `None` also for what no sender of ours could have sent, and Redis could not keep."""
+    if not key.isprintable():
+        return None
+    try:
+        return record_of(event, key, moment)
+    except ValidationError:
+        return None
+
+
 class Scoped(Protocol):
     """What is shown on some charts, and may be of one environment."""
 
@@ -210,4 +220,4 @@ def _link(facts: dict[str, JsonValue], name: str) -> str | None:
     """A link that can be shown whole, or none: half a link leads nowhere."""
     value = facts.get(name)
     is_link = isinstance(value, str) and re.fullmatch(r"https?://\S+", value) and len(value) <= LINK_LIMIT
-    return str(value) if is_link else None
+    return str(value) if is_link and str(value).isprintable() else None

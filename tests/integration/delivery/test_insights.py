@@ -12,7 +12,8 @@ from redis import Redis
 
 from apitraffic_events.client import EventsClient
 from apitraffic_events.event import Event, EventType
-from apitraffic_events.records import StoredEvent
+from apitraffic_events.filters import EventFilter
+from apitraffic_events.records import EventPage, StoredEvent
 from receiver.datastore.address import connect
 from receiver.datastore.keys import AccountKeys
 from receiver.delivery.budget import RequestBudget
@@ -480,6 +481,22 @@ def test_after_a_loss_one_request_finds_what_ran_before(line: Line) -> None:
     assert line.description_of(V2.key) == WHAT_V2_SAYS
     # A look-up for the marker itself, the creation, the look-up of what ran before, and the update.
     assert line.api.number_of_requests() - before - 2 == 4
+
+
+def test_a_list_that_may_lack_the_latest_deploys_names_none(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line.deliver(V1, deploy(30, "v2.3.1", C3))
+    line.redis.flushdb()
+
+    def oldest_first(wanted: EventFilter, **numbers: int) -> EventPage:
+        page = EventsClient.list_page(line.client, wanted, **numbers)
+        return page.model_copy(update={"records": page.records[::-1], "has_more": True})
+
+    line.deliver(V2)
+    monkeypatch.setattr(line.client, "list_page", oldest_first)
+    line.look_again()
+    assert line.description_of(V2.key) == ["Succeeded after 2 min, deployed by ada."]
 
 
 def test_after_a_loss_one_request_finds_what_changed_before_an_incident(line: Line) -> None:

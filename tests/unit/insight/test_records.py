@@ -8,7 +8,7 @@ import pytest
 from apitraffic_events.event import Event, EventType
 from apitraffic_events.records import StoredEvent
 from receiver.insight.annotation import without_insight
-from receiver.insight.records import Outcome, Record, record_of
+from receiver.insight.records import Outcome, Record, listed_record, record_of
 
 AT = datetime(2026, 1, 10, 10, 0, tzinfo=UTC)
 
@@ -189,3 +189,25 @@ def test_what_the_api_may_hold_and_we_never_sent_is_read_all_the_same() -> None:
     assert record.buckets == ("bkt_a",)
     assert (len(record.name), len(record.subject or "")) == (200, 200)
     assert without_insight(stored.as_event())[1] is None
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"metadata": {"marker_key": "\ud800"}},
+        {"buckets": ["\ud800"]},
+    ],
+)
+def test_what_redis_cannot_keep_of_a_listed_event_is_not_remembered(odd: dict[str, Any]) -> None:
+    """JSON may hold lone surrogates; UTF-8 may not."""
+    listed = {"sid": "evt_1", "type": "deployment", "name": "x", "startedAt": "2026-01-10T10:00:00.000Z"}
+    event = StoredEvent.model_validate(listed | odd)
+    assert listed_record(event, str(event.metadata.get("marker_key", event.sid))) is None
+
+
+def test_a_link_that_redis_cannot_keep_is_none() -> None:
+    event = Event(type=EventType.DEPLOYMENT, name="x", started_at=AT)
+    event.metadata["url"] = "https://x.test/\ud800"
+    record = record_of(event, "k")
+    assert record is not None
+    assert record.url is None
