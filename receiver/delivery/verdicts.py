@@ -20,7 +20,9 @@ from receiver.insight.verdict import Thresholds, Verdict, Windows, Word, not_com
 SHARE: Final = 5
 """One part in this many of the budget is left alone by what nobody waits for."""
 FIGURES_PAUSE: Final = timedelta(minutes=5)
-"""Between two attempts to read figures."""
+"""Between the first two attempts to read figures."""
+LONGEST_PAUSE: Final = timedelta(hours=1)
+"""Between later ones."""
 LONGEST_DEPLOY: Final = timedelta(hours=6)
 """How long another deploy may have lasted beyond the windows of one, and still be noticed in them."""
 PATIENCE: Final = timedelta(hours=24)
@@ -71,7 +73,7 @@ class Verdicts:
             if is_judged or insight.has_no_figures:
                 return None
         due = record.at + length + UNTIL_FIGURES
-        return None if self._clock() > due + PATIENCE + FIGURES_PAUSE else due
+        return None if self._clock() > due + PATIENCE + 2 * LONGEST_PAUSE else due
 
     def next_look(self, record: Record, marker: Marker) -> datetime | None:
         """When to look at it next, after a look at it now; `None` for never."""
@@ -79,7 +81,9 @@ class Verdicts:
         if due is None or due > self._clock():
             return due
         wait = timedelta(seconds=self._budget.seconds_until_share(SHARE))
-        return self._clock() + max(wait, FIGURES_PAUSE)
+        # As long again as it has waited by now: figures that are away for a day cost some thirty requests.
+        pause = wait or min(self._clock() - due, LONGEST_PAUSE)
+        return self._clock() + max(pause, FIGURES_PAUSE)
 
     def judged(self, record: Record, marker: Marker, insight: Insight) -> Insight:
         """With a verdict if one is due, for two requests of figures.

@@ -77,7 +77,7 @@ def test_a_worker_killed_at_each_step_doubles_and_loses_nothing(stack: Stack, st
 
 
 def test_while_there_are_no_figures_everything_else_is_said(stack: Stack, story: Story) -> None:
-    """And the verdicts when they are back: asked for every five minutes, which are over at once here."""
+    """And the verdicts when they are back: asked for after a pause, which is over at once here."""
     stack.api.set_faults(["metrics=503"])
     story.send(stack)
     judged = (V1, V2, BACK)
