@@ -268,6 +268,8 @@ class Deliverer:
             if self._insights is not None:
                 self._insights.forget(other)
             merged = marker.with_change(*other.changes)
+            if (insight := marker.insight or other.insight) is not None:
+                merged = replace(merged, insight=insight.merged_with(other.insight))
             if marker.sid is None:
                 in_doubt = marker.is_in_doubt or other.is_in_doubt
                 merged = replace(merged, sid=other.sid, sent=other.sent, is_in_doubt=in_doubt)

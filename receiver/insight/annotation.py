@@ -95,6 +95,15 @@ class Insight(Model):
     """Names what the timeline remembers of the marker; another one means that the marker has changed."""
     said: Said = Said.ALL
 
+    def merged_with(self, other: "Insight | None") -> Self:
+        """The same for a marker that another one turns out to be; what is around it has to be read anew.
+
+        A verdict that there could be none may be because of the other one, so it is given anew.
+        """
+        verdicts = (self.verdict, other.verdict if other is not None else None)
+        told = (verdict for verdict in verdicts if verdict is not None and verdict.word is not Word.UNKNOWN)
+        return self.model_copy(update={"verdict": next(told, None), "noted": None})
+
     def with_less(self) -> Self:
         """The same, but less of it is written into the event."""
         less = Said.WITHOUT_NAMES if self.said is Said.ALL else Said.NOTHING

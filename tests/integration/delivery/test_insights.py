@@ -622,6 +622,35 @@ class TestVerdict:
         line.look_again()
         assert f"1 h 20 min after: not compared, {said}" in line.description_of(V2.key)
 
+    def test_two_markers_that_turn_out_to_be_one_deploy_are_judged_anew(self, line: Line) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        other = deploy(60, "v2.4.0", C2, key="hook")
+        line.deliver(V2, other)
+        line.look_again()
+        assert line.shown()[V2.key].metadata["verdict"] == "unknown"
+        line.deliver(
+            other.model_copy(
+                update={
+                    "aliases": (V2.key,),
+                    "delivery": DeliveryReference(source="github", id="x", event="x"),
+                }
+            )
+        )
+        line.look_again()
+        (event,) = line.shown().values()
+        assert (event.description or "").splitlines()[-1] == LINE
+
+    def test_it_is_not_lost_if_its_marker_is_merged_into_one_without_an_event(self, line: Line) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        line.deliver(V2)
+        line.look_again()
+        line.api.set_faults(["metrics=403"])
+        hook = deploy(60, "v2.4.0", C2, key="hook")
+        line.deliver(hook.model_copy(update={"aliases": (V2.key,)}))
+        line.look_again()
+        (event,) = line.shown().values()
+        assert (event.description or "").splitlines()[-1] == LINE
+
     def test_it_is_taken_back_if_another_deploy_went_on_all_the_time(self, line: Line) -> None:
         line.api.set_traffic(BETTER_BEFORE)
         long = deploy(30, "v9", C3, "in_progress", repository="acme/api")
@@ -698,14 +727,19 @@ class TestVerdict:
         line.look_again()
         assert line.shown()[V2.key].metadata["verdict"] == "worse"
 
-    def test_while_figures_are_away_it_waits_and_then_says_it(self, line: Line) -> None:
+    def test_while_figures_are_away_it_waits_ever_longer_and_then_says_it(self, line: Line) -> None:
         line.api.set_traffic(BETTER_BEFORE)
         line.deliver(V2)
-        line.api.set_faults(["metrics=503x12"])
-        for _ in range(12):
+        line.now = START + timedelta(minutes=76)
+        line.api.set_faults(["metrics=503"])
+        before = line.api.number_of_requests()
+        for _ in range(23 * 12):
             line.look_again()
             line.now += timedelta(minutes=5)
+        assert line.api.number_of_requests() - before < 30
+        line.api.set_faults([])
         assert "verdict" not in line.shown()[V2.key].metadata
+        line.now += HOUR
         line.look_again()
         assert line.description_of(V2.key)[-1] == LINE
 
@@ -718,6 +752,15 @@ class TestVerdict:
         assert line.description_of(V2.key)[-1] == "15 min after: not compared, there were no figures"
         line.now += timedelta(days=1)
         assert line.look_again() == 0
+
+    def test_that_there_were_none_is_said_though_the_last_attempt_was_an_hour_ago(self, line: Line) -> None:
+        line.deliver(V2)
+        line.api.set_faults(["metrics=503"])
+        line.now = START + timedelta(minutes=76, hours=23, seconds=59)
+        line.look_again()
+        line.now += HOUR
+        line.look_again()
+        assert line.description_of(V2.key)[-1] == "15 min after: not compared, there were no figures"
 
     def test_a_token_without_the_scope_pauses_nothing_and_is_asked_for_once(self, line: Line) -> None:
         line.api.set_faults(["metrics=403"])
