@@ -15,7 +15,7 @@ from receiver.config.settings import Settings
 from receiver.config.suspicions import suspicions
 from receiver.datastore.acl import RightsMissing, require_rights
 from receiver.datastore.address import connect, require_suitable_server
-from receiver.datastore.failures import advice_on
+from receiver.datastore.failures import advice_on, in_words
 from receiver.delivery.budget import RequestBudget
 from receiver.doctor.findings import FindingState
 from receiver.doctor.storage import left_by_others, persistence, setting
@@ -50,7 +50,7 @@ def examine_redis(settings: Settings) -> None:
             advice = advice_on(error) or "start it, or correct REDIS_URL"
             until_then = "deliveries go to the spool" if settings.spool else "senders get 503"
             get_logger("receiver").error(
-                "Redis cannot be reached", reason=str(error), until_then=until_then, advice=advice
+                "Redis cannot be reached", reason=in_words(error), until_then=until_then, advice=advice
             )
 
 

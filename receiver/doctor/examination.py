@@ -16,6 +16,7 @@ from receiver.config.loading import load_what_is_right
 from receiver.config.settings import Settings
 from receiver.config.suspicions import suspicions
 from receiver.datastore.address import connect
+from receiver.datastore.failures import in_words
 from receiver.doctor import api, backlog, notify, reachability, secrets, storage, verdicts
 from receiver.doctor.findings import Finding, FindingState, failure, of_account, ok, warning
 from receiver.errors import StorageUnavailable
@@ -66,7 +67,9 @@ def stored(settings: Settings) -> Iterator[Finding]:
         if takes_writes and kept is not None:
             yield from storage.spool_drain(kept)
     except RedisError as error:
-        yield failure("redis", f"the connection was lost during the checks; {error}", "run this again")
+        yield failure(
+            "redis", f"the connection was lost during the checks; {in_words(error)}", "run this again"
+        )
     finally:
         redis.close()
 

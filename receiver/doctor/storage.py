@@ -13,7 +13,7 @@ from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
 from receiver.datastore.acl import missing_rights
-from receiver.datastore.failures import WHOLE_RULE, advice_on
+from receiver.datastore.failures import WHOLE_RULE, advice_on, in_words
 from receiver.datastore.replies import as_text
 from receiver.doctor.findings import Finding, FindingState, failure, ok, warning
 from receiver.errors import StorageUnavailable
@@ -65,7 +65,7 @@ def reachable(client: Redis) -> Finding:
     except RedisError as error:
         return failure(
             "redis",
-            f"cannot be reached; {error}",
+            f"cannot be reached; {in_words(error)}",
             advice_on(error) or "start it, or correct REDIS_URL; deliveries go to the spool meanwhile",
         )
     found = f"answers in {seconds * 1000:.1f} ms"

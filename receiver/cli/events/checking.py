@@ -68,7 +68,7 @@ def check(
             result = DeployCheck(account, settings, after, timeout, waits=wait).result(event)
     except Problem as problem:
         result, exit_code = CheckResult(problem=problem.message), problem.exit_code
-        problem.show()
+        click.echo(problem.message, err=True)
     if as_lines:
         click.echo(json.dumps(asdict(result), ensure_ascii=False))
     elif result.line is not None:

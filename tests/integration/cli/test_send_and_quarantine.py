@@ -74,7 +74,10 @@ def test_without_a_receiver_it_says_what_to_start(run: Command) -> None:
         GITHUB_WEBHOOK_SECRET="x" * 20,
     )
     assert result.exit_code == 1
-    assert "Error: no answer from http://127.0.0.1:9/webhooks/github" in result.stderr
+    assert (
+        "no answer from http://127.0.0.1:9/webhooks/github: Connection refused; is the receiver"
+        in result.stderr
+    )
     assert "apitraffic-events up" in result.stderr
 
 

@@ -145,7 +145,9 @@ def test_without_redis_the_spool_is_shown_all_the_same(run: Command, tmp_path: P
     away = {"REDIS_URL": "redis://127.0.0.1:9/0", "APITRAFFIC_SPOOL": str(spool)}
     result = run("status", environment=away)
     assert result.exit_code == 5
-    assert result.stderr.startswith("Redis could not be reached: ")
+    assert result.stderr.startswith(
+        "Error: Redis could not be reached: no connection to 127.0.0.1:9: Connection refused; is REDIS_URL"
+    )
     assert line(result, "Spool") == f"1 in {spool}"
     whole = json.loads(run("status", "--json", environment=away).stdout)
     assert list(whole) == FIELDS
@@ -166,7 +168,7 @@ def test_a_spool_that_cannot_be_read_is_said(redis: Redis, status: Status, tmp_p
 def test_without_an_address_it_is_not_configured(run: Command) -> None:
     result = run("status")
     assert result.exit_code == 3
-    assert result.stderr.startswith("The queue is not configured: REDIS_URL is not set")
+    assert result.stderr.startswith("Error: The queue is not configured: REDIS_URL is not set")
 
 
 def test_it_looks_again_and_outlives_redis(tmp_path: Path) -> None:
