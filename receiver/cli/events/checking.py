@@ -31,6 +31,8 @@ from receiver.wording import duration
 
 SID: Final = re.compile(r"[A-Za-z0-9_-]+")
 """What may be a SID; nearly all marker keys have a colon."""
+SID_PREFIX: Final = "evt_"
+WHAT_IT_TAKES: Final = "give a deployment's SID (evt_…) or its marker's key, such as github:deployment:4242"
 LOOK_BACK: Final = timedelta(days=7)
 """How long ago the event of a marker key may have begun."""
 PAUSE: Final = 3.0
@@ -142,7 +144,8 @@ class DeployCheck:
     def _now(self, name: str) -> tuple[StoredEvent, Record]:
         stored = self._find(name)
         if stored is None:
-            raise _NotThere(f"ApiTraffic has no event {name} of the last {duration(LOOK_BACK)}")
+            takes = "" if name.startswith(SID_PREFIX) or ":" in name else f"; {WHAT_IT_TAKES}"
+            raise _NotThere(f"ApiTraffic has no event {name} of the last {duration(LOOK_BACK)}{takes}")
         record = record_of(stored, stored.sid)
         if record is None or record.type is not EventType.DEPLOYMENT:
             raise NoVerdict(f"{stored.sid} is no deployment, so there is nothing to compare")

@@ -85,7 +85,8 @@ def follow(
             try:
                 happened = following.new()
             except StorageUnavailable as error:
-                raise NotReachable(f"Redis could not be reached: {error}") from error
+                said = str(error).removeprefix("Redis: ").rstrip(".")
+                raise NotReachable(f"Redis could not be reached: {said}") from error
             show([happening for happening in happened if wanted.includes(happening)])
 
         repeat(INTERVAL, look, consoles.errors())
