@@ -4,24 +4,15 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
-from importlib.metadata import version
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
-from urllib.parse import quote, urlencode
+from typing import Any, Final, Self
+from urllib.parse import quote
 
-import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import NewConnectionError
 
+from apitraffic_events.connection import CONNECT_TIMEOUT, READ_TIMEOUT, ApiConnection, Pacer
 from apitraffic_events.environment import DEFAULT_API_URL, read_variable
-from apitraffic_events.errors import (
-    ConfigurationError,
-    EventsApiError,
-    RateLimit,
-    Rejected,
-    ServerFailed,
-    Unreachable,
-)
+from apitraffic_events.errors import ConfigurationError, EventsApiError, RateLimit, Rejected
 from apitraffic_events.event import Event
 from apitraffic_events.filters import EventFilter, FilterSpellings
 from apitraffic_events.metrics import Interval, MetricsSummary, ThroughputPoint
@@ -29,39 +20,19 @@ from apitraffic_events.paging import iter_matching, iter_pages
 from apitraffic_events.records import ApiToken, Bucket, Environment, EventPage, EventUpdate, StoredEvent
 from apitraffic_events.responses import (
     RecordT,
-    cause_of,
-    content_of,
-    date_of,
-    failure_of,
-    rate_limit_of,
     read_points,
     read_record,
     read_records,
     read_summary,
-    reason_of,
     records_in,
-    unwrap,
 )
 from apitraffic_events.timestamps import format_timestamp
-from apitraffic_events.transport import OneServerAdapter
 
-CONNECT_TIMEOUT: Final = 5.0
-READ_TIMEOUT: Final = 20.0
-"""Seconds."""
 LARGEST_PAGE: Final = 100
 WRONG_METHOD: Final = frozenset(
     {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
 )
 REFUSED_PARAMETERS: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
-
-
-class Pacer(Protocol):
-    """Decides whether a request may be sent now, and learns the rate limit from each response."""
-
-    def before_request(self) -> None:
-        """Count one request; raises `RateLimited` if none may be sent now."""
-
-    def after_answer(self, rate_limit: RateLimit | None) -> None: ...
 
 
 class EventsClient:
@@ -83,21 +54,15 @@ class EventsClient:
         pacer: Pacer | None = None,
         adapter: HTTPAdapter | None = None,
     ) -> None:
-        self._pacer = pacer
         self.account_url = f"{api_url.rstrip('/')}/accounts/{quote(account_sid, safe='')}"
-        self._timeout = (connect_timeout, read_timeout)
+        self._connection = ApiConnection(
+            self.account_url,
+            token,
+            timeouts=(connect_timeout, read_timeout),
+            pacer=pacer,
+            adapter=adapter,
+        )
         self._update_methods = ["PATCH", "PUT"]
-        self._adapter = adapter or OneServerAdapter()
-        self._template: requests.PreparedRequest | None = None
-        self._proxies, self._verify = self._environment()
-        self._headers = {
-            "Accept": "application/json",
-            "User-Agent": f"apitraffic-events/{version('apitraffic-events')}",
-        }
-        # As `auth`: requests replaces a plain header by credentials that the URL holds.
-        self._authorise = _bearer(token)
-        self.rate_limit: RateLimit | None = None
-        self._date: str | None = None
         self.filters = FilterSpellings()
         self._has_milliseconds = True
         self._knows_form_of_times = False
@@ -124,15 +89,13 @@ class EventsClient:
         except ValueError as error:
             raise ConfigurationError(f"APITRAFFIC_API_TOKEN: {error}; copy it again") from None
 
-    def _environment(self) -> tuple[Any, Any]:
-        """Proxies and certificates from the environment, read once and not for every request."""
-        with requests.Session() as session:
-            found = session.merge_environment_settings(self.account_url, {}, None, None, None)
-        return found["proxies"], found["verify"]
-
     @property
     def date(self) -> datetime | None:
-        return date_of({"Date": self._date}) if self._date is not None else None
+        return self._connection.date
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        return self._connection.rate_limit
 
     def __enter__(self) -> Self:
         return self
@@ -143,20 +106,20 @@ class EventsClient:
         self.close()
 
     def close(self) -> None:
-        self._adapter.close()
+        self._connection.close()
 
     def wait_at_most(self, seconds: float) -> None:
         """From now on, wait at most this long for a connection and for a response."""
-        self._timeout = (min(CONNECT_TIMEOUT, seconds), min(READ_TIMEOUT, seconds))
+        self._connection.wait_at_most(seconds)
 
     def create_event(self, event: Event, *, before_sending: Callable[[], None] | None = None) -> StoredEvent:
         """Create it. `before_sending` is called when all is ready, just before the request leaves."""
         body = event.model_dump_json(by_alias=True, exclude_none=True)
-        data, _ = self._call("POST", "/events", body=body, before_sending=before_sending)
+        data, _ = self._connection.call("POST", "/events", body=body, before_sending=before_sending)
         return read_record(StoredEvent, data)
 
     def get_event(self, sid: str) -> StoredEvent:
-        return read_record(StoredEvent, self._call("GET", _event_path(sid))[0])
+        return read_record(StoredEvent, self._connection.call("GET", _event_path(sid))[0])
 
     def update_event(
         self, sid: str, update: EventUpdate, *, before_sending: Callable[[], None] | None = None
@@ -180,7 +143,7 @@ class EventsClient:
         return updated
 
     def delete_event(self, sid: str) -> None:
-        self._call("DELETE", _event_path(sid))
+        self._connection.call("DELETE", _event_path(sid))
 
     def list_events(
         self,
@@ -213,7 +176,7 @@ class EventsClient:
         while True:
             query = self.filters.query(wanted) | {"limit": str(limit), "page": str(page)}
             try:
-                items, has_more = records_in(*self._call("GET", "/events", query=query))
+                items, has_more = records_in(*self._connection.call("GET", "/events", query=query))
                 break
             except Rejected as error:
                 if error.status not in REFUSED_PARAMETERS or not self.filters.was_refused(wanted):
@@ -285,7 +248,7 @@ class EventsClient:
             period = {field: format_timestamp(time) for field, time in times.items()}
             if not self._has_milliseconds:
                 period = {field: f"{text.partition('.')[0]}Z" for field, text in period.items()}
-            return self._call("GET", f"/metrics/{name}", query={**period, **scope})
+            return self._connection.call("GET", f"/metrics/{name}", query={**period, **scope})
 
         try:
             answer = ask()
@@ -304,7 +267,7 @@ class EventsClient:
     def _list_all(self, model: type[RecordT], path: str) -> tuple[RecordT, ...]:
         def fetch(page: int) -> tuple[Sequence[RecordT], bool]:
             query = {"limit": str(LARGEST_PAGE), "page": str(page)}
-            items, has_more = records_in(*self._call("GET", path, query=query))
+            items, has_more = records_in(*self._connection.call("GET", path, query=query))
             return read_records(model, items), has_more
 
         return tuple(iter_pages(fetch))
@@ -313,91 +276,12 @@ class EventsClient:
         self, method: str, sid: str, update: EventUpdate, before_sending: Callable[[], None] | None
     ) -> StoredEvent:
         body = update.model_dump_json(by_alias=True, exclude_unset=True)
-        data, _ = self._call(method, _event_path(sid), body=body, before_sending=before_sending)
+        data, _ = self._connection.call(method, _event_path(sid), body=body, before_sending=before_sending)
         return read_record(StoredEvent, data)
-
-    def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: str | None = None,
-        before_sending: Callable[[], None] | None = None,
-    ) -> tuple[Any, Mapping[str, Any]]:
-        """The data of the response and the envelope around it; raises `EventsApiError`."""
-        if self._pacer is not None:
-            self._pacer.before_request()
-        try:
-            request = self._prepared(method, path, query, body)
-            if before_sending is not None:
-                before_sending()
-            # Without `Session.send`, which would look for cookies and redirects.
-            response = self._adapter.send(
-                request, timeout=self._timeout, verify=self._verify, proxies=self._proxies
-            )
-            response.content  # noqa: B018 - read now, within the time-out
-        except requests.ConnectTimeout as error:
-            raise Unreachable(f"no connection to {self.account_url} in time", was_sent=False) from error
-        except requests.Timeout as error:
-            raise Unreachable(f"no answer within {self._timeout[1]:g} s", was_sent=True) from error
-        except requests.RequestException as error:
-            is_unconnected = isinstance(cause_of(error), NewConnectionError)
-            raise Unreachable(
-                f"no answer: {reason_of(error)}", was_sent=not is_unconnected, is_lasting=is_unconnected
-            ) from error
-        rate_limit = rate_limit_of(response.headers)
-        self.rate_limit = rate_limit or self.rate_limit
-        self._date = response.headers.get("Date") or self._date
-        if self._pacer is not None:
-            self._pacer.after_answer(rate_limit)
-        content = content_of(response)
-        if not response.ok or response.is_redirect:
-            raise failure_of(response, content, rate_limit)
-        if response.status_code == HTTPStatus.NO_CONTENT:
-            return None, {}
-        if content is None:
-            raise ServerFailed("the answer is not JSON", status=response.status_code)
-        return unwrap(content)
-
-    def _prepared(
-        self, method: str, path: str, query: Mapping[str, str] | None, body: str | None
-    ) -> requests.PreparedRequest:
-        """A request made from parts that are prepared once, which take requests as long as all the rest."""
-        if self._template is None:
-            template = requests.PreparedRequest()
-            template.prepare("GET", self.account_url, self._headers, auth=self._authorise)
-            self._template = template
-        request = self._template.copy()
-        request.method = method
-        request.url = f"{request.url}{path}?{urlencode(query)}" if query else f"{request.url}{path}"
-        if body is not None:
-            request.body = body.encode()
-            request.headers["Content-Type"] = "application/json"
-        if method != "GET":
-            request.headers["Content-Length"] = str(len(request.body or b""))
-        return request
 
 
 def _given(parameters: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in parameters.items() if value is not None}
-
-
-def is_token(text: str) -> bool:
-    """Whether it can be sent as a bearer token: printable ASCII without spaces."""
-    return text.isascii() and text.isprintable() and " " not in text
-
-
-def _bearer(token: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
-    if not is_token(token):
-        # requests would refuse it too, but its message would show the token.
-        raise ValueError("the API token holds characters that no token has")
-
-    def authorise(request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {token}"
-        return request
-
-    return authorise
 
 
 def _more_informative(first: EventsApiError, second: EventsApiError) -> EventsApiError:

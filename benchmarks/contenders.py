@@ -19,7 +19,7 @@ from rq.serializers import JSONSerializer
 
 from benchmarks.deliveries import PATH
 from receiver.cli.child import stop_with_parent
-from receiver.config.settings import load_settings
+from receiver.config.loading import load_settings
 from receiver.local.stack import LOOPBACK
 from receiver.observability.logs import configure_logging
 from receiver.serving.server import ReceiverServer

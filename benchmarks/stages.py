@@ -32,7 +32,7 @@ from receiver.queue.enqueueing import Enqueuer
 from receiver.serving import connection
 from receiver.serving.connection import Connection
 from receiver.serving.direct_worker import DirectWorker
-from receiver.sources import base
+from receiver.sources import payload
 from receiver.web import acceptance
 from receiver.web.acceptance import Acceptance
 from receiver.web.admission import Admission, IncomingBody
@@ -48,7 +48,7 @@ STAGES: Final = (
     (Admission, "admit", "admission"),
     (IncomingBody, "add", "body and its digest"),
     (IncomingBody, "finish", "body and its digest"),
-    (base, "read_json", "JSON"),
+    (payload, "read_json", "JSON"),
     (acceptance, "translate_and_route", "translation, models, keys"),
     (Acceptance, "read", "delivery and its metric"),
     (Enqueuer, "call_for", "the job"),

@@ -12,9 +12,9 @@ from typing import TypeVar
 from apitraffic_events.timestamps import now
 from benchmarks.deliveries import DELIVERY_ID, SignedBody, new_delivery_id, signed_bodies
 from receiver.cli.child import stop_with_parent
-from receiver.config.settings import load_settings
+from receiver.config.loading import load_settings
 from receiver.sources import SOURCES
-from receiver.sources.base import NotTranslated
+from receiver.sources.not_translated import NotTranslated
 from receiver.translation import translate_and_route
 
 ResultT = TypeVar("ResultT")

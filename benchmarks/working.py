@@ -34,8 +34,8 @@ from benchmarks.processes import BenchmarkError, end, processor_seconds
 from receiver.events import Change
 from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.throughput import delivered_in_last_hour
-from receiver.sources.base import translate
 from receiver.sources.github import GITHUB
+from receiver.sources.source import translate
 from tests.support.redis import RedisProcess, long_in_use, redis_process
 
 THIS_CHECKOUT: Final = Path(__file__).parents[1]

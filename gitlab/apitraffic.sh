@@ -255,6 +255,153 @@ function took(s) {
 BEGIN { prepare() }
 '
 
+# What ran before a deployment: receiver/insight in awk. The event itself is deploy 0, those that the API lists are 1..N. The rules are in
+# docs/ci-plugins.md, "What ran before", and as examples in tests/vectors/previous.json.
+# shellcheck disable=SC2016  # awk expands it, not the shell
+PREVIOUS='
+function either(one, other) { return one != "" ? one : other }
+function about(p, name,  at) { at = p SEP "metadata" SEP name; return KIND[at] == "string" || KIND[at] == "number" ? one_line(VALUE[at], 200) : "" }
+function moment(text,  s) { s = epoch(text); return s == "" ? "" : s + MS / 1000 }
+function is_version(text) { return text ~ /^((@[^\/]+\/)?[^\/]*[@-])?v?[0-9]+(\.[0-9]+)+([-+.][0-9A-Za-z.+-]+)?$/ }
+function is_commit(text) { return text ~ /^[0-9a-f]+$/ && length(text) >= 7 && length(text) <= 64 }
+# receiver.wording.describe_version
+function described(ref, commit,  short, name) {
+  short = substr(commit, 1, 7); name = ref; sub(/^refs\/(heads|tags)\//, "", name)
+  if (name == "" || (is_commit(name) && index(either(commit, name), substr(name, 1, 7)) == 1)) return either(short, substr(name, 1, 7))
+  return ref ~ /^refs\/tags\// || short == "" || (is_version(name) && ref !~ /^refs\/heads\//) ? name : name "@" short
+}
+function words(list, word) { return word != "" && index(" " list " ", " " word " ") }
+# Reads the event at a path as deploy r; whether it is one of the same history as deploy 0.
+function read_deploy(p, r,  status, release, subject) {
+  subject = either(either(about(p, "service"), about(p, "repository")), about(p, "job"))
+  HISTORY[r] = tolower(subject) SEP tolower(about(p, "environment"))
+  START[r] = moment(VALUE[p SEP "startedAt"]); status = tolower(about(p, "status"))
+  if (HISTORY[r] != HISTORY[0] || subject == "" || VALUE[p SEP "type"] != "deployment" || START[r] == "") return 0
+  WHEN[r] = either(moment(VALUE[p SEP "endedAt"]), START[r]); NAME[r] = r ? VALUE[p SEP "sid"] "" : VALUE[p SEP "metadata" SEP "marker_key"] ""
+  COMMIT[r] = about(p, "commit"); release = about(p, "release")
+  VERSION[r] = either(either(release, about(p, "version")), described(about(p, "ref"), COMMIT[r]))
+  EXACT[r] = release != "" || is_version(VERSION[r]); COMMIT[r] = tolower(COMMIT[r])
+  JOB[r] = about(p, "job"); RUN[r] = about(p, "run_id"); TRACK[r] = either(about(p, "workflow"), JOB[r])
+  BACK[r] = tolower(TRACK[r] "\n" JOB[r] "\n" about(p, "task")) ~ /roll.?back|revert|restore|undo|promote|redeploy/
+  RAN[r] = words("success succeeded successful passed unstable warnings rolled_back", status)
+  return (VERSION[r] != "" || COMMIT[r] != "") && (RAN[r] || words("in_progress running started pending paused failure failed error partial expired cancelled canceled aborted rejected not_built merged", status))
+}
+function is_before(a, b) {
+  if (WHEN[a] != WHEN[b]) return WHEN[a] < WHEN[b]
+  return START[a] != START[b] ? START[a] < START[b] : NAME[a] < NAME[b]
+}
+function is_same(a, b,  n) {
+  if (COMMIT[a] == "" || COMMIT[b] == "") return VERSION[a] != "" && VERSION[a] == VERSION[b] && EXACT[a] && EXACT[b]
+  n = length(COMMIT[a]) < length(COMMIT[b]) ? length(COMMIT[a]) : length(COMMIT[b])
+  return n >= 7 && substr(COMMIT[a], 1, n) == substr(COMMIT[b], 1, n)
+}
+# Keeps those that replaced what deploy 0 replaces: by the same workflow, or by one that goes back for it. 0 if that is not clear.
+function keep_target(  r, k, n, track, seen, runs, jobs, mine, beside) {
+  for (r = 0; r <= N; r++) { KEEP[r] = 1; if (!BACK[r] && !(TRACK[r] in seen)) { seen[TRACK[r]] = 1; n++ } }
+  if (n > 1) {
+    track = TRACK[0]; n = 0; split("", seen)
+    for (r = 1; BACK[0] && r <= N; r++) if (!BACK[r] && is_same(r, 0) && !(TRACK[r] in seen)) { track = TRACK[r]; seen[track] = 1; n++ }
+    if (BACK[0] && n != 1) return 0
+    for (r = 1; r <= N; r++) KEEP[r] = BACK[r] ? is_same(r, 0) : TRACK[r] == track
+    for (r = 1; r <= N; r++) for (k = 1; BACK[r] && k <= N; k++) if (KEEP[k] && !BACK[k] && is_same(r, k)) KEEP[r] = 1
+  }
+  # Jobs of one run deploy side by side.
+  for (r = 0; r <= N; r++) if (KEEP[r] && !BACK[r] && RUN[r] != "") {
+    if (!((RUN[r], JOB[r]) in jobs)) { jobs[RUN[r], JOB[r]] = 1; runs[RUN[r]]++ }
+    if (JOB[r] == JOB[0]) mine[RUN[r]] = 1
+    if (BACK[0] && runs[RUN[r]] > 1) return 0
+  }
+  for (r = 0; r <= N; r++) if (KEEP[r] && !BACK[r] && RUN[r] in mine && JOB[r] != JOB[0]) beside[JOB[r]] = 1
+  for (r = 1; r <= N; r++) if (JOB[r] in beside || (RUN[0] != "" && RUN[r] == RUN[0] && JOB[0] == "")) KEEP[r] = 0
+  return 1
+}
+# receiver.insight.compare
+function compare_link(p, old, new,  url, source, scheme, host, path) {
+  url = VALUE[p SEP "metadata" SEP "repository_url"]; source = VALUE[p SEP "source"]
+  if (url !~ /^https?:\/\/[^ \t\r\n]+$/ || length(url) > 300 || !is_commit(old) || !is_commit(new) || old == new) return ""
+  scheme = substr(url, 1, index(url, "://") + 2); path = substr(url, length(scheme) + 1); sub(/[?#].*/, "", path)
+  host = path; sub(/\/.*/, "", host); path = substr(path, length(host) + 1); sub(/^.*@/, "", host)
+  url = scheme host; host = tolower(host); sub(/:[0-9]*$/, "", host); sub(/^www\./, "", host)
+  sub(/\/+$/, "", path); sub(/\.git$/, "", path)
+  if (path == "") return ""
+  if (words("github.com gitea.com codeberg.org", host) || host ~ /\.ghe\.com$/) return url path "/compare/" old "..." new
+  if (host == "bitbucket.org") return url path "/branches/compare/" new ".." old
+  if (host == "gitlab.com" || source == "gitlab_ci") return url path "/-/compare/" old "..." new
+  return words("github_actions gitea forgejo", source) ? url path "/compare/" old "..." new : ""
+}
+# `Roll back acme/shop to v1 in production`, if the name is one that deployments get.
+function rolled_back(p, now, otherwise,  name, verb, rest, at, i, each, place, version) {
+  name = VALUE[p SEP "name"]; at = p SEP "metadata" SEP; place = VALUE[at "environment"]
+  if (index(name, "Deploy ") == 1) verb = "Roll back "
+  else if (index(name, "Failed deploy ") == 1) verb = "Failed rollback of "
+  else if (index(name, "Cancelled deploy ") == 1) verb = "Cancelled rollback of "
+  else return name
+  rest = substr(name, index(name, "eploy ") + 6)
+  if (place != "") place = " to " place
+  for (i = split("service repository job", each, " "); i; i--) ORDER[i] = VALUE[at each[i]]
+  for (i = 1; i <= 3; i++) {
+    if (ORDER[i] == "" || index(rest, ORDER[i] " ") != 1 || substr(rest, length(rest) - length(place) + 1) != place) continue
+    version = either(substr(rest, length(ORDER[i]) + 2, length(rest) - length(place) - length(ORDER[i]) - 1), otherwise)
+    if (index(version, " ")) return name
+    return one_line(verb ORDER[i] " to " either(now, version) (place == "" ? "" : " in" substr(place, 4)), 200)
+  }
+  return name
+}
+# Whether no further page can have later deploys: whether the newest come first.
+function is_newest_first(records, field,  i, at, last) {
+  for (i = 1; i <= SIZE[records]; i++) {
+    at = moment(VALUE[records SEP i SEP field])
+    if (at == "" || (i > 1 && at > last)) return 0
+    last = at
+  }
+  return 1
+}
+function run_of(p,  url) { url = VALUE[p SEP "metadata" SEP "run_url"]; sub(/\/+$/, "", url); return url == "" ? "" : url " " VALUE[p SEP "metadata" SEP "run_attempt"] }
+function tell(name, text) { if (text != "") print name "\t" quoted(text) }
+# Prints what is to be told of the event at `own`, by the answer at `listed`: a name, a line, and rows of metadata.
+function previous(own, listed,  top, records, key, job, run, i, p, at, r, last, first, latest, origin, course, short, now, line, link, version) {
+  top = KIND[listed SEP "data"] ~ /^[{[]$/ ? listed SEP "data" : listed
+  records = KIND[top] == "[" ? top : top SEP "records"
+  if (!read_deploy(own, 0) || VALUE[own SEP "metadata" SEP "environment"] == "") return
+  if (VALUE[top SEP "hasMore"] == "true" || VALUE[listed SEP "hasMore"] == "true" || VALUE[listed SEP "meta" SEP "hasMore"] == "true")
+    if (!is_newest_first(records, "startedAt") && !is_newest_first(records, "createdAt")) return
+  key = VALUE[own SEP "metadata" SEP "marker_key"]; job = VALUE[own SEP "metadata" SEP "job_id"]; run = run_of(own)
+  for (i = 1; i <= SIZE[records]; i++) {
+    p = records SEP i; at = p SEP "metadata" SEP
+    if (VALUE[at "marker_key"] == key || VALUE[at "joined_by"] == key || (job != "" && VALUE[at "job_id"] "" == job "")) continue
+    if (!read_deploy(p, N + 1)) continue
+    N++
+    if (RAN[N] && run != "" && run_of(p) == run && VALUE[at "job_id"] == "") return
+  }
+  if (!keep_target()) return
+  for (r = 1; r <= N; r++) if (KEEP[r] = KEEP[r] && RAN[r] && is_before(r, 0)) {
+    if (!last || is_before(last, r)) last = r
+    if (is_same(r, 0)) { if (!first || is_before(r, first)) first = r; if (!latest || is_before(latest, r)) latest = r }
+  }
+  if (!last) return
+  origin = last
+  for (r = 1; r <= N; r++) if (KEEP[r] && is_same(r, last) && is_before(r, origin)) origin = r
+  course = is_same(last, 0) ? "redeploy" : first && is_before(first, origin) ? "rollback" : ""
+  short = either(VALUE[own SEP "metadata" SEP "short_commit"], VALUE[own SEP "metadata" SEP "commit"])
+  now = latest ? VERSION[latest] : ""; version = either(VERSION[last], substr(COMMIT[last], 1, 7)); link = compare_link(own, COMMIT[last], COMMIT[0])
+  at = took(int(WHEN[0] - WHEN[last] + 0.5)) " earlier."
+  if (course == "redeploy") line = "Again: " version " was deployed here " at
+  else {
+    line = course == "" ? "Before: " version : "Rollback to " either(now, either(substr(short, 1, 7), "an earlier version")) " from " version
+    line = line ", deployed " at (link == "" ? "" : " " link)
+  }
+  tell("name", course == "rollback" ? rolled_back(own, now, either(substr(short, 1, 7), "an earlier version")) : VALUE[own SEP "name"])
+  tell("line", line); tell("previous_version", VERSION[last]); tell("previous_commit", COMMIT[last])
+  tell("previous_deployed_at", iso(int(WHEN[last]), int((WHEN[last] - int(WHEN[last])) * 1000 + 0.5)))
+  tell("compare_url", link); tell("course", course)
+}
+'
+
+ran_before() { # EVENT-FILE ANSWER-FILE: prints rows of a name, a tab and JSON, the first two for the event's name and description
+  { printf '{"own":'; cat "$1"; printf ',"listed":'; cat "$2"; echo '}'; } |
+    awk "$LIBRARY$PREVIOUS"'BEGIN { RS = "\"" } { json_record() } END { if (json_is_whole()) previous(SEP "own", SEP "listed") }'
+}
+
 line() { # TEXT LIMIT: on one line, safe to print
   TEXT=$1 LIMIT=$2 awk "$LIBRARY"'BEGIN { print one_line(ENVIRON["TEXT"], ENVIRON["LIMIT"]) }' </dev/null
 }
@@ -587,8 +734,22 @@ sid_of_answer() {
   }'
 }
 
+# Adds to the event what ran before. One request, on which nothing depends.
+earlier() {
+  began=$(date +%s) patience=$((timeout / 4))
+  [ "$patience" -le 3 ] || patience=3
+  case $(input PREVIOUS) in *false) return ;; esac
+  if [ -n "$receiver_url$is_update" ] || [ "$type" != deployment ] || [ -z "$environment" ] || [ -z "$outcome$metadata" ] || [ "$patience" = 0 ]; then
+    return
+  fi
+  deadline=$((began + patience))
+  request GET "$url?type=deployment&endDate=${ended_at:-$started_at}&limit=100&page=1"
+  case $code in 2*) before=$(ran_before "$work/body" "$work/answer") ;; esac
+  [ -z "$before" ] || composed
+}
+
 deliver() {
-  began=$(date +%s) tries=0 lost='' method=PATCH
+  tries=0 lost='' method=PATCH
   deadline=$((began + timeout))
   if [ -n "$receiver_url" ]; then step=post
   elif [ -n "$sid" ]; then step=update
@@ -647,9 +808,18 @@ end_well() {
   end "$1"
 }
 
+composed() { compose || end failed "ApiTraffic: could not write the event to $work. Is the disk full?"; }
+
 # Writes the event's fields as JSON: all of them to `body`, those that an update sets to `changes`.
 compose() {
   awk "$LIBRARY"'
+    # The line stays whole; the description above it is cut.
+    function with_line(text, line,  n, room) {
+      text = paragraphs(text); room = 1999 - characters(line, 2000)
+      n = characters(text, 2001)
+      if (n > room && line != "") { for (n = room - 1; CH[n] ~ /[ \n]/; ) n--; text = joined(1, n) "\342\200\246" }
+      return text (text == "" || line == "" ? "" : "\n") line
+    }
     function env(name) { return ENVIRON[name] }
     function put(name, json, if_new) { FIELDS = FIELDS (FIELDS == "" ? "" : ",") quoted(name) ":" json; if (!if_new) CHANGES = CHANGES (CHANGES == "" ? "" : ",") quoted(name) ":" json }
     function about(name, json) { if (json == "\"\"" || json == "null" || json == "{}" || json == "[]") return; if (!(name in META)) NAMES[++COUNT] = name; META[name] = json }
@@ -666,6 +836,12 @@ compose() {
       name = one_line(env("name"), 200)
       if (name == "" && env("type") == "deployment" && !(is_update && status == "")) {
         name = deployment_name(status, env("CI_PROJECT_PATH"), version, env("environment"))
+      }
+      told = split(env("before"), TOLD, "\n")
+      for (i = 1; i <= told && i <= 2; i++) {
+        at = index(TOLD[i], "\t"); text = unescaped(substr(TOLD[i], at + 2, length(TOLD[i]) - at - 2))
+        if (i == 2) line = text
+        else if (env("name") == "") name = text
       }
       description = env("description")
       if (env("command") == "close") {
@@ -687,7 +863,13 @@ compose() {
       for (i = 1; i <= n; i++) if ((at = index(rows[i], "\t"))) about(substr(rows[i], 1, at - 1), substr(rows[i], at + 1))
       has_own = COUNT > before
       about("marker_key", quoted(env("key")))
+      rest = COUNT
+      for (i = 3; i <= told; i++) { at = index(TOLD[i], "\t"); about(substr(TOLD[i], 1, at - 1), substr(TOLD[i], at + 1)) }
       for (i = 1; i <= COUNT; i++) all = all (i > 1 ? "," : "") quoted(NAMES[i]) ":" META[NAMES[i]]
+      if ((length(all) > 16000 || COUNT > 100) && COUNT > rest) {
+        COUNT = rest; all = ""
+        for (i = 1; i <= COUNT; i++) all = all (i > 1 ? "," : "") quoted(NAMES[i]) ":" META[NAMES[i]]
+      }
       if (length(all) > 16000 || COUNT > 100) {
         bad = "is over 100 keys or 16 KiB"; all = ""
         for (i = 1; i <= before; i++) all = all (i > 1 ? "," : "") quoted(NAMES[i]) ":" META[NAMES[i]]
@@ -696,7 +878,9 @@ compose() {
       if (env("receiver_url") != "") { put("key", quoted(env("key"))); put("effect", quoted(env("effect"))) }
       if (env("type") != "") put("type", quoted(env("type")), 1)
       if (name != "") put("name", quoted(name))
-      description = paragraphs(description); if (description != "") put("description", quoted(description))
+      # An event that a webhook has created keeps its description.
+      description = with_line(description, line)
+      if (description != "") put("description", quoted(description), env("description") == "" && env("command") != "close")
       put("source", quoted("gitlab_ci"), is_update)
       if (!is_update || has_own || env("command") == "close") put("metadata", "{" all "}")
       if (scope(env("buckets")) != "[]") put("buckets", scope(env("buckets")))
@@ -823,9 +1007,10 @@ if [ "$command" = close ]; then
   [ -z "$sid" ] || is_update=''
 fi
 
+before=''
 export type name description version environment buckets environments metadata key outcome is_update command scope effect \
-  started_at ended_at same_job work receiver_url
-compose || end failed "ApiTraffic: could not write the event to $work. Is the disk full?"
+  started_at ended_at same_job work receiver_url before
+composed
 [ ! -s "$work/bad" ] || say "ApiTraffic: the input metadata $(cat "$work/bad"); the event is sent without the part that could not be read." 33
 message_id="msg_$(random 12)"
 
@@ -838,4 +1023,5 @@ fi
 configured
 from=$(TEXT=${started_at:-$now} awk "$LIBRARY"'BEGIN { print iso(epoch(ENVIRON["TEXT"]) - 3600) }' </dev/null)
 to=$(TEXT=${started_at:-$now} awk "$LIBRARY"'BEGIN { print iso(epoch(ENVIRON["TEXT"]) + 3600) }' </dev/null)
+earlier
 deliver

@@ -1,18 +1,21 @@
 """Times as people, assistants and templates write them: options of commands, arguments of tools, events."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
 
 from apitraffic_events.timestamps import now, parse_timestamp
 
-FORMS: Final = "2026-01-10T10:05:00Z, 2026-01-10, an age such as 90m, 2h or 3d, now, today or yesterday"
+FORMS: Final = (
+    "2026-01-10T10:05:00Z, 2026-01-10, 14:05, an age such as 90m, 2h or 3d, now, today or yesterday"
+)
 """All forms that are read, for help texts and error messages. Without an offset a time is in UTC."""
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """An earlier time of a delivery stands for none: `0001-01-01T00:00:00Z` is what Go writes for "not set"."""
 UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 AGE: Final = re.compile(r"(?P<number>\d{1,6})(?P<unit>[smhdw])", re.ASCII)
+CLOCK: Final = re.compile(r"\d{2}:\d{2}(?::\d{2})?Z?", re.ASCII)
 DAYS_AGO: Final = {"today": 0, "yesterday": 1}
 EPOCH: Final = re.compile(r"-?\d{1,19}(?:\.\d{1,9})?", re.ASCII)
 """Seconds since 1970, or milliseconds, microseconds, nanoseconds."""
@@ -32,7 +35,8 @@ OF_JAVASCRIPT: Final = re.compile(
 def read_moment(text: str) -> datetime | None:
     """The time in any of the `FORMS`; `None` if it is in none of them.
 
-    `today` and `yesterday` are midnight UTC.
+    `today` and `yesterday` are midnight UTC. A time of day is of today, or of yesterday if it
+    is still to come today.
     """
     text = text.strip()
     if text == "now":
@@ -45,6 +49,8 @@ def read_moment(text: str) -> datetime | None:
             return now() - timedelta(**{UNITS[age["unit"]]: int(age["number"])})
         except OverflowError:
             return None
+    if CLOCK.fullmatch(text):
+        return _last_time_of_day(text)
     return parse_timestamp(text)
 
 
@@ -73,6 +79,15 @@ def read_written(value: object) -> datetime | None:
         if abs(value) >= MICROSECONDS_FROM:
             return parse_timestamp(value / 1000)
     return parse_timestamp(value)
+
+
+def _last_time_of_day(text: str) -> datetime | None:
+    try:
+        clock = time.fromisoformat(text.removesuffix("Z"))
+    except ValueError:
+        return None
+    moment = datetime.combine(now(), clock, tzinfo=UTC)
+    return moment if moment <= now() else moment - timedelta(days=1)
 
 
 def _read_text(text: str) -> datetime | None:

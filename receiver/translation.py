@@ -6,7 +6,8 @@ from typing import Any
 
 from receiver.events import Delivery
 from receiver.routing import Route, route_all
-from receiver.sources.base import Ignored, Source, SourceOptions, Translation, Untranslatable, translate
+from receiver.sources.not_translated import Ignored, Untranslatable
+from receiver.sources.source import Source, SourceOptions, Translation, translate
 
 Meaning = Translation | Ignored | Untranslatable
 """At least one change, or why there is none."""

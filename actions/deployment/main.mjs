@@ -28,6 +28,6 @@ await run(async (inputs, context, outcome) => {
   return sent
 }, { hasSummary: false })
 
-function openedBy({ startedAt, metadata, name }, sid, otherwise) {
-  return { sid, startedAt: parse(startedAt) ?? otherwise, metadata, name }
+function openedBy({ startedAt, metadata, name, description }, sid, otherwise) {
+  return { sid, startedAt: parse(startedAt) ?? otherwise, metadata, name, description }
 }

@@ -3,6 +3,7 @@
 import { say } from '../lib/commands.mjs'
 import { defaultName, described, wholeEvent } from '../lib/event.mjs'
 import { outcomeOf } from '../lib/outcome.mjs'
+import { previousIn, withPrevious } from '../lib/previous.mjs'
 import { run } from '../lib/run.mjs'
 import { wayFor } from '../lib/sending.mjs'
 import { begin, next } from '../lib/step.mjs'
@@ -27,13 +28,16 @@ await run(async (inputs, context, outcome) => {
   // An opening without an answer may have been carried out, so look for the event.
   if (!opened) return way.put(whole, { ...key, isInDoubt: true }, 'close')
   const startedAt = inputs.startedAt ?? opened.startedAt
-  const isOurName = !inputs.name && opened.name === defaultName(inputs, context)
+  const previous = previousIn(opened)
+  const told = (event) => withPrevious(event, previous, Boolean(inputs.name))
+  const isOurName = !inputs.name && opened.name === told({ ...whole, name: defaultName(inputs, context) }).name
+  const { name, description } = told({ ...whole, ...described(inputs, context, { startedAt, endedAt, status }) })
   return way.close(opened, {
-    ...(isOurName && { name: whole.name }),
-    ...described(inputs, context, { startedAt, endedAt, status }),
+    ...(isOurName && { name }),
+    ...(description && { description }),
     endedAt: format(Math.max(endedAt, startedAt)),
     metadata: { ...opened.metadata, ...inputs.metadata, status },
-  }, whole)
+  }, told(whole))
 }, { hasOutputs: false })
 
 function saved(name) {
@@ -47,6 +51,6 @@ async function opening(inputs, context) {
   return { startedAt: inputs.startedAt ?? now, ...await begin(inputs, context, { isDeployment: false, at: now }) }
 }
 
-function found({ startedAt, metadata, name }, sid) {
-  return { sid, startedAt: parse(startedAt) ?? Date.now(), metadata, name }
+function found({ startedAt, metadata, name, description }, sid) {
+  return { sid, startedAt: parse(startedAt) ?? Date.now(), metadata, name, description }
 }

@@ -7,6 +7,7 @@ import { format, parse } from './times.mjs'
 
 const HOUR = 3_600_000
 const MOST_PAGES = 20
+const LONGEST_ASKING = 3000
 const HINTS = {
   401: 'Check the secret in api-token: it may be mistyped, expired or disabled.',
   403: 'The token in api-token is not allowed to do this. Check its scopes, and account-sid.',
@@ -53,6 +54,15 @@ export class EventsApi {
     }
   }
 
+  /** The deploys up to this one, `{records, hasMore}`: one page, the latest first if the API lists them so. Undefined if they
+   * cannot be had in time. What the API filters is to be checked. */
+  async earlier({ startedAt, endedAt }) {
+    const url = `${this.address}?type=deployment&endDate=${endedAt ?? startedAt}&limit=100&page=1`
+    const answer = await this.requests.ask({ method: 'GET', url, headers: this.headers }, LONGEST_ASKING)
+    const page = answer?.status < 300 ? bare(answer) : undefined
+    return Array.isArray(page?.records) ? page : undefined
+  }
+
   async #look(event, by) {
     const key = event.metadata.marker_key
     const startedAt = parse(event.startedAt)
@@ -76,11 +86,14 @@ export class EventsApi {
       ? { ...this.headers, 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
       : this.headers
     const answer = await this.requests.send(() => ({ method, url: this.address + path, headers, body }), beforeAgain)
-    const bare = answer.body?.success === true && answer.body.data ? answer.body.data : answer.body
-    if (answer.status < 300 && bare && typeof bare === 'object') return bare
+    const content = bare(answer)
+    if (answer.status < 300 && content && typeof content === 'object') return content
     throw refusal(answer)
   }
 }
+
+/** What an answer holds, which may be in an envelope. */
+const bare = ({ body }) => (body?.success === true && body.data ? body.data : body)
 
 /** Whether no later page can hold an event that started after this moment: the newest come first, and the API may ignore
  * the period that it is asked for. */

@@ -7,6 +7,7 @@ import { Unreachable } from './problems.mjs'
 import { oneLine } from './text.mjs'
 
 const LONGEST_WAIT = 10_000
+const SHARE_OF_ASKING = 0.25
 const SHORTEST_PAUSE = 500
 const LONGEST_PAUSE = 8000
 const LARGEST_ANSWER = 32 * 1024 * 1024
@@ -30,8 +31,7 @@ export class Requests {
    * attempt. After an attempt that may have succeeded without an answer, `beforeAgain` is called; if it gives an
    * answer, there is no further attempt. Throws `Unreachable` at the end of the budget. */
   async send(make, beforeAgain) {
-    this.#beganAt ??= Date.now()
-    this.#deadline ??= this.#beganAt + this.seconds * 1000
+    this.#begin()
     for (let round = 0; ; round += 1) {
       this.#tries += 1
       const outcome = await once(make(), Math.min(LONGEST_WAIT, this.#deadline - Date.now()))
@@ -40,6 +40,18 @@ export class Requests {
       const found = outcome.mayBeDone && beforeAgain && (await beforeAgain())
       if (found) return found
     }
+  }
+
+  /** Gives the answer to one request on which nothing depends, or undefined if there is none within so many milliseconds. */
+  async ask(request, milliseconds) {
+    this.#begin()
+    const outcome = await once(request, Math.min(milliseconds, this.seconds * 1000 * SHARE_OF_ASKING))
+    return outcome.problem ? undefined : outcome
+  }
+
+  #begin() {
+    this.#beganAt ??= Date.now()
+    this.#deadline ??= this.#beganAt + this.seconds * 1000
   }
 
   async #pause({ problem, wait }, round) {

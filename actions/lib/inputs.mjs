@@ -46,6 +46,7 @@ export function readInputs(env, now) {
     markerKey: text('marker-key'),
     ...readOutcome(text('job-status'), text('status-of-job')),
     closes: yesOrNo('close', text('close'), true),
+    saysPrevious: yesOrNo('previous', text('previous'), true),
     isDryRun: yesOrNo('dry-run', text('dry-run'), false),
     seconds: seconds('timeout-seconds', text('timeout-seconds') || '20'),
     warnings,

@@ -10,7 +10,7 @@ const FACTS = ['GITHUB_RUN_ID', 'GITHUB_RUN_ATTEMPT', 'GITHUB_JOB', 'RUNNER_NAME
 const MOST_STEPS = 10_000
 
 /** Tells this job from the others of its run if GitHub gives it no id: 16 hex digits, the same in all its steps.
- * Empty outside of a runner. `apitraffic-events events create --from-ci` computes the same (receiver/config/ci.py). */
+ * Empty outside of a runner. `apitraffic-events events create --from-ci` computes the same (receiver/config/ci/github.py). */
 export function instanceOf(env, host = hostname()) {
   if (!env.RUNNER_TEMP) return ''
   const facts = [...FACTS.map((name) => env[name] ?? ''), host].join('\n')

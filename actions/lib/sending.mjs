@@ -3,6 +3,7 @@
 import { givenFields } from './event.mjs'
 import { EventsApi } from './events_api.mjs'
 import { Requests } from './http.mjs'
+import { isOfAHistory, previousOf, withPrevious, withoutPrevious } from './previous.mjs'
 import { InputProblem, NotConfigured } from './problems.mjs'
 import { Receiver } from './receiver.mjs'
 
@@ -10,7 +11,7 @@ import { Receiver } from './receiver.mjs'
 export function wayFor(inputs, context, say) {
   const requests = new Requests(inputs.seconds, say)
   if (inputs.receiverUrl && inputs.receiverSecret) return new ByReceiver(new Receiver(inputs, requests))
-  if (inputs.apiToken && inputs.accountSid) return new Directly(new EventsApi(inputs, requests), context.host)
+  if (inputs.apiToken && inputs.accountSid) return new Directly(new EventsApi(inputs, requests), context.host, inputs)
   const empty = Object.entries(
     inputs.receiverUrl || inputs.receiverSecret
       ? { 'receiver-url': inputs.receiverUrl, 'receiver-secret': inputs.receiverSecret }
@@ -24,28 +25,46 @@ export function wayFor(inputs, context, say) {
   throw new NotConfigured(`${which} ${causes}`)
 }
 
+/** What this gives; nothing if the API's answer is so odd that it cannot be read. */
+function certain(give) {
+  try {
+    return give()
+  } catch {
+    return undefined
+  }
+}
+
 class Directly {
-  constructor(api, host) {
+  constructor(api, host, { name, saysPrevious }) {
     this.api = api
     this.host = host
+    this.keepsName = Boolean(name)
+    this.saysPrevious = saysPrevious
   }
 
   /** Creates the event, or updates the one that exists. It exists if its key was given and used before, if an attempt to
    * create it had no answer (`isInDoubt`), or if a webhook was first. */
   async put(event, { isGiven, joinsBy, isInDoubt }, effect) {
     const mayExist = isGiven || joinsBy || isInDoubt
-    const found = mayExist ? await this.api.find(event, { joinsBy, host: this.host }) : undefined
-    if (!found) return this.#create(event)
+    const [found, earlier] = await Promise.all([
+      mayExist ? this.api.find(event, { joinsBy, host: this.host }) : undefined,
+      this.saysPrevious && isOfAHistory(event) ? this.api.earlier(event) : undefined,
+    ])
+    const previous = earlier && certain(() => previousOf(event, earlier, found?.sid))
+    const whole = withPrevious(event, previous, this.keepsName)
+    if (!found) return this.#create(whole)
     const key = event.metadata.marker_key
-    const { type, startedAt, ...fields } = event
+    const theirs = previous ? withoutPrevious(found) : found
+    const described = previous && !event.description ? { ...event, description: theirs.description } : event
+    const { type, startedAt, ...fields } = withPrevious(described, previous, this.keepsName)
     const reopened = effect === 'open' && found.endedAt ? { endedAt: null } : {}
     // Its key stays: the receiver knows it by that.
     const names = found.metadata.marker_key && found.metadata.marker_key !== key
       ? { marker_key: found.metadata.marker_key, joined_by: key }
       : {}
-    const merged = { ...fields, ...reopened, metadata: { ...found.metadata, ...event.metadata, ...names } }
+    const merged = { ...fields, ...reopened, metadata: { ...theirs.metadata, ...fields.metadata, ...names } }
     const isShared = joinsBy === 'run' && Boolean(names.joined_by)
-    if (isShared && !(await this.#isFree(found.sid, key))) return this.#create(event)
+    if (isShared && !(await this.#isFree(found.sid, key))) return this.#create(whole)
     const updated = await this.api.update(found.sid, merged)
     return { status: 'updated', ...stored(updated, found.sid), key: merged.metadata.marker_key, isShared }
   }

@@ -10,7 +10,8 @@ const INVISIBLE =
   /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]+/gu
 const LINE_BREAK = /\r\n|[\n\r\v\f\u001c-\u001e\u0085\u2028\u2029]/u
 const HEX = /^[0-9a-f]{7,64}$/u
-const VERSION = /^(?:.*[/@-])?v?\d+(?:\.\d+)+(?:[-+.][0-9A-Za-z.+-]+)?$/u
+// What looks like a tag, if nobody says which refs are tags: v2.3.1, checkout-v1.4.0-rc.2, @acme/cart@3.0.0.
+export const VERSION = /^(?:(?:@[^/]+\/)?[^/]*[@-])?v?\d+(?:\.\d+)+(?:[-+.][0-9A-Za-z.+-]+)?$/u
 
 const collapse = (text) => text.replace(INVISIBLE, ' ').trim().split(/\s+/u).join(' ')
 

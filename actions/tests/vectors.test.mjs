@@ -9,6 +9,7 @@ import { defaultName, described, keyOf } from '../lib/event.mjs'
 import { askedPause, longestPause } from '../lib/http.mjs'
 import { readInputs } from '../lib/inputs.mjs'
 import { instanceOf } from '../lib/job.mjs'
+import { isOfAHistory, previousOf, withPrevious } from '../lib/previous.mjs'
 import { describeVersion, duration, markerKey, oneLine, paragraphs } from '../lib/text.mjs'
 
 const FOLDER = new URL('../../tests/vectors/', import.meta.url)
@@ -27,6 +28,12 @@ const FUNCTIONS = {
     const lowerCase = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
     const pause = askedPause({ statusCode: status, headers: lowerCase }, now * 1000)
     return pause === undefined ? null : pause / 1000
+  },
+  previous: ({ own, listed, has_more: hasMore, is_named: isNamed }) => {
+    const previous = isOfAHistory(own) ? previousOf(own, { records: Object.values(listed), hasMore }) : undefined
+    const told = withPrevious(own, previous, isNamed)
+    const added = Object.entries(told.metadata).filter(([name]) => !(name in own.metadata))
+    return { name: told.name, line: told.description ?? '', ...Object.fromEntries(added) }
   },
   github_job_key: async ({ variables, type, environment }) => {
     const inputs = readInputs({ INPUT_TYPE: type, INPUT_ENVIRONMENT: environment }, 0)

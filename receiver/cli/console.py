@@ -42,7 +42,7 @@ def command(host: str, port: int, receiver_url: str, figures: "FigureSource", *,
 
     from receiver.cli.failures import configuration_errors_in_words
     from receiver.config.account import events_client
-    from receiver.config.settings import load_settings
+    from receiver.config.loading import load_settings
     from receiver.console.app import Options, create_console
     from receiver.datastore.when_full import connect_to_drain
     from receiver.observability.logs import configure_logging

@@ -11,9 +11,9 @@ from apitraffic_events.timestamps import now
 from receiver.config.senders import Senders
 from receiver.config.suspicions import ALIKE, events_of, is_among
 from receiver.events import Delivery
-from receiver.sources.base import Source
 from receiver.sources.sending import sender_of
 from receiver.sources.signing import SENDERS
+from receiver.sources.source import Source
 
 HEADER: Final = re.compile(r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(?P<value>[^\r\n]*)")
 """RFC 9110 section 5."""

@@ -43,12 +43,13 @@ def command(
     from receiver.cli.failures import configuration_errors_in_words
     from receiver.cli.local_system import ACCOUNT, environment_for
     from receiver.config.account import events_client
-    from receiver.config.settings import load_settings
+    from receiver.config.loading import load_settings
     from receiver.observability.logs import configure_logging
     from receiver.serving.sockets import CannotListen, listen
 
     try:
         from receiver.mcp_server.server import make_server, serve_stdio  # an extra
+        from receiver.mcp_server.verdicts import Judge
     except ImportError as error:
         raise click.ClickException(
             f"This needs the MCP SDK ({error.name} is missing): pip install 'apitraffic-events[mcp]'"
@@ -58,7 +59,9 @@ def command(
         settings = load_settings(environment_for(ACCOUNT))
         events_client(settings).close()
         tokens = _tokens() if over_http else ()
-    server = make_server(partial(events_client, settings), allow_delete=allow_delete)
+    token = settings.prometheus_token
+    judge = Judge(settings.verdict, token.get_secret_value() if token else None)
+    server = make_server(partial(events_client, settings), judge, allow_delete=allow_delete)
     if not over_http:
         import anyio
 

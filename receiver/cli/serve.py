@@ -61,7 +61,7 @@ def command(
     """
     from receiver.cli.failures import configuration_errors_in_words
     from receiver.cli.start_checks import examine_redis, examine_spool, log_start
-    from receiver.config.settings import load_settings
+    from receiver.config.loading import load_settings
     from receiver.observability.logs import configure_logging
     from receiver.serving.certificates import CannotUseCertificate
     from receiver.serving.server import ReceiverServer

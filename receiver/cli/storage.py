@@ -8,7 +8,8 @@ from redis import Redis
 
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.cli.local_system import QUEUE, environment_for
-from receiver.config.settings import Settings, load_settings
+from receiver.config.loading import load_settings
+from receiver.config.settings import Settings
 from receiver.datastore.when_full import connect_to_drain
 from receiver.errors import StorageUnavailable
 

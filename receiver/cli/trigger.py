@@ -67,7 +67,7 @@ def command(
         return
     from receiver.cli.failures import configuration_errors_in_words
     from receiver.cli.send.sending import send_delivery
-    from receiver.config.settings import load_settings
+    from receiver.config.loading import load_settings
     from receiver.sources.signing import SENDERS
 
     with configuration_errors_in_words():

@@ -18,7 +18,10 @@ LONGEST_SILENCE: Final = 1.5
 
 @dataclass(slots=True)
 class Patience:
-    """On a terminal, a line that counts the seconds until the answer; in a pipe, a line for each retry."""
+    """On a terminal, a line that counts the seconds until the answer; in a pipe, a line for each retry.
+
+    A dumb terminal, as in an editor, cannot write a line anew. It is treated as a pipe.
+    """
 
     console: Console
     _problem: str = ""
@@ -27,7 +30,7 @@ class Patience:
     def before_retry(self, error: EventsApiError) -> None:
         status = f"{error.status} " if error.status and str(error.status) not in str(error) else ""
         self._problem = f": {status}{error}"
-        if not self.console.is_terminal:
+        if not self._can_count:
             self._say(f"ApiTraffic is tried again{self._problem}")
 
     @contextmanager
@@ -43,11 +46,15 @@ class Patience:
             self._done.set()
             thread.join()
 
+    @property
+    def _can_count(self) -> bool:
+        return self.console.is_terminal and not self.console.is_dumb_terminal
+
     def _count(self) -> None:
         began = monotonic()
         if self._done.wait(LONGEST_SILENCE):
             return
-        if not self.console.is_terminal:
+        if not self._can_count:
             if not self._problem:
                 self._say("Waiting for ApiTraffic …")
             return

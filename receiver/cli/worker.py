@@ -22,7 +22,7 @@ def command(metrics_port: int | None, metrics_host: str) -> None:
     """
     from receiver.cli.failures import configuration_errors_in_words
     from receiver.cli.start_checks import examine_token, log_start
-    from receiver.config.settings import load_settings
+    from receiver.config.loading import load_settings
     from receiver.observability.logs import configure_logging
     from receiver.observability.metrics import DeliveryMetrics
     from receiver.worker.running import run_worker

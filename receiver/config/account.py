@@ -1,6 +1,7 @@
 """A client of the Events API for the configured account."""
 
-from apitraffic_events.client import EventsClient, Pacer
+from apitraffic_events.client import EventsClient
+from apitraffic_events.connection import Pacer
 from apitraffic_events.errors import ConfigurationError
 from receiver.config.account_settings import AccountSettings
 from receiver.observability.trace_context import adapter_of_calls

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from receiver.errors import ConfigurationError
 from receiver.sources import SOURCES
-from receiver.sources.base import Source
+from receiver.sources.source import Source
 
 if TYPE_CHECKING:
     from receiver.sources.declared import DeclaredSource

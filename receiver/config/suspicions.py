@@ -16,7 +16,7 @@ from receiver.config.secrets import SECRET_VARIABLES
 from receiver.config.settings import Settings
 from receiver.routing import PLACEHOLDER, Match, Route
 from receiver.sources import SOURCES
-from receiver.sources.base import Source, secret_variable_of
+from receiver.sources.source import Source, secret_variable_of
 
 FURTHER_VARIABLES: Final = (
     *(CONFIG_VARIABLE, "APITRAFFIC_TLS_CERT", "APITRAFFIC_TLS_KEY"),

@@ -25,6 +25,7 @@ from receiver.console.forms import (
 from receiver.console.history import History
 from receiver.console.known_events import KnownEvents, in_words
 from receiver.console.markers import marker_of
+from receiver.console.surroundings import Surroundings
 from receiver.console.view import TYPES
 
 Page = AnyResponse | str | tuple[str, int]
@@ -119,12 +120,14 @@ class EventPages:
 
     def _shown(self, event: StoredEvent, errors: Mapping[str, str] | None = None) -> str:
         places = self.known_events.named_places()
+        past = self.history.of(event)
         return render_template(
             "event.html",
             event=event,
             marker=marker_of(event, places.environments),
             places=places,
-            history=self.history.of(event),
+            history=past,
+            around=Surroundings.of(event, past.insight, self.known_events.since(now())),
             everywhere=EVERYWHERE,
             resolution=request.form.get("resolution", ""),
             errors=errors or {},

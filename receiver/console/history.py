@@ -14,6 +14,7 @@ from receiver.datastore.failures import explain
 from receiver.delivery.marker_store import MarkerStore
 from receiver.errors import StorageUnavailable
 from receiver.events import Change
+from receiver.insight.annotation import Insight
 from receiver.queue.delivery_log import Entry
 
 
@@ -38,6 +39,8 @@ class Past:
     steps: Sequence[Step] = ()
     deliveries: Sequence[Entry] = ()
     """Those of the last days, also repeated ones and those whose change the marker no longer keeps."""
+    insight: Insight | None = None
+    """What the receiver remembers of others that have to do with it."""
     problem: str | None = None
 
 
@@ -54,7 +57,8 @@ class History:
         if self._redis is None:
             return Past(key, problem="REDIS_URL is not set, so its history is not known here.")
         try:
-            changes = MarkerStore(self._redis, "console").changes_of(key)
+            marker = MarkerStore(self._redis, "console").named(key)
+            changes = marker.changes
             keys = frozenset({key, *(change.key for change in changes)})
             deliveries = self._recent.of_markers(keys)
         except (RedisError, StorageUnavailable) as error:
@@ -63,7 +67,7 @@ class History:
         except ValidationError:
             return Past(key, problem="Another version of the receiver has stored it in another form.")
         steps = [_step(change) for change in sorted(changes, key=lambda one: one.occurred_at)]
-        return Past(key, steps, deliveries)
+        return Past(key, steps, deliveries, marker.insight)
 
 
 def _step(change: Change) -> Step:

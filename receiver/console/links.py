@@ -1,6 +1,6 @@
 """Which texts become links."""
 
-from receiver.sources.base import WEB_URL
+from receiver.sources.payload import WEB_URL
 
 
 def links(text: object) -> str | None:

@@ -19,7 +19,7 @@ from receiver.queue.inspection import JobState, states_of
 from receiver.reception.delivery_store import DeliveryStore
 from receiver.reception.ingestion import Ingestor
 from receiver.reception.quarantine import Quarantine, Quarantined
-from receiver.sources.base import Invalid
+from receiver.sources.not_translated import Invalid
 from receiver.translation import translate_and_route
 
 MOST_SHOWN: Final = 200

@@ -11,8 +11,9 @@ from apitraffic_events.timestamps import now
 from receiver.config.settings import Settings
 from receiver.events import Change, Delivery
 from receiver.routing import Route, explain, route
-from receiver.sources.base import Ignored, Invalid, NotTranslated, Source, translate
+from receiver.sources.not_translated import Ignored, Invalid, NotTranslated
 from receiver.sources.sending import sender_of
+from receiver.sources.source import Source, translate
 
 ROUTES: Final = TypeAdapter(tuple[Route, ...])
 MOST_SHOWN: Final = 20

@@ -65,7 +65,9 @@ class DrainingPipeline(Pipeline):
 
 def connect_to_drain(url: str | None) -> DrainingRedis:
     """As `connect`."""
-    return DrainingRedis(connection_pool=connect(url).connection_pool)
+    redis = DrainingRedis(connection_pool=connect(url).connection_pool)
+    redis.auto_close_connection_pool = True  # Like that of `connect`, it closes its connections.
+    return redis
 
 
 def _run(redis: Redis, commands: Sequence[Command]) -> list[Any]:

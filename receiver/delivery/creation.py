@@ -17,10 +17,10 @@ from apitraffic_events.client import EventsClient
 from apitraffic_events.errors import EventsApiError
 from apitraffic_events.event import EVERYWHERE, Event, EventType
 from apitraffic_events.filters import EventFilter
-from apitraffic_events.records import EventUpdate, StoredEvent
+from apitraffic_events.records import EventPage, EventUpdate, StoredEvent
 from apitraffic_events.timestamps import now
 from apitraffic_events.updates import merge_metadata
-from receiver.config.ci import ANY_KEY
+from receiver.config.ci.job import ANY_KEY
 from receiver.delivery.lookup import (
     LOOK_BACK,
     MOST_FOR_PROOF,
@@ -30,6 +30,8 @@ from receiver.delivery.lookup import (
     is_marker,
     was_surely_not_done,
 )
+from receiver.insight.direct import PREVIOUS_FACTS, previous_among, with_previous, without_previous
+from receiver.insight.history import Previous
 
 MARKER_KEY: Final = "marker_key"
 JOINED_BY: Final = "joined_by"
@@ -54,7 +56,7 @@ class Wanted:
     metadata by which a deployment of theirs is recognised too, if its whole key matches `their_key`. If
     neighbours have the same identity (`is_identity_shared`), only one deployment may fit that no other event
     was joined with and that had not ended before. `keeps_start` says that the start of an existing event is
-    to be kept, as more exact.
+    to be kept, as more exact; `keeps_name` that a person chose the event's name.
     """
 
     event: Event
@@ -63,6 +65,7 @@ class Wanted:
     their_key: re.Pattern[str] = ANY_KEY
     is_identity_shared: bool = False
     keeps_start: bool = False
+    keeps_name: bool = False
 
     def with_scope(self, buckets: tuple[str, ...], environments: tuple[str, ...]) -> Self:
         """The same with SIDs for the names of buckets and environments."""
@@ -99,9 +102,13 @@ class Wanted:
 class Creation:
     """Attempts to make one event; `attempt` may be called again after it failed."""
 
-    def __init__(self, client: EventsClient, wanted: Wanted) -> None:
+    def __init__(self, client: EventsClient, wanted: Wanted, earlier: EventPage | None = None) -> None:
+        """`earlier` are deploys as the API lists them, among which is what ran before this one."""
+        self.previous: Previous | None = None
+        """What the event says that ran before."""
         self._client = client
         self._wanted = wanted
+        self._earlier = earlier
         self._is_in_doubt = False
         started_at = wanted.event.started_at or now()
         self._around = EventFilter(started_from=started_at - LOOK_BACK, started_to=started_at + LOOK_BACK)
@@ -109,14 +116,18 @@ class Creation:
 
     def attempt(self) -> tuple[StoredEvent, Made]:
         """Create the event, or update it if it exists already; raises `EventsApiError`."""
+        found = None
         if self._wanted.may_exist or self._is_in_doubt:
             found = self._find()
             if found is not None and self._is_in_doubt and self._wanted.has_key(found):
                 return found, Made.CREATED
-            if found is not None:
-                return self._brought_up_to_date(found), Made.UPDATED
+        if self._earlier is not None:
+            self.previous = previous_among(self._wanted.event, self._earlier, found)
+        if found is not None:
+            return self._brought_up_to_date(found), Made.UPDATED
+        event = with_previous(self._wanted.event, self.previous, keeps_name=self._wanted.keeps_name)
         try:
-            return self._client.create_event(self._wanted.event), Made.CREATED
+            return self._client.create_event(event), Made.CREATED
         except EventsApiError as error:
             self._is_in_doubt = self._is_in_doubt or not was_surely_not_done(error)
             raise
@@ -127,19 +138,25 @@ class Creation:
         return self._wanted.found_in(events_of(self._client, Search(when, MOST_FOR_PROOF)))
 
     def _brought_up_to_date(self, found: StoredEvent) -> StoredEvent:
-        update = _update(found, self._wanted)
+        update = _update(found, self._wanted, self.previous)
         return self._client.update_event(found.sid, update) if update.model_fields_set else found
 
 
-def _update(found: StoredEvent, wanted: Wanted) -> EventUpdate:
+def _update(found: StoredEvent, wanted: Wanted, previous: Previous | None) -> EventUpdate:
     """What the wanted event knows and the one that was found does not show. Its key stays: others know it."""
     event = wanted.event
+    replaced: Mapping[str, JsonValue] = {}
+    if previous is not None:
+        description = event.description or without_previous(found)
+        event = event.model_copy(update={"description": description})
+        event = with_previous(event, previous, keeps_name=wanted.keeps_name)
+        replaced = dict.fromkeys(PREVIOUS_FACTS, "")
     key = found.metadata.get(MARKER_KEY, event.metadata.get(MARKER_KEY))
     joined = {JOINED_BY: wanted.key} if key != wanted.key else {}
     known = {
         "name": event.name,
         "description": event.description,
-        "metadata": merge_metadata(found, event.metadata | {MARKER_KEY: key} | joined),
+        "metadata": merge_metadata(found, {**replaced, **event.metadata, MARKER_KEY: key, **joined}),
         "buckets": event.buckets if event.buckets != EVERYWHERE else None,
         "environments": event.environments if event.environments != EVERYWHERE else None,
         "started_at": None if wanted.keeps_start else event.started_at,

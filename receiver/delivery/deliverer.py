@@ -1,13 +1,12 @@
 """Applying a change to the Events API: at most one event for each marker, whatever breaks on the way."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
-from pydantic import JsonValue
 from structlog import get_logger
 
 from apitraffic_events.client import EventsClient
@@ -18,38 +17,23 @@ from apitraffic_events.errors import (
     Rejected,
 )
 from apitraffic_events.event import Event
-from apitraffic_events.records import EventUpdate, StoredEvent
+from apitraffic_events.records import EventUpdate
 from apitraffic_events.timestamps import now
 from receiver.delivery.budget import BudgetExhausted, RequestBudget
-from receiver.delivery.doubt import Doubts, Unsettled
+from receiver.delivery.doubt import Doubts
 from receiver.delivery.episodes import with_report
+from receiver.delivery.event_finder import EventFinder
 from receiver.delivery.event_requests import EventRequests
 from receiver.delivery.folding import difference, fold, is_called_off
 from receiver.delivery.insights import Insights
-from receiver.delivery.lookup import (
-    anywhere,
-    events_of,
-    find_event,
-    is_marker,
-    is_plugins_own,
-    searches_for,
-)
-from receiver.delivery.marker_store import MarkerBusy, MarkerLock, MarkerStore
+from receiver.delivery.marker_lock import MarkerBusy, MarkerLock
+from receiver.delivery.marker_store import MarkerStore
 from receiver.delivery.markers import Marker
-from receiver.delivery.notices import Notice, news_of, paused_line, resumed_line
-from receiver.delivery.outcomes import LISTED
-from receiver.delivery.retries import (
-    PAUSE_WHEN_REFUSED,
-    EventRefused,
-    needs_operator,
-    pause_after,
-    what_to_check,
-)
+from receiver.delivery.notices import Notice, news_of
+from receiver.delivery.pausing import Pausing
+from receiver.delivery.retries import EventRefused, needs_operator, pause_after
 from receiver.delivery.scopes import Scopes
-from receiver.events import Change, DeliveryReference, Effect, is_urgent
-from receiver.insight.annotation import Insight, without_insight
-
-__all__ = ["Delivered", "Deliverer", "Unsettled"]
+from receiver.events import Change, is_urgent
 
 SECOND_LOOK: Final = "insight"
 """The source of changes that only ask for a marker to be looked at again (`receiver.delivery.insights`)."""
@@ -102,6 +86,8 @@ class Deliverer:
         self._doubts = Doubts(settle, clock)
         self._scopes = Scopes(client)
         self._requests = EventRequests(client, clock)
+        self._finder = EventFinder(client, self._doubts, clock)
+        self._pausing = Pausing(budget, clock, tell)
         self._insights = insights
 
     def deliver(self, change: Change) -> Delivered:
@@ -122,7 +108,7 @@ class Deliverer:
                 else:
                     marker, outcome = self._deliver_report(change, lock)
                 if outcome not in MADE_WITHOUT_THE_API:
-                    self._go_on()
+                    self._pausing.go_on()
                 if outcome is not Delivered.DELETED:
                     self._tell_news(lock.known.sent, marker)
                 lock.save_and_release(marker)
@@ -133,35 +119,9 @@ class Deliverer:
             raise
         except EventsApiError as error:
             if needs_operator(error):
-                self._pause(error)
+                self._pausing.pause(error)
             raise
         return outcome
-
-    def _pause(self, error: EventsApiError) -> None:
-        if self._budget.pause(str(error), PAUSE_WHEN_REFUSED):
-            get_logger("receiver.delivery").critical(
-                "delivery is paused: the API refuses us",
-                reason=str(error),
-                advice=what_to_check(self._budget.account),
-                **self._of_account,
-            )
-        # At each refusal: the worker that paused may have died before it told of it.
-        if self._tell is not None and (since := self._budget.paused_since()) is not None:
-            self._tell(paused_line(self._budget.account, since, str(error)))
-
-    @property
-    def _of_account(self) -> dict[str, str]:
-        return {} if self._budget.account is None else {"account": self._budget.account}
-
-    def _go_on(self) -> None:
-        if self._tell is not None and self._budget.has_paused:
-            since = self._budget.paused_since()
-            if since is not None:
-                self._tell(resumed_line(self._budget.account, since, self._clock()))
-        if self._budget.resume_own():
-            get_logger("receiver.delivery").info(
-                "delivery goes on: the API accepts us again", **self._of_account
-            )
 
     def _tell_news(self, before: Event | None, marker: Marker) -> None:
         if self._tell is not None:
@@ -178,7 +138,7 @@ class Deliverer:
         known = replace(lock.known, changes=revision.alert.reports)
         for key in revision.gone:
             with self._markers.locked((key,)) as own_lock:
-                marker, _ = self._look_up(own_lock.known, own_lock)
+                marker, _ = self._finder.look_up(own_lock.known, own_lock)
                 own_lock.save(self._withdraw(marker)[0])
         # Before an event can be created: the next report must find the key that it has.
         lock.save(known)
@@ -203,9 +163,9 @@ class Deliverer:
         known = lock.known
         for other in lock.others:
             known = self._merged(known, other, lock)
-        outcome = None
+        is_found = False
         if known.sid is None:
-            known, outcome = self._look_up(known, lock, *(shown or (change,)))
+            known, is_found = self._finder.look_up(known, lock, *(shown or (change,)))
         marker = known.with_only(shown) if shown else known.with_change(change)
         desired = fold(marker.changes)
         if desired is None and is_called_off(marker.changes):
@@ -217,7 +177,7 @@ class Deliverer:
         if change.is_indirect and marker.sid is not None and _update_to(marker, desired):
             marker, desired = self._with_direct_reports(marker, desired, lock)
         marker, shown_as = self._show(marker, desired, known, lock)
-        return marker, outcome or shown_as
+        return marker, Delivered.FOUND if is_found else shown_as
 
     def _show(
         self, marker: Marker, event: Event, known: Marker, lock: MarkerLock
@@ -245,7 +205,7 @@ class Deliverer:
                     reason=str(error),
                     key=marker.key,
                 )
-                marker = replace(marker, insight=marker.insight.with_less())
+                marker = marker.with_less_said(event)
 
     def _with_insight(self, marker: Marker, event: Event, lock: MarkerLock) -> Marker:
         """The same with what it is to say beyond its own changes."""
@@ -258,7 +218,7 @@ class Deliverer:
         marker = lock.known
         if self._insights is None:
             return marker, Delivered.UNCHANGED
-        planned = self._insights.planned_look(key)
+        planned = self._insights.begin_look(key)
         event = fold(marker.changes)
         if event is None or marker.sid is None:
             self._insights.looked(key, planned, marker, None, lock.remembers_since)
@@ -300,9 +260,9 @@ class Deliverer:
                 raise MarkerBusy(other_key)
             other = other_lock.known
             if marker.sid is None and marker.is_in_doubt:
-                marker, _ = self._look_up(marker, lock)
+                marker, _ = self._finder.look_up(marker, lock)
             if other.sid is None and other.is_in_doubt:
-                other, _ = self._look_up(other, other_lock)
+                other, _ = self._finder.look_up(other, other_lock)
             self._doubts.require_settled(marker)
             self._doubts.require_settled(other)
             if self._insights is not None:
@@ -321,87 +281,15 @@ class Deliverer:
             self._markers.forget(other_key, in_favour_of=marker.key)
         return merged
 
-    def _look_up(self, known: Marker, lock: MarkerLock, *added: Change) -> tuple[Marker, Delivered | None]:
-        """Find the event of a marker without a SID, if the API may have one.
-
-        The changes say when it was, and under which names: any of them may have created the event. So may
-        another sender that knows it by one of the granted claims, and a plugin that knows only its run. If it
-        is not found, the marker is not in doubt afterwards; raises `Unsettled` if that cannot be said yet.
-        """
-        marker = known.with_change(*added)
-        searches = searches_for(marker, known, lock.remembers_since)
-        if not searches:
-            return known, None
-        self._doubts.require_news(known)
-        asked_at = self._clock()
-        if self._doubts.is_last_look(known, asked_at):
-            searches += (anywhere(),)
-        claims = lock.claims if lock.known.key == known.key else ()
-        names = {marker.key, *claims, *(name for change in marker.changes for name in change.names)}
-        runs = claims if any(change.is_authoritative for change in marker.changes) else ()
-        stored = find_event(
-            events_of(self._client, *searches),
-            lambda event: is_marker(event, names),
-            lambda event: is_plugins_own(event, runs),
-        )
-        if stored is not None:
-            shown = stored.as_event()
-            event, verdict = without_insight(shown)
-            if not _is_indirect_report(event, marker.changes):
-                known = known.with_change(_listed(stored, event, marker.key, marker.changes))
-            if verdict is not None and known.insight is None:
-                known = replace(known, insight=Insight(verdict=verdict))
-            return replace(known.settled(), sid=stored.sid, sent=shown), Delivered.FOUND
-        if known.unanswered_since is not None:
-            lock.save(replace(known, looked_at=asked_at))
-            self._doubts.require_absent(known, asked_at)
-        return known.settled(), None
-
     def _with_direct_reports(self, marker: Marker, desired: Event, lock: MarkerLock) -> tuple[Marker, Event]:
-        """The same with what others have written into the event directly: a plugin, or a person.
-
-        The receiver is not told of that, and an indirect report must not overwrite it.
-        """
-        if marker.sid is None or marker.sent is None:
+        """The marker and its event, with what others have written into the event directly."""
+        reported = self._finder.with_direct_reports(marker)
+        if reported is None:
             return marker, desired
-        try:
-            stored = self._client.get_event(marker.sid)
-        except NotFound:
-            return marker, desired
-        shown = stored.as_event()
-        event, _ = without_insight(shown)
-        if _summary(shown) == _summary(marker.sent) or _is_indirect_report(event, marker.changes):
-            return marker, desired
-        listed = _listed(stored, event, marker.key, marker.changes)
-        marker = replace(marker.with_change(listed), sent=shown)
-        desired = self._scopes.resolve(fold(marker.changes) or desired)
-        return self._with_insight(marker, desired, lock), desired
+        desired = self._scopes.resolve(fold(reported.changes) or desired)
+        return self._with_insight(reported, desired, lock), desired
 
 
 def _update_to(marker: Marker, event: Event) -> EventUpdate | None:
     """What to update so that the API shows this event with the marker's insight; `None` for nothing."""
     return difference(None if marker.is_in_doubt else marker.sent, marker.annotated(event))
-
-
-def _listed(stored: StoredEvent, event: Event, key: str, changes: Sequence[Change]) -> Change:
-    """What the API shows of a marker, without its insight, as a change."""
-    return Change(
-        key=key,
-        effect=Effect.CLOSE if event.ended_at else Effect.OPEN,
-        occurred_at=event.ended_at or event.started_at or min(change.occurred_at for change in changes),
-        event=event,
-        is_authoritative=any(
-            change.is_authoritative and is_marker(stored, {change.key, *change.former_keys})
-            for change in changes
-        ),
-        delivery=DeliveryReference(source=LISTED, id=stored.sid, event="look-up"),
-    )
-
-
-def _is_indirect_report(event: Event, changes: Sequence[Change]) -> bool:
-    """Whether the event shows what one of these changes says indirectly, and so nothing else is known."""
-    return any(change.is_indirect and _summary(change.event) == _summary(event) for change in changes)
-
-
-def _summary(event: Event) -> tuple[str, JsonValue]:
-    return event.name, event.metadata.get("status")

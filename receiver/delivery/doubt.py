@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
-from receiver.delivery.marker_store import MarkerLock
+from receiver.delivery.marker_lock import MarkerLock
 from receiver.delivery.markers import Marker
 
 LIST_LAG: Final = timedelta(seconds=10)

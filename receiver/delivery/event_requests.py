@@ -12,7 +12,7 @@ from apitraffic_events.event import Event
 from apitraffic_events.records import EventUpdate
 from receiver.delivery.doubt import Request
 from receiver.delivery.lookup import was_surely_not_done
-from receiver.delivery.marker_store import MarkerLock
+from receiver.delivery.marker_lock import MarkerLock
 from receiver.delivery.markers import Marker
 from receiver.delivery.retries import EventRefused
 

@@ -12,13 +12,16 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final
 
+from structlog import get_logger
+
 from apitraffic_events.client import LARGEST_PAGE, EventsClient
+from apitraffic_events.errors import Rejected
 from apitraffic_events.event import Event, EventType
 from apitraffic_events.filters import EventFilter
 from receiver.delivery.budget import RequestBudget
 from receiver.delivery.markers import Marker
 from receiver.delivery.verdicts import FIGURES_PAUSE, SHARE, VerdictRules, Verdicts
-from receiver.insight.annotation import MOST_NAMED, Insight
+from receiver.insight.annotation import MOST_NAMED, Insight, name_of, without_insight
 from receiver.insight.history import concerned_by, previous_of
 from receiver.insight.records import Outcome, Record, record_of, shares_scope
 from receiver.insight.suspects import (
@@ -75,7 +78,7 @@ class Insights:
         noted = _digest(record)
         if known is not None and known.noted == noted:
             return known
-        insight = self._around(record, known or Insight(), remembers_since, is_new=True)
+        insight = self._around(record, event, known or Insight(), remembers_since, is_new=True)
         self._plan(record, insight, marker, remembers_since)
         return insight.model_copy(update={"noted": noted})
 
@@ -87,23 +90,29 @@ class Insights:
         record = _record_of(marker, event)
         if record is None or marker.insight is None:
             return self.of(marker, event, remembers_since)
-        insight = self._around(record, marker.insight, remembers_since, is_new=False)
+        insight = self._around(record, event, marker.insight, remembers_since, is_new=False)
         if self._is_to_look_up(record, insight, remembers_since) and self._may_ask():
-            self._look_up(record)
-            insight = self._around(record, insight, remembers_since, is_new=False)
+            try:
+                self._look_up(record)
+            except Rejected as error:
+                # Asking again would not help, and there is more to be said.
+                log = get_logger("receiver.insight")
+                log.warning("the API does not list what was before", reason=str(error), key=record.key)
+            insight = self._around(record, event, insight, remembers_since, is_new=False)
             insight = insight.model_copy(update={"is_looked_up": True})
         insight = self._verdicts.judged(record, marker, insight)
         return insight.model_copy(update={"noted": _digest(record)})
 
-    def planned_look(self, key: str) -> str:
-        """As `Timeline.planned_look`."""
-        return self._timeline.planned_look(key)
+    def begin_look(self, key: str) -> str:
+        """As `Timeline.begin_look`."""
+        return self._timeline.begin_look(key, self._clock())
 
     def looked(
         self, key: str, planned: str, marker: Marker, event: Event | None, remembers_since: datetime
     ) -> None:
-        """The second look that was planned for this key is over; plans the next one. `event` is what the
-        marker shows, without its insight. Raises `RedisError`.
+        """The second look that began with `begin_look` is over; plans the next one.
+
+        `event` is what the marker shows, without its insight. Raises `RedisError`.
         """
         record = _record_of(marker, event) if event is not None else None
         due = None if record is None else self._verdicts.next_look(record, marker)
@@ -122,41 +131,63 @@ class Insights:
             return
         concerned = {mention.key for mention in (*marker.insight.suspects, *marker.insight.incidents)}
         if record.type is not EventType.INCIDENT:
-            concerned |= _concerned(record, self._timeline.read(record, _periods(record)))
+            concerned |= _concerned(record, self._timeline.read(record, self._periods(record)))
         # Before it is forgotten: a worker that dies in between does this again.
         self._look_again(concerned)
         self._timeline.forget(record)
 
-    def _around(self, record: Record, known: Insight, remembers_since: datetime, *, is_new: bool) -> Insight:
+    def _around(
+        self, record: Record, event: Event, known: Insight, remembers_since: datetime, *, is_new: bool
+    ) -> Insight:
         """Note the record and read what is around it. If it `is_new`, others are planned to be looked at."""
-        surroundings = self._timeline.note(
-            record.model_copy(update={"suspects": tuple(each.key for each in known.suspects)}),
-            _periods(record),
-        )
+        suspects = tuple(mention.key for mention in known.suspects)
+        noted = record.model_copy(update={"suspects": suspects, "name": name_of(event, known.previous)})
+        surroundings = self._timeline.note(noted, self._periods(record))
+        if is_new:
+            self._look_again(self._verdicts.disturbed(record, surroundings.near))
         if record.type is EventType.INCIDENT:
             return self._of_incident(record, known, surroundings)
         if is_new:
             self._look_again(_concerned(record, surroundings))
+        incidents = incidents_after(record, surroundings.near)
         if record.type is not EventType.DEPLOYMENT:
-            return known.model_copy(update={"incidents": incidents_after(record, surroundings.near)})
+            return known.model_copy(update={"incidents": incidents})
         previous = previous_of(record, surroundings.history)
+        if (name := name_of(event, previous)) != noted.name:
+            # Others name it as it is shown.
+            self._timeline.note(noted.model_copy(update={"name": name}))
         changed: Sequence[Mention] = ()
         is_partial = False
         if previous is not None:
             changed = changes_between(previous.at, record, surroundings.near)
             oldest = max(remembers_since, self._clock() - TIMELINE_LIFETIME)
             is_partial = len(changed) >= MOST_NEAR or previous.at < oldest
+        is_known = known.is_looked_up or any(each.at < record.at for each in surroundings.history)
         return known.model_copy(
             update={
                 "previous": previous,
                 "changed": tuple(changed[:MOST_NAMED]),
                 "changed_count": len(changed),
                 "is_partial": is_partial and bool(changed),
-                "incidents": incidents_after(record, surroundings.near),
-                "is_looked_up": known.is_looked_up
-                or any(each.at < record.at for each in surroundings.history),
+                "incidents": incidents,
+                "is_looked_up": is_known,
             }
         )
+
+    def _periods(self, record: Record) -> tuple[Period, ...]:
+        """What a marker of this type has to know of."""
+        at = record.at
+        if record.type is EventType.DEPLOYMENT:
+            reach = self._verdicts.reach(record)
+            return (
+                Period(EventType.CONFIG_CHANGE, None, at, is_latest=True),
+                *around(EventType.INCIDENT, at, at - record.started_at, WITHIN),
+                *(around(EventType.DEPLOYMENT, at, reach, reach) if reach else ()),
+            )
+        if record.type is EventType.INCIDENT:
+            return tuple(period for type_ in CHANGES for period in around(type_, at, WITHIN, WITHIN))
+        incidents = Period(EventType.INCIDENT, at, at + WITHIN)
+        return (incidents, Period(EventType.DEPLOYMENT, at, at + HISTORY_LIFETIME))
 
     def _of_incident(self, record: Record, known: Insight, surroundings: Surroundings) -> Insight:
         """What changed before it; an incident that turned out to be part of another names nothing."""
@@ -181,7 +212,11 @@ class Insights:
         self._timeline.look_again(keys, self._clock() + UNTIL_SECOND_LOOK)
 
     def _is_to_look_up(self, record: Record, insight: Insight | None, remembers_since: datetime) -> bool:
-        """Whether Redis may have lost the deploy before this one."""
+        """Whether Redis may have lost the deploy before this one, or what changed before this incident."""
+        if record.type is EventType.INCIDENT:
+            is_known = insight is not None and insight.is_looked_up
+            may_be_lost = record.started_at - WITHIN < remembers_since
+            return record.outcome is not Outcome.CALLED_OFF and not is_known and may_be_lost
         is_known = insight is not None and (insight.previous is not None or insight.is_looked_up)
         may_be_lost = record.at - remembers_since < HISTORY_LIFETIME
         return record.history is not None and not is_known and may_be_lost
@@ -191,6 +226,9 @@ class Insights:
 
     def _look_up(self, record: Record) -> None:
         """Ask the API for the deploys before this one: one request. What it filters by is checked here."""
+        if record.type is EventType.INCIDENT:
+            self._look_up_changes(record)
+            return
         wanted = EventFilter(type=EventType.DEPLOYMENT.value, started_to=record.at)
         page = self._client.list_page(wanted)
         found = (
@@ -203,6 +241,19 @@ class Insights:
         )
         self._timeline.add_to_history(islice(known, LARGEST_PAGE))
 
+    def _look_up_changes(self, incident: Record) -> None:
+        """Ask the API for what changed before this incident: one request. `suspects_of` checks the times."""
+        # A deploy that is drawn as a span may have begun long before its end, which counts.
+        start = incident.started_at - 2 * WITHIN
+        page = self._client.list_page(EventFilter(started_from=start, started_to=incident.started_at))
+        found = (
+            record_of(
+                without_insight(event.as_event())[0], str(event.metadata.get("marker_key") or event.sid)
+            )
+            for event in page.records
+        )
+        self._timeline.add(each for each in found if each is not None and each.type in CHANGES)
+
 
 def _record_of(marker: Marker, event: Event) -> Record | None:
     """What to remember of it. A point says with its change how long the deploy took."""
@@ -213,19 +264,6 @@ def _record_of(marker: Marker, event: Event) -> Record | None:
         return record
     lasted = next((change.lasted for change in reversed(marker.changes) if change.lasted), timedelta())
     return record.model_copy(update={"started_at": record.started_at - lasted})
-
-
-def _periods(record: Record) -> tuple[Period, ...]:
-    """What a marker of this type has to know of."""
-    if record.type is EventType.DEPLOYMENT:
-        changes = Period(EventType.CONFIG_CHANGE, None, record.at, is_latest=True)
-        return (changes, *around(EventType.INCIDENT, record.at, record.at - record.started_at, WITHIN))
-    if record.type is EventType.INCIDENT:
-        return tuple(
-            period for type_ in CHANGES for period in around(type_, record.started_at, WITHIN, WITHIN)
-        )
-    incidents = Period(EventType.INCIDENT, record.at, record.at + WITHIN)
-    return (incidents, Period(EventType.DEPLOYMENT, record.at, record.at + HISTORY_LIFETIME))
 
 
 def _concerned(record: Record, surroundings: Surroundings) -> set[str]:

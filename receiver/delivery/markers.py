@@ -38,6 +38,13 @@ class Marker:
         """The event with what the marker says beyond its own changes."""
         return with_insight(event, self.insight) if self.insight is not None else event
 
+    def with_less_said(self, event: Event) -> Self:
+        """The same; of its insight, less is written into this event than until now, as far as any was."""
+        insight = self.insight
+        while insight is not None and with_insight(event, insight) == self.annotated(event) != event:
+            insight = insight.with_less()
+        return replace(self, insight=insight)
+
     def settled(self) -> Self:
         """The same, with nothing left that the API may still do."""
         return replace(self, is_in_doubt=False, unanswered_since=None, looked_at=None)

@@ -25,7 +25,8 @@ from receiver.config.notify import NoticeKind
 from receiver.config.settings import Settings
 from receiver.datastore.failures import explain
 from receiver.delivery.budget import RequestBudget
-from receiver.delivery.marker_store import MarkerBusy, MarkerStore
+from receiver.delivery.marker_lock import MarkerBusy
+from receiver.delivery.marker_store import MarkerStore
 from receiver.delivery.notices import KINDS, Notice, body_of
 from receiver.delivery.retries import pause_after
 from receiver.events import Change

@@ -1,6 +1,6 @@
 """When a deploy is judged, and by which figures. `receiver.insight.verdict` decides what they mean."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -15,7 +15,7 @@ from receiver.insight.figures import FigureSource, NoFigures
 from receiver.insight.judging import UNTIL_FIGURES, disturbance, judged
 from receiver.insight.records import Outcome, Record, is_shown_everywhere
 from receiver.insight.timeline import Timeline, around
-from receiver.insight.verdict import Thresholds, Windows, not_compared, windows_of
+from receiver.insight.verdict import Thresholds, Verdict, Windows, Word, not_compared, windows_of
 
 SHARE: Final = 5
 """One part in this many of the budget is left alone by what nobody waits for."""
@@ -82,6 +82,8 @@ class Verdicts:
 
         Without one if it has to wait, or if there are no figures. Raises `RedisError`.
         """
+        if insight.verdict is not None and insight.verdict.ended_at == record.at:
+            return self._corrected(record, marker, insight, insight.verdict)
         due, length = self.due(record, marker, insight), self._length(marker)
         if due is None or due > self._clock() or length is None or self._rules is None:
             return insight
@@ -99,6 +101,35 @@ class Verdicts:
         if verdict is None and self._clock() > due + PATIENCE:
             verdict = not_compared("there were no figures", length, record.at)
         return insight.model_copy(update={"verdict": verdict})
+
+    def reach(self, record: Record) -> timedelta | None:
+        """How far from this deploy another one may be judged by figures of a time that they share."""
+        if self._rules is None:
+            return None
+        return 2 * self._rules.length + (record.at - record.started_at)
+
+    def disturbed(self, record: Record, near: Iterable[Record]) -> set[str]:
+        """The deploys nearby that have been judged without knowing of this marker, which arrived late."""
+        if self._rules is None:
+            return set()
+        length, moment = self._rules.length, self._clock()
+        return {
+            deploy.key
+            for deploy in near
+            if deploy.type is EventType.DEPLOYMENT
+            and deploy.at + length + UNTIL_FIGURES <= moment
+            and disturbance(deploy, windows_of(deploy.started_at, deploy.at, length), [record])
+        }
+
+    def _corrected(self, record: Record, marker: Marker, insight: Insight, verdict: Verdict) -> Insight:
+        """A verdict is taken back if something turns out to have happened in its windows."""
+        length = self._length(marker)
+        if length is None or verdict.word is Word.UNKNOWN:
+            return insight
+        reason = self._disturbance(record, windows_of(record.started_at, record.at, length))
+        if reason is None:
+            return insight
+        return insight.model_copy(update={"verdict": not_compared(reason, length, record.at)})
 
     def _length(self, marker: Marker) -> timedelta | None:
         if self._rules is None:

@@ -12,7 +12,8 @@ from apitraffic_events.timestamps import now
 from receiver.config.account import events_client
 from receiver.config.accounts import AccountSection
 from receiver.config.environment import VARIABLES, config_file
-from receiver.config.settings import Settings, load_what_is_right
+from receiver.config.loading import load_what_is_right
+from receiver.config.settings import Settings
 from receiver.config.suspicions import suspicions
 from receiver.datastore.address import connect
 from receiver.datastore.failures import in_words

@@ -88,7 +88,7 @@ class Insight(Model):
     is_partial: bool = Field(default=False, exclude_if=_is_unused)
     """Whether there may have been more changes of the configuration than are remembered."""
     is_looked_up: bool = Field(default=False, exclude_if=_is_unused)
-    """Whether the API need not be asked what ran before: it was asked, or Redis knows of earlier deploys."""
+    """Whether the API need not be asked what was before: it was asked, or Redis knows of earlier deploys."""
     has_no_figures: bool = Field(default=False, exclude_if=_is_unused)
     """Whether there is nothing to judge the deploy by, now and later."""
     noted: str | None = Field(default=None, exclude_if=_is_unused)
@@ -141,7 +141,8 @@ def without_insight(event: Event) -> tuple[Event, Verdict | None]:
     lines = (event.description or "").splitlines()
     kept = [line for line in lines if not LINES.fullmatch(line)]
     verdict = None
-    if word := event.metadata.get("verdict"):
+    word = event.metadata.get("verdict")
+    if isinstance(word, str):
         found = next((line for line in reversed(kept) if VERDICT_LINE.fullmatch(line)), None)
         ended_at = event.ended_at or event.started_at
         if found is not None and ended_at is not None and word in set(Word):
@@ -226,11 +227,15 @@ def _names(mentions: Iterable[Mention]) -> list[JsonValue]:
 
 
 def _name_of(event: Event, insight: Insight, verdict: Verdict | None) -> str:
-    name = event.name
-    if insight.previous is not None and insight.previous.course is Course.ROLLBACK:
-        name = _rolled_back(event, insight.previous)
+    name = name_of(event, insight.previous)
     suffix = JUDGED.get(verdict.word, "") if verdict else ""
     return one_line(name, NAME_LIMIT - len(suffix)) + suffix if suffix else name
+
+
+def name_of(event: Event, previous: Previous | None) -> str:
+    """The name that is shown, but for the word of a verdict."""
+    is_rollback = previous is not None and previous.course is Course.ROLLBACK
+    return _rolled_back(event, previous) if previous is not None and is_rollback else event.name
 
 
 def _rolled_back(event: Event, previous: Previous) -> str:

@@ -1,15 +1,16 @@
 """What is remembered of one marker, so that others can be told what happened before and after them."""
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 from pydantic import Field, JsonValue
 
-from apitraffic_events.event import EVERYWHERE, Event, EventType, Instant, Model, Scope
+from apitraffic_events.event import EVERYWHERE, SCOPE_LIMIT, Event, EventType, Instant, Model, Scope
 from apitraffic_events.records import StoredEvent
-from apitraffic_events.text import one_line
+from apitraffic_events.text import METADATA_TEXT_LIMIT, NAME_LIMIT, one_line
 from receiver.wording import VERSION, describe_version
 
 FACT_LIMIT: Final = 200
@@ -28,7 +29,7 @@ class Outcome(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CALLED_OFF = "called off"
-    """Cancelled or rejected."""
+    """Cancelled or rejected; of an incident, that it turned out to be part of another one, or none."""
 
 
 OUTCOMES: Final = {
@@ -39,7 +40,8 @@ OUTCOMES: Final = {
     ),
     **dict.fromkeys(("failure", "failed", "error", "partial", "expired"), Outcome.FAILED),
     **dict.fromkeys(
-        ("cancelled", "canceled", "aborted", "rejected", "not_built", "merged"), Outcome.CALLED_OFF
+        ("cancelled", "canceled", "aborted", "rejected", "not_built", "merged", "unlabeled", "untyped"),
+        Outcome.CALLED_OFF,
     ),
 }
 """`metadata.status` as our sources and plugins write it. Any other word says nothing of what runs."""
@@ -67,7 +69,7 @@ class Record(Model):
     subject: str | None = None
     environment: str | None = None
     is_production: bool | None = None
-    """As the sender says, or as the environment's name does; `None` if neither does."""
+    """As the environment's name says, or else the sender; `None` if neither does."""
     version: str | None = None
     is_exact: bool = False
     """Whether `version` names one version for good, as a tag does and a branch does not."""
@@ -107,12 +109,13 @@ def record_of(event: Event | StoredEvent, key: str, moment: datetime | None = No
     is_deploy = event.type == EventType.DEPLOYMENT
     commit = _text(facts, "commit")
     release, ref = _text(facts, "release"), _text(facts, "ref")
-    version = release or describe_version(ref, commit) or None
+    # A CI plugin says what was deployed, as its user calls it.
+    version = release or _text(facts, "version") or describe_version(ref, commit) or None
     environment = _text(facts, "environment")
     return Record(
         key=key,
         type=EventType(event.type),
-        name=event.name,
+        name=one_line(event.name, NAME_LIMIT),
         at=(event.ended_at or started_at) if is_deploy else started_at,
         started_at=started_at,
         has_ended=event.ended_at is not None,
@@ -130,12 +133,23 @@ def record_of(event: Event | StoredEvent, key: str, moment: datetime | None = No
         source=event.source,
         repository_url=_link(facts, "repository_url"),
         url=_link(facts, "url") or _link(facts, "run_url"),
-        buckets=tuple(event.buckets),
-        environments=tuple(event.environments),
+        buckets=_scope(event.buckets),
+        environments=_scope(event.environments),
     )
 
 
-def shares_scope(one: Record, other: Record) -> bool:
+class Scoped(Protocol):
+    """What is shown on some charts, and may be of one environment."""
+
+    @property
+    def buckets(self) -> tuple[str, ...]: ...
+    @property
+    def environments(self) -> tuple[str, ...]: ...
+    @property
+    def environment(self) -> str | None: ...
+
+
+def shares_scope(one: Scoped, other: Scoped) -> bool:
     """Whether both are shown on some chart together, and speak of the same environment if both name one."""
     return (
         _overlap(one.buckets, other.buckets)
@@ -157,14 +171,13 @@ def is_same_environment(one: str | None, other: str | None) -> bool:
 
 
 def _is_production(facts: dict[str, JsonValue], environment: str | None) -> bool | None:
-    said = facts.get("production")
-    if isinstance(said, bool):
-        return said
-    if environment is None:
-        return None
-    if _usual(environment) == "production":
+    """The name decides if it is clear: GitHub Actions says `false` of an environment named production."""
+    if environment is not None and _usual(environment) == "production":
         return True
-    return False if NOT_PRODUCTION.match(environment) else None
+    if environment is not None and NOT_PRODUCTION.match(environment):
+        return False
+    said = facts.get("production")
+    return said if isinstance(said, bool) else None
 
 
 def _usual(environment: str) -> str:
@@ -174,6 +187,11 @@ def _usual(environment: str) -> str:
 
 def _overlap(one: Scope, other: Scope) -> bool:
     return EVERYWHERE in {tuple(one), tuple(other)} or bool(set(one) & set(other))
+
+
+def _scope(places: Iterable[str]) -> tuple[str, ...]:
+    """As an event of ours may have it; the API may hold more."""
+    return tuple(place for place in places if 0 < len(place) <= METADATA_TEXT_LIMIT)[:SCOPE_LIMIT]
 
 
 def _text(facts: dict[str, JsonValue], name: str) -> str | None:

@@ -30,6 +30,8 @@ class Mention(Model):
 def suspects_of(incident: Record, records: Iterable[Record]) -> tuple[Mention, ...]:
     """What changed in the incident's scope in the hour before it began, the nearest first.
 
+    Of several deploys that replaced each other, only the last was there when it began.
+
     A deploy that was under way when it began was no time before it. What was cancelled changed nothing. If
     the incident does not say where it is, what changed outside production comes last.
     """
@@ -44,6 +46,7 @@ def suspects_of(incident: Record, records: Iterable[Record]) -> tuple[Mention, .
         and shares_scope(record, incident)
     ]
     anywhere = incident.environment is None
+    found = _without_replaced(found)
     likely = [record for record in found if not (anywhere and record.is_production is False)]
     unlikely = [record for record in found if record not in likely]
     nearest = (*_nearest(likely, incident), *_nearest(unlikely, incident))
@@ -88,7 +91,7 @@ def disturbances(
         and shares_scope(record, deploy)
         and (
             (_is_deploy(record) and (_overlaps(record, before) or _overlaps(record, after)))
-            or (record.type is EventType.INCIDENT and after[0] <= record.started_at <= after[1])
+            or (_is_incident(record) and after[0] <= record.started_at <= after[1])
         )
     ]
     return tuple(sorted(found, key=lambda record: (abs(record.at - deploy.at), record.key)))
@@ -98,8 +101,20 @@ def _is_deploy(record: Record) -> bool:
     return record.type is EventType.DEPLOYMENT and record.outcome not in {None, Outcome.CALLED_OFF}
 
 
+def _is_incident(record: Record) -> bool:
+    return record.type is EventType.INCIDENT and record.outcome is not Outcome.CALLED_OFF
+
+
 def _overlaps(record: Record, period: tuple[Instant, Instant]) -> bool:
     return record.started_at <= period[1] and record.at >= period[0]
+
+
+def _without_replaced(changes: Iterable[Record]) -> list[Record]:
+    latest: dict[object, Record] = {}
+    for record in sorted(changes, key=lambda record: (record.at, record.key)):
+        history = record.history
+        latest[(history, record.track, record.job) if history else record.key] = record
+    return list(latest.values())
 
 
 def _nearest(changes: Iterable[Record], incident: Record) -> tuple[Mention, ...]:

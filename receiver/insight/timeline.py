@@ -28,8 +28,12 @@ MOST_RECORDS: Final = 10_000
 """Of one type in the timeline."""
 MOST_DEPLOYS: Final = 20
 """Of one subject to one environment: each delivery of one reads them all."""
+LONGEST_LOOK: Final = timedelta(minutes=3)
+"""After that a worker that has begun a look counts as dead, and it is made again."""
 MOST_NEAR: Final = 50
 """Of one type that are read before, and after, a moment."""
+MOST_PARSED: Final = 500
+"""Records that are kept as they were parsed, some kilobytes each."""
 
 CONSTANTS: Final[Mapping[str, Constant]] = MappingProxyType(
     {
@@ -80,6 +84,7 @@ class Timeline:
         self._redis = redis
         self._keys = keys_of(account)
         self._timelines = [f"{self._keys.timeline}{type_.value}" for type_ in TYPES]
+        self._parsed: dict[bytes | str, Record] = {}
 
     def note(self, record: Record, periods: Iterable[Period] = ()) -> Surroundings:
         """Remember this of its marker, and read what was around it; raises `RedisError`."""
@@ -93,6 +98,12 @@ class Timeline:
         """The marker is not shown any more; raises `RedisError`."""
         self._run(record, "", ())
 
+    def add(self, records: Iterable[Record]) -> None:
+        """Markers that Redis does not know; raises `RedisError`."""
+        for record in records:
+            if not self._redis.hexists(self._keys.records, record.key):
+                self.note(record)
+
     def add_to_history(self, records: Iterable[Record]) -> None:
         """Deploys that Redis does not know, and that need not be in the timeline; raises `RedisError`."""
         for record in records:
@@ -104,13 +115,17 @@ class Timeline:
         if planned := dict.fromkeys(keys, at.timestamp()):
             self._redis.zadd(self._keys.second_looks, planned, lt=True)
 
-    def planned_look(self, key: str) -> str:
-        """For when the next look is planned (Unix seconds); empty if none is. Raises `RedisError`."""
-        score = self._redis.zscore(self._keys.second_looks, key)
-        return "" if score is None else repr(score)
+    def begin_look(self, key: str, moment: datetime) -> str:
+        """Begin the look that is planned at this marker; returns what `looked` takes. Raises `RedisError`.
+
+        Until then it counts as planned for later, so that one that is asked for meanwhile is made.
+        """
+        planned = (moment + LONGEST_LOOK).timestamp()
+        is_planned = self._redis.zadd(self._keys.second_looks, {key: planned}, xx=True, ch=True)
+        return repr(planned) if is_planned else ""
 
     def looked(self, key: str, planned: str, next_at: datetime | None) -> None:
-        """The look that was planned for then is done; raises `RedisError`."""
+        """The look that `begin_look` began is done; raises `RedisError`."""
         following = "" if next_at is None else str(next_at.timestamp())
         SECOND_LOOK_DONE.run(self._redis, [self._keys.second_looks], [key, planned, following])
 
@@ -133,11 +148,22 @@ class Timeline:
         deploys, *near = NOTE_RECORD.run(
             self._redis, [self._keys.records, history, *self._timelines], arguments
         )
-        known = _records(deploys) if record.history is not None else ()
+        known = self._records(deploys) if record.history is not None else ()
         if len(known) > MOST_DEPLOYS:
             known = self._without_oldest(history, known)
-        found = {each.key: each for kept in near for each in _records(kept)}
+        found = {each.key: each for kept in near for each in self._records(kept)}
         return Surroundings(known, tuple(found.values()))
+
+    def _records(self, kept: Iterable[bytes | str]) -> tuple[Record, ...]:
+        """Neighbours read nearly the same ones, and parsing them takes longer than all else here."""
+        if len(self._parsed) > MOST_PARSED:
+            self._parsed.clear()
+        return tuple(self._parsed.get(each) or self._parse(each) for each in kept)
+
+    def _parse(self, written: bytes | str) -> Record:
+        record = Record.model_validate_json(as_text(written), context=ALREADY_CLEAN)
+        self._parsed[written] = record
+        return record
 
     def _without_oldest(self, history: str, known: Sequence[Record]) -> tuple[Record, ...]:
         ordered = sorted(known, key=lambda record: record.at)
@@ -152,7 +178,3 @@ def _number(type_: EventType) -> str:
 
 def _written(record: Record) -> str:
     return record.model_dump_json(exclude_defaults=True)
-
-
-def _records(kept: Iterable[bytes | str]) -> tuple[Record, ...]:
-    return tuple(Record.model_validate_json(as_text(each), context=ALREADY_CLEAN) for each in kept)

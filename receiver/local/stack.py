@@ -210,10 +210,13 @@ def _belongs_to(found: object, pid: int) -> bool:
 
 
 def free_port(host: str) -> int:
-    """Return a port of `host` that is free now; raises CannotListen."""
-    with listen(host, 0) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port of `host` that is free now; raises LocalModeError if this machine has no such address."""
+    try:
+        with listen(host, 0) as listener:
+            port: int = listener.getsockname()[1]
+            return port
+    except CannotListen as error:
+        raise LocalModeError(str(error)) from error
 
 
 def require_free_port(host: str, port: int, option: str) -> None:

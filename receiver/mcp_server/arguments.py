@@ -14,10 +14,13 @@ from apitraffic_events.client import LARGEST_PAGE
 from apitraffic_events.event import Description, Event, EventType
 from apitraffic_events.records import EventUpdate
 from apitraffic_events.timestamps import parse_timestamp
+from receiver.routing import LONGEST_VERDICT
 from receiver.timestamps import FORMS, read_moment
 
 LONGEST_LOOK: Final = 7 * 24 * 60
 """Minutes."""
+LONGEST_NAME: Final = 1_000
+"""Characters of a marker's key."""
 
 DESCRIPTIONS: Final = {
     "type": "deployment: releases, deploys, rollbacks. incident: outages, degradations, alerts. "
@@ -41,6 +44,10 @@ DESCRIPTIONS: Final = {
     "reopen": "Remove the end, because the event goes on after all",
     "resolution": "How it was resolved, in one sentence, such as: Rolled back to v2.3.0",
     "around": f"When the charts jumped; now by default. {FORMS}",
+    "event": "An event's SID, or its marker's key",
+    "deployedTo": "Only what happened in this environment, as senders call it in metadata.environment (prod "
+    "and production are the same), and what names none",
+    "after": "Minutes before the deploy and after it that are compared; usually 15",
     "minutes": "How many minutes to look before and after that time",
     "types": "Only events of these types",
 }
@@ -108,11 +115,24 @@ class ListEvents(Arguments):
 
 class WhatChanged(Arguments):
     around: Moment | None = None
+    event: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)] | None = None
     minutes: Annotated[int, Field(ge=1, le=LONGEST_LOOK)] = 120
     types: tuple[EventType, ...] = ()
     bucket: str | None = None
     environment: str | None = None
+    deployed_to: str | None = None
     limit: Annotated[int, Field(ge=1, le=LARGEST_PAGE)] = 20
+
+    @model_validator(mode="after")
+    def _has_one_moment(self) -> Self:
+        if self.around is not None and self.event is not None:
+            raise ValueError("around and event contradict each other; give one of them")
+        return self
+
+
+class DeployVerdict(Arguments):
+    event: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
+    after: Annotated[int, Field(ge=1, le=LONGEST_VERDICT)] | None = None
 
 
 class CreateEvent(Arguments, Event):

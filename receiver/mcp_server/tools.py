@@ -3,18 +3,21 @@
 Each raises `EventsApiError`, `UnknownPlace`, or `ToolRefused` with what to do instead.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import islice
+from datetime import timedelta
 from typing import Any, Final
 
 from apitraffic_events.client import EventsClient
 from apitraffic_events.event import EventType
 from apitraffic_events.records import EventUpdate, StoredEvent
+from apitraffic_events.text import one_line
 from apitraffic_events.timestamps import format_timestamp, now
 from apitraffic_events.updates import closing, merge_metadata
-from receiver.delivery.scopes import Scopes
+from receiver.delivery.asked_events import LOOK_BACK, event_named
+from receiver.delivery.scopes import Scopes, UnknownPlace
+from receiver.insight.asking import Question, answer
+from receiver.insight.questions import ScopeFilter
 from receiver.mcp_server.arguments import (
     Arguments,
     CloseIncident,
@@ -24,12 +27,12 @@ from receiver.mcp_server.arguments import (
     UpdateEvent,
     WhatChanged,
 )
-from receiver.mcp_server.nearness import nearest
+from receiver.mcp_server.results import CHANGES, DELETED, EVENT, EVENTS, Schema
+from receiver.wording import duration
 
-MOST_LOOKED_AT: Final = 500
-"""Events that `what_changed` reads at most, with five requests."""
-LONGEST_INCIDENT: Final = timedelta(days=7)
-"""How long before the period an incident may have started for `what_changed` to find it."""
+LONGEST_SHOWN: Final = 100
+LONGEST_LIST: Final = 2_000
+"""Characters of a list of known buckets or environments."""
 RECENT: Final = timedelta(hours=24)
 
 
@@ -46,6 +49,7 @@ class Tool:
     description: str
     arguments: type[Arguments]
     call: Callable[[EventsClient, Any], dict[str, Any]]
+    result: Schema
     reads_only: bool = False
     is_additive: bool = False
     is_repeatable: bool = False
@@ -67,50 +71,42 @@ def list_events(client: EventsClient, wanted: ListEvents) -> dict[str, Any]:
 
 
 def what_changed(client: EventsClient, wanted: WhatChanged) -> dict[str, Any]:
-    moment, within = wanted.around or now(), timedelta(minutes=wanted.minutes)
-    found = list(islice(_candidates(client, wanted, moment - within, moment + within), MOST_LOOKED_AT + 1))
-    by_sid = {event.sid: event for event in found[:MOST_LOOKED_AT]}
-    if wanted.types:
-        by_sid = {sid: event for sid, event in by_sid.items() if event.type in wanted.types}
-    near = nearest(by_sid.values(), moment, within)
-    return {
-        "around": format_timestamp(moment),
-        "from": format_timestamp(moment - within),
-        "to": format_timestamp(moment + within),
-        "now": format_timestamp(now()),
-        "changes": [
-            {
-                "when": one.description,
-                "offsetSeconds": round(one.offset.total_seconds()),
-                "event": as_json(one.event),
-            }
-            for one in near[: wanted.limit]
-        ],
-        "leftOut": max(0, len(near) - wanted.limit),
-        "complete": len(found) <= MOST_LOOKED_AT,
-    }
-
-
-def _candidates(
-    client: EventsClient, wanted: WhatChanged, start: datetime, end: datetime
-) -> Iterable[StoredEvent]:
-    """Events that started in the period, and incidents that started before it and may have lasted into it."""
+    event = named(client, wanted.event) if wanted.event is not None else None
+    began_at = (event.started_at or event.created_at) if event is not None else None
     scopes = Scopes(client)
-    bucket = _place(scopes.require_buckets, wanted.bucket)
-    environment = _place(scopes.require_environments, wanted.environment)
-    # The API filters by one type; if several are wanted, all events are read and filtered here.
-    only = wanted.types[0] if len(wanted.types) == 1 else None
-    yield from client.iter_events(
-        type=only, started_from=start, started_to=end, bucket=bucket, environment=environment
+    question = Question(
+        moment=wanted.around or began_at or now(),
+        within=timedelta(minutes=wanted.minutes),
+        types=wanted.types,
+        bucket=_place(scopes.require_buckets, wanted.bucket),
+        environment=_charts_of(scopes, wanted.environment),
+        scope=ScopeFilter(wanted.deployed_to, event),
     )
-    if not wanted.types or EventType.INCIDENT in wanted.types:
-        yield from client.iter_events(
-            type=EventType.INCIDENT,
-            started_from=start - LONGEST_INCIDENT,
-            started_to=start,
-            bucket=bucket,
-            environment=environment,
+    found = answer(client, question).as_json(now(), wanted.limit, as_json)
+    changes = [
+        {name: value for name, value in change.items() if value is not None} for change in found["changes"]
+    ]
+    about = {"about": as_json(event)} if event is not None else {}
+    return found | {"changes": changes} | about
+
+
+def _charts_of(scopes: Scopes, environment: str | None) -> str | None:
+    try:
+        return _place(scopes.require_environments, environment)
+    except UnknownPlace as error:
+        raise ToolRefused(
+            f"{one_line(str(error), LONGEST_LIST)}. Where it was deployed to is deployedTo."
+        ) from error
+
+
+def named(client: EventsClient, name: str) -> StoredEvent:
+    event = event_named(client, name)
+    if event is None:
+        raise ToolRefused(
+            f"There is no event {one_line(name, LONGEST_SHOWN)!r} of the last {duration(LOOK_BACK)}; "
+            "what_changed and list_events return existing ones."
         )
+    return event
 
 
 def create_event(client: EventsClient, event: CreateEvent) -> dict[str, Any]:
@@ -183,10 +179,12 @@ TOOLS: Final = (
         "what_changed",
         "What changed around a time",
         "Find what may explain a jump in an API's charts: deploys, incidents, configuration changes and "
-        "scalings around a time, nearest first, including incidents that were under way. Use this first when "
+        "scalings around a time or an event, nearest first, including incidents that were under way; of a "
+        "deploy also the version before it and, if its marker has one, its verdict. Use this first when "
         "asked why latency, errors or traffic changed.",
         WhatChanged,
         what_changed,
+        CHANGES,
         reads_only=True,
     ),
     Tool(
@@ -195,6 +193,7 @@ TOOLS: Final = (
         "List event markers, filtered by type, start, bucket and environment.",
         ListEvents,
         list_events,
+        EVENTS,
         reads_only=True,
     ),
     Tool(
@@ -203,6 +202,7 @@ TOOLS: Final = (
         "Get one event marker with all its fields.",
         OneEvent,
         get_event,
+        EVENT,
         reads_only=True,
     ),
     Tool(
@@ -213,6 +213,7 @@ TOOLS: Final = (
         "with what_changed first.",
         CreateEvent,
         create_event,
+        EVENT,
         is_additive=True,
     ),
     Tool(
@@ -221,6 +222,7 @@ TOOLS: Final = (
         "Change fields of an event marker. Fields that are left out stay as they are; metadata is merged.",
         UpdateEvent,
         update_event,
+        EVENT,
         is_repeatable=True,
     ),
     Tool(
@@ -229,6 +231,7 @@ TOOLS: Final = (
         "End an incident, and say when and how it was resolved.",
         CloseIncident,
         close_incident,
+        EVENT,
         is_additive=True,
     ),
     Tool(
@@ -237,6 +240,7 @@ TOOLS: Final = (
         "Delete an event marker for good. Only for markers made by mistake: close what is over instead.",
         OneEvent,
         delete_event,
+        DELETED,
         is_repeatable=True,
     ),
 )

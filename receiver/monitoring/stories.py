@@ -15,7 +15,8 @@ from redis.exceptions import RedisError
 from receiver.datastore.failures import explain
 from receiver.datastore.keys import AccountKeys, keys_of
 from receiver.datastore.replies import as_text
-from receiver.delivery.marker_store import FIELDS, MOST_MERGES, marker_of
+from receiver.delivery.marker_fields import FIELDS, marker_of
+from receiver.delivery.marker_scripts import MOST_MERGES
 from receiver.delivery.markers import Marker
 from receiver.errors import StorageUnavailable
 from receiver.queue.dead_letters import DeadLetter, DeadLetters

@@ -7,7 +7,8 @@ from typing import Any
 from receiver.events import Delivery
 from receiver.reception.delivery_store import DeliveryStore
 from receiver.sources import SOURCES
-from receiver.sources.base import Ignored, Translation, Untranslatable
+from receiver.sources.not_translated import Ignored, Untranslatable
+from receiver.sources.source import Translation
 from receiver.translation import Meaning
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from apitraffic_events.text import one_line
-from receiver.senders_api.github import LARGEST_PAGE, LONGEST_MESSAGE, GitHubApi
+from receiver.senders_api.github_client import LARGEST_PAGE, LONGEST_MESSAGE, GitHubClient
 from receiver.senders_api.redelivery import ATTEMPTS
 from receiver.senders_api.webhooks import FoundWebhook, PingAnswer
 
@@ -42,7 +42,7 @@ HOOK: Final = TypeAdapter(Hook)
 HOOKS: Final = TypeAdapter(list[Hook])
 
 
-class GitHubWebhooks(GitHubApi):
+class GitHubWebhooks(GitHubClient):
     """`owner`'s webhooks. Methods raise a `GitHubError` if they fail."""
 
     def all_events(self, wanted: Iterable[str], found: Hook | None = None) -> list[str]:

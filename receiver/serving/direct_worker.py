@@ -24,7 +24,8 @@ from receiver.serving.refusals import FAILURE
 from receiver.serving.responses import ResponseWriter
 from receiver.serving.slow_sources import SlowSources
 from receiver.serving.tls_worker import TlsWorker
-from receiver.sources.base import Ignored, Translation
+from receiver.sources.not_translated import Ignored
+from receiver.sources.source import Translation
 from receiver.web.acceptance import LOGGER, READING, Acceptance, Reading
 from receiver.web.admission import HEAD, IncomingBody
 from receiver.web.answers import HEALTH, HEALTH_PATH, Answer, answer_to

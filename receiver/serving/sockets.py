@@ -22,7 +22,8 @@ def listen(host: str, port: int, option: str = "--port") -> socket.socket:
     except (OSError, OverflowError) as error:
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise CannotListen(f"port {port} is in use; choose another with {option}") from error
-        reason = getattr(error, "strerror", None) or error
+        # `create_server` adds the address, which is in our words already.
+        reason = str(getattr(error, "strerror", None) or error).partition(" (while")[0]
         raise CannotListen(
             f"cannot listen on {host} port {port} ({reason}); choose others with --host and {option}"
         ) from error

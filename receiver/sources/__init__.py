@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from receiver.sources.alertmanager import ALERTMANAGER
 from receiver.sources.annotations import ANNOTATIONS
-from receiver.sources.base import Source
 from receiver.sources.forgejo import FORGEJO
 from receiver.sources.gitea import GITEA
 from receiver.sources.github import GITHUB
@@ -14,6 +13,7 @@ from receiver.sources.grafana import GRAFANA
 from receiver.sources.jenkins import JENKINS
 from receiver.sources.native import NATIVE
 from receiver.sources.pagerduty import PAGERDUTY
+from receiver.sources.source import Source
 
 SOURCES: Final = MappingProxyType[str, Source[Any]](
     {

@@ -22,21 +22,12 @@ from pydantic import Field, JsonValue
 from apitraffic_events.event import EventType
 from apitraffic_events.text import NAME_LIMIT, one_line, whole_line
 from receiver.events import Change, Delivery, Effect
-from receiver.sources.base import (
-    MIB,
-    Feature,
-    Headers,
-    Payload,
-    Secrets,
-    Source,
-    SourceOptions,
-    Untranslatable,
-    change_of,
-    delivery_id,
-    object_in,
-    present,
-)
+from receiver.sources.changes import change_of, present
+from receiver.sources.not_translated import Untranslatable
+from receiver.sources.payload import Payload, object_in
+from receiver.sources.request import MIB, Headers, Secrets, delivery_id
 from receiver.sources.signatures import Verification
+from receiver.sources.source import Feature, Source, SourceOptions
 from receiver.wording import duration
 
 FIRING: Final = "firing"

@@ -2,7 +2,7 @@
 
 import base64
 
-from receiver.sources.base import Headers
+from receiver.sources.request import Headers
 
 
 def bearer_token(headers: Headers) -> str | None:

@@ -18,7 +18,10 @@ from apitraffic_events.event import Event, EventType, Instant, Model, within_lim
 from apitraffic_events.text import CleanLine, one_line
 from apitraffic_events.timestamps import parse_timestamp
 from receiver.events import Change, Delivery, Effect, Key, marker_key, stand_in_name
-from receiver.sources.base import Invalid, ItemError, Translation, marker_metadata, read_json
+from receiver.sources.changes import marker_metadata
+from receiver.sources.not_translated import Invalid, ItemError
+from receiver.sources.payload import read_json
+from receiver.sources.source import Translation
 from receiver.sources.states import CLOSING, OPENING, state_of, word_of
 from receiver.timestamps import EARLIEST, read_written
 

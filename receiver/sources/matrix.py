@@ -8,7 +8,7 @@ from typing import Any
 
 from receiver.events import Effect
 from receiver.sources import SOURCES
-from receiver.sources.base import Feature, Source
+from receiver.sources.source import Feature, Source
 
 WORDS = {
     Effect.POINT: "a point",

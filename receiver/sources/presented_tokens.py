@@ -7,8 +7,8 @@ wrong header.
 from collections.abc import Collection
 
 from receiver.sources.authorization import basic_password, bearer_token
-from receiver.sources.base import PATH_TOKEN, Headers
 from receiver.sources.refusals import missing
+from receiver.sources.request import PATH_TOKEN, Headers
 from receiver.sources.signatures import ProvenByHeaders, Verification, matches_any
 
 

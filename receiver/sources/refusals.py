@@ -7,7 +7,7 @@ import re
 from types import MappingProxyType
 from typing import Final
 
-from receiver.sources.base import Headers
+from receiver.sources.request import Headers
 
 HEX_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 BASE64_DIGEST: Final = re.compile(r"[0-9A-Za-z+/]{43}=")

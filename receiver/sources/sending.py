@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from receiver.sources.base import Source
 from receiver.sources.signing import SENDERS, Sender
+from receiver.sources.source import Source
 
 
 def sender_of(source: Source[Any]) -> Sender:

@@ -15,7 +15,7 @@ from receiver.observability.metrics import ReceptionMetrics
 from receiver.queue.delivery_log import DeliveryNotes
 from receiver.reception.ingestion import Outcome
 from receiver.reception.quarantine import Quarantined
-from receiver.sources.base import Invalid
+from receiver.sources.not_translated import Invalid
 from receiver.translation import Meaning, translate_and_route
 from receiver.web.admission import IncomingBody
 from receiver.web.pings import is_from_doctor

@@ -15,9 +15,10 @@ from werkzeug.http import parse_options_header
 
 from apitraffic_events.timestamps import now
 from receiver.config.settings import Settings
-from receiver.sources.base import BODY_START, MIB, PATH_ITEM, PATH_TOKEN, Source, explain_refusal
 from receiver.sources.refusals import names_in
+from receiver.sources.request import MIB, PATH_ITEM, PATH_TOKEN
 from receiver.sources.signatures import Verification
+from receiver.sources.source import BODY_START, Source, explain_refusal
 from receiver.web.client_address import client_address, is_in
 from receiver.web.paths import own_path
 

@@ -7,7 +7,8 @@ from flask import Flask, Response
 from redis import Redis
 from structlog import get_logger
 
-from receiver.config.settings import Settings, load_settings
+from receiver.config.loading import load_settings
+from receiver.config.settings import Settings
 from receiver.datastore.address import connect
 from receiver.monitoring.backlog import Backlog
 from receiver.observability.metrics import ReceptionMetrics

@@ -7,7 +7,7 @@ from flask import request
 
 from receiver.queue.delivery_log import DeliveryNotes
 from receiver.sources import SOURCES
-from receiver.sources.base import Invalid
+from receiver.sources.not_translated import Invalid
 from receiver.web.admission import Admission, Refused, headers_of
 
 SOURCE_OFF: Final = "the source is off: none of its secrets is set"

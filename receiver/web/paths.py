@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from receiver.sources import SOURCES
-from receiver.sources.base import Source
+from receiver.sources.source import Source
 
 MOST_PARTS: Final = 10
 

@@ -7,8 +7,9 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from receiver.sources import SOURCES
-from receiver.sources.base import Headers, Source
 from receiver.sources.refusals import looks_like
+from receiver.sources.request import Headers
+from receiver.sources.source import Source
 from receiver.web.paths import right_path
 
 WEBHOOKS: Final = "webhooks"

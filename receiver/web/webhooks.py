@@ -16,7 +16,8 @@ from receiver.observability.metrics import ReceptionMetrics
 from receiver.observability.repeated_lines import RepeatedLines
 from receiver.reception.ingestion import Ingestor
 from receiver.sources import SOURCES
-from receiver.sources.base import MIB, Invalid
+from receiver.sources.not_translated import Invalid
+from receiver.sources.request import MIB
 from receiver.web.acceptance import LOGGER, READING, Acceptance, Reading
 from receiver.web.admission import ADMITTED, Admission, Head, IncomingBody, Refused, headers_of
 from receiver.web.answers import answer_to

@@ -4,7 +4,7 @@ from redis import Redis
 
 from apitraffic_events.event import ALREADY_CLEAN
 from receiver.datastore.keys import keys_of
-from receiver.delivery.marker_store import CHANGES
+from receiver.delivery.marker_fields import CHANGES
 from receiver.events import Change
 from receiver.worker.due_markers import DueMarkers
 

@@ -17,8 +17,9 @@ from apitraffic_events.timestamps import now, parse_timestamp
 from receiver.datastore.failures import UNREACHABLE, explain
 from receiver.datastore.replication import Unreplicated
 from receiver.delivery.budget import BudgetExhausted
-from receiver.delivery.deliverer import SECOND_LOOK, Unsettled
-from receiver.delivery.marker_store import MarkerBusy, MustWait
+from receiver.delivery.deliverer import SECOND_LOOK
+from receiver.delivery.doubt import Unsettled
+from receiver.delivery.marker_lock import MarkerBusy, MustWait
 from receiver.delivery.retries import (
     PATIENCE,
     is_outage,
@@ -37,7 +38,7 @@ from receiver.observability.trace_context import (
 )
 from receiver.queue.dead_letters import Cause, Death
 from receiver.queue.queues import UNEXPECTED_RETRIES, change_in
-from receiver.worker.job_queue import Dequeued
+from receiver.worker.dequeued import Dequeued
 
 ANY_NUMBER: Final = 1_000_000
 """Retries are limited by time, not by number."""
@@ -117,7 +118,7 @@ class DeliveryAttempts:
             log.warning("not delivered yet", reason=explain(error), next_try_in_s=PAUSE_WHEN_BUSY)
             return _retry_in(PAUSE_WHEN_BUSY)
         except EventsApiError as error:
-            return self._after(error, dequeued, log)
+            return self._after(error, dequeued, log, is_second_look=change.delivery.source == SECOND_LOOK)
         seconds = perf_counter() - began
         milliseconds = round(seconds * 1000, 1)
         if change.delivery.source == SECOND_LOOK:
@@ -129,10 +130,22 @@ class DeliveryAttempts:
             log.info(outcome.value, effect=change.effect.value, ms=milliseconds)
         return None
 
-    def _after(self, error: EventsApiError, dequeued: Dequeued, log: FilteringBoundLogger) -> Retry:
+    def _after(
+        self,
+        error: EventsApiError,
+        dequeued: Dequeued,
+        log: FilteringBoundLogger,
+        *,
+        is_second_look: bool,
+    ) -> Retry | None:
         job = dequeued.job
         waited, attempts = _waited(job), job.meta.get(ATTEMPTS, 0)
         pause = pause_after(error, attempts=attempts, waiting_for=waited)
+        if pause is None and is_second_look:
+            # Nobody has sent it, so there is nothing to be replayed. While it is still due, it is made again.
+            attempt_ended("given_up", None)
+            log.warning("not looked at again", reason=str(error), status=error.status)
+            return None
         if pause is None:
             self._count("given_up")
             raise self._give_up(error, job, log) from None

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from receiver.worker.job_queue import Dequeued
+from receiver.worker.dequeued import Dequeued
 
 LARGEST: Final = 16
 """Jobs that are dequeued at once."""
@@ -25,12 +25,12 @@ LONGEST_HOLD: Final = 0.25
 class Batch:
     """What was dequeued and not begun. All threads take from it.
 
-    `give_back` puts jobs to the front of their queues again.
+    `give_back` puts jobs to the front of their queues again. `threads` is how many there are.
     """
 
     def __init__(self, give_back: Callable[[Sequence[Dequeued]], None], threads: int) -> None:
         self._give_back = give_back
-        self._threads = threads
+        self.threads = threads
         self._waiting: deque[Dequeued] = deque()
         self._mutex = threading.Lock()
         self._seconds_per_job = math.inf
@@ -39,7 +39,7 @@ class Batch:
     def size(self) -> int:
         """How many jobs to dequeue: one for each thread, and more if they would be begun within a moment."""
         within_moment = 0 if math.isinf(self._seconds_per_job) else int(MOMENT / self._seconds_per_job)
-        return min(LARGEST, max(self._threads, within_moment))
+        return min(LARGEST, max(self.threads, within_moment))
 
     def measured(self, jobs: int, seconds: float) -> None:
         """So many jobs of a batch took so long."""

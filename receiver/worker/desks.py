@@ -8,7 +8,7 @@ from rq import Retry
 
 from receiver.delivery.budget import RequestBudget
 from receiver.delivery.marker_store import MarkerStore
-from receiver.worker.job_queue import Dequeued
+from receiver.worker.dequeued import Dequeued
 
 RunJob = Callable[[Dequeued], Retry | None]
 """Makes an attempt at a job; returns a `Retry` if it is to be retried, and raises if it failed."""

@@ -60,11 +60,11 @@ class DueMarkers:
         claim = f"apitraffic:{self._job_prefix}:{job_id}"
         if not self._redis.set(claim, "1", nx=True, ex=self._claim_lifetime):
             return False
-        if self._redis.exists(Job.key_for(job_id)):
-            return False
         change = self._change_for(key)
         if change is None:
             self._redis.zrem(self._due, key)
+            return False
+        if self._redis.exists(Job.key_for(job_id)):
             return False
         change = change.model_copy(update={"account": self._account})
         job = job_of(change, job_id, self._queue)

@@ -13,7 +13,7 @@ from rq.timeouts import JobTimeoutException
 
 from receiver.queue.queues import JOB_TIMEOUT
 from receiver.worker.batch import Batch
-from receiver.worker.job_queue import Dequeued
+from receiver.worker.dequeued import Dequeued
 
 UNTIL_ACKED: Final = 0.005
 """Seconds after which a helper that has no work tells the worker so: somebody may have sent the acks by then,

@@ -10,41 +10,30 @@ its own handling of failures and retries find what they expect.
 """
 
 import threading
-import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Sequence
 from typing import Any, Final
 from uuid import uuid4
 
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 from rq import Queue
 from rq.executions import Execution, ExecutionRegistry
 from rq.job import Job, JobStatus
-from rq.results import Result
 from rq.utils import utcformat
 from rq.worker import WorkerStatus
-from structlog import get_logger
 
 from apitraffic_events.timestamps import now
 from receiver.datastore.keys import AccountKeys, keys_of
-from receiver.datastore.replication import Unreplicated
 from receiver.datastore.replies import as_text
 from receiver.datastore.scripts.runner import Script
 from receiver.delivery.budget import PERMIT_CONSTANTS, Permit
-from receiver.delivery.marker_store import (
-    MARKER_CONSTANTS,
-    LockReply,
-    MarkerSave,
-    MustWait,
-    marker_constants,
-)
+from receiver.delivery.marker_scripts import MARKER_CONSTANTS, LockReply, MarkerSave, marker_constants
 from receiver.queue.queues import BELL, JOB_TIMEOUT, account_of
-from receiver.queue.throughput import LIFETIME, key_of_this_minute
+from receiver.queue.throughput import key_of_this_minute
+from receiver.worker.acks import Ack, Arguments, arguments_of
+from receiver.worker.dequeued import Dequeued
+from receiver.worker.doubt_notes import DoubtNotes
+from receiver.worker.in_hand import InHand
 
 LONGEST_WAIT: Final = 1.0
 """Seconds between checks of the queues if the bell does not ring, as for retries and jobs put back."""
@@ -74,76 +63,7 @@ def dequeue_script(keys: AccountKeys) -> Script:
 
 DEQUEUE: Final = dequeue_script(AccountKeys())
 ACK: Final = Script("ack", {**MARKER_CONSTANTS, "WORKER_IDLE": WorkerStatus.IDLE.value})
-NOTE_DOUBTS: Final = Script("note_doubts", MARKER_CONSTANTS)
 GIVE_BACK: Final = Script("give_back", {"WORKER_IDLE": WorkerStatus.IDLE.value})
-
-Arguments = list[str | bytes | float]
-
-
-@dataclass(frozen=True)
-class Dequeued:
-    """A job in work, with the fields that Redis has of it, and the execution that makes it this worker's.
-
-    It comes with the permit for its first request and with the lock of its marker. There is no `lock` if the
-    marker cannot be read, or if the version that queued the job did not store the marker's names.
-    """
-
-    id: str
-    fields: Mapping[bytes, bytes]
-    queue: Queue
-    execution: Execution
-    permit: Permit
-    lock: LockReply | None
-    taken_at: float = field(default_factory=time.monotonic)
-
-    @property
-    def account(self) -> str | None:
-        """Whose change it is: an account in apitraffic.toml, or `None` for APITRAFFIC_ACCOUNT_SID."""
-        return account_of(self.queue.name)
-
-    @property
-    def data(self) -> bytes:
-        """Its call, which RQ may have compressed."""
-        return self.fields[b"data"]
-
-    @property
-    def accepted_at(self) -> str | None:
-        return as_text(self.fields.get(b"created_at")) or None
-
-    @cached_property
-    def meta(self) -> Mapping[str, Any]:
-        """Before this attempt; an attempt that fails changes that of `job`."""
-        meta = self.fields.get(b"meta")
-        return self.queue.serializer.loads(meta) if meta else {}
-
-    @cached_property
-    def job(self) -> Job:
-        """As RQ knows it. To make it takes as long as to read the change, so that is done if it failed."""
-        job = Job(self.id, self.queue.connection, self.queue.serializer)
-        job.restore(self.fields)
-        return job
-
-
-@dataclass(frozen=True, slots=True)
-class Ack:
-    """An ack that is still to be sent, as `ack_all` in `ack.lua` takes it; `token` locks its marker."""
-
-    job_id: str
-    execution_id: str
-    token: str | bytes | float | None
-    arguments: Sequence[str | bytes | float]
-
-
-class Doubt:
-    """A doubt that is to be noted; `reply` is what `note_doubts.lua` returns for it."""
-
-    __slots__ = ("account", "error", "reply", "save")
-
-    def __init__(self, save: MarkerSave, account: str | None) -> None:
-        self.save = save
-        self.account = account
-        self.reply: str | None = None
-        self.error: BaseException | None = None
 
 
 class AccountQueues:
@@ -158,9 +78,8 @@ class AccountQueues:
 class JobQueue:
     """The queues, of each account the urgent one first.
 
-    They are for the worker of this name, whose hash in Redis has this key.
-
-    The worker's threads may use it at the same time. `held` has the tokens of the locks that they hold.
+    They are for the worker of this name, whose hash in Redis has this key. Its threads may use it at the same
+    time.
     """
 
     def __init__(self, redis: Redis, queues: Sequence[Queue], worker_name: str, worker_key: str) -> None:
@@ -181,14 +100,10 @@ class JobQueue:
             any_execution.key.removesuffix(any_execution.composite_key),
             ExecutionRegistry("", redis).key,
         )
-        self.held: set[str] = set()
-        self.in_hand: dict[str, Dequeued] = {}
-        """By the id of its execution, each job that was dequeued here and is still this worker's."""
+        self.in_hand = InHand()
+        self.doubts = DoubtNotes(redis, self.in_hand, (worker_key, self._executions_key))
         self.stored_state = ""
         """What Redis has as the worker's state."""
-        self._unsent: deque[Ack] = deque()
-        self._doubts: deque[Doubt] = deque()
-        self._noting = threading.Lock()
         self.dequeuing = threading.Lock()
         """Held while jobs of this worker are in work that are not in its hands yet."""
 
@@ -207,16 +122,16 @@ class JobQueue:
             except BaseException:
                 # They are in work as this worker's, and in nobody's hands: they will be put back.
                 for dequeued in found:
-                    self.done_with(dequeued)
+                    self.in_hand.done_with(dequeued)
                 raise
             self._in_turn.rotate(-1)
             return found
 
     def _dequeue_some(self, account: AccountQueues, most: int) -> list[Dequeued]:
-        moment, held = now(), list(self.held)
+        moment, held = now(), list(self.in_hand.locks)
         ids = [uuid4().hex for _ in range(most)]
-        acks = self._take_acks()
-        is_idle = self._is_idle_without(acks)
+        acks = self.in_hand.take_unsent()
+        is_idle = self.in_hand.is_idle_without(acks)
         keys = [account.keys.pause, account.keys.budget, *self._keys(), *account.queue_keys]
         arguments: Arguments = [
             moment.timestamp(),
@@ -231,11 +146,11 @@ class JobQueue:
             *held,
         ]
         try:
-            done, found = account.dequeue.run(self._redis, keys, arguments + _of_acks(acks))
+            done, found = account.dequeue.run(self._redis, keys, arguments + arguments_of(acks))
         except BaseException:
-            self._unsent.extendleft(reversed(acks))
+            self.in_hand.put_back(acks)
             raise
-        self._note_acks(acks, done)
+        self.in_hand.note_sent(acks, done)
         if found:
             self.stored_state = WorkerStatus.BUSY
         elif is_idle and acks:
@@ -257,11 +172,9 @@ class JobQueue:
         lock = None
         if locked:
             lock = LockReply(f"{self._worker_name} {execution.id}", *locked, lock_prefix=lock_prefix)
-        if lock is not None and lock.fields:
-            self.held.add(lock.token)
         of_job = dict(zip(fields[::2], fields[1::2], strict=True))
         dequeued = Dequeued(name, of_job, queue, execution, Permit.read(permitted), lock)
-        self.in_hand[execution.id] = dequeued
+        self.in_hand.add(dequeued)
         return dequeued
 
     def wait_for_bell(self) -> None:
@@ -275,95 +188,29 @@ class JobQueue:
         died before, another one would find the marker in doubt if a request had been made: it would look for
         an event that was created, and send an update a second time.
         """
-        execution, job_key = dequeued.execution, Job.key_for(dequeued.id)
-        stored = (
-            job_key,
-            execution.key,
-            self._prefixes[2] + dequeued.id,
-            Job.dependents_key_for(dequeued.id),
-            f"{Job.redis_job_namespace_prefix}:{dequeued.id}:dependencies",
-            Result.get_key(dequeued.id),  # type: ignore[no-untyped-call]  # RQ has no types here
-        )
-        saved = () if save is None else (*save.keys, *save.arguments)
-        arguments = (
-            dequeued.queue.started_job_registry.key,
-            execution.composite_key,
-            seconds,
-            len(stored),
-            *stored,
-            len(saved),
-            *saved,
-        )
-        token = save.arguments[0] if save is not None else None
-        if dequeued.lock is not None and token != dequeued.lock.token:
-            self.held.discard(dequeued.lock.token)
-        self._unsent.append(Ack(dequeued.id, execution.id, token, arguments))
+        executions_of_job = self._prefixes[2] + dequeued.id
+        self.in_hand.send_later(dequeued, Ack.of(dequeued, seconds, save, executions_of_job))
 
     def flush_acks(self) -> None:
         """Send the acks that are still to be sent."""
-        acks = self._take_acks()
+        acks = self.in_hand.take_unsent()
         if not acks:
             return
         keys = [*self._keys(), BELL, *self._queues]
-        is_idle = self._is_idle_without(acks)
+        is_idle = self.in_hand.is_idle_without(acks)
         try:
-            done = ACK.run(self._redis, keys, [int(is_idle), *_of_acks(acks)])
+            done = ACK.run(self._redis, keys, [int(is_idle), *arguments_of(acks)])
         except BaseException:
-            self._unsent.extendleft(reversed(acks))
+            self.in_hand.put_back(acks)
             raise
-        self._note_acks(acks, done)
+        self.in_hand.note_sent(acks, done)
         if is_idle:
             self.stored_state = WorkerStatus.IDLE
-
-    def note_doubt(self, save: MarkerSave, account: str | None = None) -> bool:
-        """Save the account's marker before a request about it begins; returns whether its lock was still
-        held.
-
-        What several threads want noted meanwhile, and the acks that are to be sent, go along. Raises
-        `MustWait` if delivery to the account is paused or its budget is used up, and as `MarkerLock.save`
-        does.
-        """
-        doubt = Doubt(save, account)
-        self._doubts.append(doubt)
-        with self._noting:
-            while doubt.reply is None and doubt.error is None:
-                self._note_doubts()
-        if doubt.error is not None:
-            raise doubt.error
-        if doubt.reply == "wait":
-            raise MustWait
-        return doubt.reply == "1"
-
-    def _note_doubts(self) -> None:
-        """Those that come first and are of the same account."""
-        doubts = [self._doubts.popleft()]
-        while self._doubts and self._doubts[0].account == doubts[0].account:
-            doubts.append(self._doubts.popleft())
-        own = keys_of(doubts[0].account)
-        acks = self._take_acks()
-        saves: Arguments = [word for doubt in doubts for word in (*doubt.save.keys, *doubt.save.arguments)]
-        arguments = [now().timestamp(), len(doubts), len(saves) // len(doubts), *saves, *_of_acks(acks)]
-        try:
-            done, replies = NOTE_DOUBTS.run_replicated(
-                self._redis, [*self._keys(), own.pause, own.budget], arguments
-            )
-        except BaseException as error:
-            self._unsent.extendleft(reversed(acks))
-            is_of_all = isinstance(error, RedisError | Unreplicated)
-            for doubt in doubts:
-                # What interrupts this thread is not the others' concern: they try again.
-                doubt.error = error if is_of_all else RedisConnectionError("sending was interrupted")
-            if not is_of_all:
-                raise
-            return
-        self._note_acks(acks, done)
-        for doubt, reply in zip(doubts, replies, strict=True):
-            doubt.reply = as_text(reply)
 
     def give_back(self, jobs: Sequence[Dequeued]) -> None:
         """Put jobs that were not begun back to the front of their queues, in this order."""
         for dequeued in jobs:
-            self.done_with(dequeued)
+            self.in_hand.done_with(dequeued)
         for account in dict.fromkeys(dequeued.account for dequeued in jobs):
             self._give_back(keys_of(account), [job for job in jobs if job.account == account])
 
@@ -384,42 +231,10 @@ class JobQueue:
                 dequeued.permit.window or "",
             ]
         keys = [self._worker_key, self._executions_key, own.budget, BELL, *self._queues]
-        is_idle = not self.in_hand
+        is_idle = not self.in_hand.jobs
         GIVE_BACK.run(self._redis, keys, [JobStatus.QUEUED.value, int(is_idle), *arguments])
         if is_idle:
             self.stored_state = WorkerStatus.IDLE
 
-    def done_with(self, dequeued: Dequeued) -> None:
-        """The job is not this worker's any more: it was given back, or RQ has dealt with its failure."""
-        self.in_hand.pop(dequeued.execution.id, None)
-        if dequeued.lock is not None:
-            self.held.discard(dequeued.lock.token)
-
     def _keys(self) -> Sequence[str]:
         return self._worker_key, self._executions_key, key_of_this_minute()
-
-    def _take_acks(self) -> list[Ack]:
-        taken: list[Ack] = []
-        with suppress(IndexError):
-            while True:
-                taken.append(self._unsent.popleft())
-        return taken
-
-    def _is_idle_without(self, acks: Sequence[Ack]) -> bool:
-        return set(self.in_hand) <= {ack.execution_id for ack in acks}
-
-    def _note_acks(self, acks: Sequence[Ack], done: Iterable[int]) -> None:
-        """These were sent; log if a job is not done after all."""
-        for ack, is_done in zip(acks, done, strict=True):
-            self.in_hand.pop(ack.execution_id, None)
-            self.held.discard(str(ack.token))
-            if not is_done:
-                get_logger("receiver.worker").warning(
-                    "not acked: this worker has lost the lock of the marker; the job will be put back",
-                    job=ack.job_id,
-                )
-
-
-def _of_acks(acks: Sequence[Ack]) -> Arguments:
-    """As `ack_all` takes them."""
-    return [LIFETIME, len(acks), *(word for ack in acks for word in ack.arguments)]

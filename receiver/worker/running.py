@@ -71,7 +71,12 @@ def run_worker(settings: Settings, metrics: DeliveryMetrics | None = None) -> No
     Raises `ConfigurationError` if a required setting is missing, if Redis is too old, or if its user lacks
     rights.
     """
-    redis = connect_to_drain(settings.redis_url)
+    with connect_to_drain(settings.redis_url) as redis:
+        _run(redis, settings, metrics)
+    get_logger("receiver.worker").info("worker stopped")
+
+
+def _run(redis: Redis, settings: Settings, metrics: DeliveryMetrics | None) -> None:
     lines = {account: _line_to(account, redis, settings) for account in (None, *settings.account)}
     target = target_of(settings)
     tell = Notices(redis, settings.notify.events).tell if target is not None else None
@@ -102,7 +107,6 @@ def run_worker(settings: Settings, metrics: DeliveryMetrics | None = None) -> No
         stop.wait(RESTART_PAUSE)
     for _, client in (pair for line in lines.values() for pair in line):
         client.close()
-    log.info("worker stopped")
 
 
 def _line_to(

@@ -7,10 +7,8 @@ queued again, and the worker restarts itself when RQ's would quit.
 
 import math
 import time
-import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from functools import partial
 from types import FrameType
 from typing import Any, Final
@@ -18,24 +16,22 @@ from uuid import uuid4
 
 from redis import Redis
 from redis.client import Pipeline
-from rq import Queue, Retry
+from rq import Queue
 from rq.exceptions import StopRequested
-from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.timeouts import JobTimeoutException
 from rq.worker import WorkerStatus
-from structlog import get_logger
 
 from apitraffic_events.timestamps import now
-from receiver.datastore.failures import UNREACHABLE
-from receiver.delivery.budget import Permit, RequestBudget
-from receiver.delivery.marker_store import MarkerStore, MustWait
+from receiver.delivery.budget import RequestBudget
+from receiver.delivery.marker_store import MarkerStore
 from receiver.queue.queues import JOB_TIMEOUT, delivery_queues
-from receiver.worker.attempts import GivenUp
 from receiver.worker.batch import Batch
-from receiver.worker.desks import Desk, Limit, Means, RunJob
+from receiver.worker.dequeued import Dequeued
+from receiver.worker.desks import Desk, Means, RunJob
 from receiver.worker.helper import Helper
-from receiver.worker.job_queue import Dequeued, JobQueue
+from receiver.worker.job_queue import JobQueue
+from receiver.worker.job_runner import JobRunner
 from receiver.worker.quiet_worker import QuietWorker
 from receiver.worker.recovery import Recovery, worker_name
 from receiver.worker.wake_up import WakeUp
@@ -88,6 +84,7 @@ class DeliveryWorker(QuietWorker):
         """Set if `look_after_batch` is to be called at once."""
         self._job_queue = JobQueue(redis, queues, self.name, self.key)
         self._batch = Batch(self._give_back, threads=1)
+        self._runner = JobRunner(self, self._job_queue, self._batch)
         self._helpers: tuple[Helper, ...] = ()
         self.markers = self._marker_store()
         self._means = self._means_of(accounts or {})
@@ -98,7 +95,7 @@ class DeliveryWorker(QuietWorker):
 
     def employ(self, desks: Sequence[Desk]) -> None:
         """Also run jobs in a further thread for each of these desks."""
-        self._batch = Batch(self._give_back, threads=1 + len(desks))
+        self._batch.threads = 1 + len(desks)
         self._helpers = tuple(self._helper(desk, number) for number, desk in enumerate(desks))
 
     def _helper(self, desk: Desk, number: int) -> Helper:
@@ -107,7 +104,7 @@ class DeliveryWorker(QuietWorker):
         means[None] = Means(desk.budget, markers, desk.attempts(markers))
 
         def run(dequeued: Dequeued, helper: Helper) -> None:
-            self._run(dequeued, means[dequeued.account], helper.limited)
+            self._runner.run(dequeued, means[dequeued.account], helper.limited)
 
         return Helper(f"delivery-{number}", self._batch, run, self._helper_has_nothing)
 
@@ -123,8 +120,8 @@ class DeliveryWorker(QuietWorker):
             self.connection,
             self.name,
             releases_with_ack=True,
-            held=self._job_queue.held,
-            note_doubt=partial(self._job_queue.note_doubt, account=account),
+            held=self._job_queue.in_hand.locks,
+            note_doubt=partial(self._job_queue.doubts.note, account=account),
             account=account,
         )
 
@@ -138,7 +135,7 @@ class DeliveryWorker(QuietWorker):
         self._job_queue.flush_acks()
         with self._job_queue.dequeuing:
             for recovery in self.recoveries:
-                recovery.requeue_abandoned(set(self._job_queue.in_hand))
+                recovery.requeue_abandoned(set(self._job_queue.in_hand.jobs))
                 recovery.free_first_in_queue()
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # see above
 
@@ -191,13 +188,13 @@ class DeliveryWorker(QuietWorker):
         """
         while not self._stop.is_set():
             self._raise_what_ended_a_helper()
-            if not self._job_queue.in_hand:
+            if not self._job_queue.in_hand.jobs:
                 self.set_state(WorkerStatus.IDLE)
             self.heartbeat()
             if self.should_run_maintenance_tasks:
                 self.run_maintenance_tasks()
             # Asked before: what a helper gives back in between is in the queue again.
-            had_jobs = bool(self._job_queue.in_hand)
+            had_jobs = bool(self._job_queue.in_hand.jobs)
             if dequeued := self._dequeue():
                 # RQ only passes it on, to `execute_job`.
                 return dequeued, dequeued.queue
@@ -258,7 +255,7 @@ class DeliveryWorker(QuietWorker):
         began, number = time.perf_counter(), 0
         while dequeued is not None:
             self._began = time.monotonic()
-            self._run(dequeued, self._means.get(dequeued.account, own), self._limited)
+            self._runner.run(dequeued, self._means.get(dequeued.account, own), self._limited)
             self._began = None
             number += 1
             # Helpers may dequeue, too, and RQ's loop has other things to do.
@@ -273,68 +270,6 @@ class DeliveryWorker(QuietWorker):
             JOB_TIMEOUT, JobTimeoutException, job_id=job_id
         )
         return penalty
-
-    def _run(self, dequeued: Dequeued, means: Means, limit: Limit) -> None:
-        """Run the job in this thread. Ack it, or let RQ deal with it; raises if Redis cannot be reached."""
-        budget, markers, run_job = means.budget, means.markers, means.run_job
-        if run_job is None:
-            raise RuntimeError("the worker has not been told how to run jobs")
-        began_at = now()
-        budget.use_prefetched(dequeued.permit)
-        markers.use_prefetched(dequeued.lock)
-        try:
-            with limit(dequeued.id):
-                retry = run_job(dequeued)
-        except MustWait:
-            # Its permit has been returned, and its marker released.
-            self._batch.give_back(replace(dequeued, permit=Permit()))
-            return
-        except Exception as error:  # noqa: BLE001 - RQ retries what is unexpected
-            dequeued.job.started_at, dequeued.job.ended_at = began_at, now()
-            self._failed(dequeued, markers, error)
-            return
-        if retry is not None:
-            dequeued.job.started_at, dequeued.job.ended_at = began_at, now()
-            self._finish(dequeued, markers, retry)
-            return
-        seconds = (now() - began_at).total_seconds()
-        self._job_queue.ack(dequeued, seconds, markers.deferred_release())
-
-    def _finish(self, dequeued: Dequeued, markers: MarkerStore, retry: Retry) -> None:
-        """Let RQ schedule the retry. What has not been begun is given back: it may have to wait, too."""
-        job, queue = dequeued.job, dequeued.queue
-        markers.release()
-        self._tell_server_version(job)
-        self.handle_job_retry(job, queue, retry, queue.started_job_registry, dequeued.execution)
-        self._job_queue.done_with(dequeued)
-        self._batch.give_back()
-
-    def _failed(self, dequeued: Dequeued, markers: MarkerStore, error: Exception) -> None:
-        """Release the job's marker, log an unexpected error, and let RQ retry the job or keep it as failed.
-
-        A dead letter has been logged already. If Redis cannot be reached, nothing can be stored of the job;
-        this worker takes it over after its restart.
-        """
-        if isinstance(error, UNREACHABLE):
-            raise error
-        markers.release()
-        exc_info = (type(error), error, error.__traceback__)
-        if not isinstance(error, GivenUp):
-            get_logger("receiver.worker").error("delivery failed", job=dequeued.job.id, exc_info=exc_info)
-        self._tell_server_version(dequeued.job)
-        self.handle_job_failure(
-            dequeued.job,
-            dequeued.queue,
-            dequeued.queue.started_job_registry,
-            "".join(traceback.format_exception(*exc_info)),
-            dequeued.execution,
-        )
-        self._job_queue.done_with(dequeued)
-        self._batch.give_back()
-
-    def _tell_server_version(self, job: Job) -> None:
-        """RQ would ask Redis for it, for each job."""
-        job.redis_server_version = self.get_redis_server_version()  # type: ignore[no-untyped-call]  # no types
 
     def look_after_batch(self) -> None:
         """Give back what waits too long, or at once if the worker is to stop, and find work for idle helpers.

@@ -6,6 +6,7 @@ One test, because all its parts share what is expensive to start.
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, expect
 
+from apitraffic_events.timestamps import format_timestamp, now
 from tests.support.browser import Watched, chromium
 from tests.support.programs import stop_all
 from tests.support.stack import Stack, running_stack
@@ -61,6 +63,10 @@ def send(stack: Stack, **event: Any) -> None:
         timeout=10,
     )
     assert answer.status_code == 202, answer.text
+
+
+def ago(minutes: int) -> str:
+    return format_timestamp(now() - timedelta(minutes=minutes))
 
 
 def drawn(page: Page, path: str = "/?range=1h") -> None:
@@ -234,6 +240,44 @@ def the_keyboard_alone_is_enough(journey: Journey) -> None:
     page.wait_for_url("**/events/evt_*")
 
 
+def a_deploy_and_an_incident_link_to_what_they_have_to_do_with(journey: Journey) -> None:
+    page, stack = journey.page, journey.stack
+    facts = {"repository": "acme/shop", "repository_url": "https://github.com/acme/shop", "status": "success"}
+
+    def deploy(version: str, commit: str, minutes: int) -> None:
+        metadata = facts | {"release": version, "commit": commit * 40}
+        event = {"type": "deployment", "name": f"Deploy {version}", "key": version, "metadata": metadata}
+        send(stack, **event, startedAt=ago(minutes))
+
+    deploy("v1.0", "1", 150)
+    send(stack, type="config_change", name=f"Flag {HOSTILE}", key="flag", startedAt=ago(140))
+    deploy("v2.0", "2", 130)
+    send(stack, type="incident", name="Cart is down", key="down", effect="open", startedAt=ago(126))
+
+    def of(name: str) -> dict[str, Any]:
+        return next((event for event in stack.events() if event["name"] == name), {"metadata": {}})
+
+    def is_told() -> bool:
+        deploy, incident = of("Deploy v2.0")["metadata"], of("Cart is down")["metadata"]
+        return {"previous_version", "incidents_after"} <= deploy.keys() and "suspects" in incident
+
+    wait_until(is_told, "the markers speak of each other")
+    page.goto(f"/events/{of('Deploy v2.0')['sid']}")
+    around = page.locator("#around")
+    expect(around).to_contain_text("v1.0, deployed 20 min earlier")
+    compare = f"https://github.com/acme/shop/compare/{'1' * 40}...{'2' * 40}"
+    expect(around.get_by_role("link", name="compare")).to_have_attribute("href", compare)
+    expect(around).to_contain_text(f"Flag {HOSTILE}")
+    assert page.evaluate("window.hacked") is None
+    assert journey.watched.faults() == []
+    around.get_by_role("link", name="Cart is down").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Cart is down")
+    expect(around).to_contain_text("4 min before Deploy v2.0")
+    around.get_by_role("link", name="Deploy v2.0").click()
+    around.get_by_role("link", name="v1.0").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Deploy v1.0")
+
+
 def axe_finds_no_serious_fault(journey: Journey) -> None:
     page = journey.page
     for path in PAGES:
@@ -321,6 +365,7 @@ STEPS: Final[tuple[Callable[[Journey], None], ...]] = (
     samples_of_a_sender_are_sent_through_the_receiver,
     a_payload_is_tried_out_with_other_routes_beside_it,
     the_keyboard_alone_is_enough,
+    a_deploy_and_an_incident_link_to_what_they_have_to_do_with,
     axe_finds_no_serious_fault,
     an_api_that_is_away_is_said_in_words_and_the_page_recovers_by_itself,
     so_is_redis,

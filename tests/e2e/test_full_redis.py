@@ -64,7 +64,7 @@ def deliver(stack: Stack, keys: set[str]) -> None:
     stack.redis.config_set("maxmemory", 0)
     wait_until(lambda: spooled(stack) == 0 and stack.is_idle(), "the spool to be empty too", PATIENCE)
     assert sorted(event["metadata"]["marker_key"] for event in stack.events()) == sorted(keys)
-    assert "Traceback" not in stack.worker.log()
+    assert "Traceback" not in stack.worker.log(), stack.worker.log()
 
 
 def test_workers_that_start_when_the_queue_has_filled_redis_deliver_all_of_it(full: Stack) -> None:
@@ -102,4 +102,4 @@ def test_what_the_api_refuses_while_redis_is_full_becomes_a_dead_letter(full: St
         "all others to be delivered",
         PATIENCE,
     )
-    assert "Traceback" not in full.worker.log()
+    assert "Traceback" not in full.worker.log(), full.worker.log()

@@ -31,7 +31,7 @@ from receiver.config.secrets import SECRET_VARIABLES
 from receiver.config.senders import preset_names
 from receiver.events import Delivery
 from receiver.reception.quarantine import Quarantine
-from receiver.sources.base import secret_variable_of
+from receiver.sources.source import secret_variable_of
 from tests.support.certificates import Certificate, make_certificate
 from tests.support.github import deployment_status, post
 from tests.support.gitlab_ci_local import required

@@ -10,17 +10,19 @@ import pytest
 import requests
 
 from receiver.datastore.address import connect
-from receiver.queue.queues import delivery_queues
 from tests.support.github import SECRET, deployment_status, post
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.programs import Program
 from tests.support.sentinel import PASSWORD, RedisGroup, running_group
+from tests.support.stack import is_idle
 from tests.support.waiting import wait_until
 
 BEFORE = 30
 AFTER = 30
 LIMIT = 1_500
 SENDERS = 3
+PACE = 0.02
+"""Seconds between two deliveries of a sender; a few hundred are under way while the master changes."""
 
 
 class Load:
@@ -45,7 +47,7 @@ class Load:
 
     def _send(self, number: int, url: str) -> None:
         for deployment in range(number, LIMIT, SENDERS):
-            if self._stopped.is_set():
+            if self._stopped.wait(PACE):
                 return
             try:
                 answer = post(url, deployment_status(deployment))
@@ -121,10 +123,7 @@ def test_what_was_accepted_is_listed_exactly_once_when_the_master_dies(tmp_path:
         wait_until(lambda: not any(spooled(url) for url in urls), f"the spools to drain\n{logs}", 30)
         redis = connect(group.url)
         wait_until(
-            lambda: (
-                sum(listed(api).values()) >= len(load.accepted)
-                and not any(queue.count for queue in delivery_queues(redis))
-            ),
+            lambda: is_idle(redis) and sum(listed(api).values()) >= len(load.accepted),
             f"{len(load.accepted)} markers\n{logs}",
             60,
         )

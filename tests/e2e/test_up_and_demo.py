@@ -30,6 +30,9 @@ from tests.support.waiting import wait_until
 
 COMMAND = [sys.executable, "-m", "receiver"]
 STARTED = "Ctrl-C stops"
+FOUND = "Using the local system that `apitraffic-events up` runs in .apitraffic.\n"
+PARTS_NOTICE = sys.platform == "linux"
+"""That a killed `up` is gone: then they end too, all but Redis."""
 
 
 def environment(**extra: str) -> dict[str, str]:
@@ -149,7 +152,7 @@ def nobody_listens(port: int) -> bool:
         return connection.connect_ex(("127.0.0.1", port)) != 0
 
 
-def test_up_delivers_and_keeps_what_it_has_and_stops_on_ctrl_c(tmp_path: Path) -> None:
+def test_up_delivers_and_keeps_what_it_has_however_it_ends(tmp_path: Path) -> None:
     with running_up(tmp_path) as up:
         assert answers_ok(f"http://127.0.0.1:{up.port}/healthz")
         delivery = up.deliver()
@@ -172,76 +175,82 @@ def test_up_delivers_and_keeps_what_it_has_and_stops_on_ctrl_c(tmp_path: Path) -
 
     with running_up(tmp_path) as up:
         assert up.lists(delivery)
+        up.stop(signal.SIGKILL if PARTS_NOTICE else signal.SIGTERM)
+        wait_until(lambda: nobody_listens(up.port) and nobody_listens(up.api_port), "its parts have ended")
+
+    with running_up(tmp_path) as up:
+        assert up.lists(delivery)
         assert up.stop(signal.SIGTERM) == 0
+        assert ("stopped a Redis that an earlier run had left behind" in up.output) is PARTS_NOTICE
 
 
-def test_a_second_up_and_a_demo_beside_a_running_one(tmp_path: Path) -> None:
+@pytest.mark.timeout(240)  # it runs a dozen commands one after the other
+def test_what_a_running_up_means_to_others(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    """One `up` for all of it: each leaves it as the next needs it."""
     with running_up(tmp_path) as up:
-        second = run("up", "--port", str(free_port("127.0.0.1")), folder=tmp_path)
-        assert second.returncode == 1
-        assert f"in use by process {up.process.pid}" in second.stderr
-        assert "Traceback" not in second.stderr
-
-        demo = run("demo", folder=tmp_path)
-        assert demo.returncode == 0, demo.stderr
-        assert not up.events()
-
-
-def test_other_commands_find_a_running_up_and_say_so(tmp_path: Path) -> None:
-    with running_up(tmp_path) as up:
-        found = "Using the local system that `apitraffic-events up` runs in .apitraffic.\n"
-        payload = tmp_path / "event.json"
-        payload.write_text('{"type": "custom", "name": "Found"}')
-        sent = run("send", "events", str(payload), folder=tmp_path)
-        assert sent.returncode == 0, sent.stderr
-        wait_until(lambda: bool(up.events()), "the event is listed")
-        for command, shown in (
-            (("events", "list", "--json"), '"name": "Found"'),
-            (("status", "--json"), '"state": "idle"'),
-            (("quarantine", "list"), ""),
-            (("deadletters", "list", "--json"), ""),
+        for check in (
+            a_second_up_is_refused,
+            a_demo_beside_it_shows_nothing_in_it,
+            other_commands_find_it_and_say_so,
+            a_redis_that_dies_comes_back_with_its_data,
         ):
-            result = run(*command, folder=tmp_path)
-            assert result.returncode == 0, result.stderr
-            assert result.stderr.startswith(found)
-            assert shown in result.stdout
-        report = json.loads(run("doctor", "--json", folder=tmp_path).stdout)
-        assert report["ok"], report
-        states = {each["check"]: each["state"] for each in report["checks"]}
-        assert {states[name] for name in ("redis", "api", "github_secret", "spool")} == {"ok"}
-
-        elsewhere = run("status", folder=tmp_path, REDIS_URL="redis://127.0.0.1:9")
-        assert elsewhere.returncode == 5
-        assert found not in elsewhere.stderr
+            with subtests.test(check.__name__.replace("_", " ")):
+                check(up)
     ended = run("status", folder=tmp_path)
     assert ended.returncode == 3
-    assert found not in ended.stderr
+    assert FOUND not in ended.stderr
 
 
-def test_a_redis_that_dies_comes_back_with_its_data(tmp_path: Path) -> None:
-    with running_up(tmp_path) as up:
-        with Redis.from_url(up.redis.url) as redis:
-            redis.set("kept", "yes")
-            os.kill(redis.info("server")["process_id"], signal.SIGKILL)
-        wait_until(
-            lambda: "redis was ended by SIGKILL; starting it again in 0.2 s" in up.output, "it is said"
-        )
-        wait_until(up.redis.answers, "Redis answers again")
-        with Redis.from_url(up.redis.url, decode_responses=True) as redis:
-            assert redis.get("kept") == "yes"
-        wait_until(lambda: answers_ok(f"http://127.0.0.1:{up.port}/readyz"), "the receiver is ready again")
-        delivery = up.deliver()
-        wait_until(lambda: up.lists(delivery), "deliveries get through again", timeout=30)
+def a_second_up_is_refused(up: Up) -> None:
+    second = run("up", "--port", str(free_port("127.0.0.1")), folder=up.folder)
+    assert second.returncode == 1
+    assert f"in use by process {up.process.pid}" in second.stderr
+    assert "Traceback" not in second.stderr
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the parts do not notice")
-def test_a_killed_up_leaves_nothing_that_stops_the_next_one(tmp_path: Path) -> None:
-    with running_up(tmp_path) as up:
-        up.stop(signal.SIGKILL)
-        wait_until(lambda: nobody_listens(up.port) and nobody_listens(up.api_port), "its parts have ended")
-    with running_up(tmp_path) as up:
-        assert up.stop() == 0
-        assert "stopped a Redis that an earlier run had left behind" in up.output
+def a_demo_beside_it_shows_nothing_in_it(up: Up) -> None:
+    demo = run("demo", folder=up.folder)
+    assert demo.returncode == 0, demo.stderr
+    assert not up.events()
+
+
+def other_commands_find_it_and_say_so(up: Up) -> None:
+    payload = up.folder / "event.json"
+    payload.write_text('{"type": "custom", "name": "Found"}')
+    sent = run("send", "events", str(payload), folder=up.folder)
+    assert sent.returncode == 0, sent.stderr
+    wait_until(lambda: bool(up.events()), "the event is listed")
+    for command, shown in (
+        (("events", "list", "--json"), '"name": "Found"'),
+        (("status", "--json"), '"state": "idle"'),
+        (("quarantine", "list"), ""),
+        (("deadletters", "list", "--json"), ""),
+    ):
+        result = run(*command, folder=up.folder)
+        assert result.returncode == 0, result.stderr
+        assert result.stderr.startswith(FOUND)
+        assert shown in result.stdout
+    report = json.loads(run("doctor", "--json", folder=up.folder).stdout)
+    assert report["ok"], report
+    states = {each["check"]: each["state"] for each in report["checks"]}
+    assert {states[name] for name in ("redis", "api", "github_secret", "spool")} == {"ok"}
+
+    elsewhere = run("status", folder=up.folder, REDIS_URL="redis://127.0.0.1:9")
+    assert elsewhere.returncode == 5
+    assert FOUND not in elsewhere.stderr
+
+
+def a_redis_that_dies_comes_back_with_its_data(up: Up) -> None:
+    with Redis.from_url(up.redis.url) as redis:
+        redis.set("kept", "yes")
+        os.kill(redis.info("server")["process_id"], signal.SIGKILL)
+    wait_until(lambda: "redis was ended by SIGKILL; starting it again in 0.2 s" in up.output, "it is said")
+    wait_until(up.redis.answers, "Redis answers again")
+    with Redis.from_url(up.redis.url, decode_responses=True) as redis:
+        assert redis.get("kept") == "yes"
+    wait_until(lambda: answers_ok(f"http://127.0.0.1:{up.port}/readyz"), "the receiver is ready again")
+    delivery = up.deliver()
+    wait_until(lambda: up.lists(delivery), "deliveries get through again", timeout=30)
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
@@ -250,6 +259,17 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
         result = run("up", "--port", str(port), folder=tmp_path)
     assert result.returncode == 1
     assert result.stderr == f"Error: port {port} is in use; choose another with --port\n"
+
+
+@pytest.mark.parametrize("command", ["up", "demo"])
+def test_an_address_that_this_machine_does_not_have_is_explained(tmp_path: Path, command: str) -> None:
+    result = run(command, "--host", "192.0.2.1", folder=tmp_path)
+    assert result.returncode == 1
+    assert re.fullmatch(
+        r"Error: cannot listen on 192\.0\.2\.1 port \d+ \(Cannot assign requested address\); "
+        r"choose others with --host and --port\n",
+        result.stderr,
+    )
 
 
 def test_a_wrong_configuration_is_explained(tmp_path: Path) -> None:
@@ -273,37 +293,51 @@ def test_a_redis_that_does_not_start_is_shown_with_its_last_words(tmp_path: Path
     assert "Traceback" not in result.stderr
 
 
-def test_demo_shows_new_markers_each_time_and_leaves_nothing_running(tmp_path: Path) -> None:
+def test_demo_shows_new_markers_each_time_and_stays_when_asked_to(tmp_path: Path) -> None:
     # A configuration that would lead the demonstration's deliveries elsewhere if it counted.
     (tmp_path / "apitraffic.toml").write_text('[[route]]\nmatch = { source = "github" }\nskip = true\n')
     port = free_port("127.0.0.1")
     arguments = ["demo", "--port", str(port), "--data-dir", "kept here"]
     configured = {"APITRAFFIC_API_URL": "http://127.0.0.1:9/v1", "APITRAFFIC_API_TOKEN": "not to be used"}
-    urls = []
-    for _ in range(2):
-        result = run(*arguments, folder=tmp_path, **configured)
-        assert result.returncode == 0, result.stderr
-        assert result.stderr == ""
-        assert "Failed deploy acme/checkout v2.3.0 to production" in result.stdout
-        assert max(map(len, result.stdout.splitlines())) <= 100
-        assert re.search(
-            r"Ready after \d+\.\d s, all accepted after \d+\.\d s, all listed after \d+\.\d s", result.stdout
-        )
-        urls += re.findall(r"https://github\.com/acme/checkout/actions/runs/\d+", result.stdout)
-        assert nobody_listens(port)
+
+    result = run(*arguments, folder=tmp_path, **configured)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    urls = shown_by_demo(result.stdout)
+    assert nobody_listens(port)
+
+    with started(
+        [*COMMAND, *arguments, "--stay"],
+        cwd=tmp_path,
+        env=environment(**configured),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        lines: list[str] = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("Receiver http://"):
+                break
+        try:
+            assert line.split()[1].rstrip(",") == f"http://127.0.0.1:{port}"
+            assert answers_ok(f"http://127.0.0.1:{port}/readyz")
+        finally:
+            process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=30)
+        assert process.returncode == 0
+        assert errors == ""
+    assert nobody_listens(port)
+    urls += shown_by_demo("".join(lines) + rest)
     assert len(set(urls)) == len(urls) == 6
 
 
-def test_demo_stays_until_ctrl_c_when_asked_to(tmp_path: Path) -> None:
-    with started(
-        [*COMMAND, "demo", "--stay"], cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout
-        line = next(line for line in process.stdout if line.startswith("Receiver http://"))
-        url = line.split()[1].rstrip(",")
-        try:
-            assert answers_ok(f"{url}/readyz")
-        finally:
-            process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0
-        assert not answers_ok(f"{url}/readyz")
+def shown_by_demo(output: str) -> list[str]:
+    """The addresses of the runs that its markers link to."""
+    assert "Failed deploy acme/checkout v2.3.0 to production" in output
+    assert max(map(len, output.splitlines())) <= 100
+    assert re.search(
+        r"Ready after \d+\.\d s, all accepted after \d+\.\d s, all listed after \d+\.\d s", output
+    )
+    return re.findall(r"https://github\.com/acme/checkout/actions/runs/\d+", output)

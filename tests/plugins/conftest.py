@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.plugins.contract import TOKEN, listed
+from tests.plugins.contract import TOKEN
 from tests.support.jenkins_pipeline import Controller, running_controller
 from tests.support.local_api import LocalApi, running_local_api
 
@@ -19,9 +19,7 @@ def one_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalApi]:
 def api(one_api: LocalApi) -> LocalApi:
     """Without events and faults."""
     one_api.set_faults([])
-    while events := listed(one_api):  # at most a page of them
-        for event in events:
-            one_api.call("DELETE", f"/events/{event['sid']}")
+    one_api.remove_events()
     return one_api
 
 

@@ -8,12 +8,14 @@ class TestGitHubAction(PluginContract):
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import pytest
 
 from apitraffic_events.text import one_line
+from apitraffic_events.timestamps import format_timestamp, now
 from tests.support.local_api import LocalApi
 from tests.support.stack import running_stack
 from tests.support.waiting import wait_until
@@ -154,6 +156,16 @@ def listed(api: LocalApi) -> list[dict[str, Any]]:
     return records
 
 
+def deploy_twice(api: LocalApi, **facts: str) -> None:
+    """v1, and then v2, of acme/shop to production."""
+    for version, hours in (("v1", 5), ("v2", 2)):
+        at = format_timestamp(now() - timedelta(hours=hours, seconds=30))
+        known = {"repository": "acme/shop", "environment": "production", "status": "success"}
+        metadata = known | {"version": version, "commit": version[1] * 40} | facts
+        event = {"type": "deployment", "name": version, "startedAt": at, "metadata": metadata}
+        assert api.call("POST", "/events", json=event).ok
+
+
 def requests_made(api: LocalApi) -> int:
     return sum(sum(answers.values()) for answers in api.requests().values())
 
@@ -268,13 +280,16 @@ class PluginContract:
         self, plugin: Plugin, api: LocalApi, direct: dict[str, str]
     ) -> None:
         """Also if the API ignores the period that it is asked for."""
-        for number in range(230):
-            old = {
-                "type": "scale",
-                "name": f"Scaled {number}",
-                "startedAt": f"2026-01-10T10:00:00.{number:03}Z",
-            }
-            api.call("POST", "/events", json=old)
+        api.create_many(
+            [
+                {
+                    "type": "scale",
+                    "name": f"Scaled {number}",
+                    "startedAt": f"2026-01-10T10:00:00.{number:03}Z",
+                }
+                for number in range(230)
+            ]
+        )
         api.set_faults(["unfiltered"])
         before = requests_made(api)
         run = plugin.event(direct | {"type": "custom", "name": "Cache cleared", "marker-key": "cache:7"})

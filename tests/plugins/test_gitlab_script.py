@@ -17,6 +17,7 @@ from tests.plugins.contract import (
     TOKEN,
     UNREACHABLE,
     PluginContract,
+    deploy_twice,
     listed,
 )
 from tests.support.gitlab_ci_local import TEMPLATES, required
@@ -254,6 +255,86 @@ def test_an_api_that_hangs_is_not_waited_for(
     api.set_faults([])
     assert run.outputs["status"] == "failed"
     assert UNREACHABLE in run.log
+
+
+class TestWhatRanBefore:
+    """tests/vectors/previous.json has the rules."""
+
+    @pytest.fixture
+    def deploy(self, api: LocalApi) -> dict[str, str]:
+        deploy_twice(api)
+        given = {"api-url": api.url, "api-token": TOKEN, "account-sid": api.account_sid}
+        return given | {"environment": "production", "version": "v1"}
+
+    @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+    def test_a_rollback_says_so_from_its_beginning_to_its_end(
+        self, tmp_path: Path, api: LocalApi, deploy: dict[str, str], shell: tuple[str, ...]
+    ) -> None:
+        script, back = GitLabScript(tmp_path, shell), {"CI_COMMIT_SHA": "1" * 40}
+        script.run("open", deploy | {"description": "Ticket 7"}, **back)
+        event = listed(api)[0]
+        line = "Rollback to v1 from v2, deployed 2 h earlier. "
+        link = f"https://gitlab.example.com/acme/shop/-/compare/{'2' * 40}...{'1' * 40}"
+        assert event["name"] == "Roll back acme/shop to v1 in production"
+        assert event["description"] == f"Ticket 7\n{line}{link}"
+        script.run("close", deploy, CI_JOB_STATUS="failed", **back)
+        event = listed(api)[0]
+        assert event["name"] == "Failed rollback of acme/shop to v1 in production"
+        assert event["description"].splitlines()[0].startswith("Failed after ")
+        assert event["description"].splitlines()[1:] == [line + link]
+        assert event["metadata"]["course"] == "rollback"
+        assert event["metadata"]["previous_version"] == "v2"
+        assert event["metadata"]["status"] == "failure"
+        assert len(listed(api)) == 3
+
+    def test_a_name_that_was_given_stays_and_a_long_description_is_cut(
+        self, tmp_path: Path, api: LocalApi, deploy: dict[str, str]
+    ) -> None:
+        given = deploy | {"name": "Deploy acme/shop v1 to production", "description": "word " * 399}
+        GitLabScript(tmp_path).run("open", given, CI_COMMIT_SHA="1" * 40)
+        event = listed(api)[0]
+        assert event["name"] == "Deploy acme/shop v1 to production"
+        assert len(event["description"]) <= 2000
+        assert "…\nRollback to v1 from v2, deployed " in event["description"]
+
+    def test_an_event_that_a_webhook_has_created_keeps_its_description(
+        self, tmp_path: Path, api: LocalApi, deploy: dict[str, str]
+    ) -> None:
+        theirs = {"repository": "acme/shop", "environment": "production", "job_id": "0", "status": "success"}
+        event = {"type": "deployment", "name": "By a webhook", "description": "Kept.", "metadata": theirs}
+        api.call("POST", "/events", json=event)
+        GitLabScript(tmp_path).run("open", deploy | {"version": "v3"})
+        (found,) = [each for each in listed(api) if each["metadata"].get("job_id") == "0"]
+        assert found["description"] == "Kept."
+        assert found["metadata"]["previous_version"] == "v2"
+
+    @pytest.mark.parametrize(
+        ("faults", "inputs"),
+        [
+            (["GET:status=500x1"], {}),
+            (["GET:status=403x1"], {}),
+            (["GET:commit=200x1"], {}),
+            (["GET:hang=9x1"], {"timeout-seconds": "4"}),
+            ([], {"previous": "false"}),
+            ([], {"timeout-seconds": "3"}),
+        ],
+        ids=str,
+    )
+    def test_without_the_list_it_is_sent_as_before(
+        self,
+        tmp_path: Path,
+        api: LocalApi,
+        deploy: dict[str, str],
+        faults: list[str],
+        inputs: dict[str, str],
+    ) -> None:
+        api.set_faults(faults)
+        run = GitLabScript(tmp_path).run("open", deploy | inputs)
+        event = listed(api)[0]
+        assert event["name"] == "Deploy acme/shop v1 to production", run.stdout
+        assert event["description"] is None
+        assert len(listed(api)) == 3
+        assert run.stdout.count("ApiTraffic") == 1
 
 
 def test_it_waits_as_long_as_the_api_asks_and_leaves_nothing_behind(

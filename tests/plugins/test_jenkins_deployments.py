@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from receiver.events import marker_key
-from tests.plugins.contract import RECEIVER_SECRET, TOKEN, listed
+from tests.plugins.contract import RECEIVER_SECRET, TOKEN, deploy_twice, listed
 from tests.support.jenkins_pipeline import BuildResult, Controller
 from tests.support.local_api import LocalApi
 from tests.support.source_fixtures import body_of
@@ -179,6 +179,63 @@ def test_a_variable_that_somebody_else_set_stops_nothing(
     built = run(controller, api, script, environment={"APITRAFFIC_DEPLOYMENTS": name})
     assert built.result == "SUCCESS", built.log
     assert len(listed(api)) == 1
+
+
+class TestWhatRanBefore:
+    """tests/vectors/previous.json has the rules."""
+
+    DEPLOY: Final = "withApitrafficDeployment(inputs) { error 'broken' }"
+    BACK: Final = {"environment": "production", "version": "v1"}
+
+    def event(self, controller: Controller, api: LocalApi, **inputs: Any) -> dict[str, Any]:
+        deploy_twice(api, job="shop/deploy-checkout")
+        git = {"GIT_URL": "https://gitlab.com/acme/shop.git", "GIT_COMMIT": "1" * 40}
+        run(controller, api, self.DEPLOY, environment=git, inputs=self.BACK | inputs)
+        assert len(listed(api)) == 3
+        return listed(api)[0]
+
+    def test_a_rollback_says_so_to_its_end(self, controller: Controller, api: LocalApi) -> None:
+        event = self.event(controller, api, description="Ticket 7")
+        link = f"https://gitlab.com/acme/shop/-/compare/{'2' * 40}...{'1' * 40}"
+        assert event["name"] == "Failed rollback of acme/shop to v1 in production"
+        first, *others = event["description"].splitlines()
+        assert first.startswith("Failed after ")
+        assert others == ["Ticket 7", f"Rollback to v1 from v2, deployed 2 h earlier. {link}"]
+        assert event["metadata"]["previous_version"] == "v2"
+        assert event["metadata"]["course"] == "rollback"
+
+    def test_a_name_that_was_given_stays(self, controller: Controller, api: LocalApi) -> None:
+        event = self.event(controller, api, name="Deploy acme/shop v1 to production")
+        assert event["name"] == "Deploy acme/shop v1 to production"
+        assert event["metadata"]["course"] == "rollback"
+
+    def test_it_can_be_switched_off(self, controller: Controller, api: LocalApi) -> None:
+        event = self.event(controller, api, previous=False)
+        assert event["name"] == "Failed deploy acme/shop v1 to production"
+        assert "previous_version" not in event["metadata"]
+
+    def test_a_list_that_is_refused_stops_nothing(self, controller: Controller, api: LocalApi) -> None:
+        api.set_faults(["GET:status=403"])
+        script = "record apitrafficEvent(environment: 'production', version: 'v1')"
+        assert run(controller, api, script).recorded[0]["status"] == "created"
+        api.set_faults([])
+        assert listed(api)[0]["name"].startswith("Deploy ")
+
+    def test_an_event_that_a_webhook_has_made_keeps_its_description(
+        self, controller: Controller, api: LocalApi
+    ) -> None:
+        deploy_twice(api, job="shop/deploy-checkout")
+        metadata = {"marker_key": "mine", "previous_deployed_at": "2026-01-10T10:00:00.000Z", "course": "x"}
+        description = "Kept.\nBefore: v0, deployed 1 h earlier."
+        theirs = {"type": "deployment", "name": "By a webhook", "description": description}
+        api.call("POST", "/events", json=theirs | {"metadata": metadata})
+        known = "environment: 'production', version: 'v3', markerKey: 'mine', type: 'deployment'"
+        git = {"GIT_URL": "https://gitlab.com/acme/shop.git", "GIT_COMMIT": "3" * 40}
+        run(controller, api, f"apitrafficEvent({known}, status: 'in_progress')", environment=git)
+        (event,) = [each for each in listed(api) if each["metadata"].get("marker_key") == "mine"]
+        assert event["description"].startswith("Kept.\nBefore: v2, deployed 2 h earlier. https://gitlab.com/")
+        assert event["metadata"]["previous_version"] == "v2"
+        assert "course" not in event["metadata"]
 
 
 class TestKeys:

@@ -11,8 +11,8 @@ from typing import Any, Final
 import pytest
 
 from receiver.events import marker_key
-from receiver.sources.base import translate
 from receiver.sources.native import NATIVE
+from receiver.sources.source import translate
 from tests.plugins.contract import NOT_CONFIGURED, RECEIVER_SECRET, TOKEN, UNREACHABLE, listed, requests_made
 from tests.support.jenkins_pipeline import COMMIT, LIBRARY, BuildResult, Controller
 from tests.support.local_api import LocalApi

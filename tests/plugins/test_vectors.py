@@ -3,9 +3,10 @@
 In JavaScript it is actions/tests/vectors.test.mjs that runs them.
 """
 
+import json
 import random
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -15,17 +16,21 @@ import requests
 
 from apitraffic_events.client import EventsClient
 from apitraffic_events.errors import ServerFailed
-from apitraffic_events.event import EventType
-from apitraffic_events.responses import failure_of, rate_limit_of
+from apitraffic_events.event import Event, EventType
+from apitraffic_events.records import EventPage, StoredEvent
+from apitraffic_events.responses import failure_of, rate_limit_of, read_records
 from apitraffic_events.retrying import Retrier
 from apitraffic_events.text import one_line, paragraphs
 from receiver.cli.events.fields import Fields
-from receiver.config.ci import CiJob, detect, github_job_instance
+from receiver.config.ci.detection import detect
+from receiver.config.ci.github import github_job_instance
+from receiver.config.ci.job import CiJob
 from receiver.events import marker_key
+from receiver.insight.direct import is_of_a_history, previous_among, with_previous
 from receiver.wording import describe_version, duration
 from tests.support.gitlab_ci_local import required
 from tests.support.gitlab_script import SCRIPT, GitLabScript
-from tests.support.jenkins_pipeline import HARNESS, running_controller
+from tests.support.jenkins_pipeline import HARNESS, Controller
 from tests.support.vectors import LANGUAGES, VECTORS, Vector, all_vectors, exemptions, vectors_for
 
 Given = Mapping[str, Any]
@@ -101,6 +106,18 @@ def _pauses(error: Exception, failures: int) -> list[float]:
     return slept
 
 
+def _previous(given: Given) -> dict[str, object]:
+    """What a plugin says of the deploy before: its name, its line, and its metadata."""
+    own = Event.model_validate(given["own"])
+    page = EventPage(
+        records=read_records(StoredEvent, list(given["listed"].values())), has_more=given["has_more"]
+    )
+    previous = previous_among(own, page) if is_of_a_history(own) else None
+    told = with_previous(own, previous, keeps_name=given["is_named"])
+    added = {name: fact for name, fact in told.metadata.items() if name not in own.metadata}
+    return {"name": told.name, "line": told.description or "", **added}
+
+
 def _longest_pause(given: Given) -> float:
     return _pauses(ServerFailed("down", status=503), given["failures"])[-1]
 
@@ -123,6 +140,7 @@ PYTHON: Final[Mapping[str, Callable[[Given], object]]] = {
     "version_of_ref": lambda given: describe_version(given["ref"], given["commit"]),
     "deployment_name": _deployment_name,
     "duration": lambda given: duration(timedelta(seconds=given["seconds"])),
+    "previous": _previous,
     "longest_pause": _longest_pause,
     "asked_pause": _asked_pause,
     "github_job_key": _job_key,
@@ -138,10 +156,31 @@ class TestShell:
         shell, awk = request.param
         return required(shell), required(awk)
 
-    @pytest.mark.parametrize("vector", vectors_for("shell"), ids=str)
+    @pytest.mark.parametrize("vector", vectors_for("shell", apart_from="previous"), ids=str)
     def test_a_vector(self, vector: Vector, shell: tuple[str, str], tmp_path: Path) -> None:
         result = SHELL[vector.function](ShellFunctions(tmp_path, *shell), vector.given)
         vector.check(result)
+
+    def test_what_ran_before(self, shell: tuple[str, str], tmp_path: Path) -> None:
+        """All vectors in one process, because the script is long to start."""
+        vectors = [vector for vector in vectors_for("shell") if vector.function == "previous"]
+        functions = ShellFunctions(tmp_path, *shell)
+        for number, vector in enumerate(vectors):
+            page = {"records": list(vector.given["listed"].values()), "hasMore": vector.given["has_more"]}
+            (tmp_path / f"{number}.own").write_text(json.dumps(vector.given["own"]))
+            (tmp_path / f"{number}.page").write_text(json.dumps(page))
+        each = 'ran_before "$own" "${own%own}page" >"${own%own}told"'
+        functions.run(f'for own in "$1"/*.own; do {each}; done', tmp_path)
+        for number, vector in enumerate(vectors):
+            rows = (tmp_path / f"{number}.told").read_text().splitlines()
+            told = {name: json.loads(value) for name, value in (row.split("\t") for row in rows)}
+            name = vector.given["own"]["name"]
+            result = {
+                "line": "",
+                **told,
+                "name": name if vector.given["is_named"] else told.get("name", name),
+            }
+            assert result == vector.expected, vector.name
 
 
 class ShellFunctions:
@@ -207,13 +246,13 @@ SHELL: Final[Mapping[str, Callable[[ShellFunctions, Given], object]]] = {
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+def answers(controller: Controller) -> dict[str, Any]:
     """What the Jenkins library makes of all vectors, in one build."""
-    with running_controller(tmp_path_factory.mktemp("jenkins")) as controller:
-        script = (HARNESS / "vectors.groovy").read_text()
-        built = controller.build(script, inputs={"folder": str(VECTORS)})
-        assert built.result == "SUCCESS", built.log
-        yield built.recorded[0]
+    script = (HARNESS / "vectors.groovy").read_text()
+    built = controller.build(script, inputs={"folder": str(VECTORS)})
+    assert built.result == "SUCCESS", built.log
+    recorded: dict[str, Any] = built.recorded[0]
+    return recorded
 
 
 class TestGroovy:

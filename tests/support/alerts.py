@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from receiver.events import Change, Delivery
 from receiver.sources import SOURCES
-from receiver.sources.base import translate
+from receiver.sources.source import translate
 from tests.support.source_fixtures import body_of
 
 RECEIVED_AT: Final = datetime(2026, 11, 28, 17, 35, tzinfo=UTC)

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 from typing import ClassVar
 
-from receiver.sources.base import explain_refusal
+from receiver.sources.source import explain_refusal
 from tests.support.source_security import OTHER_SECRET, RECEIVED_AT, SECRET, SignedRequests
 
 GITHUBS_HEADER = "x-hub-signature-256"

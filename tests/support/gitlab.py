@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from receiver.events import Delivery
-from receiver.sources.base import Ignored, translate
 from receiver.sources.gitlab import GITLAB
 from receiver.sources.gitlab.hook import Options
+from receiver.sources.not_translated import Ignored
+from receiver.sources.source import translate
 from tests.support.source_fixtures import FIXTURES, body_of
 
 DELIVERY_ID: Final = "f5e5f430-f57b-4e6e-9fac-d9128cd7232f"

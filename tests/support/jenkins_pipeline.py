@@ -100,7 +100,9 @@ def running_controller(folder: Path) -> Iterator[Controller]:
         if os.environ.get("REQUIRE_TOOLS") == "1":
             pytest.fail(reason)
         pytest.skip(reason)
-    command = ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{jar}:{HARNESS}", "groovy.ui.GroovyMain"]
+    # It lives for a minute or two and has little to do: a second compiler and parallel collectors cost more.
+    quick = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+    command = ["java", *quick, "-cp", f"{jar}:{HARNESS}", "groovy.ui.GroovyMain"]
     with (folder / "harness.log").open("w") as log:
         process = subprocess.Popen(
             [*command, str(HARNESS / "Harness.groovy"), str(LIBRARY), str(HARNESS)],

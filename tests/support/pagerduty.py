@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from receiver.events import Change, Delivery
-from receiver.sources.base import Ignored, translate
+from receiver.sources.not_translated import Ignored
 from receiver.sources.pagerduty import PAGERDUTY
+from receiver.sources.source import translate
 from tests.support.source_fixtures import body_of
 
 DELIVERY_ID: Final = "6a2c1f7e-3b5d-4c8e-9f10-2d4b6a8c0e12"

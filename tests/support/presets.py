@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from receiver.config.senders import preset_names, read_preset, read_senders
 from receiver.events import Delivery
-from receiver.sources.base import Ignored, SourceOptions, Untranslatable, translate
 from receiver.sources.declared import DeclaredSource
+from receiver.sources.not_translated import Ignored, Untranslatable
+from receiver.sources.source import SourceOptions, translate
 from tests.support.source_fixtures import FIXTURES, body_of
 
 ROOT: Final = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from apitraffic_events.event import METADATA_SIZE
 from receiver.events import Change
-from receiver.sources.base import Ignored, NotTranslated, Untranslatable
+from receiver.sources.not_translated import Ignored, NotTranslated, Untranslatable
 
 FORBIDDEN: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from receiver.events import Delivery
-from receiver.sources.base import Ignored, Source, translate
+from receiver.sources.not_translated import Ignored
+from receiver.sources.source import Source, translate
 
 FIXTURES: Final = Path(__file__).parents[1] / "fixtures"
 MODES: Final = ("point", "span")

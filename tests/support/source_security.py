@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from receiver.sources.base import LONGEST_REFUSAL, Source, explain_refusal
+from receiver.sources.source import LONGEST_REFUSAL, Source, explain_refusal
 
 SECRET = b"the secret that is configured"
 OTHER_SECRET = b"the secret of somebody else"

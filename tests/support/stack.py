@@ -66,13 +66,17 @@ class Stack:
         return events
 
     def is_idle(self) -> bool:
-        """Nothing is queued, in work or waiting for another try; asked in one step, for jobs move."""
-        with self.redis.pipeline() as pipeline:
-            for queue in delivery_queues(self.redis):
-                pipeline.llen(queue.key)
-                pipeline.zcard(queue.started_job_registry.key)
-                pipeline.zcard(queue.scheduled_job_registry.key)
-            return not any(pipeline.execute())
+        return is_idle(self.redis)
+
+
+def is_idle(redis: Redis) -> bool:
+    """Nothing is queued, in work or waiting for another try; asked in one step, for jobs move."""
+    with redis.pipeline() as pipeline:
+        for queue in delivery_queues(redis):
+            pipeline.llen(queue.key)
+            pipeline.zcard(queue.started_job_registry.key)
+            pipeline.zcard(queue.scheduled_job_registry.key)
+        return not any(pipeline.execute())
 
 
 @contextmanager

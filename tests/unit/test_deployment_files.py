@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from receiver.config.environment import CONFIG_VARIABLE
-from receiver.config.settings import load_settings
+from receiver.config.loading import load_settings
 from tests.unit.test_container_files import tool
 
 ROOT = Path(__file__).parents[2]

@@ -14,8 +14,10 @@ from receiver.cli.events_table import document
 from receiver.config.environment import CONFIG_VARIABLE, VARIABLES
 from receiver.config.secrets import SECRET_VARIABLES
 from receiver.config.senders import preset_names, read_preset
+from receiver.config.verdict import VerdictSection
 from receiver.mcp_server.http import PATH
-from receiver.mcp_server.tools import TOOLS
+from receiver.mcp_server.prompts import PROMPTS
+from receiver.mcp_server.verdicts import Judge, all_tools
 from receiver.routing import Match, Route
 from receiver.sources import SOURCES
 
@@ -192,13 +194,16 @@ def test_the_readme_is_short() -> None:
 
 
 def test_every_command_of_the_readme_exists() -> None:
-    for command in re.findall(r"apitraffic-events ([a-z]+)", README):
+    for command in re.findall(r"apitraffic-events ([a-z-]+)", README):
         assert command in COMMANDS
 
 
 def test_every_tool_for_assistants_is_in_its_page_and_no_other() -> None:
     page = (ROOT / "docs/mcp.md").read_text(encoding="utf-8")
-    assert re.findall(r"^\| `([a-z_]+)` \|", page, flags=re.MULTILINE) == [tool.name for tool in TOOLS]
+    assert re.findall(r"^\| `([a-z_]+)` \|", page, flags=re.MULTILINE) == [
+        *(tool.name for tool in all_tools(Judge(VerdictSection()))),
+        *(prompt.name for prompt in PROMPTS),
+    ]
 
 
 def test_what_is_to_be_copied_into_a_client_is_json_and_starts_the_server() -> None:

@@ -18,7 +18,7 @@ from receiver.cli.connect.stores import (
     newest,
     required_storable,
 )
-from receiver.config.settings import load_settings
+from receiver.config.loading import load_settings
 
 NAME = "GITHUB_WEBHOOK_SECRET"
 OLD, NEW = "an-old-secret-of-github-0123456789", "a-new-secret-of-github-0123456789"

@@ -26,6 +26,9 @@ WRITTEN = {
     "3d": NOW - timedelta(days=3),
     "1w": NOW - timedelta(days=7),
     "100000m": NOW - timedelta(minutes=100_000),
+    "10:05": datetime(2026, 1, 10, 10, 5, tzinfo=UTC),
+    "10:05:07Z": datetime(2026, 1, 10, 10, 5, 7, tzinfo=UTC),
+    "10:06": datetime(2026, 1, 9, 10, 6, tzinfo=UTC),
     " 2h\n": NOW - timedelta(hours=2),
     "2026-01-10": datetime(2026, 1, 10, tzinfo=UTC),
     "2026-01-10T10:05": datetime(2026, 1, 10, 10, 5, tzinfo=UTC),
@@ -45,8 +48,11 @@ JUNK = [
     "999999d",
     "9999999d",
     "Yesterday",
+    "25:00",
+    "9:05",
+    "10:60",
 ]
-TIME_OPTIONS = ("since", "until", "started_at", "ended_at")
+TIME_OPTIONS = ("since", "until", "started_at", "ended_at", "moment")
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +131,7 @@ def test_these_are_all_there_are() -> None:
         "events update --ended_at",
         "events update --started_at",
         "github redeliver --since",
+        "what-changed --moment",
     ]
     assert sorted(f"{arguments.__name__}.{name}" for arguments, name in ARGUMENTS) == [
         "CloseIncident.ended_at",

@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from receiver.config.settings import Settings
-from receiver.sources.base import MIB
+from receiver.sources.request import MIB
 from receiver.web.app import create_app
 
 

@@ -16,7 +16,8 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "LONGEST_SILENCE", 0.01)
 
 
-def test_a_terminal_counts_the_seconds_and_shows_what_went_wrong() -> None:
+def test_a_terminal_counts_the_seconds_and_shows_what_went_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
     shown = io.StringIO()
     patience = Patience(Console(file=shown, force_terminal=True, width=80, highlight=False))
     with patience.shown():
@@ -25,9 +26,13 @@ def test_a_terminal_counts_the_seconds_and_shows_what_went_wrong() -> None:
         wait_until(lambda: "503 the [bold]database[/bold] is away" in shown.getvalue(), "it says why")
 
 
-def test_a_pipe_gets_one_line_and_one_for_each_retry() -> None:
+@pytest.mark.parametrize("is_dumb_terminal", [False, True])
+def test_a_pipe_and_a_dumb_terminal_get_one_line_and_one_for_each_retry(
+    monkeypatch: pytest.MonkeyPatch, is_dumb_terminal: bool
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
     printed = io.StringIO()
-    patience = Patience(Console(file=printed, highlight=False))
+    patience = Patience(Console(file=printed, highlight=False, force_terminal=is_dumb_terminal))
     with patience.shown():
         wait_until(lambda: printed.getvalue() == "Waiting for ApiTraffic …\n", "it says that it waits")
         patience.before_retry(ServerFailed("down", status=503))

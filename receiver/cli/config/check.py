@@ -16,7 +16,7 @@ def check(file: Path | None) -> None:
     Nothing is connected to; `doctor` does that. Exits with 1 if there is a mistake; a warning is none.
     """
     from receiver.config.environment import CONFIG_VARIABLE, config_file
-    from receiver.config.settings import load_what_is_right
+    from receiver.config.loading import load_what_is_right
     from receiver.config.suspicions import suspicions
     from receiver.errors import ConfigurationError
 

@@ -11,12 +11,13 @@ from pydantic import BaseModel, SecretStr
 
 from apitraffic_events.errors import ConfigurationError
 from receiver.config.environment import VARIABLES, config_file
+from receiver.config.loading import load_what_is_right
 from receiver.config.networks import Network
 from receiver.config.secrets import SECRET_VARIABLES
-from receiver.config.settings import Settings, load_what_is_right
+from receiver.config.settings import Settings
 from receiver.config.suspicions import suspicions
 from receiver.config.toml import as_toml
-from receiver.sources.base import Source, SourceOptions
+from receiver.sources.source import Source, SourceOptions
 
 NOT_SET = "(not set)"
 

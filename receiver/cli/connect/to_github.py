@@ -14,8 +14,8 @@ from apitraffic_events.timestamps import now
 from receiver.cli.connect import flow
 from receiver.cli.connect.tokens import token_of
 from receiver.cli.urls import path_in
-from receiver.config.settings import load_what_is_right
-from receiver.senders_api.github import Owner, organisation, repository
+from receiver.config.loading import load_what_is_right
+from receiver.senders_api.github_owners import Owner, organisation, repository
 from receiver.senders_api.github_webhooks import GitHubWebhooks, Hook, found
 from receiver.senders_api.webhooks import FoundWebhook, PingAnswer
 from receiver.sources.github import FEATURES, GITHUB, SECRET_VARIABLE, TRANSLATORS

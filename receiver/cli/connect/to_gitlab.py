@@ -15,7 +15,7 @@ import click
 from receiver.cli.connect import flow
 from receiver.cli.connect.tokens import token_of
 from receiver.cli.urls import path_in
-from receiver.config.settings import load_what_is_right
+from receiver.config.loading import load_what_is_right
 from receiver.senders_api.gitlab import EVENTS_OF, GitLabWebhooks, Hook, found, ping_answer
 from receiver.senders_api.webhooks import FoundWebhook, PingAnswer, SenderNotFound
 from receiver.sources.gitlab import GITLAB, SIGNING_VARIABLE, TOKEN_VARIABLE

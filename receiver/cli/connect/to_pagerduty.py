@@ -16,7 +16,7 @@ from apitraffic_events.environment import read_variable
 from receiver.cli.connect import flow
 from receiver.cli.connect.stores import EnvironmentNow, all_joined, newest, required_storable
 from receiver.cli.connect.tokens import token_of
-from receiver.config.settings import load_what_is_right
+from receiver.config.loading import load_what_is_right
 from receiver.doctor.reachability import is_private
 from receiver.senders_api.pagerduty import ACCOUNT, PagerDutyWebhooks, Scope, Subscription, found
 from receiver.senders_api.webhooks import FoundWebhook, PingAnswer

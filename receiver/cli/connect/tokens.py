@@ -4,7 +4,7 @@ import os
 
 import click
 
-from apitraffic_events.client import is_token
+from apitraffic_events.connection import is_token
 from apitraffic_events.environment import read_variable
 from receiver.cli.exits import NotConfigured
 from receiver.cli.failures import configuration_errors_in_words

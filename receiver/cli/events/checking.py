@@ -1,40 +1,32 @@
 """`apitraffic-events events check`"""
 
 import json
-import re
 import time
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 import click
 
-from apitraffic_events.errors import ConfigurationError, EventsApiError, NotFound
+from apitraffic_events.errors import ConfigurationError, EventsApiError
 from apitraffic_events.event import EventType
-from apitraffic_events.filters import EventFilter
 from apitraffic_events.records import StoredEvent
 from apitraffic_events.timestamps import format_timestamp, now
 from receiver.cli.events.account import AccountSession, reading_session
 from receiver.cli.exits import Problem, Refused, api_problems
 from receiver.cli.local_system import ACCOUNT, environment_for
-from receiver.config.settings import Settings, load_what_is_right
-from receiver.delivery.creation import JOINED_BY
-from receiver.delivery.lookup import LONGEST_JOB, MOST_TO_REMEMBER, Search, events_of, find_event, is_marker
-from receiver.insight.annotation import without_insight
+from receiver.config.loading import load_what_is_right
+from receiver.config.settings import Settings
+from receiver.delivery.asked_events import LOOK_BACK, around_deploy, event_named
 from receiver.insight.figures import NoFigures, figure_source
 from receiver.insight.judging import UNTIL_FIGURES, disturbance, judged
+from receiver.insight.questions import told_verdict
 from receiver.insight.records import Outcome, Record, record_of
 from receiver.insight.verdict import Thresholds, Verdict, Word, not_compared, windows_of
 from receiver.wording import duration
 
-SID: Final = re.compile(r"[A-Za-z0-9_-]+")
-"""What may be a SID; nearly all marker keys have a colon."""
 SID_PREFIX: Final = "evt_"
 WHAT_IT_TAKES: Final = "give a deployment's SID (evt_…) or its marker's key, such as github:deployment:4242"
-LOOK_BACK: Final = timedelta(days=7)
-"""How long ago the event of a marker key may have begun."""
 PAUSE: Final = 3.0
 """Seconds until an event that is not there, or has not ended, is looked for again."""
 
@@ -118,11 +110,11 @@ class DeployCheck:
     def result(self, name: str) -> CheckResult:
         """Raises `Problem`."""
         stored, deploy = self._ended(name)
-        verdict = self._said(stored)
+        verdict = told_verdict(stored, self._after)
         if verdict is None and self._wait_until(deploy.at + self._length + UNTIL_FIGURES):
             # Somebody may have judged or changed it meanwhile.
             stored, deploy = self._ended(stored.sid)
-            verdict = self._said(stored)
+            verdict = told_verdict(stored, self._after)
         verdict = verdict or self._judged(deploy)
         return CheckResult(verdict.word.value, verdict.line, stored.sid, format_timestamp(verdict.ended_at))
 
@@ -142,7 +134,7 @@ class DeployCheck:
             time.sleep(PAUSE)
 
     def _now(self, name: str) -> tuple[StoredEvent, Record]:
-        stored = self._find(name)
+        stored = self._account.ask(lambda: event_named(self._account.client, name))
         if stored is None:
             takes = "" if name.startswith(SID_PREFIX) or ":" in name else f"; {WHAT_IT_TAKES}"
             raise _NotThere(f"ApiTraffic has no event {name} of the last {duration(LOOK_BACK)}{takes}")
@@ -154,26 +146,6 @@ class DeployCheck:
         if record.outcome is Outcome.RUNNING and not record.has_ended:
             raise _NotYet(f"{stored.sid} has not ended yet")
         return stored, record
-
-    def _find(self, name: str) -> StoredEvent | None:
-        client = self._account.client
-        if SID.fullmatch(name):
-            with suppress(NotFound):
-                return self._account.ask(lambda: client.get_event(name))
-        search = Search(EventFilter(started_from=now() - LOOK_BACK), MOST_TO_REMEMBER)
-
-        def is_it(event: StoredEvent) -> bool:
-            return is_marker(event, {name}) or event.metadata.get(JOINED_BY) == name
-
-        return self._account.ask(lambda: find_event(events_of(client, search), is_it))
-
-    def _said(self, stored: StoredEvent) -> Verdict | None:
-        """The verdict that the marker has, if it is of the period that is asked for."""
-        _, verdict = without_insight(stored.as_event())
-        is_wanted = self._after is None or (
-            verdict is not None and verdict.line.startswith(f"{duration(self._after)} after")
-        )
-        return verdict if is_wanted else None
 
     def _wait_until(self, moment: datetime) -> bool:
         """Returns whether there was something to wait for."""
@@ -194,7 +166,7 @@ class DeployCheck:
         )
         thresholds = Thresholds(section.errors_up, section.slower, section.fewest_requests)
         windows = windows_of(deploy.started_at, deploy.at, self._length)
-        near = self._account.ask(lambda: tuple(self._near(*windows.before, *windows.after)))
+        near = self._account.ask(lambda: around_deploy(self._account.client, windows))
         if (reason := disturbance(deploy, windows, near)) is not None:
             return not_compared(reason, self._length, deploy.at)
 
@@ -207,17 +179,6 @@ class DeployCheck:
                 raise NoVerdict(f"There are no figures: {error}") from error
 
         return self._account.ask(judge)
-
-    def _near(self, start: datetime, _began: datetime, ended: datetime, end: datetime) -> Iterator[Record]:
-        """Deploys that may have lasted into the windows, and incidents that began in the later one."""
-        deploys = EventFilter(EventType.DEPLOYMENT.value, start - LONGEST_JOB, end)
-        incidents = EventFilter(EventType.INCIDENT.value, ended, end)
-        found = events_of(
-            self._account.client, Search(deploys, MOST_TO_REMEMBER), Search(incidents, MOST_TO_REMEMBER)
-        )
-        for event in found:
-            if (record := record_of(event, event.sid)) is not None:
-                yield record
 
 
 class _NotYet(NoVerdict):

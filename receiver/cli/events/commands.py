@@ -7,6 +7,7 @@ import click
 
 from receiver.cli.events.options import (
     STATUSES,
+    previous_option,
     scope_options,
     text_options,
     time_options,
@@ -130,6 +131,7 @@ def get(**given: Any) -> None:
     help="Make only one event with this key, even if the command is repeated within an hour.",
 )
 @click.option("--from-ci", is_flag=True, help="Take what is not given from the CI job in which this runs.")
+@previous_option
 @write_options
 def create(**given: Any) -> None:
     """Create an event.

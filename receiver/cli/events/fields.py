@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from apitraffic_events.event import EVERYWHERE, Event, EventType
 from apitraffic_events.timestamps import now
-from receiver.config.ci import ANY_KEY, CiJob
+from receiver.config.ci.job import ANY_KEY, CiJob
 from receiver.delivery.creation import MARKER_KEY, Wanted
 from receiver.events import marker_key
 
@@ -67,6 +67,7 @@ class Fields:
             their_key=job.their_key if job else ANY_KEY,
             is_identity_shared=job is not None and job.is_identity_shared,
             keeps_start=self.started_at is None,
+            keeps_name=bool(self.name),
         )
 
     def _key(self, kind: EventType, environment: str, job: CiJob | None) -> tuple[str, bool]:

@@ -74,6 +74,16 @@ def _read_metadata(_ctx: click.Context, _param: click.Parameter, pairs: tuple[st
     return metadata
 
 
+def previous_option(function: CommandT) -> CommandT:
+    """`--previous/--no-previous`."""
+    return click.option(
+        "--previous/--no-previous",
+        default=True,
+        show_default=True,
+        help="Say which version ran before, and call a rollback one. Asks the API for the deploys before.",
+    )(function)
+
+
 def time_options(function: CommandT) -> CommandT:
     """`--started-at`, `--ended-at`."""
     started = click.option(

@@ -22,8 +22,10 @@ from receiver.cli.events.account import AccountSession, account_session
 from receiver.cli.events.fields import Fields, first_mistake
 from receiver.cli.events.output import as_json, details
 from receiver.cli.exits import NotConfigured, Problem
-from receiver.config.ci import CiJob, detect, known_systems
+from receiver.config.ci.detection import detect, known_systems
+from receiver.config.ci.job import CiJob
 from receiver.delivery.creation import Creation
+from receiver.delivery.earlier_deploys import earlier_deploys
 
 SKIPPED: Final = "skipped"
 FAILED: Final = "failed"
@@ -80,13 +82,14 @@ class WriteOptions:
             outcome.print(as_lines=self.as_lines)
 
 
-def create(*, options: WriteOptions, from_ci: bool, **given: Any) -> None:
+def create(*, options: WriteOptions, from_ci: bool, previous: bool, **given: Any) -> None:
     wanted = Fields(**given).wanted(_ci_job() if from_ci else None)
     unsent = WriteResult(SKIPPED, event=wanted.event.to_api())
 
     def make(account: AccountSession) -> WriteResult:
         buckets, environments = account.sids(wanted.event.buckets, wanted.event.environments)
-        creation = Creation(account.client, wanted.with_scope(buckets, environments))
+        earlier = earlier_deploys(account.client, wanted.event, options.timeout) if previous else None
+        creation = Creation(account.client, wanted.with_scope(buckets, environments), earlier)
         stored, made = account.ask(creation.attempt)
         return _of(made.value, stored)
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from apitraffic_events.client import is_token
+from apitraffic_events.connection import is_token
 from apitraffic_events.environment import read_variable
 from apitraffic_events.errors import ConfigurationError
 from apitraffic_events.text import one_line
@@ -22,15 +22,11 @@ from apitraffic_events.timestamps import format_timestamp, now
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.cli.github.commands import OUR_PATH
 from receiver.cli.urls import path_in
-from receiver.senders_api import github as github_api
-from receiver.senders_api.github import (
-    GitHubApi,
-    GitHubError,
-    GitHubRejected,
-    GitHubUnavailable,
-    Owner,
-    Webhook,
-)
+from receiver.senders_api import github_owners
+from receiver.senders_api.github_app import app_jwt
+from receiver.senders_api.github_client import GitHubError, GitHubRejected, GitHubUnavailable
+from receiver.senders_api.github_deliveries import GitHubDeliveries, Webhook, kept_for
+from receiver.senders_api.github_owners import Owner
 from receiver.senders_api.redelivery import Decision, Plan, choose
 
 FAILURES_IN_A_ROW: Final = 3
@@ -80,7 +76,7 @@ def redeliver(
 
 
 def _carry_out(
-    github: GitHubApi, hook: int | None, plan: Plan, *, dry_run: bool
+    github: GitHubDeliveries, hook: int | None, plan: Plan, *, dry_run: bool
 ) -> Iterator[tuple[Decision, str, str]]:
     """Each decision with its outcome and the reason; raises a `GitHubError` if the run must end."""
     unanswered = 0
@@ -112,12 +108,12 @@ def _owner(repository: str | None, organisation: str | None, *, app: bool) -> Ow
     if repository is not None:
         if not REPOSITORY.fullmatch(repository):
             raise click.UsageError(f"--repository {repository!r} is not of the form OWNER/NAME.")
-        return github_api.repository(repository)
+        return github_owners.repository(repository)
     if organisation is not None:
         if not ORGANISATION.fullmatch(organisation):
             raise click.UsageError(f"--organization {organisation!r} is not an organisation's name.")
-        return github_api.organisation(organisation)
-    return github_api.APP
+        return github_owners.organisation(organisation)
+    return github_owners.APP
 
 
 def _check_api_url(api_url: str) -> None:
@@ -134,16 +130,16 @@ def _check_api_url(api_url: str) -> None:
 
 def _start(since: datetime | None, moment: datetime, api_url: str) -> datetime:
     if since is None:
-        return moment - github_api.kept_for(api_url)
+        return moment - kept_for(api_url)
     if since > moment:
         raise click.UsageError(f"--since {format_timestamp(since)} is not a time in the past.")
     return since
 
 
 @contextmanager
-def _opened(api_url: str, owner: Owner) -> Iterator[GitHubApi]:
+def _opened(api_url: str, owner: Owner) -> Iterator[GitHubDeliveries]:
     with configuration_errors_in_words():
-        github = GitHubApi(
+        github = GitHubDeliveries(
             api_url=api_url, owner=owner, credential=_credential(owner), sleep=sleep, clock=now
         )
         try:
@@ -156,7 +152,7 @@ def _opened(api_url: str, owner: Owner) -> Iterator[GitHubApi]:
 
 def _credential(owner: Owner) -> Callable[[], str]:
     """A function that returns the token; raises `ConfigurationError` if none is configured."""
-    if owner is not github_api.APP:
+    if owner is not github_owners.APP:
         token = _token("GITHUB_TOKEN")
         if token is None:
             raise ConfigurationError(
@@ -175,8 +171,8 @@ def _credential(owner: Owner) -> Callable[[], str]:
             f"{missing} is not set; the App's settings page shows its ID (or client ID) and creates "
             "private keys. Or set GITHUB_APP_JWT to a JWT made elsewhere"
         )
-    github_api.app_jwt(app_id, private_key, now())
-    return lambda: github_api.app_jwt(app_id, private_key, now())
+    app_jwt(app_id, private_key, now())
+    return lambda: app_jwt(app_id, private_key, now())
 
 
 def _token(name: str) -> str | None:

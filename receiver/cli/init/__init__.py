@@ -41,7 +41,8 @@ FILE: Final = click.Path(dir_okay=False, path_type=Path)
     "senders",
     multiple=True,
     type=click.Choice(SENDERS),
-    help="A sender to accept webhooks from; repeatable.  [default: github]",
+    metavar="NAME",
+    help=f"A sender to accept webhooks from: {', '.join(SENDERS)}; repeatable.  [default: github]",
 )
 @click.option(
     "--url",

@@ -9,8 +9,8 @@ import click
 
 from receiver.cli.connect.stores import EnvFile
 from receiver.config.environment import VARIABLES
+from receiver.config.loading import load_what_is_right
 from receiver.config.secrets import SECRET_VARIABLES
-from receiver.config.settings import load_what_is_right
 
 UNQUOTED: Final = re.compile(r"""[!-~]+""")
 NEEDS_QUOTES: Final = frozenset("\"'\\$`#&;|<>()")

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from receiver.cli.events.options import scope_options, text_options
+from receiver.cli.events.options import previous_option, scope_options, text_options
 from receiver.cli.options import TYPES, timeout_option
 
 
@@ -25,10 +25,17 @@ from receiver.cli.options import TYPES, timeout_option
     envvar="APITRAFFIC_RECEIVER_URL",
     help="Send through this receiver, with the secret in APITRAFFIC_RECEIVER_SECRET, instead of to the API.",
 )
+@previous_option
 @timeout_option
 @click.option("--quiet", is_flag=True, help="Print nothing but problems.")
 def command(
-    command: tuple[str, ...], *, receiver_url: str | None, timeout: float, quiet: bool, **given: Any
+    command: tuple[str, ...],
+    *,
+    receiver_url: str | None,
+    previous: bool,
+    timeout: float,
+    quiet: bool,
+    **given: Any,
 ) -> None:
     """Run a command, and show it on the charts from its start to its end.
 
@@ -48,7 +55,12 @@ def command(
     fields = Fields(started_at=now(), ended_at=None, status="in_progress", **given)
     child = Child(command)
     report = Report(
-        fields, PurePath(command[0]).name, receiver_url=receiver_url, timeout=timeout, is_quiet=quiet
+        fields,
+        PurePath(command[0]).name,
+        receiver_url=receiver_url,
+        timeout=timeout,
+        is_quiet=quiet,
+        says_previous=previous,
     )
     with child.started():
         report.open()

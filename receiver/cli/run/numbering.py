@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from receiver.config.ci import CiJob
+from receiver.config.ci.job import CiJob
 from receiver.events import marker_key
 
 FOLDERS: Final = ("RUNNER_TEMP", "WORKSPACE_TMP", "AGENT_TEMPDIRECTORY")

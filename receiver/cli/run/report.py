@@ -20,7 +20,8 @@ from receiver.cli.run.child import Ending
 from receiver.cli.run.numbering import name_of_run
 from receiver.cli.run.ways import Calls, Way, way_to
 from receiver.cli.waiting import Patience
-from receiver.config.ci import CiJob, detect
+from receiver.config.ci.detection import detect
+from receiver.config.ci.job import CiJob
 from receiver.delivery.creation import MARKER_KEY, Wanted
 from receiver.wording import duration
 
@@ -38,6 +39,7 @@ class Report:
     receiver_url: str | None
     timeout: float
     is_quiet: bool
+    says_previous: bool = True
     _patience: Patience = field(default_factory=lambda: Patience(consoles.errors()))
     _is_over: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -92,7 +94,7 @@ class Report:
             self._job = detect(os.environ)
             self._wanted = self._described()
             with api_problems("event"):
-                self._way = way_to(self.receiver_url)
+                self._way = way_to(self.receiver_url, says_previous=self.says_previous)
                 self._way.open(self._wanted, Calls(self.timeout, sleep=self._pause))
         except Exception as error:  # noqa: BLE001 - said after the command
             self._problem = error

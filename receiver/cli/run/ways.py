@@ -30,8 +30,11 @@ from receiver.cli.local_system import ACCOUNT, environment_for
 from receiver.config.account import events_client
 from receiver.config.account_settings import AccountSettings, load_account
 from receiver.delivery.creation import JOINED_BY, MARKER_KEY, Creation, Wanted
+from receiver.delivery.earlier_deploys import earlier_deploys
 from receiver.delivery.scopes import Scopes
 from receiver.events import Effect
+from receiver.insight.direct import with_previous
+from receiver.insight.history import Previous
 from receiver.sources.signing import events_request
 
 RECEIVER_SECRET: Final = "APITRAFFIC_RECEIVER_SECRET"  # noqa: S105 - the variable's name, not its value
@@ -65,10 +68,10 @@ class Way(Protocol):
         """Report the end of an event, whether or not it has been opened; its SID, if that is known."""
 
 
-def way_to(receiver_url: str | None) -> Way:
-    """Raises `ConfigurationError`."""
+def way_to(receiver_url: str | None, *, says_previous: bool) -> Way:
+    """Raises `ConfigurationError`. A receiver says itself what ran before."""
     if not receiver_url:
-        return Directly(load_account(environment_for(ACCOUNT)))
+        return Directly(load_account(environment_for(ACCOUNT)), says_previous)
     secret = read_variable(RECEIVER_SECRET, os.environ)
     if secret is None:
         raise ConfigurationError(
@@ -83,34 +86,41 @@ class Directly:
     """To the Events API, with the account's token."""
 
     account: AccountSettings
+    says_previous: bool
     _opened: str = ""
+    _previous: Previous | None = None
 
     def open(self, wanted: Wanted, calls: Calls) -> None:
         with self._session(calls) as session:
-            self._opened = self._put(wanted, session).sid
+            self._opened = self._put(wanted, session, calls).sid
 
     def close(self, whole: Wanted, calls: Calls) -> str:
         with self._session(calls) as session:
             if not self._opened:
                 # An opening that had no answer may have been carried out: then this finds its event.
-                return self._put(replace(whole, may_exist=True), session).sid
+                return self._put(replace(whole, may_exist=True), session, calls).sid
             stored = session.ask(lambda: session.client.get_event(self._opened))
-            return session.ask(lambda: session.client.update_event(self._opened, _ending(stored, whole))).sid
+            ending = _ending(stored, whole, self._previous)
+            return session.ask(lambda: session.client.update_event(self._opened, ending)).sid
 
     @contextmanager
     def _session(self, calls: Calls) -> Iterator[AccountSession]:
         with events_client(self.account) as client:
             yield AccountSession(client, calls.retrier(client), Scopes(client))
 
-    def _put(self, wanted: Wanted, session: AccountSession) -> StoredEvent:
+    def _put(self, wanted: Wanted, session: AccountSession, calls: Calls) -> StoredEvent:
         buckets, environments = session.sids(wanted.event.buckets, wanted.event.environments)
-        stored, _ = session.ask(Creation(session.client, wanted.with_scope(buckets, environments)).attempt)
+        client = session.client
+        earlier = earlier_deploys(client, wanted.event, calls.seconds) if self.says_previous else None
+        creation = Creation(client, wanted.with_scope(buckets, environments), earlier)
+        stored, _ = session.ask(creation.attempt)
+        self._previous = creation.previous
         return stored
 
 
-def _ending(stored: StoredEvent, whole: Wanted) -> EventUpdate:
+def _ending(stored: StoredEvent, whole: Wanted, previous: Previous | None) -> EventUpdate:
     """What the end changes. A webhook may have written into the event, so its other facts stay."""
-    event = whole.event
+    event = with_previous(whole.event, previous, keeps_name=whole.keeps_name)
     facts = {name: value for name, value in event.metadata.items() if name not in OWN_KEYS}
     return EventUpdate(
         name=event.name,

@@ -15,7 +15,8 @@ import requests
 from apitraffic_events.responses import reason_of
 from receiver.cli.deliveries import parse_headers, source_named, warn_of_misspelt
 from receiver.cli.failures import configuration_errors_in_words
-from receiver.config.settings import Settings, load_settings
+from receiver.config.loading import load_settings
+from receiver.config.settings import Settings
 from receiver.local.data_folder import DataFolder
 from receiver.local.running import running_in
 from receiver.sources.sending import sender_of

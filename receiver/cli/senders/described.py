@@ -9,10 +9,11 @@ import click
 from receiver.cli.deliveries import delivery_from_file
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.cli.translate.translation import print_translation
+from receiver.config.loading import load_settings
 from receiver.config.senders import preset_names, preset_text, read_senders
-from receiver.config.settings import Settings, load_settings
+from receiver.config.settings import Settings
 from receiver.sources import SOURCES
-from receiver.sources.base import Source
+from receiver.sources.source import Source
 
 
 def list_() -> None:

@@ -19,7 +19,8 @@ from receiver.cli.exits import NotConfigured, NotReachable
 from receiver.cli.local_system import QUEUE, environment_for
 from receiver.cli.watching import redraw, repeat
 from receiver.config.accounts import NOTIFY
-from receiver.config.settings import Settings, load_settings
+from receiver.config.loading import load_settings
+from receiver.config.settings import Settings
 from receiver.datastore.address import connect
 from receiver.delivery.retries import what_to_check
 from receiver.errors import StorageUnavailable

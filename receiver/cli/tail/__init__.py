@@ -23,8 +23,9 @@ STATUSES: Final = (
     "--status",
     "statuses",
     type=click.Choice(STATUSES),
+    metavar="STATUS",
     multiple=True,
-    help="Only with this status; repeatable.",
+    help=f"Only with this status: {', '.join(STATUSES)}; repeatable.",
 )
 @click.option(
     "--text",

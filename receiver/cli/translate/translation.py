@@ -8,18 +8,12 @@ import click
 
 from receiver.cli.deliveries import delivery_from_file, source_named, warn_of_misspelt
 from receiver.cli.failures import configuration_errors_in_words
-from receiver.config.settings import Settings, load_settings
+from receiver.config.loading import load_settings
+from receiver.config.settings import Settings
 from receiver.events import Change, Delivery
 from receiver.routing import explain
-from receiver.sources.base import (
-    Ignored,
-    Invalid,
-    ItemError,
-    NotTranslated,
-    Source,
-    Untranslatable,
-    translate,
-)
+from receiver.sources.not_translated import Ignored, Invalid, ItemError, NotTranslated, Untranslatable
+from receiver.sources.source import Source, translate
 from receiver.translation import translate_and_route
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from receiver.cli.failures import configuration_errors_in_words
-from receiver.config.settings import Settings, load_settings
+from receiver.config.loading import load_settings
+from receiver.config.settings import Settings
 from receiver.local.command import errors_in_words
 from receiver.local.data_folder import DEFAULT_DATA_FOLDER, DataFolder
 from receiver.local.errors import LocalModeError

@@ -30,6 +30,7 @@ class Server(SignalSafeApplication):
         self._listener = listener.detach()
         self._when_ready = when_ready
         self._on_exit = on_exit
+        self._api: EventsApi | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -48,9 +49,16 @@ class Server(SignalSafeApplication):
             "control_socket_disable": True,
             "when_ready": lambda _arbiter: self._when_ready(),
             "on_exit": lambda _arbiter: self._on_exit(),
+            "worker_exit": lambda _arbiter, _worker: self._close(),
         }
         for name, value in settings.items():
             self.cfg.set(name, value)
 
     def load(self) -> EventsApi:
-        return create_app(self._options)
+        self._api = create_app(self._options)
+        return self._api
+
+    def _close(self) -> None:
+        """In the process that has loaded it."""
+        if self._api is not None:
+            self._api.close()

@@ -9,8 +9,9 @@ from typing import Final
 from pydantic import JsonValue
 
 from receiver.sources.alert_groups import AlertOptions, Sender, identifier, source_of
-from receiver.sources.base import Headers, Payload, Secrets
+from receiver.sources.payload import Payload
 from receiver.sources.presented_tokens import presented_token_refusal, presented_token_verification
+from receiver.sources.request import Headers, Secrets
 from receiver.sources.signatures import Verification
 
 SECRET_VARIABLE: Final = "ALERTMANAGER_WEBHOOK_TOKEN"  # noqa: S105 - the variable's name, not its value

@@ -17,24 +17,13 @@ from pydantic import JsonValue
 from apitraffic_events.event import EventType
 from apitraffic_events.text import NAME_LIMIT, one_line
 from receiver.events import Change, Delivery, Effect
-from receiver.sources.base import (
-    MIB,
-    PATH_ITEM,
-    Feature,
-    Headers,
-    Invalid,
-    ItemError,
-    Payload,
-    Secrets,
-    Source,
-    SourceOptions,
-    Untranslatable,
-    change_of,
-    object_in,
-    present,
-)
+from receiver.sources.changes import change_of, present
+from receiver.sources.not_translated import Invalid, ItemError, Untranslatable
+from receiver.sources.payload import Payload, object_in
 from receiver.sources.presented_tokens import presented_token_refusal, presented_token_verification
+from receiver.sources.request import MIB, PATH_ITEM, Headers, Secrets
 from receiver.sources.signatures import Verification
+from receiver.sources.source import Feature, Source, SourceOptions
 from receiver.timestamps import EARLIEST, read_written
 
 SECRET_VARIABLE: Final = "ANNOTATIONS_TOKEN"  # noqa: S105 - the variable's name, not its value

@@ -15,8 +15,8 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from receiver.sources.authorization import basic_password, bearer_token
-from receiver.sources.base import PATH_TOKEN, Headers
 from receiver.sources.refusals import missing
+from receiver.sources.request import PATH_TOKEN, Headers
 from receiver.sources.signatures import (
     MOST_SIGNATURES,
     TOLERANCE,

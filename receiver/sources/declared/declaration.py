@@ -8,9 +8,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from apitraffic_events.event import EventType
 from receiver.events import Effect
-from receiver.sources.base import MIB, secret_variable_of
 from receiver.sources.declared.authentication import AnyScheme
 from receiver.sources.declared.templates import ExpressionField, Template, TemplateField, Value, Words
+from receiver.sources.request import MIB
+from receiver.sources.source import secret_variable_of
 
 IGNORE: Final = "ignore"
 """An effect of declared markers besides the receiver's own: it makes none."""

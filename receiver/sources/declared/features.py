@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from apitraffic_events.event import EventType
 from receiver.events import Effect
-from receiver.sources.base import Feature
 from receiver.sources.declared.declaration import END, IGNORE, Marker, Sender, outcomes
 from receiver.sources.declared.templates import Words
+from receiver.sources.source import Feature
 
 
 def features_of(sender: Sender) -> Iterator[Feature]:

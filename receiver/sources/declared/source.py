@@ -11,21 +11,7 @@ from pydantic import JsonValue
 from apitraffic_events.event import EventType
 from apitraffic_events.text import one_line
 from receiver.events import Change, Delivery, Effect
-from receiver.sources.base import (
-    VALUE_LIMIT,
-    WEB_URL,
-    Headers,
-    Ignored,
-    Payload,
-    Secrets,
-    Source,
-    SourceOptions,
-    Untranslatable,
-    change_of,
-    delivery_id,
-    present,
-    read_json,
-)
+from receiver.sources.changes import change_of, present
 from receiver.sources.declared.authentication import (
     PathToken,
     StandardWebhooks,
@@ -37,7 +23,11 @@ from receiver.sources.declared.expressions import EvaluationFailed, Run
 from receiver.sources.declared.features import features_of
 from receiver.sources.declared.functions import Context, as_text, moment_of
 from receiver.sources.declared.templates import Template, Words
+from receiver.sources.not_translated import Ignored, Untranslatable
+from receiver.sources.payload import VALUE_LIMIT, WEB_URL, Payload, read_json
+from receiver.sources.request import Headers, Secrets, delivery_id
 from receiver.sources.signatures import Verification
+from receiver.sources.source import Source, SourceOptions
 
 MOST_CHANGES: Final = 200
 """Of one delivery."""

@@ -5,8 +5,10 @@ Its Actions have events of their own, one for each way in which a run ends.
 
 from typing import Final
 
-from receiver.sources.base import Payload
-from receiver.sources.forges import ForgeOptions, Run, source_of
+from receiver.sources.forges import source_of
+from receiver.sources.forges.hook import ForgeOptions
+from receiver.sources.forges.runs import Run
+from receiver.sources.payload import Payload
 
 OUTCOMES: Final = {
     "action_run_success": "success",

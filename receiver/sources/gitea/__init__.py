@@ -5,8 +5,10 @@ Its Actions report runs as GitHub's do, from version 1.24.
 
 from typing import Final
 
-from receiver.sources.base import Payload
-from receiver.sources.forges import ForgeOptions, Run, source_of
+from receiver.sources.forges import source_of
+from receiver.sources.forges.hook import ForgeOptions
+from receiver.sources.forges.runs import Run
+from receiver.sources.payload import Payload
 
 
 class Options(ForgeOptions):

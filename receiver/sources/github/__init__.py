@@ -8,17 +8,6 @@ from typing import Final
 from urllib.parse import parse_qs
 
 from receiver.events import Change, Delivery
-from receiver.sources.base import (
-    MIB,
-    Feature,
-    Headers,
-    Ignored,
-    Payload,
-    Secrets,
-    Source,
-    Untranslatable,
-    delivery_id,
-)
 from receiver.sources.github import alerts as github_alerts
 from receiver.sources.github import changes as github_changes
 from receiver.sources.github import deployments as github_deployments
@@ -27,8 +16,12 @@ from receiver.sources.github import incidents as github_incidents
 from receiver.sources.github import releases as github_releases
 from receiver.sources.github import workflows as github_workflows
 from receiver.sources.github.payload import DEFAULT_EVENTS, Options, Translator
+from receiver.sources.not_translated import Ignored, Untranslatable
+from receiver.sources.payload import Payload
 from receiver.sources.refusals import malformed_digest, missing
+from receiver.sources.request import MIB, Headers, Secrets, delivery_id
 from receiver.sources.signatures import Verification, github_verification
+from receiver.sources.source import Feature, Source
 
 SECRET_VARIABLE: Final = "GITHUB_WEBHOOK_SECRET"  # noqa: S105 - the variable's name, not its value
 FORM: Final = "application/x-www-form-urlencoded"

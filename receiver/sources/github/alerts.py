@@ -11,9 +11,12 @@ from pydantic import JsonValue
 
 from apitraffic_events.event import EventType
 from receiver.events import Change, Delivery, Effect
-from receiver.sources.base import Feature, Ignored, Payload, change_of, present
+from receiver.sources.changes import change_of, present
 from receiver.sources.github.keys import names_in_repository
 from receiver.sources.github.payload import SOURCE_NAME, Options, Translator, repository_facts, since, told
+from receiver.sources.not_translated import Ignored
+from receiver.sources.payload import Payload
+from receiver.sources.source import Feature
 
 DEPENDABOT: Final = "dependabot_alert"
 SECRET_SCANNING: Final = "secret_scanning_alert"  # noqa: S105 - an event's name

@@ -12,9 +12,12 @@ from pydantic import JsonValue
 
 from apitraffic_events.event import EventType
 from receiver.events import Change, Delivery, Effect
-from receiver.sources.base import Feature, Ignored, Payload, change_of, present
+from receiver.sources.changes import change_of, present
 from receiver.sources.github.keys import prefix_of
 from receiver.sources.github.payload import SOURCE_NAME, Options, Translator, repository_facts, sender, told
+from receiver.sources.not_translated import Ignored
+from receiver.sources.payload import Payload
+from receiver.sources.source import Feature
 
 MOST_NAMED: Final = 10
 """Of the things that one delivery says were changed."""

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from apitraffic_events.event import EventType
 from receiver.events import Change, Delivery, Effect
-from receiver.sources.base import Feature, Ignored, Payload, change_of, present
+from receiver.sources.changes import change_of, present
 from receiver.sources.github.keys import names_on_host, prefix_of
 from receiver.sources.github.payload import (
     SOURCE_NAME,
@@ -28,6 +28,9 @@ from receiver.sources.github.payload import (
     since,
     told,
 )
+from receiver.sources.not_translated import Ignored
+from receiver.sources.payload import Payload
+from receiver.sources.source import Feature
 from receiver.wording import describe_version
 
 DEPLOYMENT_URL: Final = re.compile(r".*/deployments/(\d+)")

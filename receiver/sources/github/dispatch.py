@@ -11,9 +11,12 @@ from apitraffic_events.event import EventType
 from apitraffic_events.text import NAME_LIMIT, one_line
 from receiver.events import Change, Delivery, Effect, marker_key
 from receiver.sources import event_format
-from receiver.sources.base import Feature, Ignored, Invalid, Payload, Untranslatable, present
+from receiver.sources.changes import present
 from receiver.sources.github.keys import names_in_repository, prefix_of
 from receiver.sources.github.payload import SOURCE_NAME, Options, Translator, repository_facts, sender
+from receiver.sources.not_translated import Ignored, Invalid, Untranslatable
+from receiver.sources.payload import Payload
+from receiver.sources.source import Feature
 
 DISPATCH: Final = "repository_dispatch"
 CHANGING: Final = (Effect.UPDATE, Effect.CLOSE, Effect.REOPEN)

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from apitraffic_events.event import EventType
 from receiver.events import Change, Delivery, Effect
-from receiver.sources.base import Feature, Ignored, Payload, change_of, present
+from receiver.sources.changes import change_of, present
 from receiver.sources.github.keys import names_on_host
 from receiver.sources.github.payload import (
     SOURCE_NAME,
@@ -24,6 +24,9 @@ from receiver.sources.github.payload import (
     since,
     told,
 )
+from receiver.sources.not_translated import Ignored
+from receiver.sources.payload import Payload
+from receiver.sources.source import Feature
 
 INCIDENT_TYPE: Final = "incident"
 CLOSING_REASONS: Final = {
@@ -246,5 +249,5 @@ def _metadata(payload: Payload, action: str) -> dict[str, JsonValue]:
         issue_type=payload.text("issue.type.name"),
         actor=sender(payload),
         url=payload.url("issue.html_url", "repository.html_url"),
-        status=action if action in GONE else payload.text("issue.state"),
+        status=action if action in (*GONE, *LOST) else payload.text("issue.state"),
     )

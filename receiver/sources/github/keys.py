@@ -9,7 +9,7 @@ from typing import Final, TypedDict
 from urllib.parse import urlsplit
 
 from receiver.events import Delivery
-from receiver.sources.base import Payload
+from receiver.sources.payload import Payload
 
 PUBLIC_HOST: Final = "github.com"
 HOST_HEADER: Final = "x-github-enterprise-host"

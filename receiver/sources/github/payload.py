@@ -10,7 +10,9 @@ from pydantic import JsonValue, model_validator
 
 from apitraffic_events.text import one_line
 from receiver.events import Change, Delivery, Effect
-from receiver.sources.base import VALUE_LIMIT, Payload, SourceOptions, present
+from receiver.sources.changes import present
+from receiver.sources.payload import VALUE_LIMIT, Payload
+from receiver.sources.source import SourceOptions
 from receiver.wording import duration
 
 SOURCE_NAME: Final = "github_actions"

@@ -8,7 +8,7 @@ from typing import Final
 
 from apitraffic_events.event import EventType
 from receiver.events import Change, Delivery, Effect
-from receiver.sources.base import Feature, Ignored, Payload, change_of, present
+from receiver.sources.changes import change_of, present
 from receiver.sources.github.keys import names_on_host
 from receiver.sources.github.payload import (
     REVIEWING,
@@ -27,6 +27,9 @@ from receiver.sources.github.payload import (
     since,
     told,
 )
+from receiver.sources.not_translated import Ignored
+from receiver.sources.payload import Payload
+from receiver.sources.source import Feature
 from receiver.wording import describe_version
 
 

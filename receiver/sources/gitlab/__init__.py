@@ -9,26 +9,17 @@ from typing import Final
 
 from apitraffic_events.text import one_line
 from receiver.events import Change, Delivery
-from receiver.sources.base import (
-    MIB,
-    Feature,
-    Headers,
-    Ignored,
-    Payload,
-    Secrets,
-    Source,
-    Untranslatable,
-    delivery_id,
-    object_in,
-    read_json,
-)
 from receiver.sources.gitlab import deployments as gitlab_deployments
 from receiver.sources.gitlab import incidents as gitlab_incidents
 from receiver.sources.gitlab import pipelines as gitlab_pipelines
 from receiver.sources.gitlab import releases as gitlab_releases
 from receiver.sources.gitlab.hook import Hook, Options
+from receiver.sources.not_translated import Ignored, Untranslatable
+from receiver.sources.payload import Payload, object_in, read_json
 from receiver.sources.refusals import missing, standard_webhook_refusal
+from receiver.sources.request import MIB, Headers, Secrets, delivery_id
 from receiver.sources.signatures import Verification, standard_webhook_verification, token_verification
+from receiver.sources.source import Feature, Source
 
 TOKEN_VARIABLE: Final = "GITLAB_WEBHOOK_TOKEN"  # noqa: S105 - the variable's name, not its value
 SIGNING_VARIABLE: Final = "GITLAB_SIGNING_TOKEN"

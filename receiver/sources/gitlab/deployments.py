@@ -6,7 +6,7 @@ from typing import Final
 
 from apitraffic_events.event import EventType
 from receiver.events import Change, Effect
-from receiver.sources.base import Feature, present
+from receiver.sources.changes import present
 from receiver.sources.gitlab.hook import Hook, Options, commit_metadata
 from receiver.sources.gitlab.runs import (
     Run,
@@ -17,6 +17,7 @@ from receiver.sources.gitlab.runs import (
     state_of,
     version,
 )
+from receiver.sources.source import Feature
 
 COMMIT_PAGE: Final = re.compile(r".*/commit/([0-9a-f]{40}(?:[0-9a-f]{24})?)")
 AFTER_ITS_JOB: Final = 1

@@ -12,7 +12,9 @@ from urllib.parse import quote
 from pydantic import JsonValue
 
 from receiver.events import Delivery
-from receiver.sources.base import VALUE_LIMIT, Payload, SourceOptions, present
+from receiver.sources.changes import present
+from receiver.sources.payload import VALUE_LIMIT, Payload
+from receiver.sources.source import SourceOptions
 
 SOURCE_NAME: Final = "gitlab_ci"
 """The vendor's own example of a consistent source name, kept for all that GitLab sends."""

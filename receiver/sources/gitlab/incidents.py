@@ -8,8 +8,11 @@ from typing import Final, TypedDict
 
 from apitraffic_events.event import EventType
 from receiver.events import Change, Effect
-from receiver.sources.base import Feature, Ignored, Payload, change_of, present
+from receiver.sources.changes import change_of, present
 from receiver.sources.gitlab.hook import PROJECT_PAGE, SOURCE_NAME, Hook, Options, by_whom
+from receiver.sources.not_translated import Ignored
+from receiver.sources.payload import Payload
+from receiver.sources.source import Feature
 from receiver.wording import duration
 
 

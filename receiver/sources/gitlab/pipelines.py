@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from apitraffic_events.event import EventType
 from receiver.events import Change, Effect
-from receiver.sources.base import Feature, Ignored, Payload, present
+from receiver.sources.changes import present
 from receiver.sources.gitlab.hook import Hook, Options, commit_metadata, moved, whole_second
 from receiver.sources.gitlab.runs import (
     Run,
@@ -20,6 +20,9 @@ from receiver.sources.gitlab.runs import (
     state_of,
     version,
 )
+from receiver.sources.not_translated import Ignored
+from receiver.sources.payload import Payload
+from receiver.sources.source import Feature
 
 LONGEST_DURATION: Final = 10**9
 """Seconds."""

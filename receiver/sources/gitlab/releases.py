@@ -7,8 +7,11 @@ from typing import Final
 from apitraffic_events.event import EventType
 from apitraffic_events.timestamps import parse_timestamp
 from receiver.events import Change, Effect
-from receiver.sources.base import Feature, Ignored, Payload, Untranslatable, change_of, present
+from receiver.sources.changes import change_of, present
 from receiver.sources.gitlab.hook import SOURCE_NAME, Hook, Options, by_whom, commit_metadata
+from receiver.sources.not_translated import Ignored, Untranslatable
+from receiver.sources.payload import Payload
+from receiver.sources.source import Feature
 from receiver.wording import describe_release
 
 NO_OBJECT: Final = re.compile(r"0{40}(?:0{24})?")

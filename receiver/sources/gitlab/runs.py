@@ -9,8 +9,9 @@ from pydantic import JsonValue
 
 from apitraffic_events.event import EventType
 from receiver.events import Change, Effect
-from receiver.sources.base import Ignored, change_of
+from receiver.sources.changes import change_of
 from receiver.sources.gitlab.hook import SOURCE_NAME, Hook, Options, moved, whole_second
+from receiver.sources.not_translated import Ignored
 from receiver.wording import describe_version, duration
 
 PRODUCTION_NAMES: Final = frozenset({"production", "prod", "live"})

@@ -12,9 +12,11 @@ from typing import Final
 from pydantic import JsonValue
 
 from receiver.sources.alert_groups import AlertOptions, Sender, identifier, source_of
-from receiver.sources.base import PATH_TOKEN, Headers, Payload, Secrets, present
+from receiver.sources.changes import present
+from receiver.sources.payload import Payload
 from receiver.sources.presented_tokens import presented_token_refusal, presented_token_verification
 from receiver.sources.refusals import SECONDS, malformed_digest, missing
+from receiver.sources.request import PATH_TOKEN, Headers, Secrets
 from receiver.sources.signatures import TOLERANCE, SignedBody, Verification, matches_any
 
 SECRET_VARIABLE: Final = "GRAFANA_WEBHOOK_SECRET"  # noqa: S105 - the variable's name, not its value

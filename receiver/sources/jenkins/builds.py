@@ -15,7 +15,9 @@ from pydantic import JsonValue
 from apitraffic_events.text import one_line, whole_line
 from apitraffic_events.timestamps import parse_timestamp
 from receiver.git_names import REMOTE, REPOSITORY, without_credentials
-from receiver.sources.base import VALUE_LIMIT, Payload, Untranslatable, present
+from receiver.sources.changes import present
+from receiver.sources.not_translated import Untranslatable
+from receiver.sources.payload import VALUE_LIMIT, Payload
 from receiver.wording import describe_version
 
 JOB_IN_URL: Final = re.compile(r"(?:^|/)job/([^/]+(?:/[^/=]+=[^/]*(?=/|$))?)")

@@ -13,26 +13,15 @@ from pydantic import JsonValue
 from apitraffic_events.event import EventType
 from receiver.events import Delivery, Effect
 from receiver.sources import event_format
-from receiver.sources.base import (
-    MIB,
-    PATH_TOKEN,
-    Feature,
-    Headers,
-    Ignored,
-    Invalid,
-    Payload,
-    Secrets,
-    Source,
-    SourceOptions,
-    Translation,
-    delivery_id,
-    object_in,
-)
 from receiver.sources.event_format import EVENT
 from receiver.sources.native import cdevents, cloudevents
+from receiver.sources.not_translated import Ignored, Invalid
+from receiver.sources.payload import Payload, object_in
 from receiver.sources.presented_tokens import presented_token_refusal, presented_token_verification
 from receiver.sources.refusals import missing, standard_webhook_refusal
+from receiver.sources.request import MIB, PATH_TOKEN, Headers, Secrets, delivery_id
 from receiver.sources.signatures import Verification, matches_any, standard_webhook_verification
+from receiver.sources.source import Feature, Source, SourceOptions, Translation
 
 SECRET_VARIABLE: Final = "EVENTS_WEBHOOK_SECRET"  # noqa: S105 - the variable's name, not its value
 BRANDS: Final = ("webhook", "svix")

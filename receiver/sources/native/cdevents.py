@@ -11,7 +11,8 @@ from pydantic import JsonValue
 
 from apitraffic_events.event import EventType
 from receiver.events import Effect
-from receiver.sources.base import Payload, present
+from receiver.sources.changes import present
+from receiver.sources.payload import Payload
 from receiver.wording import describe_version
 
 PREFIX: Final = "dev.cdevents."

@@ -19,7 +19,10 @@ from apitraffic_events.event import EventType
 from apitraffic_events.text import NAME_LIMIT, one_line
 from receiver.events import Delivery
 from receiver.sources import event_format
-from receiver.sources.base import VALUE_LIMIT, Headers, Invalid, ItemError, present
+from receiver.sources.changes import present
+from receiver.sources.not_translated import Invalid, ItemError
+from receiver.sources.payload import VALUE_LIMIT
+from receiver.sources.request import Headers
 
 STRUCTURED: Final = "application/cloudevents"
 BATCH: Final = "application/cloudevents-batch"

@@ -13,21 +13,8 @@ from pydantic import Field, JsonValue
 
 from apitraffic_events.event import EventType
 from receiver.events import Change, Delivery, Effect
-from receiver.sources.base import (
-    MIB,
-    Feature,
-    Headers,
-    Ignored,
-    Payload,
-    Secrets,
-    Source,
-    SourceOptions,
-    Untranslatable,
-    change_of,
-    delivery_id,
-    object_in,
-    present,
-)
+from receiver.sources.changes import change_of, present
+from receiver.sources.not_translated import Ignored, Untranslatable
 from receiver.sources.pagerduty.wording import (
     REMARKS,
     actor,
@@ -37,8 +24,11 @@ from receiver.sources.pagerduty.wording import (
     remark,
     what_happened,
 )
+from receiver.sources.payload import Payload, object_in
 from receiver.sources.refusals import malformed_digest, missing
+from receiver.sources.request import MIB, Headers, Secrets, delivery_id
 from receiver.sources.signatures import Verification, pagerduty_verification
+from receiver.sources.source import Feature, Source, SourceOptions
 
 SECRET_VARIABLE: Final = "PAGERDUTY_WEBHOOK_SECRET"  # noqa: S105 - the variable's name, not its value
 SOURCE_NAME: Final = "pagerduty"

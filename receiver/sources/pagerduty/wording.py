@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from apitraffic_events.text import NAME_LIMIT, one_line
-from receiver.sources.base import VALUE_LIMIT, Payload
+from receiver.sources.payload import VALUE_LIMIT, Payload
 from receiver.wording import duration
 
 HALF_A_SECOND: Final = timedelta(seconds=0.5)

@@ -56,8 +56,7 @@ def one_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalApi]:
 def api(one_api: LocalApi) -> LocalApi:
     """Without events and faults."""
     one_api.set_faults([])
-    for event in listed(one_api):
-        one_api.call("DELETE", f"/events/{event['sid']}")
+    one_api.remove_events()
     return one_api
 
 
@@ -327,6 +326,76 @@ class TestCreateOnce:
         assert event["metadata"]["actor"] == "bot"
         assert event["metadata"]["short_commit"] == "0123abc"
         assert event["metadata"]["version"] == "v2.3.1"
+
+
+class TestWhatRanBefore:
+    """tests/vectors/previous.json has the rules."""
+
+    def deployed(self, api: LocalApi, version: str, hours_ago: int, **fields: Any) -> str:
+        metadata = {"repository": "acme/shop", "environment": "production", "status": "success"}
+        return made(
+            api,
+            f"Deploy acme/shop {version} to production",
+            type="deployment",
+            startedAt=format_timestamp(now() - timedelta(hours=hours_ago)),
+            metadata=metadata | {"version": version},
+            **fields,
+        )
+
+    def create(self, events: Events, *options: str, **variables: str) -> dict[str, Any]:
+        known = ("--from-ci", "--to", "production", "--status", "success", "--json")
+        created: dict[str, Any] = answer(events("create", *known, *options, **GITHUB | variables))["event"]
+        return created
+
+    def test_a_deploy_of_an_earlier_version_is_a_rollback(self, api: LocalApi, events: Events) -> None:
+        self.deployed(api, "v2.3.1", 5)
+        self.deployed(api, "v2.4.0", 2)
+        event = self.create(events)
+        assert event["name"] == "Roll back acme/shop to v2.3.1 in production"
+        assert event["description"] == "Rollback to v2.3.1 from v2.4.0, deployed 2 h earlier."
+        assert event["metadata"]["previous_version"] == "v2.4.0"
+        assert event["metadata"]["course"] == "rollback"
+
+    def test_a_name_that_was_given_stays(self, api: LocalApi, events: Events) -> None:
+        self.deployed(api, "v2.3.1", 5)
+        self.deployed(api, "v2.4.0", 2)
+        event = self.create(events, "--name", "Deploy acme/shop v2.3.1 to production")
+        assert event["name"] == "Deploy acme/shop v2.3.1 to production"
+        assert event["metadata"]["course"] == "rollback"
+
+    def test_it_can_be_switched_off(self, api: LocalApi, events: Events) -> None:
+        self.deployed(api, "v2.4.0", 2)
+        event = self.create(events, "--no-previous")
+        assert event["description"] is None
+        assert "previous_version" not in event["metadata"]
+
+    @pytest.mark.parametrize("fault", ["status=500", "status=403", "status=429", "hang=5", "drop"])
+    def test_a_list_that_cannot_be_had_is_asked_for_once_and_changes_nothing(
+        self, api: LocalApi, events: Events, fault: str
+    ) -> None:
+        self.deployed(api, "v2.4.0", 2)
+        api.set_faults([f"GET:{fault}x1"])
+        event = self.create(events, "--timeout", "2", "--marker-key", "mine")
+        assert event["name"] == "Deploy acme/shop v2.3.1 to production"
+        assert "previous_version" not in event["metadata"]
+
+    def test_an_api_without_filters_is_understood(self, api: LocalApi, events: Events) -> None:
+        self.deployed(api, "v2.4.0", 2)
+        made(api, "Something else")
+        api.set_faults(["unfiltered"])
+        assert self.create(events)["metadata"]["previous_version"] == "v2.4.0"
+
+    def test_an_event_that_exists_keeps_its_description_and_has_the_line_once(
+        self, api: LocalApi, events: Events
+    ) -> None:
+        self.deployed(api, "v2.4.0", 2)
+        sid = self.deployed(api, "v2.3.1", 0, description="By a webhook.")
+        key = {"metadata": {"marker_key": "mine", "repository": "acme/shop", "environment": "production"}}
+        api.call("PATCH", f"/events/{sid}", json=key)
+        for _ in range(2):
+            event = self.create(events, "--marker-key", "mine")
+        assert event["sid"] == sid
+        assert event["description"] == "By a webhook.\nBefore: v2.4.0, deployed 2 h earlier."
 
 
 class TestExitCodes:

@@ -139,6 +139,32 @@ def test_in_a_job_it_completes_the_event_of_the_webhook_and_a_second_run_has_its
     assert second["metadata"]["status"] == "failure"
 
 
+def test_it_says_from_beginning_to_end_that_it_is_a_rollback(
+    system: Stack, environment: dict[str, str]
+) -> None:
+    facts = {"repository": "acme/cart", "environment": "production", "status": "success"}
+    for version, day in (("v2.3.1", "08"), ("v2.4.0", "09")):
+        metadata = facts | {"version": version, "job": "deploy"}
+        started_at = f"2026-01-{day}T10:00:00.000Z"
+        before = {"type": "deployment", "name": "Deploy", "metadata": metadata, "startedAt": started_at}
+        assert system.api.call("POST", "/events", json=before).ok
+    job = environment | GITLAB | {"CI_PROJECT_PATH": "acme/cart", "CI_JOB_ID": "90", "CI_JOB_NAME": "deploy"}
+    script = """
+        for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do
+            curl -sf -H "Authorization: Bearer $APITRAFFIC_API_TOKEN" \\
+                "$APITRAFFIC_API_URL/accounts/$APITRAFFIC_ACCOUNT_SID/events" | grep "Roll back" && exit 1
+            sleep 0.25
+        done
+    """
+    assert run("sh", "-c", script, environment=job).returncode == 1
+    [event] = events_of(system, marker_key="gitlab:gitlab.example.com:job:90")
+    assert event["name"] == "Failed rollback of acme/cart to v2.3.1 in production"
+    first, second = event["description"].splitlines()
+    assert first.startswith("Failed after ")
+    assert second.startswith("Rollback to v2.3.1 from v2.4.0, deployed ")
+    assert event["metadata"]["previous_version"] == "v2.4.0"
+
+
 def test_through_a_receiver_it_needs_no_token(system: Stack, environment: dict[str, str]) -> None:
     job = {"PATH": os.defpath, "TMPDIR": environment["TMPDIR"], **GITLAB, "CI_JOB_ID": "72"}
     receiver = {"APITRAFFIC_RECEIVER_URL": system.url, "APITRAFFIC_RECEIVER_SECRET": SECRET}

@@ -7,7 +7,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from receiver.cli import start_checks
-from receiver.config.settings import Settings, load_settings
+from receiver.config.loading import load_settings
+from receiver.config.settings import Settings
 from receiver.datastore.address import connect
 from receiver.delivery.budget import RequestBudget
 from receiver.doctor import storage

@@ -20,8 +20,9 @@ from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import delivery_queue, delivery_queues
 from receiver.queue.throughput import delivered_in_last_hour
 from receiver.worker.attempts import DeliveryAttempts
+from receiver.worker.dequeued import Dequeued
 from receiver.worker.desks import Desk, RunJob
-from receiver.worker.job_queue import Dequeued, JobQueue
+from receiver.worker.job_queue import JobQueue
 from receiver.worker.recovery import Recovery
 from receiver.worker.worker import DeliveryWorker
 from tests.support.changes import at, change
@@ -170,7 +171,7 @@ class TestGivingBack:
         assert in_work(redis) == [first.job.id]
         assert list(redis.keys(f"{LOCK_PREFIX}*")) == [f"{LOCK_PREFIX}a".encode()]
         assert redis.hget(BUDGET, "remaining") == b"49"
-        assert list(job_queue.in_hand.values()) == [first]
+        assert list(job_queue.in_hand.jobs.values()) == [first]
         assert ids(job_queue_of(redis).dequeue_some(4)) == queued[1:]
 
     def test_one_that_somebody_has_taken_over_is_left_to_him(self, redis: Redis) -> None:
@@ -257,7 +258,7 @@ class TestADeadWorkersBatch:
             redis,
             WORKER,
             releases_with_ack=True,
-            held=job_queue.held,
+            held=job_queue.in_hand.locks,
             note_doubt=lambda save: save.send(redis),
         )
         deliver = attempts(client, markers, budget)
@@ -289,8 +290,8 @@ class TestThreadsOfOneWorker:
         job_queue = job_queue_of(redis)
         taken = job_queue.dequeue_some(2)
         recovery = Recovery(delivery_queue(redis), WORKER)
-        recovery.requeue_abandoned(set(job_queue.in_hand))
+        recovery.requeue_abandoned(set(job_queue.in_hand.jobs))
         assert routine(redis) == []
-        job_queue.done_with(taken[0])
-        recovery.requeue_abandoned(set(job_queue.in_hand))
+        job_queue.in_hand.done_with(taken[0])
+        recovery.requeue_abandoned(set(job_queue.in_hand.jobs))
         assert routine(redis) == [taken[0].job.id]

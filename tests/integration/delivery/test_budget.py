@@ -22,7 +22,8 @@ from receiver.delivery.budget import BUDGET, MARGIN, PAUSE, PROVISIONAL_WINDOW, 
 from receiver.events import Change, DeliveryReference, Effect
 from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import BELL, delivery_queues
-from receiver.worker.job_queue import LONGEST_WAIT, Dequeued, JobQueue
+from receiver.worker.dequeued import Dequeued
+from receiver.worker.job_queue import LONGEST_WAIT, JobQueue
 from receiver.worker.recovery import Recovery, worker_name
 from receiver.worker.worker import DeliveryWorker
 from tests.support.redis import running_redis

@@ -16,8 +16,10 @@ from apitraffic_events.event import Event, EventType
 from receiver.datastore.address import connect
 from receiver.datastore.keys import LOCK_PREFIX
 from receiver.delivery.budget import PAUSE, RequestBudget
-from receiver.delivery.deliverer import Delivered, Deliverer, Unsettled
-from receiver.delivery.marker_store import MarkerBusy, MarkerStore
+from receiver.delivery.deliverer import Delivered, Deliverer
+from receiver.delivery.doubt import Unsettled
+from receiver.delivery.marker_lock import MarkerBusy
+from receiver.delivery.marker_store import MarkerStore
 from receiver.events import Change, DeliveryReference, Effect
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.redis import long_in_use, running_redis

@@ -19,9 +19,9 @@ from receiver.delivery.budget import RequestBudget
 from receiver.delivery.deliverer import Delivered, Deliverer
 from receiver.delivery.marker_store import MarkerStore
 from receiver.events import Change, DeliveryReference
-from receiver.sources.base import translate
 from receiver.sources.github import GITHUB
 from receiver.sources.github.payload import Options
+from receiver.sources.source import translate
 from tests.support.changes import TEN, at, change
 from tests.support.deployments import Deployment, delivered, last_outcomes, runs
 from tests.support.github import received
@@ -65,14 +65,13 @@ def deliverer(client: EventsClient, redis: Redis) -> Deliverer:
 
 
 @pytest.fixture(autouse=True)
-def clear(client: EventsClient, redis: Redis) -> None:
-    empty(client, redis)
+def clear(api: LocalApi, redis: Redis) -> None:
+    empty(api, redis)
 
 
-def empty(client: EventsClient, redis: Redis) -> None:
+def empty(api: LocalApi, redis: Redis) -> None:
     redis.flushdb()
-    for event in tuple(client.iter_events()):
-        client.delete_event(event.sid)
+    api.remove_events()
 
 
 def payload_of(case: str) -> dict[str, Any]:
@@ -374,6 +373,7 @@ class TestUpgrade:
 def test_every_deployment_is_one_event_with_its_own_last_outcome(
     deliverer: Deliverer,
     client: EventsClient,
+    api: LocalApi,
     redis: Redis,
     run: tuple[list[Deployment], list[int]],
     mode: str,
@@ -383,7 +383,7 @@ def test_every_deployment_is_one_event_with_its_own_last_outcome(
 
     Each has ended: until then the end that its plugin reports is the best that is known.
     """
-    empty(client, redis)
+    empty(api, redis)
     deployments, order = run
     changes = [
         read(payload, mode, number)

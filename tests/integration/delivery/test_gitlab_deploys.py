@@ -15,11 +15,12 @@ from apitraffic_events.event import Event, EventType
 from receiver.datastore.address import connect
 from receiver.datastore.keys import REMEMBERS_SINCE
 from receiver.delivery.budget import RequestBudget
-from receiver.delivery.deliverer import Delivered, Deliverer, Unsettled
+from receiver.delivery.deliverer import Delivered, Deliverer
+from receiver.delivery.doubt import Unsettled
 from receiver.delivery.marker_store import MarkerStore
 from receiver.events import Change
-from receiver.sources.base import translate
 from receiver.sources.gitlab import GITLAB
+from receiver.sources.source import translate
 from tests.support.gitlab import delivery_of, options_of
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.redis import running_redis

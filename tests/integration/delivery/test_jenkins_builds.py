@@ -18,9 +18,10 @@ from receiver.delivery.budget import RequestBudget
 from receiver.delivery.deliverer import Delivered, Deliverer
 from receiver.delivery.marker_store import MarkerStore
 from receiver.events import Change, marker_key
-from receiver.sources.base import translate
-from receiver.sources.jenkins import JENKINS, Options
+from receiver.sources.jenkins import JENKINS
+from receiver.sources.jenkins.options import Options
 from receiver.sources.native import NATIVE
+from receiver.sources.source import translate
 from tests.support.changes import TEN, at
 from tests.support.jenkins import RECEIVED_AT
 from tests.support.local_api import LocalApi, running_local_api
@@ -50,8 +51,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 def client(api: LocalApi, redis: Redis) -> Iterator[EventsClient]:
     with EventsClient(api_url=api.url, account_sid=api.account_sid, token=api.token) as client:
         redis.flushdb()
-        for event in tuple(client.iter_events()):
-            client.delete_event(event.sid)
+        api.remove_events()
         yield client
 
 

@@ -18,7 +18,8 @@ from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import delivery_queues
 from receiver.queue.throughput import delivered_in_last_hour
 from receiver.worker import job_queue as job_queue_module
-from receiver.worker.job_queue import Dequeued, JobQueue
+from receiver.worker.dequeued import Dequeued
+from receiver.worker.job_queue import JobQueue
 from tests.support.changes import change
 
 EXECUTION = UUID(int=7)

@@ -20,7 +20,8 @@ from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import delivery_queue, delivery_queues
 from receiver.queue.throughput import delivered_in_last_hour
 from receiver.worker.attempts import DeliveryAttempts
-from receiver.worker.job_queue import Dequeued, JobQueue
+from receiver.worker.dequeued import Dequeued
+from receiver.worker.job_queue import JobQueue
 from receiver.worker.recovery import Recovery
 from receiver.worker.worker import DeliveryWorker
 from tests.support.changes import KEY, at, change
@@ -104,7 +105,7 @@ class TestDequeue:
             queue(redis, change("point", key=key).model_copy(update={"claims": ("run:7",)}))
             found = dequeued(job_queue)
             reply = found.lock
-            job_queue.done_with(found)
+            job_queue.in_hand.done_with(found)
             assert reply is not None
             assert reply.names == (key,)
             assert reply.claims == (("run:7",) if key == "deployment:1" else ())
@@ -118,7 +119,7 @@ class TestDequeue:
         queue(redis, both, both.model_copy(update={"delivery": change("point").delivery}))
         for _ in range(2):
             found = dequeued(job_queue)
-            job_queue.done_with(found)
+            job_queue.in_hand.done_with(found)
             assert found.lock is not None
             assert found.lock.names == (KEY, "run:7")
 

@@ -16,9 +16,10 @@ from apitraffic_events.timestamps import format_timestamp
 from receiver.datastore.address import connect
 from receiver.datastore.keys import LOCK_PREFIX, REMEMBERS_SINCE
 from receiver.delivery.budget import PAUSE, RequestBudget
-from receiver.delivery.deliverer import Delivered, Deliverer, Unsettled
-from receiver.delivery.doubt import LIST_LAG
-from receiver.delivery.marker_store import MarkerBusy, MarkerStore
+from receiver.delivery.deliverer import Delivered, Deliverer
+from receiver.delivery.doubt import LIST_LAG, Unsettled
+from receiver.delivery.marker_lock import MarkerBusy
+from receiver.delivery.marker_store import MarkerStore
 from receiver.delivery.retries import EventRefused, is_refusal
 from receiver.events import Change, stand_in_name
 from tests.support.changes import KEY, at, change
@@ -47,8 +48,7 @@ def client(api: LocalApi, redis: Redis) -> Iterator[EventsClient]:
     long_in_use(redis)
     api.set_faults([])
     with EventsClient(api_url=api.url, account_sid=api.account_sid, token=api.token) as client:
-        for event in tuple(client.iter_events()):
-            client.delete_event(event.sid)
+        api.remove_events()
         yield client
     api.set_faults([])
 
@@ -91,12 +91,18 @@ def closed(minute: float = 5, **fields: Any) -> Change:
     )
 
 
-def fill(client: EventsClient, number: int, start: float, step: float = 0.01, kind: str = "scale") -> None:
+def fill(api: LocalApi, number: int, start: float, step: float = 0.01, kind: str = "scale") -> None:
     """So many events of others, from so many minutes after ten."""
-    for index in range(number):
-        client.create_event(
-            Event(type=EventType(kind), name=f"Event {index}", started_at=at(start + index * step))
-        )
+    api.create_many(
+        [
+            {
+                "type": kind,
+                "name": f"Event {index}",
+                "startedAt": format_timestamp(at(start + index * step)),
+            }
+            for index in range(number)
+        ]
+    )
 
 
 def own(client: EventsClient) -> list[str]:
@@ -296,7 +302,7 @@ class TestAfterRedisLostItsData:
         first = change(effect, 0, started_at=at(0), metadata={"marker_key": KEY})
         assert deliverer.deliver(first) is Delivered.CREATED
         redis.flushdb()
-        fill(client, 130, start=-200, step=1)
+        fill(api, 130, start=-200, step=1)
         before = lists(api)
         assert deliverer.deliver(first) is Delivered.FOUND
         assert lists(api) == before + 1
@@ -309,7 +315,7 @@ class TestAfterRedisLostItsData:
         first = change("point", 0, started_at=at(0), metadata={"marker_key": KEY})
         deliverer.deliver(first)
         redis.flushdb()
-        fill(client, 250, start=1, step=0.1)
+        fill(api, 250, start=1, step=0.1)
         api.set_faults([fault])
         assert deliverer.deliver(first) is Delivered.FOUND
 
@@ -323,23 +329,23 @@ class TestAfterRedisLostItsData:
         assert deliverer.deliver(received_at(clock() + timedelta(minutes=2))) is Delivered.FOUND
 
     def test_a_closing_without_a_start_finds_what_began_days_ago(
-        self, deliverer: Deliverer, client: EventsClient, redis: Redis
+        self, deliverer: Deliverer, client: EventsClient, api: LocalApi, redis: Redis
     ) -> None:
         deliverer.deliver(opened())
         redis.flushdb()
-        fill(client, 120, start=60, step=1)
+        fill(api, 120, start=60, step=1)
         end = change("close", 3 * 24 * 60, ended_at=at(3 * 24 * 60), sets=("ended_at",))
         assert deliverer.deliver(end) is Delivered.FOUND
         (event,) = [event for event in client.iter_events() if event.metadata.get("marker_key") == KEY]
         assert (event.started_at, event.ended_at) == (at(0), at(3 * 24 * 60))
 
     def test_a_closing_after_the_loss_finds_what_began_days_before_it(
-        self, deliverer: Deliverer, client: EventsClient, redis: Redis
+        self, deliverer: Deliverer, client: EventsClient, api: LocalApi, redis: Redis
     ) -> None:
         deliverer.deliver(opened())
         redis.flushdb()
         redis.set(REMEMBERS_SINCE, at(24 * 60).timestamp())
-        fill(client, 220, start=3 * 24 * 60 - 100, step=0.1)
+        fill(api, 220, start=3 * 24 * 60 - 100, step=0.1)
         end = change("close", 3 * 24 * 60, ended_at=at(3 * 24 * 60), sets=("ended_at",))
         assert deliverer.deliver(end) is Delivered.FOUND
         assert len(own(client)) == 1
@@ -397,17 +403,17 @@ class TestTheCostOfALookUp:
     def test_of_a_deploy_is_two_requests_whatever_is_there(
         self, deliverer: Deliverer, client: EventsClient, api: LocalApi, deploy: Change, faults: list[str]
     ) -> None:
-        fill(client, 250, start=-50, step=0.5)
-        fill(client, 60, start=0, step=0.1, kind="deployment")
+        fill(api, 250, start=-50, step=0.5)
+        fill(api, 60, start=0, step=0.1, kind="deployment")
         api.set_faults(faults)
         before = lists(api)
         assert deliverer.deliver(deploy) is Delivered.CREATED
         assert lists(api) <= before + 2
 
     def test_it_finds_what_the_step_has_told(
-        self, deliverer: Deliverer, client: EventsClient, deploy: Change
+        self, deliverer: Deliverer, client: EventsClient, api: LocalApi, deploy: Change
     ) -> None:
-        fill(client, 250, start=-50, step=0.5)
+        fill(api, 250, start=-50, step=0.5)
         step = {"marker_key": "github:job:7:production"}
         client.create_event(Event(type=EventType.DEPLOYMENT, name="Step", started_at=at(2), metadata=step))
         assert deliverer.deliver(deploy) is Delivered.FOUND
@@ -416,7 +422,7 @@ class TestTheCostOfALookUp:
     def test_a_lost_event_is_found_among_many_whatever_the_filters(
         self, deliverer: Deliverer, client: EventsClient, api: LocalApi, clock: Clock, faults: list[str]
     ) -> None:
-        fill(client, 950, start=10, step=0.1)
+        fill(api, 950, start=10, step=0.1)
         api.set_faults(["POST:dropx1", *faults])
         with pytest.raises(Unreachable):
             deliverer.deliver(opened())

@@ -25,7 +25,8 @@ from receiver.datastore.keys import keys_of
 from receiver.delivery.budget import PAUSE, RequestBudget
 from receiver.delivery.deliverer import SECOND_LOOK, Delivered, Deliverer
 from receiver.delivery.insights import Insights
-from receiver.delivery.marker_store import MarkerBusy, MarkerStore
+from receiver.delivery.marker_lock import MarkerBusy
+from receiver.delivery.marker_store import MarkerStore
 from receiver.delivery.notices import Notice, paused_line, sample_notice
 from receiver.delivery.notifier import POSTED, Notices, Notifier, Told, signing
 from receiver.delivery.verdicts import VerdictRules

@@ -17,7 +17,8 @@ from receiver.datastore.address import connect
 from receiver.datastore.keys import ALIAS_PREFIX, MARKER_LIFETIME
 from receiver.delivery.budget import BUDGET, RequestBudget
 from receiver.delivery.deliverer import Delivered, Deliverer
-from receiver.delivery.marker_store import MarkerBusy, MarkerStore
+from receiver.delivery.marker_lock import MarkerBusy
+from receiver.delivery.marker_store import MarkerStore
 from receiver.events import Change
 from tests.support.changes import at, change
 from tests.support.local_api import LocalApi, running_local_api

@@ -11,8 +11,8 @@ from receiver.local.sample_deliveries import (
     sample_deliveries,
 )
 from receiver.sources import SOURCES
-from receiver.sources.base import translate
 from receiver.sources.signing import SENDERS, github_request
+from receiver.sources.source import translate
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

@@ -10,8 +10,9 @@ import requests
 from mcp import Client, MCPError
 from mcp_types import Tool
 
+from receiver.config.verdict import VerdictSection
 from receiver.mcp_server.arguments import CreateEvent
-from receiver.mcp_server.tools import TOOLS
+from receiver.mcp_server.verdicts import Judge, all_tools
 from tests.support.assistant import BEARER, Assistant, McpServer, content_of, over_http, over_stdio
 
 INITIALIZE = {
@@ -24,6 +25,7 @@ INITIALIZE = {
         "clientInfo": {"name": "a test", "version": "1"},
     },
 }
+TOOLS = all_tools(Judge(VerdictSection()))
 OFFERED = [tool.name for tool in TOOLS if tool.name != "delete_event"]
 
 
@@ -64,11 +66,19 @@ def test_the_schema_is_that_of_the_model_with_a_word_on_every_field(assistant: A
             assert field["description"], (tool.name, name)
 
 
+def test_every_tool_says_what_it_returns(assistant: Assistant) -> None:
+    """The SDK's client checks each result of these tests against its schema."""
+    for tool in assistant.do(lambda client: client.list_tools()).tools:
+        assert tool.output_schema is not None, tool.name
+        assert tool.output_schema["type"] == "object"
+        assert tool.output_schema["required"]
+
+
 def test_tools_say_what_they_do_to_what_is_there(assistant: Assistant) -> None:
     tools = assistant.do(lambda client: client.list_tools()).tools
     hints = {tool.name: tool.annotations for tool in tools if tool.annotations}
     assert {name for name, hint in hints.items() if hint.read_only_hint} == {
-        *("what_changed", "list_events", "get_event")
+        *("what_changed", "deploy_verdict", "list_events", "get_event")
     }
     assert {name for name, hint in hints.items() if hint.destructive_hint} == {"update_event"}
 

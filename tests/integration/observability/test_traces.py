@@ -182,11 +182,12 @@ def test_each_try_says_how_it_ended_and_links_to_the_same_request(
 
 
 def test_the_link_survives_the_dead_letters(traced: Stack, collector: Collector) -> None:
-    traced.api.set_faults(["POST:status=422x1"])
+    traced.api.set_faults(["POST:status=422"])
     delivery = delivered(traced)
     letters = DeadLetters(delivery_queues(traced.redis))
     wait_until(letters.count, f"the dead letter:\n{traced.worker.log()}")
     (letter,) = letters
+    traced.api.set_faults([])
     assert letters.replay(letter)
     refused, replayed = collector.wait_for(CONSUMER, 2, apitraffic__delivery__id=delivery)
     assert attributes(refused.attributes)["apitraffic.outcome"] == "given_up"

@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 from werkzeug.test import Client, TestResponse
 
-from receiver.config.settings import load_settings
+from receiver.config.loading import load_settings
 from receiver.datastore.address import connect
 from receiver.reception.quarantine import Quarantine
 from receiver.web.app import create_app

@@ -11,6 +11,8 @@ import requests
 from receiver.datastore.acl import NEEDED, RightsMissing, missing_rights, name_of, require_rights
 from receiver.datastore.address import connect
 from receiver.datastore.replies import as_text
+from receiver.queue.dead_letters import DeadLetters
+from receiver.queue.queues import delivery_queues
 from tests.support.command import Command
 from tests.support.github import deployment_status, post
 from tests.support.programs import Program
@@ -61,8 +63,11 @@ def test_with_that_rule_everything_works(stack: Stack, tmp_path: Path) -> None:
     url = run_as_user(stack)
     stack.receiver.start()
     stack.worker.start()
-    stack.api.set_faults(["POST:status=503x1", "POST:status=400x1"])
-    for number in range(3):
+    stack.api.set_faults(["POST:status=400"])
+    assert post(stack.url, deployment_status(0)).json()["status"] == "accepted"
+    wait_until(DeadLetters(delivery_queues(stack.redis)).count, "one is refused")
+    stack.api.set_faults(["POST:status=503x1"])
+    for number in (1, 2):
         assert post(stack.url, deployment_status(number)).json()["status"] == "accepted"
     assert post(stack.url, deployment_status(0, "in_progress")).ok
     assert post(stack.url, b'"broken', event="deployment_status").json()["status"] == "quarantined"

@@ -2,7 +2,9 @@
 import groovy.json.JsonSlurper
 import io.apitraffic.jenkins.Build as Facts
 import io.apitraffic.jenkins.Deployments
+import io.apitraffic.jenkins.History
 import io.apitraffic.jenkins.Marker
+import io.apitraffic.jenkins.Previous
 import io.apitraffic.jenkins.Requests
 import io.apitraffic.jenkins.Text
 
@@ -18,6 +20,12 @@ Map functions = [
     asked_pause: {
         Map headers = it.headers.collectEntries { name, value -> [name.toLowerCase(), value] }
         Requests.askedPause(headers, it.status == 429, it.now * 1000L) / 1000 ?: null
+    },
+    previous: {
+        Map page = [records: it.listed.values().toList(), hasMore: it.has_more]
+        Map previous = History.isAsked(it.own) ? History.among(it.own, page, null) : null
+        Map told = Previous.told(it.own, previous, it.is_named)
+        [name: told.name, line: told.description ?: ''] + (told.metadata - it.own.metadata)
     },
     jenkins_job_key: {
         Map inputs = [type: it.type, name: 'x', environment: it.environment, metadata: [:]]

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from apitraffic_events.errors import ConfigurationError
-from receiver.config.settings import Settings, load_settings, load_what_is_right
+from receiver.config.loading import load_settings, load_what_is_right
+from receiver.config.settings import Settings
 from receiver.config.suspicions import suspicions
 from receiver.events import Delivery
 from receiver.queue.queues import account_of, queue_name_for
-from receiver.sources.base import Translation
 from receiver.sources.github import GITHUB
+from receiver.sources.source import Translation
 from receiver.translation import translate_and_route
 from tests.support.changes import change
 from tests.support.github import deployment_status, received

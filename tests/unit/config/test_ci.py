@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from apitraffic_events.event import EventType
-from receiver.config.ci import CiJob, detect
+from receiver.config.ci.detection import detect
+from receiver.config.ci.job import CiJob
 
 SHA = "0123abcdef0123abcdef0123abcdef0123abcdef"
 TEXT = "Faster checkout\n\nLonger words"

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from apitraffic_events.errors import ConfigurationError
+from receiver.config.loading import load_settings
 from receiver.config.notify import NoticeKind
 from receiver.config.senders import declared_names
-from receiver.config.settings import Settings, load_settings
+from receiver.config.settings import Settings
 from receiver.config.suspicions import suspicions
 from receiver.delivery.notifier import target_of
 

@@ -9,9 +9,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from receiver.config.loading import load_settings
 from receiver.config.schema import schema_of_file
 from receiver.config.senders import preset_names
-from receiver.config.settings import load_settings
 from receiver.config.template import template
 from receiver.errors import ConfigurationError
 

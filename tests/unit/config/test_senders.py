@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from receiver.config.loading import load_settings, load_what_is_right
 from receiver.config.schema import schema_of_file
 from receiver.config.secrets import SHORTEST_TOKEN
 from receiver.config.senders import lines_of, preset_names, read_preset, read_senders
-from receiver.config.settings import Settings, load_settings, load_what_is_right
+from receiver.config.settings import Settings
 from receiver.errors import ConfigurationError
 from receiver.sources import SOURCES
 

@@ -4,7 +4,8 @@ import errno
 import os
 import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ from pydantic import SecretStr
 
 from apitraffic_events.environment import DEFAULT_API_URL
 from apitraffic_events.errors import ConfigurationError
+from receiver.config import senders
 from receiver.config.environment import VARIABLES
+from receiver.config.loading import load_settings, load_what_is_right
 from receiver.config.secrets import SECRET_VARIABLES, split_secrets
-from receiver.config.settings import Settings, load_settings, load_what_is_right
+from receiver.config.settings import Settings
 from receiver.sources import SOURCES
 from receiver.sources.github import GITHUB
 
@@ -54,6 +57,14 @@ def _a_clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     for name in [*ALL, *(f"{name}_FILE" for name in ALL), "APITRAFFIC_CONFIG"]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _presets_compiled_once() -> Iterator[None]:
+    """Comparing two settings compares all their senders, and compiles the presets for each of the two."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(senders, "read_preset", cache(senders.read_preset))
+        yield
 
 
 Configure = Callable[..., None]

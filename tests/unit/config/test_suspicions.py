@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from receiver.config.settings import load_settings
+from receiver.config.loading import load_settings
 from receiver.config.suspicions import FACTS, SENDERS_OF_FACTS, suspicions
 
 ROOT = Path(__file__).parents[3]

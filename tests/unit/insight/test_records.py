@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from apitraffic_events.event import Event, EventType
+from apitraffic_events.records import StoredEvent
+from receiver.insight.annotation import without_insight
 from receiver.insight.records import Outcome, Record, record_of
 
 AT = datetime(2026, 1, 10, 10, 0, tzinfo=UTC)
@@ -71,6 +73,8 @@ def test_of_a_deploy_everything_that_tells_it_from_others_is_kept() -> None:
     [
         ({"release": "nightly"}, "nightly", True),
         ({"ref": "v2.3.1", "commit": "1" * 40}, "v2.3.1", True),
+        ({"version": "build-7", "ref": "main", "commit": "1" * 40}, "build-7", False),
+        ({"version": "v2.3.1", "ref": "main", "commit": "1" * 40}, "v2.3.1", True),
         ({"ref": "refs/tags/x", "commit": "1" * 40}, "x", False),
         ({"ref": "main"}, "main", False),
         ({"commit": "1" * 40}, "1111111", False),
@@ -112,7 +116,8 @@ def test_the_words_of_all_senders_are_understood(status: object, outcome: Outcom
     ("metadata", "is_production"),
     [
         ({"production": True, "environment": "eu-1"}, True),
-        ({"production": False, "environment": "production"}, False),
+        ({"production": False, "environment": "production"}, True),
+        ({"production": True, "environment": "staging"}, False),
         ({"environment": "Prod"}, True),
         ({"environment": "staging-2"}, False),
         ({"environment": "review/my-branch"}, False),
@@ -120,7 +125,7 @@ def test_the_words_of_all_senders_are_understood(status: object, outcome: Outcom
         ({}, None),
     ],
 )
-def test_whether_it_is_production_is_what_the_sender_says_or_the_name(
+def test_whether_it_is_production_is_what_the_name_says_or_the_sender(
     metadata: dict[str, Any], is_production: bool | None
 ) -> None:
     record = record_of(event(metadata=metadata), "key")
@@ -158,3 +163,26 @@ def test_what_is_no_link_is_not_kept_as_one(url: object) -> None:
     record = record_of(event(metadata={"url": url}), "key")
     assert record is not None
     assert record.url is None
+
+
+def test_what_the_api_may_hold_and_we_never_sent_is_read_all_the_same() -> None:
+    stored = StoredEvent.model_validate(
+        {
+            "sid": "evt_1",
+            "type": "deployment",
+            "name": "n" * 5000,
+            "startedAt": "2026-01-10T10:00:00.000Z",
+            "buckets": ["b" * 3000, "bkt_a"],
+            "metadata": {
+                "commit": ["a"],
+                "release": {"x": 1},
+                "repository": "r" * 5000,
+                "verdict": ["worse"],
+            },
+        }
+    )
+    record = record_of(stored, "key")
+    assert record is not None
+    assert record.buckets == ("bkt_a",)
+    assert (len(record.name), len(record.subject or "")) == (200, 200)
+    assert without_insight(stored.as_event())[1] is None

@@ -82,11 +82,21 @@ def test_what_cannot_have_to_do_with_it_is_not_named(other: Record) -> None:
 
 
 def test_if_the_incident_does_not_say_where_it_is_test_environments_come_last() -> None:
-    staging = [record("deploy", minute, metadata={"environment": "staging"}) for minute in (55, 56, 57)]
-    changes = [*staging, record("deploy", 20), record("deploy", 30, metadata={"environment": "production"})]
-    assert names(suspects_of(OUTAGE, changes)) == ["deploy 30", "deploy 20", "deploy 57"]
+    def shop(number: int, minute: int, environment: str) -> Record:
+        return record("deploy", minute, metadata={"repository": f"r{number}", "environment": environment})
+
+    changes = [shop(number, 50 + number, "staging") for number in range(4)]
+    changes += [record("deploy", 20), shop(9, 30, "production")]
+    assert names(suspects_of(OUTAGE, changes)) == ["deploy 30", "deploy 20", "deploy 53"]
     in_staging = record("incident", 60, metadata={"environment": "staging"})
-    assert names(suspects_of(in_staging, changes)) == ["deploy 57", "deploy 56", "deploy 55"]
+    assert names(suspects_of(in_staging, changes)) == ["deploy 53", "deploy 52", "deploy 51"]
+
+
+def test_of_deploys_that_replaced_each_other_only_the_last_is_named() -> None:
+    changes = [record("deploy", 40), record("deploy", 50), record("deploy", 55), record("flag", 45)]
+    assert names(suspects_of(OUTAGE, changes)) == ["deploy 55", "flag 45"]
+    beside = [record("deploy", minute, metadata={"workflow": f"w{minute}"}) for minute in (40, 50)]
+    assert names(suspects_of(OUTAGE, beside)) == ["deploy 50", "deploy 40"]
 
 
 def test_a_deploy_that_failed_is_named() -> None:
@@ -125,6 +135,7 @@ PERIODS = ((at(43), at(58)), (at(60), at(75)))
         (record("incident", 65), True),
         (record("incident", 50), False),
         (record("incident", 76), False),
+        (record("incident", 65, metadata={"status": "merged"}), False),
         (record("flag", 65), False),
         (record("deploy", 70, metadata={"environment": "staging"}), False),
     ],

@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from receiver.config.settings import load_settings
+from receiver.config.loading import load_settings
 from receiver.errors import StorageUnavailable
 from receiver.events import Delivery
 from receiver.observability.trace_context import carrying

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from receiver.senders_api.github import APP, Webhook, WebhookConfig, kept_for, organisation, repository
+from receiver.senders_api.github_deliveries import Webhook, WebhookConfig, kept_for
+from receiver.senders_api.github_owners import APP, organisation, repository
 
 
 @pytest.mark.parametrize(

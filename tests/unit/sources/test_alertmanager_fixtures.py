@@ -11,8 +11,9 @@ from receiver.delivery.folding import fold
 from receiver.events import Change, Effect
 from receiver.routing import Route, route
 from receiver.sources.alertmanager import ALERTMANAGER
-from receiver.sources.base import Source, Untranslatable, translate
 from receiver.sources.grafana import GRAFANA
+from receiver.sources.not_translated import Untranslatable
+from receiver.sources.source import Source, translate
 from tests.support.alerts import RECEIVED_AT, change_of_case, changes_of, json_of, moment, received
 from tests.support.source_fixtures import MODES, body_of, cases, expected, outcome
 

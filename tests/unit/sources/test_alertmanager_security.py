@@ -4,7 +4,7 @@ import base64
 from typing import ClassVar
 
 from receiver.sources.alertmanager import ALERTMANAGER
-from receiver.sources.base import PATH_TOKEN
+from receiver.sources.request import PATH_TOKEN
 from tests.support.source_security import OTHER_SECRET, RECEIVED_AT, SECRET, AuthenticRequests
 
 VARIABLE = "ALERTMANAGER_WEBHOOK_TOKEN"

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 import pytest
 
 from apitraffic_events.event import EventType
-from receiver.config.ci import detect
-from receiver.sources.base import translate
+from receiver.config.ci.detection import detect
 from receiver.sources.github import GITHUB
 from receiver.sources.gitlab import GITLAB
 from receiver.sources.jenkins import JENKINS
 from receiver.sources.native import NATIVE
+from receiver.sources.source import translate
 from tests.support import jenkins
 from tests.support.source_fixtures import body_of
 

@@ -8,7 +8,9 @@ import pytest
 from receiver.delivery.folding import fold
 from receiver.events import Change, Delivery
 from receiver.sources.annotations import ANNOTATIONS, answer
-from receiver.sources.base import PATH_ITEM, Ignored, Invalid, translate
+from receiver.sources.not_translated import Ignored, Invalid
+from receiver.sources.request import PATH_ITEM
+from receiver.sources.source import translate
 from tests.support.native import RECEIVED_AT
 from tests.support.source_fixtures import body_of, cases, expected, outcome
 

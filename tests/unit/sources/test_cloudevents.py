@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from receiver.sources.base import Ignored, Invalid, Untranslatable, translate
 from receiver.sources.native import CLOUD_EVENTS, NATIVE, Options
 from receiver.sources.native.cloudevents import delivery_id_of
+from receiver.sources.not_translated import Ignored, Invalid, Untranslatable
+from receiver.sources.source import translate
 from tests.support.native import RECEIVED_AT
 from tests.support.source_fixtures import body_of, cases, expected, outcome
 

@@ -6,8 +6,9 @@ from typing import ClassVar
 
 import pytest
 
-from receiver.sources.base import PATH_TOKEN, explain_refusal
 from receiver.sources.native import NATIVE
+from receiver.sources.request import PATH_TOKEN
+from receiver.sources.source import explain_refusal
 from tests.support.native import MESSAGE_ID, signed
 from tests.support.source_security import (
     OTHER_SECRET,

@@ -8,9 +8,10 @@ import pytest
 
 from receiver.delivery.folding import fold
 from receiver.events import Change, Delivery
-from receiver.sources.base import Ignored, Source, Untranslatable, translate
 from receiver.sources.forgejo import FORGEJO
 from receiver.sources.gitea import GITEA
+from receiver.sources.not_translated import Ignored, Untranslatable
+from receiver.sources.source import Source, translate
 from tests.support.native import RECEIVED_AT
 from tests.support.source_fixtures import MODES, body_of, cases, expected, outcome
 

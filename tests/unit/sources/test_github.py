@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from receiver.events import Change, Delivery
-from receiver.sources.base import Ignored, Untranslatable, translate
 from receiver.sources.github import GITHUB, TRANSLATORS
 from receiver.sources.github.payload import Options
+from receiver.sources.not_translated import Ignored, Untranslatable
+from receiver.sources.source import translate
 from tests.support.source_fixtures import body_of
 
 RECEIVED_AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

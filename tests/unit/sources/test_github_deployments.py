@@ -14,9 +14,9 @@ from apitraffic_events.event import Event
 from receiver.delivery.folding import fold
 from receiver.events import Change
 from receiver.routing import Route, route
-from receiver.sources.base import translate
 from receiver.sources.github import GITHUB
 from receiver.sources.github.payload import Options
+from receiver.sources.source import translate
 from tests.support.deployments import Deployment, delivered, last_outcomes, runs
 from tests.support.github import received
 from tests.support.properties import reproducible

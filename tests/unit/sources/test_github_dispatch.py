@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from receiver.sources.base import Untranslatable, translate
 from receiver.sources.github import GITHUB
 from receiver.sources.github.payload import Options
+from receiver.sources.not_translated import Untranslatable
+from receiver.sources.source import translate
 from tests.support.github import reason, received
 from tests.support.source_fixtures import body_of
 

@@ -2,14 +2,15 @@
 
 import json
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import pytest
 
 from receiver.events import Change
-from receiver.sources.base import Feature, translate
 from receiver.sources.github import GITHUB
 from receiver.sources.github.payload import Options
+from receiver.sources.source import Feature, translate
 from tests.support.github import DELIVERY_ID, event_of, outcome, received, source_of
 from tests.support.source_fixtures import MODES, body_of, cases, expected
 
@@ -125,6 +126,7 @@ def row_of_status(payload: dict[str, Any]) -> str:
     return f"{state} of a task scale…" if task.lower().startswith("scale") else str(state)
 
 
+@cache
 def row_of(case: str) -> str:
     """The `when` of the row that a fixture's payload belongs to."""
     event, payload = event_of(case), json.loads(body_of("github", case))

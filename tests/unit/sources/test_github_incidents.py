@@ -11,9 +11,9 @@ from apitraffic_events.event import Event
 from apitraffic_events.timestamps import parse_timestamp
 from receiver.delivery.folding import fold
 from receiver.events import Change
-from receiver.sources.base import translate
 from receiver.sources.github import GITHUB
 from receiver.sources.github.payload import Options
+from receiver.sources.source import translate
 from tests.support.github import RECEIVED_AT, outcome, reason
 from tests.support.source_fixtures import body_of, cases
 

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from receiver.sources.base import Ignored, Translation, Untranslatable, translate
 from receiver.sources.github import GITHUB
 from receiver.sources.github.payload import Options
+from receiver.sources.not_translated import Ignored, Untranslatable
+from receiver.sources.source import Translation, translate
 from tests.support.github import received
 from tests.support.octokit import Example, examples
 

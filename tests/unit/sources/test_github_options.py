@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from receiver.sources.base import Ignored, translate
 from receiver.sources.github import GITHUB
 from receiver.sources.github.payload import Options
+from receiver.sources.not_translated import Ignored
+from receiver.sources.source import translate
 from tests.support.github import reason, received
 from tests.support.source_fixtures import body_of
 

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.events import Change, Effect
-from receiver.sources.base import NotTranslated, translate
 from receiver.sources.github import GITHUB, TRANSLATORS
 from receiver.sources.github.deployments import DEPLOYMENT_STATES
 from receiver.sources.github.payload import Options
+from receiver.sources.not_translated import NotTranslated
+from receiver.sources.source import translate
 from tests.support.github import event_of
 from tests.support.mutations import mutate, paths, times
 from tests.support.properties import any_text, json_values, reproducible, thorough

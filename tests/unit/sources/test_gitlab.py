@@ -11,10 +11,11 @@ from pydantic import ValidationError
 from apitraffic_events.event import Event
 from receiver.delivery.folding import fold, is_called_off
 from receiver.events import Change
-from receiver.sources.base import Ignored, Untranslatable, translate
 from receiver.sources.gitlab import GITLAB
 from receiver.sources.gitlab.hook import Options
+from receiver.sources.not_translated import Ignored, Untranslatable
 from receiver.sources.signing import SENDERS
+from receiver.sources.source import translate
 from tests.support.gitlab import DELIVERY_ID, RECEIVED_AT, delivery_of, hook_name, options_of, received
 from tests.support.source_fixtures import body_of
 

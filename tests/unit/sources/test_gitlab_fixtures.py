@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from receiver.events import Effect
-from receiver.sources.base import Feature, Ignored, translate
 from receiver.sources.gitlab import GITLAB
+from receiver.sources.not_translated import Ignored
+from receiver.sources.source import Feature, translate
 from tests.support.gitlab import DELIVERY_ID, expected, options_of, outcome, received
 from tests.support.source_fixtures import MODES, body_of, cases
 

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from receiver.delivery.folding import fold
 from receiver.events import Change, Effect
-from receiver.sources.base import NotTranslated, translate
 from receiver.sources.gitlab import GITLAB, TRANSLATORS
 from receiver.sources.gitlab.deployments import DEPLOYMENT_STATES
 from receiver.sources.gitlab.hook import Options
 from receiver.sources.gitlab.incidents import ACTIONS, VULNERABILITY_STATES
 from receiver.sources.gitlab.pipelines import RUN_STATES
+from receiver.sources.not_translated import NotTranslated
+from receiver.sources.source import translate
 from tests.support.gitlab import DELIVERY_ID, RECEIVED_AT, delivery_of
 from tests.support.mutations import ABSENT, mutate, paths, put, times
 from tests.support.properties import json_values, reproducible, thorough

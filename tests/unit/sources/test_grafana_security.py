@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import pytest
 
-from receiver.sources.base import PATH_TOKEN
 from receiver.sources.grafana import GRAFANA
+from receiver.sources.request import PATH_TOKEN
 from tests.support.source_security import (
     OTHER_SECRET,
     RECEIVED_AT,

@@ -8,8 +8,10 @@ import pytest
 
 from receiver.delivery.folding import fold
 from receiver.events import Change, Delivery
-from receiver.sources.base import Ignored, Untranslatable, translate
-from receiver.sources.jenkins import JENKINS, Options
+from receiver.sources.jenkins import JENKINS
+from receiver.sources.jenkins.options import Options
+from receiver.sources.not_translated import Ignored, Untranslatable
+from receiver.sources.source import translate
 from tests.support.jenkins import RECEIVED_AT, received
 from tests.support.source_fixtures import body_of
 

@@ -5,8 +5,11 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from receiver.sources.base import Ignored, translate
-from receiver.sources.jenkins import FEATURES, JENKINS, Options
+from receiver.sources.jenkins import JENKINS
+from receiver.sources.jenkins.deploys import FEATURES
+from receiver.sources.jenkins.options import Options
+from receiver.sources.not_translated import Ignored
+from receiver.sources.source import translate
 from tests.support.jenkins import received
 from tests.support.source_fixtures import FIXTURES, MODES, body_of, cases, expected, outcome
 

@@ -8,8 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.events import Change, Delivery
-from receiver.sources.base import PATH_TOKEN, NotTranslated, translate
-from receiver.sources.jenkins import JENKINS, PHASES, RESULTS, Options
+from receiver.sources.jenkins import JENKINS
+from receiver.sources.jenkins.options import Options
+from receiver.sources.jenkins.phases import PHASES, RESULTS
+from receiver.sources.not_translated import NotTranslated
+from receiver.sources.request import PATH_TOKEN
+from receiver.sources.source import translate
 from tests.support.jenkins import RECEIVED_AT
 from tests.support.mutations import mutate, paths
 from tests.support.properties import any_text, json_values, reproducible, thorough

@@ -3,8 +3,9 @@ from typing import ClassVar
 
 import pytest
 
-from receiver.sources.base import PATH_TOKEN, explain_refusal
 from receiver.sources.jenkins import JENKINS
+from receiver.sources.request import PATH_TOKEN
+from receiver.sources.source import explain_refusal
 from tests.support.source_security import OTHER_SECRET, RECEIVED_AT, SECRET, AuthenticRequests
 
 RIGHT, WRONG = SECRET.decode(), OTHER_SECRET.decode()

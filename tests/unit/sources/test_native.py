@@ -10,9 +10,10 @@ import pytest
 from apitraffic_events.event import Event
 from receiver.delivery.folding import fold
 from receiver.events import Change, Effect
-from receiver.sources.base import Invalid, ItemError, Translation, translate
 from receiver.sources.event_format import EVENT_FIELDS, FIELDS
 from receiver.sources.native import NATIVE, Options
+from receiver.sources.not_translated import Invalid, ItemError
+from receiver.sources.source import Translation, translate
 from tests.support.native import MESSAGE_ID, RECEIVED_AT, received
 
 GOOD: dict[str, Any] = {"type": "custom", "name": "Sale begins"}

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from receiver.sources.base import translate
 from receiver.sources.event_format import EVENT
 from receiver.sources.native import CLOUD_EVENTS, FEATURES, NATIVE, Options
+from receiver.sources.source import translate
 from tests.support.native import MESSAGE_ID, received
 from tests.support.source_fixtures import MODES, body_of, cases, expected, outcome
 

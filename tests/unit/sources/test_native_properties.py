@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from apitraffic_events.event import EventType
 from receiver.events import Change, Effect
-from receiver.sources.base import Invalid, ItemError, translate
 from receiver.sources.event_format import FIELDS
 from receiver.sources.native import NATIVE, Options
+from receiver.sources.not_translated import Invalid, ItemError
+from receiver.sources.source import translate
 from tests.support.mutations import times
 from tests.support.native import MESSAGE_ID, RECEIVED_AT, received
 from tests.support.properties import any_text, json_values, reproducible, thorough

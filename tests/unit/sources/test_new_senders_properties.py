@@ -13,7 +13,9 @@ from receiver.delivery.episodes import with_report
 from receiver.delivery.folding import fold
 from receiver.events import Change
 from receiver.sources import SOURCES
-from receiver.sources.base import PATH_ITEM, Invalid, translate
+from receiver.sources.not_translated import Invalid
+from receiver.sources.request import PATH_ITEM
+from receiver.sources.source import translate
 from tests.support.alerts import RECEIVED_AT
 from tests.support.mutations import mutate, paths, times
 from tests.support.properties import any_text, json_values, reproducible

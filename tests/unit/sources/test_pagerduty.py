@@ -8,8 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from receiver.events import Change, Delivery
-from receiver.sources.base import MIB, Ignored, Untranslatable, translate
+from receiver.sources.not_translated import Ignored, Untranslatable
 from receiver.sources.pagerduty import PAGERDUTY, Options
+from receiver.sources.request import MIB
+from receiver.sources.source import translate
 from tests.support.pagerduty import RECEIVED_AT, change_of_case, received
 from tests.support.source_fixtures import body_of
 

@@ -3,8 +3,8 @@
 import pytest
 
 from receiver.events import Effect
-from receiver.sources.base import Feature
 from receiver.sources.pagerduty import PAGERDUTY
+from receiver.sources.source import Feature
 from tests.support.pagerduty import DELIVERY_ID, event_of, outcome, received
 from tests.support.source_fixtures import MODES, body_of, cases, expected
 

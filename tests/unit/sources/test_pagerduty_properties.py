@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from receiver.delivery.folding import fold
 from receiver.events import Change
-from receiver.sources.base import NotTranslated, translate
+from receiver.sources.not_translated import NotTranslated
 from receiver.sources.pagerduty import INCIDENT_EFFECTS, PAGERDUTY, Options
 from receiver.sources.pagerduty.wording import REMARKS
+from receiver.sources.source import translate
 from tests.support.mutations import mutate, paths, times
 from tests.support.pagerduty import DELIVERY_ID, RECEIVED_AT, received
 from tests.support.properties import any_text, json_values, reproducible, thorough

@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.sources.base import Payload, Untranslatable, delivery_id, present
+from receiver.sources.changes import present
+from receiver.sources.not_translated import Untranslatable
+from receiver.sources.payload import Payload
+from receiver.sources.request import delivery_id
 from tests.support.properties import any_text, json_values, reproducible
 
 CONTENT = Payload(

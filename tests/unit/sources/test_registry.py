@@ -3,7 +3,8 @@ from importlib import import_module
 import pytest
 
 from receiver.sources import SOURCES
-from receiver.sources.base import MIB, explain_refusal
+from receiver.sources.request import MIB
+from receiver.sources.source import explain_refusal
 from tests.support.source_fixtures import cases
 from tests.support.source_security import AuthenticRequests
 

@@ -8,7 +8,7 @@ import pytest
 
 from receiver.delivery.budget import Permit
 from receiver.worker.batch import LARGEST, LONGEST_HOLD, MOMENT, Batch
-from receiver.worker.job_queue import Dequeued
+from receiver.worker.dequeued import Dequeued
 
 
 def jobs(number: int, seconds_ago: float = 0.0) -> list[Dequeued]:

@@ -17,7 +17,8 @@ end
 -- of `save` follow, and these
 -- Returns for each whether it is done, then the index behind the arguments.
 local function ack_all(worker, executions, delivered, args, at)
-    local lifetime, number, done, first, seconds = args[at], tonumber(args[at + 1]), {}, 0, 0
+    local lifetime, number, done = args[at], tonumber(args[at + 1]), {}
+    local first, delivery_count, seconds = 0, 0, 0
     at = at + 2
     for index = 1, number do
         local keys_from = at + 4
@@ -28,13 +29,17 @@ local function ack_all(worker, executions, delivered, args, at)
         done[index] = is_done and 1 or 0
         if is_first_time then
             first, seconds = first + 1, seconds + args[at + 2]
+            -- A second look at a marker (receiver/worker/second_looks.py) delivers nothing that anybody has sent.
+            delivery_count = delivery_count + (string.find(args[at + 1], 'second-look-', 1, true) == 1 and 0 or 1)
         end
         at = behind
     end
     if first > 0 then
         redis.call('HINCRBY', worker, 'successful_job_count', first)
         redis.call('HINCRBYFLOAT', worker, 'total_working_time', tostring(seconds))
-        redis.call('INCRBY', delivered, first)
+    end
+    if delivery_count > 0 then
+        redis.call('INCRBY', delivered, delivery_count)
         redis.call('EXPIRE', delivered, lifetime)
     end
     return done, at

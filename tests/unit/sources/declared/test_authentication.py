@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from receiver.sources.base import PATH_TOKEN
 from receiver.sources.declared import source_of
 from receiver.sources.declared.declaration import Sender
 from receiver.sources.declared.signing import sender_like
+from receiver.sources.request import PATH_TOKEN
 from tests.support.source_security import RECEIVED_AT, SECRET, AuthenticRequests, SignedRequests
 
 MARKER = {"key": "{id}", "type": "custom", "effect": "point", "name": "Something"}

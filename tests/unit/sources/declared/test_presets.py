@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from receiver.config.senders import preset_names
 from receiver.events import Change
-from receiver.sources.base import MIB, Ignored, SourceOptions, translate
+from receiver.sources.not_translated import Ignored
+from receiver.sources.request import MIB
+from receiver.sources.source import SourceOptions, translate
 from tests.support.mutations import mutate, paths, times
 from tests.support.presets import (
     EVENT_HEADERS,

@@ -9,10 +9,11 @@ from pydantic import ValidationError
 
 from receiver.delivery.folding import fold
 from receiver.events import Change, Delivery, Effect
-from receiver.sources.base import Ignored, SourceOptions, Untranslatable, translate
 from receiver.sources.declared import DeclaredSource, source_of
 from receiver.sources.declared.declaration import Sender
 from receiver.sources.declared.source import MOST_CHANGES
+from receiver.sources.not_translated import Ignored, Untranslatable
+from receiver.sources.source import SourceOptions, translate
 
 RECEIVED_AT = datetime(2026, 1, 10, 12, tzinfo=UTC)
 DEPLOY = {

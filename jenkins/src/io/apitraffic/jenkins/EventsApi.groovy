@@ -3,7 +3,7 @@ package io.apitraffic.jenkins
 import com.cloudbees.groovy.cps.NonCPS
 
 /**
- * The client of the Events API. Gives [status, sid, key, metadata], [refused: answer] or [unreachable: words].
+ * The client of the Events API. Gives [status, sid, key, metadata, previous, name], [refused: answer] or [unreachable: words].
  */
 class EventsApi implements Serializable {
 
@@ -21,13 +21,19 @@ class EventsApi implements Serializable {
         this.address = Text.withoutEndSlash(apiUrl) + '/accounts/' + URLEncoder.encode(accountSid, 'UTF-8') + '/events'
     }
 
+    /** `marker.previous` is what ran before, if that is known; if `marker.isAsking`, the API is asked for it. */
     Map send(Map marker, String sid) {
         if (sid) {
-            return updateBySid(marker, sid)
+            Map known = told(marker, (Map) marker.previous, null)
+            return updateBySid(known, sid) + [previous: marker.previous, name: known.event.name]
         }
         Map looked = look(marker, 0.5d)
         if (looked.record) {
-            return update((Map) looked.record, marker)
+            Map there = (Map) looked.record
+            Map previous = before(marker, there.sid)
+            Map theirs = previous == null ? there : Previous.without(there)
+            Map found = told(marker, previous, theirs.description)
+            return update(theirs, found) + [previous: previous, name: found.event.name]
         }
         if (looked.isOver) {
             return [unreachable: requests.unreachable()]
@@ -35,7 +41,35 @@ class EventsApi implements Serializable {
         if (marker.isPartial) {
             return looked.answer ? requests.failure((Map) looked.answer) : [missing: true]
         }
-        return create(marker)
+        Map previous = before(marker, null)
+        Map created = told(marker, previous, null)
+        return create(created) + [previous: previous, name: created.event.name]
+    }
+
+    /** What ran before, null if that is not certain. One request, which is not repeated. */
+    private Map before(Map marker, Object sid) {
+        Map event = (Map) marker.event
+        if (!marker.isAsking || !History.isAsked(event)) {
+            return null
+        }
+        String window = '?type=deployment&endDate=' + (event.endedAt ?: event.startedAt) + '&limit=100&page=1'
+        Map answer = requests.asked(method: 'GET', address: address + window)
+        try {
+            return answer.isFine ? History.among(event, record(answer), sid) : null
+        } catch (ClassCastException ignored) { // an answer that is so odd that it cannot be read
+            return null
+        }
+    }
+
+    /** An event that a webhook has made keeps its description, `theirs`. */
+    @NonCPS
+    private static Map told(Map marker, Map previous, Object theirs) {
+        Map event = (Map) marker.event
+        if (previous == null) {
+            return marker
+        }
+        Map described = event + [description: event.description ?: theirs ?: '']
+        return marker + [event: Previous.told(described, previous, marker.isNamed == true)]
     }
 
     private Map create(Map marker) {

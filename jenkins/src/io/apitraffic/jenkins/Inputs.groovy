@@ -12,7 +12,7 @@ class Inputs implements Serializable {
     static final List KNOWN = [
         'type', 'name', 'description', 'environment', 'version', 'buckets', 'environments', 'metadata', 'status',
         'startedAt', 'endedAt', 'eventSid', 'markerKey', 'credentialsId', 'accountSid', 'apiUrl', 'receiverUrl',
-        'onError', 'timeoutSeconds', 'dryRun', 'allowPullRequests', 'sender', 'scm', 'callSite',
+        'onError', 'timeoutSeconds', 'dryRun', 'previous', 'allowPullRequests', 'sender', 'scm', 'callSite',
     ]
     static final Map OUTCOMES = [
         in_progress: 'in_progress', started: 'in_progress',
@@ -74,6 +74,7 @@ class Inputs implements Serializable {
         for (String name in ['dryRun', 'allowPullRequests']) {
             inputs.put(name, (inputs.get(name) ?: 'false').toString() == 'true')
         }
+        inputs.put('previous', !inputs.containsKey('previous') || inputs.get('previous').toString() == 'true')
         Map metadata = metadata(inputs.get('metadata'))
         if (metadata == null) {
             warnings.add('ApiTraffic: the input metadata cannot be read; write a map, a JSON object or lines ' +

@@ -28,8 +28,8 @@ class Report implements Serializable {
     /**
      * `more` are inputs that override the given ones; `known` is the result of an earlier report of the same event, or
      * [isNew: true] for a deployment that is none of the build's earlier ones.
-     * Gives a map of `status`, `sid`, `markerKey`, `startedAt`, `ownKey`: the key that this event has here, if a webhook of
-     * the build has not given it another one before. Throws if onError is 'fail', and when interrupted.
+     * Gives a map of `status`, `sid`, `markerKey`, `startedAt`, `previous` (what ran before), `ownKey`: the key that this event
+     * has here, if a webhook of the build has not given it another one before. Throws if onError is 'fail', and when interrupted.
      */
     Map send(Map more = [:], Map known = [:]) {
         try {
@@ -138,7 +138,8 @@ class Report implements Serializable {
             return new Receiver(requests, inputs.receiverUrl.toString()).send(marker, known.status == 'created')
         }
         EventsApi api = new EventsApi(requests, (inputs.apiUrl ?: 'https://api.apitraffic.io/v1').toString(), inputs.accountSid.toString())
-        return api.send(marker, (inputs.eventSid ?: known.sid)?.toString())
+        Map about = [previous: known.previous, isAsking: inputs.previous && !marker.isPartial, isNamed: inputs.name != null]
+        return api.send(marker + about, (inputs.eventSid ?: known.sid)?.toString())
     }
 
     private Map outcome(Map sent, Map marker) {
@@ -157,9 +158,9 @@ class Report implements Serializable {
             script.echo('ApiTraffic: the receiver left this event out: ' + sent.ignored)
             return [status: 'skipped', sid: null, markerKey: sent.key, startedAt: marker.startedAt]
         }
-        String shown = marker.event.name ?: sent.sid ?: sent.key
+        String shown = sent.name ?: marker.event.name ?: sent.sid ?: sent.key
         script.echo('ApiTraffic: ' + sent.status + ' ' + Text.oneLine(shown, 200) + (sent.sid ? ' (' + sent.sid + ')' : ''))
-        return [status: sent.status, sid: sent.sid, markerKey: sent.key, startedAt: marker.startedAt]
+        return [status: sent.status, sid: sent.sid, markerKey: sent.key, startedAt: marker.startedAt, previous: sent.previous]
     }
 
     private Map problem(String status, String sentence, Map marker = [:]) {

@@ -8,6 +8,8 @@ class Requests implements Serializable {
     private static final long serialVersionUID = 1
 
     private static final long LONGEST_REQUEST = 10000
+    private static final long LONGEST_ASKING = 3000
+    private static final long SHARES_OF_ASKING = 4
     private static final long SHORTEST_REQUEST = 100
     private static final long SHORTEST_PAUSE = 500
     private static final long LONGEST_PAUSE = 8000
@@ -29,12 +31,12 @@ class Requests implements Serializable {
     }
 
     /** One request. Gives the answer of Http with isFine, isAgain (to be retried) and isDoubtful (may have been carried out). */
-    Map once(Map request) {
+    Map once(Map request, long longest = LONGEST_REQUEST) {
         long now = System.currentTimeMillis()
         if (began == null) {
             began = now
         }
-        long left = Math.max(SHORTEST_REQUEST, Math.min(LONGEST_REQUEST, began + budget - now))
+        long left = Math.max(SHORTEST_REQUEST, Math.min(longest, began + budget - now))
         tries += 1
         Map answer
         try {
@@ -45,6 +47,13 @@ class Requests implements Serializable {
             answer = [status: 0, headers: [:], data: null, problem: Text.oneLine(error.getMessage() ?: error, 300)]
         }
         return judged(answer)
+    }
+
+    /** Like `once`, for a question on which nothing depends: it takes a few seconds at most, and is no attempt of anything. */
+    Map asked(Map request) {
+        Map answer = once(request, Math.min(LONGEST_ASKING, budget.intdiv(SHARES_OF_ASKING)))
+        tries -= 1
+        return answer
     }
 
     /** Like `once`, but retries until success, a refusal, or the end of this share (0 to 1) of the budget. */

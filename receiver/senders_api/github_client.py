@@ -1,11 +1,9 @@
-"""A client for the webhook deliveries in GitHub's REST API: typed, paged, within its rate limits."""
+"""Requests to GitHub's REST API: paged, repeated if GitHub fails, within its rate limits, typed errors."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from http import HTTPStatus
-from importlib import import_module
 from importlib.metadata import version
 from typing import Any, Final, NoReturn, TypeVar
 from urllib.parse import parse_qs, urlsplit
@@ -14,12 +12,11 @@ import requests
 from pydantic import TypeAdapter, ValidationError
 from requests.adapters import HTTPAdapter
 
-from apitraffic_events.errors import ConfigurationError
 from apitraffic_events.responses import retry_after_of
 from apitraffic_events.retrying import Backoff
 from apitraffic_events.text import one_line
 from apitraffic_events.timestamps import now
-from receiver.senders_api.redelivery import ATTEMPTS, Attempt
+from receiver.senders_api.github_owners import Owner
 from receiver.senders_api.unanswered import no_answer
 from receiver.senders_api.webhooks import SenderError, SenderRefused, SenderUnavailable
 
@@ -27,8 +24,6 @@ API_VERSION: Final = "2022-11-28"
 TIMEOUTS: Final = (5.0, 30.0)
 """Seconds to wait for a connection and for a response."""
 LARGEST_PAGE: Final = "100"
-KEPT_BY_GITHUB_COM: Final = timedelta(days=3)
-KEPT_BY_SERVER: Final = timedelta(days=7)
 MOST_ATTEMPTS: Final = 3
 """How often a GET request is attempted."""
 BACKOFF: Final = Backoff(first=2.0, longest=8.0)
@@ -39,9 +34,6 @@ UNSPECIFIED_LIMIT: Final = Backoff(first=60.0, longest=LONGEST_WAIT)
 PACE: Final = 1.0
 """Seconds between redeliveries after the first rate limit, as GitHub's best practices ask."""
 LONGEST_MESSAGE: Final = 300
-JWT_BEFORE: Final = timedelta(seconds=60)
-JWT_AFTER: Final = timedelta(minutes=9)
-"""GitHub accepts at most ten minutes, and recommends starting a minute ago in case the clocks differ."""
 
 ItemT = TypeVar("ItemT")
 ContentT = TypeVar("ContentT")
@@ -67,68 +59,8 @@ class GitHubRejected(GitHubError):
     """What was asked for does not exist or is not available (other 4xx, redirects)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """The owner of webhooks: its path in the API, and the permission that a token needs."""
-
-    path: str
-    permission: str
-
-    def deliveries_path(self, hook: int | None) -> str:
-        """An App has one webhook, without a number."""
-        return f"{self.path}/hook/deliveries" if hook is None else f"{self.path}/hooks/{hook}/deliveries"
-
-
-def repository(name: str) -> Owner:
-    return Owner(
-        f"/repos/{name}",
-        "a classic token needs the scope admin:repo_hook, a fine-grained one the repository permission "
-        "“Webhooks: read and write”, of somebody who administers the repository",
-    )
-
-
-def organisation(name: str) -> Owner:
-    return Owner(
-        f"/orgs/{name}",
-        "a classic token needs the scope admin:org_hook, a fine-grained one the organisation permission "
-        "“Webhooks: read and write”, of an owner of the organisation",
-    )
-
-
-APP: Final = Owner(
-    "/app",
-    "this needs a JWT signed with the App's private key, not the token of a user or an installation",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookConfig:
-    url: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Webhook:
-    """A webhook's settings, without its secret."""
-
-    id: int
-    config: WebhookConfig
-    active: bool = True
-
-    @property
-    def address(self) -> str:
-        """The URL without the parts that can hold credentials."""
-        try:
-            parts = urlsplit(self.config.url)
-        except ValueError:
-            return "(not a URL)"
-        return one_line(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", LONGEST_MESSAGE)
-
-
-WEBHOOKS: Final = TypeAdapter(list[Webhook])
-
-
-class GitHubApi:
-    """Lists and redelivers the deliveries of `owner`'s webhooks. Methods raise a `GitHubError` if they fail.
+class GitHubClient:
+    """Requests about `owner`'s webhooks. Methods raise a `GitHubError` if they fail.
 
     `credential` returns the token and is called for each request, because a JWT expires. The client waits
     for rate limits to end, and retries GET requests if GitHub fails.
@@ -167,21 +99,10 @@ class GitHubApi:
     def close(self) -> None:
         self._session.close()
 
-    def hooks(self) -> list[Webhook]:
-        return [hook for page in self._pages(f"{self.owner.path}/hooks", WEBHOOKS) for hook in page]
-
-    def attempts(self, hook: int | None, *, since: datetime) -> Iterator[Attempt]:
-        """A webhook's delivery attempts, newest first, to the first page that is wholly before `since`."""
-        for page in self._pages(self.owner.deliveries_path(hook), ATTEMPTS):
-            yield from page
-            if all(attempt.delivered_at < since for attempt in page):
-                return
-
-    def redeliver(self, hook: int | None, attempt: int) -> None:
-        """Ask GitHub to repeat this delivery. It keeps its GUID."""
+    def _keep_pace(self) -> None:
+        """Before a request that is one of many: after the first rate limit, they are spread out."""
         if self._is_paced:
             self._sleep(PACE)
-        self._call("POST", f"{self.owner.deliveries_path(hook)}/{attempt}/attempts")
 
     def _pages(self, path: str, items: TypeAdapter[list[ItemT]]) -> Iterator[list[ItemT]]:
         query: dict[str, str] | None = {"per_page": LARGEST_PAGE}
@@ -303,13 +224,6 @@ class GitHubApi:
         return request
 
 
-def kept_for(api_url: str) -> timedelta:
-    """How long GitHub keeps deliveries and can redeliver them."""
-    host = urlsplit(api_url).hostname or ""
-    in_cloud = host == "api.github.com" or host.endswith(".ghe.com")
-    return KEPT_BY_GITHUB_COM if in_cloud else KEPT_BY_SERVER
-
-
 def _next_query(response: requests.Response) -> dict[str, str] | None:
     """The query of the next page. Only the query, so that no link can lead the token to another host."""
     link = response.links.get("next", {}).get("url")
@@ -330,32 +244,3 @@ def _message(response: requests.Response) -> str:
 
 def _sentence(text: str) -> str:
     return text[0].upper() + text[1:]
-
-
-def app_jwt(app_id: str, private_key: str, moment: datetime) -> str:
-    """The JWT with which an App authenticates. Raises `ConfigurationError` if it cannot be signed.
-
-    https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/generating-a-json-web-token-jwt-for-a-github-app
-    """
-    try:
-        jwt: Any = import_module("jwt")
-        import_module("cryptography")
-    except ImportError as error:
-        raise ConfigurationError(
-            "Signing as a GitHub App needs PyJWT and cryptography: "
-            "pip install 'apitraffic-events[github-app]', or set GITHUB_APP_JWT to a JWT made elsewhere"
-        ) from error
-    claims = {
-        "iat": int((moment - JWT_BEFORE).timestamp()),
-        "exp": int((moment + JWT_AFTER).timestamp()),
-        "iss": app_id,
-    }
-    try:
-        # In a variable, the line breaks of a key are often written as \n.
-        signed: str = jwt.encode(claims, private_key.replace("\\n", "\n"), algorithm="RS256")
-    except (ValueError, TypeError, jwt.exceptions.PyJWTError):
-        raise ConfigurationError(
-            "GITHUB_APP_PRIVATE_KEY is not a readable private key; set it to the whole .pem file from "
-            "GitHub, or set GITHUB_APP_PRIVATE_KEY_FILE to the path of that file"
-        ) from None
-    return signed
