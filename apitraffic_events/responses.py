@@ -1,5 +1,6 @@
 """Reading responses of the Events API: records in either documented shape, errors, the rate limit."""
 
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from apitraffic_events.metrics import MetricsSummary, ThroughputPoint
 from apitraffic_events.records import Record
 from apitraffic_events.timestamps import now, parse_timestamp
 
+ERROR_NUMBER: Final = re.compile(r"\[Errno -?\d+\] ")
 TRANSIENT: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY})
 GONE: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 REFUSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
@@ -146,9 +148,12 @@ def cause_of(error: requests.RequestException) -> object:
 
 
 def reason_of(error: requests.RequestException) -> str:
-    """The message of the cause, without the object addresses that urllib3 puts before it."""
+    """The message of the cause, without the objects' addresses and the numbers that come before it."""
     cause = cause_of(error)
-    return str(cause).rpartition(": ")[2] or type(cause).__name__
+    if isinstance(cause, Exception) and cause.args and isinstance(cause.args[-1], Exception):
+        cause = cause.args[-1]  # "Connection aborted." is less than why it was
+    said = ERROR_NUMBER.sub("", str(cause).rpartition(": ")[2]).strip()
+    return said or "the connection failed"
 
 
 def rate_limit_of(headers: Mapping[str, str]) -> RateLimit | None:

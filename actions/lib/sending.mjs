@@ -25,6 +25,15 @@ export function wayFor(inputs, context, say) {
   throw new NotConfigured(`${which} ${causes}`)
 }
 
+/** What this gives; nothing if the API's answer is so odd that it cannot be read. */
+function certain(give) {
+  try {
+    return give()
+  } catch {
+    return undefined
+  }
+}
+
 class Directly {
   constructor(api, host, { name, saysPrevious }) {
     this.api = api
@@ -41,7 +50,7 @@ class Directly {
       mayExist ? this.api.find(event, { joinsBy, host: this.host }) : undefined,
       this.saysPrevious && isOfAHistory(event) ? this.api.earlier(event) : undefined,
     ])
-    const previous = earlier && previousOf(event, earlier, found?.sid)
+    const previous = earlier && certain(() => previousOf(event, earlier, found?.sid))
     const whole = withPrevious(event, previous, this.keepsName)
     if (!found) return this.#create(whole)
     const key = event.metadata.marker_key

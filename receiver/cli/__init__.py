@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from receiver.cli.lazy import LazyGroup
+from receiver.cli.command_line import CommandLine
 
 COMMANDS: Final = {
     "init": "init",
@@ -74,7 +74,7 @@ SUMMARIES: Final = {
 
 
 @click.group(
-    cls=LazyGroup,
+    cls=CommandLine,
     places={name: f"{__name__}.{module}:command" for name, module in COMMANDS.items()},
     summaries=SUMMARIES,
     context_settings={"help_option_names": ["-h", "--help"]},

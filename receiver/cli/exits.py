@@ -1,13 +1,13 @@
 """Exit codes of the commands for events and the queue: 2 wrong usage, 3 not configured, 4 refused by the API,
 5 API or Redis not reachable (docs/cli.md).
 
-The messages begin as those of the CI plugins do (docs/ci-plugins.md).
+After `Error: `, the messages begin as those of the CI plugins do (docs/ci-plugins.md).
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import IO, Any, Final
+from typing import Final
 
 import click
 
@@ -33,13 +33,10 @@ NO_CONNECTION: Final = "check APITRAFFIC_API_URL, and whether this host may conn
 
 
 class Problem(click.ClickException):
-    """An error that is shown as one line, without a prefix."""
+    """An error that is shown as one line."""
 
     def __init__(self, message: str) -> None:
         super().__init__(one_line("; ".join(message.splitlines()), LONGEST_PROBLEM))
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(self.format_message(), file=file, err=file is None)
 
 
 class WrongPlace(Problem):

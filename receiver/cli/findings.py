@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from receiver.cli import consoles
+from receiver.cli.wrapping import print_wrapped
 from receiver.doctor.findings import Finding, FindingState
 
 MARKS: Final = {
@@ -26,6 +26,13 @@ def printed(examination: Iterable[Finding]) -> bool:
     return are_well(findings)
 
 
+def noted(examination: Iterable[Finding], findings: list[Finding]) -> Iterator[Finding]:
+    """The same findings as they come, added to the list."""
+    for finding in examination:
+        findings.append(finding)
+        yield finding
+
+
 def are_well(findings: Iterable[Finding]) -> bool:
     return all(finding.state is not FindingState.FAILURE for finding in findings)
 
@@ -35,17 +42,12 @@ def _printed(findings: Iterable[Finding]) -> Iterator[Finding]:
     console = consoles.output(width_when_piped=WIDTH_WHEN_PIPED)
     for finding in findings:
         mark, style = MARKS[finding.state]
-        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1, 0, 0))
-        table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True, min_width=WIDEST_CHECK)
-        table.add_column(overflow="fold")
-        table.add_row(Text(mark, style), Text(finding.check), Text(finding.found))
+        start = f" {finding.check:<{WIDEST_CHECK}} "
+        lines = [Text.assemble((mark, style), start, finding.found)]
         if finding.advice:
-            table.add_row("", "", Text(f"→ {finding.advice}", "bold"))
-        with console.capture() as printed:
-            console.print(table)
-        for line in printed.get().splitlines():
-            click.echo(line.rstrip())
+            lines.append(Text.assemble(" " * (len(start) + 1), (f"→ {finding.advice}", "bold")))
+        for line in lines:
+            print_wrapped(line, console, indent=len(start) + 1)
         yield finding
 
 

@@ -60,7 +60,7 @@ def command(
     configuration in force.
     """
     from receiver.cli.failures import configuration_errors_in_words
-    from receiver.cli.start_checks import examine_redis, log_start
+    from receiver.cli.start_checks import examine_redis, examine_spool, log_start
     from receiver.config.loading import load_settings
     from receiver.observability.logs import configure_logging
     from receiver.serving.certificates import CannotUseCertificate
@@ -74,6 +74,7 @@ def command(
         settings = load_settings()
         log_start(settings)
         examine_redis(settings)
+        examine_spool(settings)
     try:
         listener = listen(host, port)
     except CannotListen as error:

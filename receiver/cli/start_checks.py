@@ -15,18 +15,20 @@ from receiver.config.settings import Settings
 from receiver.config.suspicions import suspicions
 from receiver.datastore.acl import RightsMissing, require_rights
 from receiver.datastore.address import connect, require_suitable_server
-from receiver.datastore.failures import advice_on
+from receiver.datastore.failures import advice_on, in_words
 from receiver.delivery.budget import RequestBudget
 from receiver.doctor.findings import FindingState
-from receiver.doctor.storage import persistence, setting
+from receiver.doctor.storage import left_by_others, persistence, setting
+from receiver.errors import StorageUnavailable
+from receiver.reception.spool import spool_of
 
 LONGEST_ANSWER: Final = 5.0
 """Seconds for which the API's answer is waited for."""
 
 
-def log_start(settings: Settings) -> None:
+def log_start(settings: Settings, event: str = "starting", logger: str = "receiver") -> None:
     """Which version starts, and settings that are valid and probably mistakes."""
-    get_logger("receiver").info("starting", version=__version__)
+    get_logger(logger).info(event, version=__version__)
     for suspicion in suspicions(settings, os.environ):
         get_logger("receiver").warning(suspicion.found, advice=suspicion.advice)
 
@@ -48,8 +50,20 @@ def examine_redis(settings: Settings) -> None:
             advice = advice_on(error) or "start it, or correct REDIS_URL"
             until_then = "deliveries go to the spool" if settings.spool else "senders get 503"
             get_logger("receiver").error(
-                "Redis cannot be reached", reason=str(error), until_then=until_then, advice=advice
+                "Redis cannot be reached", reason=in_words(error), until_then=until_then, advice=advice
             )
+
+
+def examine_spool(settings: Settings) -> None:
+    """Whether what waits in the spool is this receiver's to deliver."""
+    spool = spool_of(settings)
+    try:
+        of_others = spool.of_others() if spool else 0
+    except StorageUnavailable:
+        return  # The first look at the spool logs it, and /readyz says so.
+    if spool and of_others:
+        found, advice = left_by_others(spool.path, of_others)
+        get_logger("receiver").warning(found, advice=advice)
 
 
 def _examine_persistence(redis: Redis) -> None:

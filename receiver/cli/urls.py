@@ -1,11 +1,16 @@
 """Options that take a URL."""
 
+import re
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import click
 
 EXAMPLE: Final = "Write an http or https URL, such as https://hooks.example.com."
+PASTED: Final = re.compile(
+    r"(?:https?://(?:[^/@]*@)?|ssh://git@|git@)(?P<host>[A-Za-z0-9.-]+)(?::\d+)?[/:](?P<path>[^?#]+)(?:[?#].*)?"
+)
+"""A repository's address, in a browser or for git."""
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -25,6 +30,25 @@ class ReceiverUrl(click.ParamType[str]):
             self.fail(EXAMPLE)
         base, _, _ = parts.path.partition("/webhooks/")
         return f"{parts.scheme}://{parts.netloc}{base}".rstrip("/")
+
+
+def path_in(text: str, api_url: str, levels: int | None = None) -> str:
+    """The path of a repository, project or group, as it is or taken from its address.
+
+    Of an address, only so many `levels` of the path are taken: a page of the repository may be open. Raises
+    `click.UsageError` if the address is on another server than the API.
+    """
+    server = (urlsplit(api_url).hostname or "").removeprefix("api.")
+    found = PASTED.fullmatch(text.strip())
+    if found is None:
+        return text.removeprefix(f"{server}/")
+    host = found["host"].lower().removeprefix("www.")
+    if host != server:
+        raise click.UsageError(
+            f"{host} is not {server}; if it is your own server, give its API by --api-url."
+        )
+    path = found["path"].partition("/-/")[0].strip("/")
+    return "/".join(path.split("/")[:levels]).removesuffix(".git")
 
 
 class ApiUrl(click.ParamType[str]):

@@ -3,9 +3,9 @@
 `doctor` and `config` show them, and the receiver and the worker log them when they start.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
@@ -21,7 +21,15 @@ from receiver.sources.source import Source, secret_variable_of
 FURTHER_VARIABLES: Final = (
     *(CONFIG_VARIABLE, "APITRAFFIC_TLS_CERT", "APITRAFFIC_TLS_KEY"),
     *("APITRAFFIC_LOCAL_API_TOKEN", "APITRAFFIC_MCP_TOKEN"),
+    *("GITHUB_TOKEN", "GITLAB_TOKEN", "PAGERDUTY_TOKEN", "JENKINS_API_TOKEN", "JENKINS_URL", "JENKINS_USER"),
 )
+FILE: Final = "_FILE"
+OUR_PREFIX: Final = "APITRAFFIC"
+WORDS_OF_SECRETS: Final = frozenset(
+    {"WEBHOOK", "WEBHOOKS", "HOOK", "SECRET", "TOKEN", "KEY", "SIGNING", "SIGNATURE"}
+)
+WORDS_OF_WEBHOOKS: Final = frozenset({"WEBHOOK", "WEBHOOKS", "HOOK", "SECRET", "SIGNING", "SIGNATURE"})
+"""One of which a name must have: a mere token or key is one for the sender's API."""
 ALIKE: Final = 0.85
 ALIKE_AND_SAME_SENDER: Final = 0.7
 """As difflib measures it, for names that begin with the same word: GITLAB_WEBHOOK_SECRET."""
@@ -61,7 +69,8 @@ class Suspicion:
 def suspicions(settings: Settings, environ: Mapping[str, str]) -> Iterator[Suspicion]:
     declared = {secret_variable_of(name): name for name in settings.senders if name not in SOURCES}
     yield from empty_secrets(environ, declared)
-    yield from misspelt_variables(environ, declared)
+    tokens = [account.token_variable for account in settings.account.values() if account.token_variable]
+    yield from misspelt_variables(environ, [*declared, *tokens])
     for source in settings.active_sources.values():
         yield from unknown_events(source, settings.options_for(source).events or ())
     for number, route in enumerate(settings.route, start=1):
@@ -84,25 +93,54 @@ def empty_secrets(environ: Mapping[str, str], declared: dict[str, str]) -> Itera
 def misspelt_variables(environ: Mapping[str, str], declared: Iterable[str]) -> Iterator[Suspicion]:
     """Variables that are almost ours, by their names alone."""
     ours = [variable.name for variable in (*VARIABLES, *SECRET_VARIABLES)]
-    own = [name + end for name in ours for end in ("", "_FILE")]
-    known = [*own, *(name + end for name in declared for end in ("", "_FILE"))]
+    own = [name + end for name in ours for end in ("", FILE)]
+    known = [*own, *(name + end for name in declared for end in ("", FILE))]
     for name in sorted(
-        environ.keys() - {*known, *FURTHER_VARIABLES, *(f"{name}_FILE" for name in FURTHER_VARIABLES)}
+        environ.keys() - {*known, *FURTHER_VARIABLES, *(f"{name}{FILE}" for name in FURTHER_VARIABLES)}
     ):
-        same = [each for each in own if each.partition("_")[0] == name.partition("_")[0] and "_" in name]
-        meant = [
-            *get_close_matches(name, same, n=1, cutoff=ALIKE_AND_SAME_SENDER),
-            *get_close_matches(name, known, n=1, cutoff=ALIKE),
-        ]
-        if meant and is_of_a_kind(name, meant[0]) and not environ.get(meant[0]):
+        meant = meant_by(name, own, known)
+        if meant is None:
+            continue
+        if not environ.get(meant):
             yield Suspicion(
-                "variables", f"{name} is not read", f"did you mean {meant[0]}? If not, nothing is wrong"
+                "variables",
+                f"{name} is not read",
+                f"did you mean {meant}? If another program reads it, ignore this",
             )
+        elif SequenceMatcher(None, name, meant).ratio() >= ALMOST_THE_SAME:
+            yield Suspicion(
+                "variables",
+                f"{name} is not read, but {meant} is, which is set too",
+                "remove the one that is misspelt. If another program reads it, ignore this",
+            )
+
+
+def meant_by(name: str, own: Sequence[str], known: Sequence[str]) -> str | None:
+    """Which of our variables was most likely meant by this one; `None` if it is another program's."""
+    same = [each for each in own if each.partition("_")[0] == name.partition("_")[0] and "_" in name]
+    close = [
+        *get_close_matches(name, same, n=1, cutoff=ALIKE_AND_SAME_SENDER),
+        *get_close_matches(name, known, n=1, cutoff=ALIKE),
+    ]
+    if close and is_of_a_kind(name, close[0]):
+        return close[0]
+    sender, *words = name.removesuffix(FILE).split("_")
+    if (sender == OUR_PREFIX or is_secret_of_webhook(words)) and words:
+        rest = [each for each in same if each.endswith(FILE) is name.endswith(FILE)]
+        # Of our own names those that have all its words, of a sender's any: all are secrets.
+        fitting = [each for each in rest if sender != OUR_PREFIX or {*words} <= {*each.split("_")}]
+        return max(fitting, key=lambda each: len({*words} & {*each.split("_")}), default=None)
+    return None
+
+
+def is_secret_of_webhook(words: Sequence[str]) -> bool:
+    """PAGERDUTY_SECRET is; PAGERDUTY_TOKEN and PAGERDUTY_API_KEY are other programs' own."""
+    return {*words} <= WORDS_OF_SECRETS and bool({*words} & WORDS_OF_WEBHOOKS)
 
 
 def is_of_a_kind(name: str, meant: str) -> bool:
     """Of our prefix, or of as many words: GITHUB_TOKEN and GITLAB_PROJECT_TOKEN are other programs' own."""
-    return name.startswith("APITRAFFIC_") or name.count("_") == meant.count("_")
+    return name.startswith(f"{OUR_PREFIX}_") or name.count("_") == meant.count("_")
 
 
 def unknown_events(source: Source[Any], patterns: Iterable[str]) -> Iterator[Suspicion]:

@@ -11,6 +11,8 @@ UNREACHABLE: Final = (RedisConnectionError, RedisTimeoutError)
 """Errors that end when Redis is reachable again. An error reply, such as a key of the wrong type, may not."""
 WHOLE_RULE: Final = "docs/deployment.md has the whole rule"
 
+NUMBERED: Final = re.compile(r"^Error (?:-?\d+ )?connecting to (\S+)\. (.*)", re.DOTALL)
+"""How redis-py says that there is no connection."""
 OUR_CERTIFICATE: Final = "?ssl_certfile=/path/client.pem&ssl_keyfile=/path/client.key"
 
 ADVICE: Final = (
@@ -60,6 +62,12 @@ def advice_on(error: RedisError) -> str | None:
     return next((advice for pattern, advice in ADVICE if re.search(pattern, words)), None)
 
 
+def in_words(error: RedisError) -> str:
+    """What happened: redis-py's message, without the number of the system's error."""
+    return NUMBERED.sub(r"no connection to \1: \2", str(error))
+
+
 def explain(error: RedisError) -> str:
+    """What happened, and what to do if that is known."""
     advice = advice_on(error)
-    return f"{error}; {advice}" if advice else str(error)
+    return f"{in_words(error)}; {advice}" if advice else in_words(error)

@@ -14,7 +14,7 @@ from receiver.insight.annotation import Insight
 from receiver.insight.figures import FigureSource, NoFigures
 from receiver.insight.judging import UNTIL_FIGURES, disturbance, judged
 from receiver.insight.records import Outcome, Record, is_shown_everywhere
-from receiver.insight.timeline import Timeline, around
+from receiver.insight.timeline import Period, Timeline, around
 from receiver.insight.verdict import Thresholds, Verdict, Windows, Word, not_compared, windows_of
 
 SHARE: Final = 5
@@ -23,6 +23,8 @@ FIGURES_PAUSE: Final = timedelta(minutes=5)
 """Between two attempts to read figures."""
 PATIENCE: Final = timedelta(hours=24)
 """For how long after a deploy's window figures are waited for."""
+LONGEST_DEPLOY: Final = timedelta(hours=1)
+"""How long a deploy may have taken of which the window before it began is looked for."""
 ENDED: Final = frozenset({Outcome.SUCCEEDED, Outcome.FAILED})
 
 
@@ -102,11 +104,19 @@ class Verdicts:
             verdict = not_compared("there were no figures", length, record.at)
         return insight.model_copy(update={"verdict": verdict})
 
-    def reach(self, record: Record) -> timedelta | None:
-        """How far from this deploy another one may be judged by figures of a time that they share."""
+    def periods(self, record: Record) -> tuple[Period, ...]:
+        """When deploys ended that may have been judged by figures of a time in which this one was under way.
+
+        None if it has arrived in time.
+        """
         if self._rules is None:
-            return None
-        return 2 * self._rules.length + (record.at - record.started_at)
+            return ()
+        length = self._rules.length
+        first, last = (
+            record.started_at - length,
+            min(record.at + length + LONGEST_DEPLOY, self._clock() - length - UNTIL_FIGURES),
+        )
+        return (Period(EventType.DEPLOYMENT, first, last),) if first <= last else ()
 
     def disturbed(self, record: Record, near: Iterable[Record]) -> set[str]:
         """The deploys nearby that have been judged without knowing of this marker, which arrived late."""

@@ -16,10 +16,12 @@ from receiver.config.loading import load_what_is_right
 from receiver.config.settings import Settings
 from receiver.config.suspicions import suspicions
 from receiver.datastore.address import connect
+from receiver.datastore.failures import in_words
 from receiver.doctor import api, backlog, notify, reachability, secrets, storage, verdicts
 from receiver.doctor.findings import Finding, FindingState, failure, of_account, ok, warning
 from receiver.errors import StorageUnavailable
 from receiver.monitoring.status import read_status
+from receiver.reception.spool import spool_of
 from receiver.routing import DEFAULT_ACCOUNT, Route
 
 
@@ -52,7 +54,8 @@ def examine(environ: Mapping[str, str], url: str | None, posts_notice: bool = Fa
 
 
 def stored(settings: Settings) -> Iterator[Finding]:
-    yield storage.spool(settings.spool)
+    kept = spool_of(settings)
+    yield storage.spool(kept)
     if settings.redis_url is None:
         yield not_set("redis", "REDIS_URL")
         return
@@ -61,10 +64,12 @@ def stored(settings: Settings) -> Iterator[Finding]:
         findings = list(in_redis(redis, settings.account, are_notices_posted=settings.notices_to is not None))
         yield from findings
         takes_writes = any(each.check == "redis_write" and each.state is FindingState.OK for each in findings)
-        if takes_writes and settings.spool is not None:
-            yield from storage.spool_drain(settings.spool)
+        if takes_writes and kept is not None:
+            yield from storage.spool_drain(kept)
     except RedisError as error:
-        yield failure("redis", f"the connection was lost during the checks; {error}", "run this again")
+        yield failure(
+            "redis", f"the connection was lost during the checks; {in_words(error)}", "run this again"
+        )
     finally:
         redis.close()
 

@@ -13,7 +13,7 @@ from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
 from receiver.datastore.acl import missing_rights
-from receiver.datastore.failures import WHOLE_RULE, advice_on
+from receiver.datastore.failures import WHOLE_RULE, advice_on, in_words
 from receiver.datastore.replies import as_text
 from receiver.doctor.findings import Finding, FindingState, failure, ok, warning
 from receiver.errors import StorageUnavailable
@@ -65,7 +65,7 @@ def reachable(client: Redis) -> Finding:
     except RedisError as error:
         return failure(
             "redis",
-            f"cannot be reached; {error}",
+            f"cannot be reached; {in_words(error)}",
             advice_on(error) or "start it, or correct REDIS_URL; deliveries go to the spool meanwhile",
         )
     found = f"answers in {seconds * 1000:.1f} ms"
@@ -155,19 +155,19 @@ def memory(info: Mapping[str, Any]) -> Finding:
     return ok("redis_memory", f"noeviction, {f'{used * 100 // most} % of maxmemory' if most else 'no limit'}")
 
 
-def spool(path: Path | None) -> Finding:
+def spool(kept: Spool | None) -> Finding:
     """Whether the spool can be written. Does not create the file: it must belong to the receiver's user."""
-    if path is None:
+    if kept is None:
         return warning(
             "spool",
             "off: while Redis is not reachable, senders get 503",
             "set APITRAFFIC_SPOOL to a file on a disk that lasts",
         )
+    path, of_others = kept.path, 0
     if path.exists():
-        kept = Spool(path)
         try:
             kept.check()
-            waiting = kept.count()
+            waiting, of_others = kept.count(), kept.of_others()
         except StorageUnavailable as error:
             return failure("spool", str(error), MAKE_ROOM if "full" in str(error) else LET_WRITE)
         found = f"{path} can be written" + (f"; deliveries waiting in it: {waiting}" if waiting else "")
@@ -187,12 +187,24 @@ def spool(path: Path | None) -> Finding:
             f"{found}, but its disk has {free // 2**20} MiB left",
             f"free {LARGEST // 2**20} MiB: the spool may grow to that size",
         )
+    if of_others:
+        return warning("spool", *left_by_others(path, of_others))
     return ok("spool", found)
 
 
-def spool_drain(path: Path, longest: float = LONGEST_DRAIN) -> Iterator[Finding]:
+def left_by_others(path: Path, count: int) -> tuple[str, str]:
+    """What to say of deliveries that receivers with another account have put into the same file."""
+    found = f"{path} holds deliveries that were accepted for another account, and they stay there: {count}"
+    advice = (
+        "start that account's receiver; if this one's APITRAFFIC_ACCOUNT_SID was changed, "
+        f"set APITRAFFIC_SPOOL={path}, and it takes them all"
+    )
+    return found, advice
+
+
+def spool_drain(spool: Spool, longest: float = LONGEST_DRAIN) -> Iterator[Finding]:
     """Whether what waits in the spool is moved to a Redis that takes writes; nothing if nothing waits."""
-    spool = Spool(path)
+    path = spool.path
     try:
         waiting = spool.numbers()
         if not waiting:

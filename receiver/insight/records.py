@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Final, Protocol
 
 from pydantic import Field, JsonValue
@@ -85,7 +86,7 @@ class Record(Model):
     environments: Scope = EVERYWHERE
     suspects: tuple[str, ...] = Field(default=(), exclude_if=lambda keys: not keys)
 
-    @property
+    @cached_property
     def history(self) -> str | None:
         """Names the sequence of deploys that it is one of; `None` if it is no deploy that leaves something
         running, or if it does not say of what.

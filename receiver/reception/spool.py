@@ -12,6 +12,7 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 from structlog import get_logger
 
+from receiver.config.settings import Settings
 from receiver.errors import StorageUnavailable
 from receiver.events import Change
 from receiver.observability.trace_context import carried
@@ -26,6 +27,10 @@ Content = tuple[Change, ...] | Quarantined
 """A delivery's changes, or the delivery itself if it could not be translated."""
 CONTENT: Final[TypeAdapter[Content]] = TypeAdapter(Content)
 
+OWN: Final = "(instr(source, '@') = 0 OR substr(source, instr(source, '@') + 1) = :owner)"
+"""Rows of this owner, and those that name none, as a receiver of an earlier version or without an account
+writes them. No sender's name has an @.
+"""
 TRACES: Final = """
 CREATE TABLE IF NOT EXISTS traces (number INTEGER PRIMARY KEY, traceparent TEXT NOT NULL)
 """
@@ -46,16 +51,22 @@ class Spool:
 
     Once `put` returns, the delivery survives a power failure. `numbers`, `read` and `remove` need no new room
     on the disk: see `receiver.reception.spool_file`.
+
+    Several receivers may use one file, each with an `owner`: none sees what another has put there. Without an
+    owner, everything in the file is this receiver's.
     """
 
-    def __init__(self, path: Path, largest: int = LARGEST) -> None:
+    def __init__(self, path: Path, largest: int = LARGEST, owner: str | None = None) -> None:
         self.path = path
+        self._owner = owner
+        self._own = "1" if owner is None else OWN
         self._file = SpoolFile(path, largest)
 
     def put(self, content: Content) -> bool:
         """Store one delivery; returns `False` if it is in the spool already."""
         delivery = content.delivery if isinstance(content, Quarantined) else content[0].delivery
-        row = (delivery.source, delivery.id, CONTENT.dump_json(content, by_alias=True))
+        source = f"{delivery.source}@{self._owner}" if self._owner else delivery.source
+        row = (source, delivery.id, CONTENT.dump_json(content, by_alias=True))
         with self._file.written() as database:
             cursor = database.execute(
                 "INSERT OR IGNORE INTO deliveries (source, delivery, content) VALUES (?, ?, ?)", row
@@ -70,7 +81,11 @@ class Spool:
         if not self.path.exists():
             return []
         with self._file.opened() as database:
-            return [number for (number,) in database.execute("SELECT number FROM deliveries ORDER BY number")]
+            found = database.execute(
+                f"SELECT number FROM deliveries WHERE {self._own} ORDER BY number",  # noqa: S608 - a constant
+                {"owner": self._owner},
+            )
+            return [number for (number,) in found]
 
     def read(self, number: int) -> Spooled | None:
         """The delivery with this number, if it is still there.
@@ -113,10 +128,21 @@ class Spool:
 
     def count(self) -> int:
         """How many deliveries are in the spool; 0 if there is no file yet."""
+        return self._count(self._own)
+
+    def of_others(self) -> int:
+        """How many deliveries wait in the same file for other owners."""
+        return self._count(f"NOT ({self._own})")
+
+    def _count(self, which: str) -> int:
         if not self.path.exists():
             return 0
         with self._file.opened() as database:
-            return int(database.execute("SELECT count(*) FROM deliveries").fetchone()[0])
+            found = database.execute(
+                f"SELECT count(*) FROM deliveries WHERE {which}",  # noqa: S608 - a constant
+                {"owner": self._owner},
+            )
+            return int(found.fetchone()[0])
 
     def check(self) -> None:
         """Prove that the spool has room for one more delivery, and can write it.
@@ -152,6 +178,19 @@ class Spool:
             yield descriptor
         finally:
             os.close(descriptor)
+
+
+def spool_of(settings: Settings) -> Spool | None:
+    """The receiver's spool; `None` if it is off.
+
+    All receivers that one user starts have the same default file, so each takes from it only what was
+    accepted for its own account. A file that APITRAFFIC_SPOOL names belongs to one receiver, whatever its
+    account is.
+    """
+    if settings.spool is None:
+        return None
+    is_named = "spool" in settings.model_fields_set
+    return Spool(settings.spool, owner=None if is_named else settings.account_sid or "")
 
 
 def _has_traces(database: sqlite3.Connection) -> bool:

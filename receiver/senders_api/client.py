@@ -13,6 +13,7 @@ from requests.adapters import HTTPAdapter
 from apitraffic_events.responses import retry_after_of
 from apitraffic_events.retrying import Backoff
 from apitraffic_events.text import one_line
+from receiver.senders_api.unanswered import no_answer
 from receiver.senders_api.webhooks import (
     SenderNotFound,
     SenderRefused,
@@ -141,11 +142,8 @@ class SenderClient:
                 allow_redirects=False,
             )
         except requests.RequestException as error:
-            # The error's own message may hold the URL of a proxy, with its password.
-            raise SenderUnavailable(
-                f"no answer from {self.api_url} ({type(error).__name__}); check the address, and that this "
-                "host may connect to it"
-            ) from None
+            # Not from the error, whose message may hold the URL of a proxy, with its password.
+            raise SenderUnavailable(no_answer(error, self.api_url)) from None
         if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise SenderUnavailable(f"{self.title} failed: {_status_of(response)}")
         return response

@@ -17,6 +17,7 @@ from apitraffic_events.retrying import Backoff
 from apitraffic_events.text import one_line
 from apitraffic_events.timestamps import now
 from receiver.senders_api.github_owners import Owner
+from receiver.senders_api.unanswered import no_answer
 from receiver.senders_api.webhooks import SenderError, SenderRefused, SenderUnavailable
 
 API_VERSION: Final = "2022-11-28"
@@ -159,11 +160,8 @@ class GitHubClient:
                 allow_redirects=False,
             )
         except requests.RequestException as error:
-            # The error's own message may hold the URL of a proxy, with its password.
-            raise GitHubUnavailable(
-                f"no answer from {self.api_url} ({type(error).__name__}); check the address, and that this "
-                "host may connect to it"
-            ) from None
+            # Not from the error, whose message may hold the URL of a proxy, with its password.
+            raise GitHubUnavailable(no_answer(error, self.api_url)) from None
         if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise GitHubUnavailable(f"GitHub failed: {_message(response)}")
         return response

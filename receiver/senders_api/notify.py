@@ -17,6 +17,7 @@ import requests
 
 from apitraffic_events.errors import EventsApiError, RateLimited, Rejected, ServerFailed, Unreachable
 from apitraffic_events.responses import TRANSIENT, retry_after_of
+from receiver.senders_api.unanswered import no_answer
 
 Sign = Callable[[bytes, str], dict[str, str]]
 TIMEOUTS: Final = (5.0, 10.0)
@@ -70,7 +71,7 @@ class NoticeTarget:
                     raise self._failure(response)
         except requests.RequestException as error:
             # Its message may hold the address, or that of a proxy with its password.
-            raise Unreachable(f"no answer from {self.host} ({type(error).__name__})", was_sent=True) from None
+            raise Unreachable(no_answer(error, self.host), was_sent=True) from None
 
     def _headers(self, notice_id: str, body: bytes) -> dict[str, str]:
         agent = {"User-Agent": f"apitraffic-events/{version('apitraffic-events')}"}

@@ -11,6 +11,7 @@ from typing import Any, Final
 import requests
 
 from apitraffic_events.text import one_line
+from receiver.senders_api.unanswered import what_happened
 
 ANSWER_WITHIN: Final = 8.0
 """Seconds."""
@@ -51,7 +52,7 @@ class Prometheus:
             raise QueryFailed(f"it did not answer within {ANSWER_WITHIN:g} s", is_lasting=False) from None
         except requests.RequestException as error:
             # The error's own message may hold the URL of a proxy, with its password.
-            raise QueryFailed(f"no answer ({type(error).__name__})", is_lasting=False) from None
+            raise QueryFailed(what_happened(error), is_lasting=False) from None
         try:
             content = answer.json()
         except (ValueError, RecursionError):

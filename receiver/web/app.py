@@ -18,7 +18,7 @@ from receiver.queue.enqueueing import Enqueuer
 from receiver.reception.delivery_store import SpoolDrain
 from receiver.reception.ingestion import Ingestor
 from receiver.reception.quarantine import Quarantine
-from receiver.reception.spool import Spool
+from receiver.reception.spool import spool_of
 from receiver.reception.tracing import delivery_store_type
 from receiver.web.acceptance import Acceptance
 from receiver.web.admission import Admission
@@ -53,7 +53,7 @@ def create_app(settings: Settings | None = None, redis: Redis | None = None) -> 
     # Nor one from `/webhooks/<source>` to a source's own path.
     app.url_map.redirect_defaults = False
     app.extensions["sources"] = settings.senders
-    spool = Spool(settings.spool) if settings.spool else None
+    spool = spool_of(settings)
     identify_requests(app)
     trace_requests_if_on(app)
     store = delivery_store_type()(Enqueuer(redis), Quarantine(redis), spool)
@@ -80,10 +80,15 @@ def _secured(response: Response) -> Response:
 def announce_sources(settings: Settings) -> None:
     """Log at start which sources are on, and what would turn on the others."""
     log = get_logger("receiver")
+    off = []
     for name, source in settings.active_sources.items():
         if settings.secrets_for(source):
             log.info("source is on", source=name, path=f"/webhooks/{name}")
         else:
-            log.warning("source is off", source=name, reason=f"set {' or '.join(source.secret_variables)}")
+            off.append(f"{name} ({' or '.join(source.secret_variables)})")
+    if len(off) == len(settings.active_sources):
+        log.warning("all sources are off", advice=f"set the secret of one: {', '.join(off)}")
+    elif off:
+        log.info("other sources are off, as their secrets are not set", sources=", ".join(off))
     for warning in settings.warnings():
         log.warning(warning)

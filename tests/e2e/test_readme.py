@@ -50,6 +50,11 @@ SHELL: Final = re.compile(r"[|<>$&;*`]")
 BODY: Final = re.compile(r"\b(?P<command>translate|send) (?P<source>[a-z-]+) body\.json")
 DECLARED: Final = "betterstack"
 """The sender that docs/senders/declared.md describes."""
+SIGNED: Final = {
+    "github": "deployment_status__production_success.json",
+    "pagerduty": "incident.acknowledged__by_ada.json",
+}
+"""The body that is signed by hand, of each sender for which the documents do so."""
 CHOICE: Final = re.compile(r"\b\w+(?:\|\w+)+\b")
 SERVICES: Final = {
     "serve": ("--host 127.0.0.1 --port 0", r"receiver listens url=(?P<url>\S+)"),
@@ -97,14 +102,15 @@ def commands() -> Iterator[str]:
 
 
 class GitHub(BaseHTTPRequestHandler):
-    """A GitHub, and a GitLab, with one webhook that failed to deliver nothing."""
+    """A GitHub, and a GitLab, with one webhook that failed to deliver nothing, and a PagerDuty with none."""
 
     def do_GET(self) -> None:
         hook = {"id": 7, "active": True, "config": {"url": f"{HOOKS}/webhooks/github"}}
         if "/api/v4/" in self.path:
             hook = {"id": 7, "url": f"{HOOKS}/webhooks/gitlab"}
         has_none = "/deliveries" in self.path or "/events" in self.path
-        body = json.dumps([] if has_none else [hook]).encode()
+        found: object = [] if has_none else [hook]
+        body = json.dumps({"webhook_subscriptions": []} if "/webhook_sub" in self.path else found).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -179,6 +185,8 @@ class Reader:
         command = BODY.sub(
             lambda found: f"{found['command']} {found['source']} {_body_of(found['source'])}", command
         )
+        if signed := re.search(r"/webhooks/(github|pagerduty) --data-binary", command):
+            command = command.replace("body.json", str(FIXTURES / signed[1] / SIGNED[signed[1]]))
         command = command.replace("body.json", str(_body_of(DECLARED)))
         command = command.replace(" apitraffic.toml", f" {self.declared}").replace("draft.toml", self.draft())
         command = command.replace("https://hooks.example.com", self.stack.url)
@@ -186,6 +194,8 @@ class Reader:
         command = command.replace("privkey.pem", str(self.certificate.key))
         command = command.replace("./deploy.sh", "true").replace("receiver.env", self.draft())
         if " connect " in command:
+            if " pagerduty " in command:
+                command += f" --api-url {self.environment['GITHUB_API_URL']}"
             command += " --dry-run"  # tests/integration/cli/connect has more of a GitHub than there is here
         if " events check " in command:
             command += " --no-wait"
@@ -225,6 +235,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         stack.environment |= {
             "EVENTS_WEBHOOK_SECRET": EVENTS_SECRET,
             "ANNOTATIONS_TOKEN": "a-token-for-annotations",
+            "PAGERDUTY_WEBHOOK_SECRET": "a-secret-of-pagerduty",
         }
         stack.receiver.start()
         stack.worker.start()
@@ -235,6 +246,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
             "GITHUB_API_URL": f"http://127.0.0.1:{github.server_port}",
             "GITHUB_TOKEN": "ghp_token",
             "GITLAB_TOKEN": "glpat-token",
+            "PAGERDUTY_TOKEN": "pd-token",
             MCP_TOKEN: "a-token-for-clients-of-mcp",
             "APITRAFFIC_CONSOLE_TOKEN": "the-token-of-the-console",
             **IN_CI,

@@ -36,8 +36,10 @@ PARTS_NOTICE = sys.platform == "linux"
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """Without whatever the person who runs the tests has configured."""
-    ours = re.compile(r"APITRAFFIC_.*|REDIS_URL.*|.*_(WEBHOOK_SECRET|WEBHOOK_TOKEN|SIGNING_TOKEN).*")
+    """Without whatever the person who runs the tests has configured, and the width that readline exports."""
+    ours = re.compile(
+        r"COLUMNS|LINES|APITRAFFIC_.*|REDIS_URL.*|.*_(WEBHOOK_SECRET|WEBHOOK_TOKEN|SIGNING_TOKEN).*"
+    )
     return {name: value for name, value in os.environ.items() if not ours.fullmatch(name)} | extra
 
 
@@ -155,6 +157,11 @@ def test_up_delivers_and_keeps_what_it_has_however_it_ends(tmp_path: Path) -> No
         assert answers_ok(f"http://127.0.0.1:{up.port}/healthz")
         delivery = up.deliver()
         wait_until(lambda: up.lists(delivery), "the delivery is listed")
+        tried = re.search(r"Try it +apitraffic-events (.*)", up.output)
+        assert tried is not None
+        result = run(*tried[1].split(), folder=tmp_path)
+        assert result.returncode == 0, result.stderr
+        wait_until(lambda: up.lists(json.loads(result.stdout.splitlines()[1])["delivery"]), "what was tried")
 
         assert up.stop(signal.SIGINT) == 0
 
@@ -162,6 +169,7 @@ def test_up_delivers_and_keeps_what_it_has_however_it_ends(tmp_path: Path) -> No
         assert nobody_listens(up.api_port)
         assert not up.redis.answers()
         assert "Traceback" not in up.output
+        assert "receiver.worker worker starting version=" in up.output
         assert str(Path(".apitraffic/secrets/GITHUB_WEBHOOK_SECRET")) in up.output
         assert up.secret("GITHUB_WEBHOOK_SECRET") not in up.output
         assert up.secret("APITRAFFIC_API_TOKEN") not in up.output

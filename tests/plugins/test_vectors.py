@@ -156,10 +156,31 @@ class TestShell:
         shell, awk = request.param
         return required(shell), required(awk)
 
-    @pytest.mark.parametrize("vector", vectors_for("shell"), ids=str)
+    @pytest.mark.parametrize("vector", vectors_for("shell", apart_from="previous"), ids=str)
     def test_a_vector(self, vector: Vector, shell: tuple[str, str], tmp_path: Path) -> None:
         result = SHELL[vector.function](ShellFunctions(tmp_path, *shell), vector.given)
         vector.check(result)
+
+    def test_what_ran_before(self, shell: tuple[str, str], tmp_path: Path) -> None:
+        """All vectors in one process, because the script is long to start."""
+        vectors = [vector for vector in vectors_for("shell") if vector.function == "previous"]
+        functions = ShellFunctions(tmp_path, *shell)
+        for number, vector in enumerate(vectors):
+            page = {"records": list(vector.given["listed"].values()), "hasMore": vector.given["has_more"]}
+            (tmp_path / f"{number}.own").write_text(json.dumps(vector.given["own"]))
+            (tmp_path / f"{number}.page").write_text(json.dumps(page))
+        each = 'ran_before "$own" "${own%own}page" >"${own%own}told"'
+        functions.run(f'for own in "$1"/*.own; do {each}; done', tmp_path)
+        for number, vector in enumerate(vectors):
+            rows = (tmp_path / f"{number}.told").read_text().splitlines()
+            told = {name: json.loads(value) for name, value in (row.split("\t") for row in rows)}
+            name = vector.given["own"]["name"]
+            result = {
+                "line": "",
+                **told,
+                "name": name if vector.given["is_named"] else told.get("name", name),
+            }
+            assert result == vector.expected, vector.name
 
 
 class ShellFunctions:
@@ -206,16 +227,6 @@ def _key_by_shell(functions: ShellFunctions, given: Given) -> str:
     return dict(line.split("=", 1) for line in lines)["APITRAFFIC_MARKER_KEY"]
 
 
-def _previous_by_shell(functions: ShellFunctions, given: Given) -> dict[str, object]:
-    own, page = given["own"], {"records": list(given["listed"].values()), "hasMore": given["has_more"]}
-    for name, content in (("own", own), ("page", page)):
-        (functions.folder / name).write_text(json.dumps(content))
-    rows = functions.run('ran_before "$1" "$2"', functions.folder / "own", functions.folder / "page")
-    told = {name: json.loads(value) for name, value in (row.split("\t") for row in rows.splitlines())}
-    name = own["name"] if given["is_named"] else told.get("name", own["name"])
-    return {"line": "", **told, "name": name}
-
-
 SHELL: Final[Mapping[str, Callable[[ShellFunctions, Given], object]]] = {
     "one_line": lambda shell, given: shell.awk("one_line", given["text"], given["limit"]),
     "paragraphs": lambda shell, given: shell.awk("paragraphs", given["text"]),
@@ -228,7 +239,6 @@ SHELL: Final[Mapping[str, Callable[[ShellFunctions, Given], object]]] = {
         "outcome_of", given["status"], given["seconds"], given["actor"]
     ),
     "duration": lambda shell, given: shell.awk("took", given["seconds"]),
-    "previous": _previous_by_shell,
     "longest_pause": lambda shell, given: float(shell.run('longest_pause "$1"', given["failures"])),
     "asked_pause": _asked_by_shell,
     "gitlab_job_key": _key_by_shell,

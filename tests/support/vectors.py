@@ -77,9 +77,14 @@ def exemptions() -> list[Exemption]:
     ]
 
 
-def vectors_for(language: str) -> list[Vector]:
+def vectors_for(language: str, apart_from: str | None = None) -> list[Vector]:
+    """Those that a language has to run, but for those of one function."""
     listed = [exemption for exemption in exemptions() if exemption.language == language]
-    return [vector for vector in all_vectors() if not any(each.covers(vector) for each in listed)]
+    return [
+        vector
+        for vector in all_vectors()
+        if vector.function != apart_from and not any(each.covers(vector) for each in listed)
+    ]
 
 
 def written(value: Any) -> Any:

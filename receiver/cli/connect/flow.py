@@ -7,14 +7,19 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
 from time import monotonic, sleep
 from typing import Final, Protocol
+from urllib.parse import urlsplit
 
 import click
 from pydantic import SecretStr
+from rich.text import Text
 
-from receiver.cli.connect.stores import Store, joined, newest
+from receiver.cli import consoles
+from receiver.cli.connect.stores import PLACES, Store, has_place, joined, newest, require_place
 from receiver.cli.exits import NotReachable, Refused
+from receiver.cli.wrapping import print_wrapped
 from receiver.config.settings import Settings
 from receiver.doctor.findings import Finding, FindingState
 from receiver.doctor.reachability import PINGS, answer_to_ping, health, is_private, signed_headers
@@ -108,11 +113,11 @@ def address_of(url: str, source: str) -> str:
 
 def connect(connection: Connection, wishes: Wishes) -> None:
     """Raises `click.ClickException` with what is wrong and what to do."""
+    if wishes.dry_run:
+        _show_plan(connection, wishes)
+        return
     with sender_problems():
         plan = plan_of(connection, wishes)
-        if wishes.dry_run:
-            _print_plan(connection, wishes, plan)
-            return
         _store(connection, wishes, plan.stored)
         if not wishes.no_ping:
             wait_for_receiver(connection.source, connection.variable, plan.secret, wishes)
@@ -120,6 +125,52 @@ def connect(connection: Connection, wishes: Wishes) -> None:
         if not wishes.no_ping:
             wait_for_ping(connection, webhook, wishes, is_new=plan.found is None)
     conclude(connection, wishes, plan.address)
+
+
+def _show_plan(connection: Connection, wishes: Wishes) -> None:
+    """Print what would be done, and raise what would stop it, as `connect` does."""
+    with sender_problems(), showing_intent(connection, wishes):
+        _print_plan(connection, wishes, plan_of(connection, wishes))
+
+
+@contextmanager
+def showing_intent(connection: Connection, wishes: Wishes) -> Iterator[None]:
+    """If the sender cannot be asked what it has, print what is known without it; the error goes on."""
+    try:
+        yield
+    except SenderUnavailable:
+        address = address_of(wishes.url, connection.source)
+        say(
+            "webhook", f"would be made or corrected: {connection.sends} from {connection.sender} to {address}"
+        )
+        stored = wishes.store.read(connection.variable)
+        if stored and not wishes.new_secret:
+            say("secret", f"{connection.variable} in {wishes.store.name} would be used")
+        elif has_place(wishes.store):
+            say("secret", f"{connection.variable} in {wishes.store.name} would get a new one")
+        else:
+            say("secret", f"there is no place for a new one yet: {PLACES}")
+        raise
+
+
+def warn_if_out_of_reach(url: str, api_url: str) -> None:
+    """A sender elsewhere cannot reach a receiver's address that only this machine or this network has."""
+    if is_internal(url) and not is_internal(api_url):
+        host = urlsplit(api_url).hostname
+        warning = (
+            f"! {urlsplit(url).hostname} cannot be reached from {host}: give --url the address under which "
+            "others reach the receiver. docs/laptop.md says how to get one for a while."
+        )
+        print_wrapped(Text(warning), consoles.errors())
+
+
+def is_internal(url: str) -> bool:
+    """Whether the host is this machine, or has an address of a private network (RFC 1918, RFC 4193)."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return host == "localhost" or host.endswith((".localhost", ".local", ".internal"))
 
 
 def plan_of(connection: Connection, wishes: Wishes) -> Plan:
@@ -157,9 +208,7 @@ def disconnect(connection: Connection, url: str, *, dry_run: bool) -> None:
     if not removed:
         say("webhook", f"{connection.sender} has none to {address}; nothing to do")
     else:
-        click.echo(
-            f"If no other webhook uses it, remove {connection.variable} from the receiver's settings too."
-        )
+        tell(f"If no other webhook uses it, remove {connection.variable} from the receiver's settings too.")
 
 
 MOST_REMOVED: Final = 20
@@ -195,9 +244,10 @@ def wait_for_receiver(source: str, variable: str, secret: str, wishes: Wishes) -
             )
         if not has_said:
             say("receiver", f"not ready yet: {finding.found}")
-            click.echo(
-                f"          Now {wishes.store.next_step.replace('<VARIABLE>', variable)}. "
-                f"Waiting up to {wishes.wait:.0f} s; Ctrl-C ends this, and you can run it again."
+            say(
+                "",
+                f"Now {wishes.store.next_step.replace('<VARIABLE>', variable)}. "
+                f"Waiting up to {wishes.wait:.0f} s; Ctrl-C ends this, and you can run it again.",
             )
             has_said = True
         sleep(PAUSE)
@@ -240,20 +290,26 @@ def wait_for_ping(connection: Connection, webhook: str, wishes: Wishes, *, is_ne
         sleep(PAUSE)
 
 
+def tell(words: str) -> None:
+    print_wrapped(Text(words), consoles.output())
+
+
 def say(what: str, words: str) -> None:
-    click.echo(f"{what:<8}  {words}")
+    start = f"{what:<8}  "
+    print_wrapped(Text(f"{start}{words}"), consoles.output(), indent=len(start))
 
 
 def _print_plan(connection: Connection, wishes: Wishes, plan: Plan) -> None:
+    if plan.found is None:
+        say("webhook", f"would be created: {connection.sends} from {connection.sender} to {plan.address}")
+    else:
+        differences = [*plan.found.differences, *(["it gets this secret"] if plan.sent else [])]
+        say("webhook", f"{plan.found.id} would {change(differences)}")
     if plan.stored:
+        require_place(wishes.store, connection.variable)
         say("secret", f"a new one would be stored as {connection.variable} in {wishes.store.name}")
     else:
         say("secret", f"{connection.variable} in {wishes.store.name} would be used")
-    if plan.found is None:
-        say("webhook", f"would be created: {connection.sends} from {connection.sender} to {plan.address}")
-        return
-    differences = [*plan.found.differences, *(["it gets this secret"] if plan.sent else [])]
-    say("webhook", f"{plan.found.id} would {change(differences)}")
 
 
 def change(differences: list[str]) -> str:
@@ -284,9 +340,9 @@ def _apply(connection: Connection, plan: Plan) -> str:
 
 def conclude(connection: Connection, wishes: Wishes, address: str) -> None:
     if wishes.no_ping:
-        click.echo(
+        tell(
             f"Not checked. Next: {wishes.store.next_step.replace('<VARIABLE>', connection.variable)}, "
             "and run this again without --no-ping."
         )
         return
-    click.echo(f"Connected: {connection.sender} sends {connection.sends} to {address}.")
+    tell(f"Connected: {connection.sender} sends {connection.sends} to {address}.")

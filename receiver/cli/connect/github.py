@@ -44,8 +44,8 @@ def connect(**given: Any) -> None:
     Set GITHUB_TOKEN or GITHUB_TOKEN_FILE. A classic token needs the scope admin:repo_hook or
     admin:org_hook, a fine-grained one the permission “Webhooks: read and write”.
 
-    Exit codes: 0; 1 the ping or the receiver failed; 2 wrong usage; 4 GitHub refused; 5 GitHub could not be
-    reached.
+    Exit codes: 0; 1 the ping or the receiver failed; 2 wrong usage; 3 no token; 4 GitHub refused; 5 GitHub
+    could not be reached.
     """
     from receiver.cli.connect import to_github
 

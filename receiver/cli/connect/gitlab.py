@@ -46,8 +46,8 @@ def connect(**given: Any) -> None:
     Set GITLAB_TOKEN or GITLAB_TOKEN_FILE: a token with the scope api, of a Maintainer of the project or an
     Owner of the group.
 
-    Exit codes: 0; 1 the test or the receiver failed; 2 wrong usage; 4 GitLab refused; 5 GitLab could not be
-    reached.
+    Exit codes: 0; 1 the test or the receiver failed; 2 wrong usage; 3 no token; 4 GitLab refused; 5 GitLab
+    could not be reached.
     """
     from receiver.cli.connect import to_gitlab
 

@@ -46,8 +46,8 @@ def connect(**given: Any) -> None:
 
     Set JENKINS_API_TOKEN or JENKINS_API_TOKEN_FILE.
 
-    Exit codes: 0; 1 the receiver is not ready; 2 wrong usage; 4 Jenkins refused; 5 Jenkins could not be
-    reached.
+    Exit codes: 0; 1 the receiver is not ready; 2 wrong usage; 3 no token; 4 Jenkins refused; 5 Jenkins could
+    not be reached.
     """
     from receiver.cli.connect import to_jenkins
 

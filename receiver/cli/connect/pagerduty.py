@@ -33,8 +33,8 @@ def connect(**given: Any) -> None:
 
     Set PAGERDUTY_TOKEN or PAGERDUTY_TOKEN_FILE: an API key with write access.
 
-    Exit codes: 0; 1 the ping or the receiver failed; 2 wrong usage; 4 PagerDuty refused; 5 PagerDuty could
-    not be reached.
+    Exit codes: 0; 1 the ping or the receiver failed; 2 wrong usage; 3 no token; 4 PagerDuty refused;
+    5 PagerDuty could not be reached.
     """
     from receiver.cli.connect import to_pagerduty
 

@@ -13,6 +13,7 @@ import click
 from apitraffic_events.timestamps import now
 from receiver.cli.connect import flow
 from receiver.cli.connect.tokens import token_of
+from receiver.cli.urls import path_in
 from receiver.config.loading import load_what_is_right
 from receiver.senders_api.github_owners import Owner, organisation, repository
 from receiver.senders_api.github_webhooks import GitHubWebhooks, Hook, found
@@ -33,6 +34,7 @@ def connect(
     api_url: str,
 ) -> None:
     with _opened(repository_name, organization, api_url, events) as connection:
+        flow.warn_if_out_of_reach(wishes.url, api_url)
         flow.connect(connection, wishes)
 
 
@@ -97,7 +99,7 @@ def _opened(
     repository_name: str | None, organization: str | None, api_url: str, further: Iterable[str]
 ) -> Iterator[GitHubConnection]:
     events = tuple(sorted({*events_in_force(), *further}))
-    owner, name = _owner(repository_name, organization)
+    owner, name = _owner(repository_name, organization, api_url)
     token = token_of("GITHUB_TOKEN", permission=owner.permission)
     github = GitHubWebhooks(api_url=api_url, owner=owner, credential=lambda: token, sleep=sleep, clock=now)
     try:
@@ -115,14 +117,15 @@ def events_in_force() -> tuple[str, ...]:
     return tuple(sorted(name for name in known if any(fnmatchcase(name, pattern) for pattern in patterns)))
 
 
-def _owner(repository_name: str | None, organization: str | None) -> tuple[Owner, str]:
+def _owner(repository_name: str | None, organization: str | None, api_url: str) -> tuple[Owner, str]:
     if (repository_name is None) == (organization is None):
         raise click.UsageError("Give a repository, OWNER/NAME, or --organization ORG.")
     if repository_name is not None:
+        repository_name = path_in(repository_name, api_url, levels=2)
         if not REPOSITORY.fullmatch(repository_name):
             raise click.UsageError(f"{repository_name!r} is not of the form OWNER/NAME.")
         return repository(repository_name), repository_name
-    name = organization or ""
+    name = path_in(organization or "", api_url, levels=1)
     if not ORGANISATION.fullmatch(name):
         raise click.UsageError(f"--organization {name!r} is not an organisation's name.")
     return organisation(name), name

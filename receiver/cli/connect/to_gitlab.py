@@ -14,6 +14,7 @@ import click
 
 from receiver.cli.connect import flow
 from receiver.cli.connect.tokens import token_of
+from receiver.cli.urls import path_in
 from receiver.config.loading import load_what_is_right
 from receiver.senders_api.gitlab import EVENTS_OF, GitLabWebhooks, Hook, found, ping_answer
 from receiver.senders_api.webhooks import FoundWebhook, PingAnswer, SenderNotFound
@@ -36,7 +37,8 @@ def connect(
     if any(not SWITCH.fullmatch(event) for event in events):
         raise click.UsageError("--event takes GitLab's names, such as pipeline_events.")
     with _opened(project, group, api_url, events) as connection:
-        with flow.sender_problems():
+        flow.warn_if_out_of_reach(wishes.url, api_url)
+        with flow.sender_problems(), flow.showing_intent(connection, wishes):
             connection.signs = not secret_token and connection.gitlab.can_sign()
         flow.connect(connection, wishes)
 
@@ -113,7 +115,7 @@ def _opened(
 ) -> Iterator[GitLabConnection]:
     with gitlab_of(project, group, api_url, sleep) as gitlab:
         switches = tuple(sorted({*switches_in_force(), *further}))
-        yield GitLabConnection(gitlab, project or group or "", switches)
+        yield GitLabConnection(gitlab, path_in(project or group or "", api_url), switches)
 
 
 @contextmanager
@@ -123,7 +125,7 @@ def gitlab_of(
     """Raises `click.UsageError` unless exactly one is given, and is a path."""
     if (project is None) == (group is None):
         raise click.UsageError("Give a project, GROUP/PROJECT, or --group GROUP.")
-    name = project or group or ""
+    name = path_in(project or group or "", api_url)
     if not PATH.fullmatch(name):
         raise click.UsageError(f"{name!r} is not the path of a project or group, such as acme/shop.")
     token = token_of("GITLAB_TOKEN", permission=NEEDED)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from time import sleep
 from typing import Final
+from urllib.parse import unquote
 
 import click
 
@@ -30,6 +31,7 @@ def connect(
     credential: str,
 ) -> None:
     with _opened(job, jenkins_url, user, credential) as connection:
+        flow.warn_if_out_of_reach(wishes.url, jenkins_url)
         flow.connect(connection, wishes)
 
 
@@ -108,6 +110,9 @@ class JenkinsConnection:
 
 @contextmanager
 def _opened(job: str, url: str, user: str, credential: str) -> Iterator[JenkinsConnection]:
+    # The address of a job's page: https://ci.example.com/job/shop/job/deploy/
+    if job.startswith(f"{url.rstrip('/')}/job/"):
+        job = "/".join(re.findall(r"/job/([^/]+)", unquote(job.removeprefix(url.rstrip("/")))))
     if not JOB.fullmatch(job):
         raise click.UsageError(f"{job!r} is not the name of a job with its folders, such as shop/deploy.")
     token = token_of("JENKINS_API_TOKEN", permission=NEEDED)

@@ -35,7 +35,12 @@ def connect(
     api_url: str,
 ) -> None:
     with _opened(service, team, api_url, wishes.url) as connection, flow.sender_problems():
-        _connect(connection, wishes)
+        flow.warn_if_out_of_reach(wishes.url, api_url)
+        if not wishes.dry_run:
+            _connect(connection, wishes)
+            return
+        with flow.showing_intent(connection, wishes):
+            _connect(connection, wishes)
 
 
 def disconnect(service: str | None, team: str | None, url: str, api_url: str, *, dry_run: bool) -> None:
@@ -64,7 +69,7 @@ class PagerDutyConnection:
 
     @property
     def sends(self) -> str:
-        return f"{len(self.events)} kinds of incident events"
+        return ", ".join(self.events)
 
     def make_secret(self) -> str:
         raise TypeError("PagerDuty makes the secret")
@@ -139,11 +144,7 @@ def _make(
     connection: PagerDutyConnection, wishes: flow.Wishes, address: str, stored: str | None
 ) -> tuple[str, str]:
     """A new subscription and its secret. It is removed again if the secret cannot be stored."""
-    if isinstance(wishes.store, EnvironmentNow):
-        raise click.UsageError(
-            "PagerDuty makes the secret and shows it once. Say where to store it: --env-file, --toml, "
-            "--kubernetes-secret or --secret-file."
-        )
+    _require_place(wishes)
     webhook, secret = connection.pagerduty.create(address, connection.scope, connection.events)
     try:
         wishes.store.write(connection.variable, all_joined(required_storable(secret), stored))
@@ -155,11 +156,20 @@ def _make(
     return webhook, secret
 
 
+def _require_place(wishes: flow.Wishes) -> None:
+    if isinstance(wishes.store, EnvironmentNow):
+        raise click.UsageError(
+            "PagerDuty makes the secret and shows it once. Say where to store it: --env-file, --toml, "
+            "--kubernetes-secret or --secret-file."
+        )
+
+
 def _print_plan(
     connection: PagerDutyConnection, wishes: flow.Wishes, there: FoundWebhook | None, address: str
 ) -> None:
     if there is None:
-        flow.say("webhook", f"would be created: {connection.sends} of {connection.sender} to {address}")
+        flow.say("webhook", f"would be created: {connection.sends} from {connection.sender} to {address}")
+        _require_place(wishes)
         flow.say("secret", f"would be stored as {connection.variable} in {wishes.store.name}")
         return
     flow.say("webhook", f"{there.id} would {flow.change(list(there.differences))}")

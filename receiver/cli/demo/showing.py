@@ -89,7 +89,7 @@ def _print_table(events: Iterable[ListedEvent]) -> None:
     from receiver.cli.events.tables import demo_table
 
     table = demo_table(StoredEvent.model_validate(event) for event in events)
-    consoles.output(width_when_piped=WIDTH_WHEN_PIPED).print(table)
+    consoles.print_trimmed(consoles.output(width_when_piped=WIDTH_WHEN_PIPED), table)
 
 
 def _port(host: str, wanted: int, option: str) -> int:

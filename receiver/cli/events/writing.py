@@ -77,7 +77,7 @@ class WriteOptions:
                 replace(unsent, status=status, problem=problem.message).print(as_lines=True)
             if self.on_error == "fail":
                 raise
-            problem.show()
+            click.echo(problem.message, err=True)
         else:
             outcome.print(as_lines=self.as_lines)
 

@@ -19,6 +19,7 @@ from receiver.cli.events.output import as_json as event_as_json
 from receiver.cli.events.output import details, safe_line
 from receiver.cli.exits import Problem
 from receiver.cli.storage import connected_redis
+from receiver.cli.wrapping import print_wrapped
 from receiver.config.settings import Settings
 from receiver.delivery.creation import MARKER_KEY
 from receiver.delivery.markers import Marker
@@ -66,7 +67,7 @@ def tell(name: str, *, timeout: float, as_json: bool) -> None:
     elif not story.is_empty:
         out = consoles.output()
         for part in _parts(story):
-            out.print(part, soft_wrap=True)
+            print_wrapped(part, out)
     if story.is_empty:
         raise click.ClickException(_unknown(name, story))
 

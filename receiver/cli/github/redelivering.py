@@ -21,6 +21,7 @@ from apitraffic_events.text import one_line
 from apitraffic_events.timestamps import format_timestamp, now
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.cli.github.commands import OUR_PATH
+from receiver.cli.urls import path_in
 from receiver.senders_api import github_owners
 from receiver.senders_api.github_app import app_jwt
 from receiver.senders_api.github_client import GitHubError, GitHubRejected, GitHubUnavailable
@@ -49,12 +50,13 @@ def redeliver(
     dry_run: bool,
     as_json: bool,
 ) -> None:
+    _check_api_url(api_url)
+    repository = repository and path_in(repository, api_url, levels=2)
     owner = _owner(repository, organization, app=app)
     if (hook or url) and app:
         raise click.UsageError("An App has one webhook: leave out --hook and --url.")
     if hook and url:
         raise click.UsageError("Give --hook or --url, not both.")
-    _check_api_url(api_url)
     moment = now()
     start = _start(since, moment, api_url)
     with _opened(api_url, owner) as github:

@@ -24,7 +24,8 @@ def redeliver(**given: Any) -> None:
     left alone, and the receiver ignores a delivery that it already has. GitLab allows five in a minute; this
     waits for it. Needs GitLab 17.4 or newer, and GITLAB_TOKEN as for `connect gitlab`.
 
-    Exit codes: 0; 1 a delivery failed again; 2 wrong usage; 4 GitLab refused; 5 GitLab could not be reached.
+    Exit codes: 0; 1 a delivery failed again; 2 wrong usage; 3 no token; 4 GitLab refused; 5 GitLab could not
+    be reached.
     """
     from receiver.cli.gitlab import resending
 

@@ -38,7 +38,7 @@ class Answers:
     ) -> None:
         """Settle one variable. What is given by an option must be right; a person is asked again."""
         if given:
-            self._keep(variable, given)
+            self.keep(variable, given)
             return
         if self.environ.get(f"{variable}_FILE"):
             return
@@ -46,7 +46,7 @@ class Answers:
         if not self.asks:
             if not (known or default):
                 raise click.UsageError(f"Give {option} or set {variable}: there is no terminal to ask on.")
-            self._keep(variable, known or default or "")
+            self.keep(variable, known or default or "")
             return
         while True:
             answer = self._ask(question, known or default, is_secret=is_secret)
@@ -55,6 +55,12 @@ class Answers:
                 self._values[variable] = answer
                 return
             click.echo(f"{problem}.", err=True)
+
+    def keep(self, variable: str, value: str) -> None:
+        """A value that nobody is asked for; raises `click.UsageError` if it is wrong."""
+        if problem := problem_with(variable, value):
+            raise click.UsageError(f"{problem}.")
+        self._values[variable] = value
 
     def make(self, variable: str, value: str) -> None:
         """A value of our own, unless there is one."""
@@ -96,11 +102,6 @@ class Answers:
         names = [variable.name for variable in (*VARIABLES, *SECRET_VARIABLES)]
         stored = {name: value for name in names if (value := self.file.read(name))}
         return {**stored, **self.environ, **self._values}
-
-    def _keep(self, variable: str, value: str) -> None:
-        if problem := problem_with(variable, value):
-            raise click.UsageError(f"{problem}.")
-        self._values[variable] = value
 
     def _ask(self, question: str, default: str | None, *, is_secret: bool) -> str:
         options: dict[str, Any] = {"hide_input": is_secret, "err": True}

@@ -8,16 +8,21 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, TextIO
+from urllib.parse import urlsplit
 
 import click
+from rich.text import Text
 
-from apitraffic_events.environment import read_variable
+from apitraffic_events.environment import DEFAULT_API_URL, read_variable
+from receiver.cli import consoles
 from receiver.cli.connect.stores import EnvFile, require_writable
+from receiver.cli.error_messages import reading
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.cli.findings import printed
 from receiver.cli.init import DEFAULT_ENV_FILE, DEFAULT_REDIS, DEFAULT_URL
 from receiver.cli.init.questions import Answers
-from receiver.cli.urls import ReceiverUrl
+from receiver.cli.urls import LOOPBACK, ReceiverUrl
+from receiver.cli.wrapping import print_wrapped
 from receiver.config.environment import CONFIG_VARIABLE, DEFAULT_CONFIG_FILE
 from receiver.config.template import template
 from receiver.doctor.examination import examine
@@ -27,6 +32,7 @@ from receiver.sources.signing import SENDERS
 MAKES_ITS_SECRET: Final = frozenset({"pagerduty"})
 """Senders whose secret we cannot choose."""
 SECRET_BYTES: Final = 32
+HTTP_PORT: Final = 80
 WORKERS: Final = "workers"
 """The check of `doctor` that finds them running."""
 
@@ -63,8 +69,9 @@ def set_up(
             "--token-file",
             is_secret=True,
         )
-        if api_url:
-            answers.take("APITRAFFIC_API_URL", "", api_url, "--api-url")
+        # Nobody is asked: hardly anybody has another one. But one that this shell has must not get lost.
+        if api_url or os.environ.get("APITRAFFIC_API_URL", DEFAULT_API_URL) != DEFAULT_API_URL:
+            answers.keep("APITRAFFIC_API_URL", api_url or os.environ["APITRAFFIC_API_URL"])
         answers.take("REDIS_URL", "Redis", redis_url, "--redis-url", default=DEFAULT_REDIS)
         names = answers.names("Senders, with commas", senders, tuple(SOURCES), default="github")
         for name in names:
@@ -85,8 +92,9 @@ def set_up(
     findings = examine(answers.environment(), None)
     is_well = printed(finding for finding in findings if finding.check != WORKERS)
     click.echo()
-    for line in _next_steps(path, names, address, is_well=is_well):
-        click.echo(line)
+    out = consoles.output()
+    for line in _next_steps(path, names, address, out.width, is_well=is_well):
+        print_wrapped(Text(line), out)
     sys.exit(0 if is_well else 1)
 
 
@@ -102,14 +110,16 @@ def _write_toml() -> None:
     click.echo(f"Wrote {path}. Nothing in it has an effect until you remove a #.")
 
 
-def _next_steps(path: Path, names: Sequence[str], address: str, *, is_well: bool) -> Iterator[str]:
+def _next_steps(
+    path: Path, names: Sequence[str], address: str, width: int, *, is_well: bool
+) -> Iterator[str]:
     if not is_well:
         yield "Correct what is marked ✗, then run this again: it keeps what is there."
         return
-    file = path if path.is_absolute() else f"./{path}"
+    listens, reached = listening(address)
     yield "Next, start both, each in a shell of its own:"
-    yield f"  set -a; . {file}; set +a; apitraffic-events serve"
-    yield f"  set -a; . {file}; set +a; apitraffic-events worker"
+    yield from _with_settings(path, " ".join(["serve", *listens]), width)
+    yield from _with_settings(path, "worker", width)
     yield "Then connect each sender:"
     for name in names:
         variable = SENDERS[name].secret_name
@@ -122,7 +132,32 @@ def _next_steps(path: Path, names: Sequence[str], address: str, *, is_well: bool
         )
     sample = next((name for name in names if name in {"github", "gitlab"}), None)
     if sample:
-        yield f"Try it: apitraffic-events trigger {sample}.deployment"
+        yield "Try it, in a third:"
+        yield from _with_settings(path, " ".join(["trigger", f"{sample}.deployment", *reached]), width)
+
+
+def _with_settings(path: Path, command: str, width: int) -> Iterator[str]:
+    """The command for a shell that has read the file, on two lines if one would be too long to be copied."""
+    first, second = f"  {reading(path)};", f"apitraffic-events {command}"
+    if len(first) + 1 + len(second) <= width:
+        yield f"{first} {second}"
+        return
+    yield f"{first} \\"
+    yield f"    {second}"
+
+
+def listening(address: str) -> tuple[list[str], list[str]]:
+    """Options with which `serve` listens at this address, and those with which `trigger` finds it there.
+
+    An https address is that of a proxy, which passes requests on to where `serve` listens by default.
+    """
+    parts = urlsplit(address)
+    port = parts.port or HTTP_PORT
+    if parts.scheme != "http" or parts.path or address == DEFAULT_URL:
+        return [], []
+    listens = [] if parts.hostname in LOOPBACK else ["--host", "0.0.0.0"]  # noqa: S104 - as senders reach it
+    listens += [] if port == urlsplit(DEFAULT_URL).port else ["--port", str(port)]
+    return listens, ["--url", address]
 
 
 def _is_seen_by_git(path: Path) -> bool:

@@ -15,6 +15,7 @@ from receiver.cli import consoles
 from receiver.cli.exits import NotReachable
 from receiver.cli.storage import connected_redis
 from receiver.cli.watching import repeat
+from receiver.cli.wrapping import print_wrapped
 from receiver.errors import StorageUnavailable
 from receiver.monitoring.following import STATUSES, Following, Happening
 
@@ -58,6 +59,11 @@ def follow(
     no_follow: bool,
     as_json: bool,
 ) -> None:
+    if no_follow and "delivered" in statuses:
+        raise click.UsageError(
+            "--no-follow has nothing that was delivered: the log has no time of it. Leave it out to see "
+            "deliveries as they happen; `events list` shows what has been delivered."
+        )
     wanted = Filter(sources, statuses, text)
     out = consoles.output()
 
@@ -79,18 +85,20 @@ def follow(
             try:
                 happened = following.new()
             except StorageUnavailable as error:
-                raise NotReachable(f"Redis could not be reached: {error}") from error
+                said = str(error).removeprefix("Redis: ").rstrip(".")
+                raise NotReachable(f"Redis could not be reached: {said}") from error
             show([happening for happening in happened if wanted.includes(happening)])
 
         repeat(INTERVAL, look, consoles.errors())
 
 
 def _print(out: Console, happening: Happening, *, with_id: bool) -> None:
-    """One line each. On a terminal it is cut at the right; the time is the day's, in UTC."""
+    """One line each; on a terminal as many as are needed. The time there is the day's, in UTC."""
     entry = happening.entry
     at = format_timestamp(happening.at)
     line = Text(at[11:19] if out.is_terminal else at)
     line.append("  ").append(f"{happening.status:<{WIDEST}}", STYLES.get(happening.status, ""))
+    indent = line.cell_len + 2
     origin = " ".join(filter(None, (entry.source, entry.event)))
     names = [name for _, name in entry.markers]
     more = f" (+{len(names) - 1})" if len(names) > 1 else ""
@@ -99,7 +107,7 @@ def _print(out: Console, happening: Happening, *, with_id: bool) -> None:
     parts = (origin, about, entry.delivery if with_id else "")
     for part in filter(None, parts):
         line.append(f"  {one_line(part, METADATA_TEXT_LIMIT)}")
-    out.print(line, no_wrap=True, overflow="ellipsis" if out.is_terminal else "ignore", crop=out.is_terminal)
+    print_wrapped(line, out, indent)
 
 
 def _as_json(happening: Happening) -> dict[str, Any]:

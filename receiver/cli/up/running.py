@@ -105,8 +105,8 @@ def _welcome(stack: LocalStack, settings: Settings) -> Iterator[str]:
 
 
 def _try_out(stack: LocalStack) -> str:
-    """A command to try, with the options that `send` needs to find this receiver and its secret."""
-    words = ["apitraffic-events", "send", "github", "FILE", "--event", "deployment_status"]
+    """A command to try, with the options that it needs to find this receiver and its secret."""
+    words = ["apitraffic-events", "trigger", "github.deployment"]
     if stack.receiver_url != DEFAULT_RECEIVER_URL:
         words += ["--url", stack.receiver_url]
     if stack.folder.path != DEFAULT_DATA_FOLDER:

@@ -433,12 +433,13 @@ class TestExitCodes:
             *("create", "--name", "x", "--timeout", "0.3", "--json", "--on-error", on_error), **variables
         )
         assert result.exit_code == (code if on_error == "fail" else 0)
-        assert result.stderr.startswith(words)
+        error = "Error: " if on_error == "fail" else ""
+        assert result.stderr.startswith(f"{error}{words}")
         assert len(result.stderr.splitlines()) == 1
         whole = json.loads(result.stdout)
         assert whole["status"] == ("skipped" if code == 3 else "failed")
         assert whole["event"]["name"] == "x"
-        assert whole["problem"] == result.stderr.strip()
+        assert f"{error}{whole['problem']}" == result.stderr.strip()
 
     def test_reading_fails_in_the_same_ways(self, api: LocalApi, events: Events) -> None:
         assert events("get", "evt_none").exit_code == 4
@@ -453,7 +454,8 @@ class TestExitCodes:
     ) -> None:
         result = events(*command, "--timeout", "3600", APITRAFFIC_API_URL=url)
         assert result.exit_code == 5
-        assert result.stderr.startswith("ApiTraffic could not be reached: no answer")
+        assert result.stderr.startswith("Error: ApiTraffic could not be reached: no answer")
+        assert "Errno" not in result.stderr
         assert result.stderr.endswith("; check APITRAFFIC_API_URL, and whether this host may connect to it\n")
 
     def test_reading_shows_that_it_is_trying_again(self, api: LocalApi, events: Events) -> None:

@@ -508,7 +508,7 @@ def test_a_renamed_repository_and_a_site_that_is_no_api(github: GitHub, redelive
     assert "Check --api-url" in redeliver().stderr
     nobody = redeliver("--api-url", "http://127.0.0.1:9")
     assert nobody.exit_code == 1
-    assert "no answer from http://127.0.0.1:9 (ConnectionError)" in nobody.stderr
+    assert "no answer from http://127.0.0.1:9: it refuses connections" in nobody.stderr
     assert github.clock.slept == [2.0, 4.0]
 
 

@@ -11,6 +11,10 @@ from receiver.config.loading import load_settings
 from receiver.config.settings import Settings
 from receiver.datastore.address import connect
 from receiver.delivery.budget import RequestBudget
+from receiver.doctor import storage
+from receiver.reception.spool import spool_of
+from receiver.web.app import announce_sources
+from tests.support.changes import change
 from tests.support.local_api import running_local_api
 
 NOWHERE = "redis://127.0.0.1:9"
@@ -91,3 +95,30 @@ def test_what_is_probably_a_mistake_is_a_warning(monkeypatch: pytest.MonkeyPatch
     ]
     assert lines[0]["version"] == version("apitraffic-events")
     assert "hunter2" not in str(lines)
+
+
+def announced(**environ: str) -> list[tuple[str, str]]:
+    with capture_logs() as lines:
+        announce_sources(settings(**environ))
+    return [(line["event"], line["log_level"]) for line in lines]
+
+
+def test_the_sources_that_are_off_are_one_line_and_no_warning_if_one_is_on() -> None:
+    others = "other sources are off, as their secrets are not set"
+    assert announced(GITHUB_WEBHOOK_SECRET="5" * 32) == [("source is on", "info"), (others, "info")]
+    assert announced() == [("all sources are off", "warning")]
+
+
+def test_what_waits_for_another_account_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    before, after = (settings(APITRAFFIC_ACCOUNT_SID=f"acc_{number}") for number in (1, 2))
+    spool = spool_of(before)
+    assert spool
+    spool.put((change("open"),))
+    with capture_logs() as lines:
+        start_checks.examine_spool(before)
+        start_checks.examine_spool(after)
+    (line,) = lines
+    assert f"{spool.path} holds deliveries that were accepted for another account" in line["event"]
+    assert f"set APITRAFFIC_SPOOL={spool.path}" in line["advice"]
+    assert storage.spool(spool_of(after)).found == line["event"]

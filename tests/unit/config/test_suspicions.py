@@ -32,6 +32,16 @@ def found(toml: str = "", **environ: str) -> list[str]:
         ("APITRAFFIC_TOKEN", "APITRAFFIC_API_TOKEN"),
         ("APITRAFFIC_APITOKEN", "APITRAFFIC_API_TOKEN"),
         ("REDIS_URI", "REDIS_URL"),
+        ("APITRAFFIC_ACCOUNT", "APITRAFFIC_ACCOUNT_SID"),
+        ("APITRAFFIC_TOKEN_FILE", "APITRAFFIC_API_TOKEN_FILE"),
+        ("PAGERDUTY_SECRET", "PAGERDUTY_WEBHOOK_SECRET"),
+        ("PAGERDUTY_WEBHOOK_TOKEN", "PAGERDUTY_WEBHOOK_SECRET"),
+        ("PAGERDUTY_SIGNING_SECRET", "PAGERDUTY_WEBHOOK_SECRET"),
+        ("GITHUB_SECRET", "GITHUB_WEBHOOK_SECRET"),
+        ("GITHUB_SECRET_FILE", "GITHUB_WEBHOOK_SECRET_FILE"),
+        ("GITLAB_SECRET", "GITLAB_WEBHOOK_TOKEN"),
+        ("GITLAB_SIGNING_SECRET", "GITLAB_SIGNING_TOKEN"),
+        ("JENKINS_WEBHOOK_SECRET", "JENKINS_WEBHOOK_TOKEN"),
     ],
 )
 def test_a_misspelt_variable_is_named_without_its_value(name: str, meant: str) -> None:
@@ -56,6 +66,10 @@ def test_a_misspelt_variable_is_named_without_its_value(name: str, meant: str) -
             "REDIS_HOST",
             "REDIS_PASSWORD",
             "PAGERDUTY_API_KEY",
+            "PAGERDUTY_TOKEN",
+            "GITLAB_TOKEN",
+            "JENKINS_API_TOKEN",
+            "GITHUB_APP_PRIVATE_KEY",
             "EVENTS_TABLE",
             "API_TOKEN",
             "SLACK_WEBHOOK_URL",
@@ -68,6 +82,20 @@ def test_variables_of_other_programs_are_not(name: str) -> None:
 
 def test_a_variable_is_not_misspelt_if_the_right_one_is_set_too() -> None:
     assert found(GITLAB_WEBHOOK_SECRET="x", GITLAB_WEBHOOK_TOKEN="y") == []
+
+
+def test_a_misspelt_variable_beside_the_right_one_is_named_all_the_same() -> None:
+    (line,) = found(GITHUB_WEBHOK_SECRET="hunter2", GITHUB_WEBHOOK_SECRET="y")
+    assert line.startswith(
+        "GITHUB_WEBHOK_SECRET is not read, but GITHUB_WEBHOOK_SECRET is, which is set too; "
+    )
+    assert "hunter2" not in line
+
+
+def test_the_token_of_a_further_account_is_read() -> None:
+    toml = '[account.emea]\nsid = "acc_2"\ntoken_variable = "APITRAFFIC_TOKEN"\n'
+    named = "[[route]]\nskip = true\naccount = 'emea'"
+    assert not [line for line in found(toml + named, APITRAFFIC_TOKEN="x") if "APITRAFFIC_TOKEN" in line]
 
 
 def test_an_empty_secret_is_named() -> None:

@@ -21,5 +21,8 @@ def test_a_socket_that_is_not_there_is_no_matter_of_certificates(tmp_path: Path)
     assert str(tmp_path) in said
 
 
-def test_where_nobody_listens_redis_own_words_say_it_all() -> None:
-    assert words_on("redis://127.0.0.1:1/0").endswith(" connecting to 127.0.0.1:1. Connection refused.")
+def test_where_nobody_listens_it_says_where_and_no_number() -> None:
+    assert words_on("redis://127.0.0.1:1/0") == "no connection to 127.0.0.1:1: Connection refused."
+    unknown = words_on("redis://no.such.host.invalid:6379/0")
+    assert unknown.startswith("no connection to no.such.host.invalid:6379: ")
+    assert "Error" not in unknown

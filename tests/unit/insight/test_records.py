@@ -73,6 +73,8 @@ def test_of_a_deploy_everything_that_tells_it_from_others_is_kept() -> None:
     [
         ({"release": "nightly"}, "nightly", True),
         ({"ref": "v2.3.1", "commit": "1" * 40}, "v2.3.1", True),
+        ({"version": "build-7", "ref": "main", "commit": "1" * 40}, "build-7", False),
+        ({"version": "v2.3.1", "ref": "main", "commit": "1" * 40}, "v2.3.1", True),
         ({"ref": "refs/tags/x", "commit": "1" * 40}, "x", False),
         ({"ref": "main"}, "main", False),
         ({"commit": "1" * 40}, "1111111", False),

@@ -11,11 +11,13 @@ from typing import Final
 
 import pytest
 
+from receiver.config.loading import load_settings
 from receiver.errors import StorageUnavailable
 from receiver.events import Delivery
 from receiver.observability.trace_context import carrying
+from receiver.reception.draining import Drain
 from receiver.reception.quarantine import Quarantined
-from receiver.reception.spool import Spool, Spooled
+from receiver.reception.spool import Spool, Spooled, spool_of
 from tests.support.changes import at, change
 
 
@@ -192,3 +194,39 @@ def test_the_first_ones_may_come_at_once(tmp_path: Path) -> None:
             assert all(pool.map(put, range(together)))
         assert [entry.name for entry in path.parent.iterdir() if entry.is_dir()] == []
         assert Spool(path).count() == together
+
+
+def test_two_accounts_in_one_file_see_only_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "spool.sqlite"
+    production, staging = Spool(path, owner="acc_1"), Spool(path, owner="acc_2")
+    without_account = Spool(path, owner="")
+    assert production.put((change("open", delivery="same-body"),)) is True
+    assert staging.put((change("close", delivery="same-body"),)) is True, "another account's is no duplicate"
+    assert [spooled.content for spooled in oldest(staging)] == [(change("close", delivery="same-body"),)]
+    assert (production.count(), production.of_others()) == (1, 1)
+    assert (without_account.count(), without_account.of_others()) == (0, 2)
+
+    moved: list[object] = []
+    assert Drain(staging, moved.append, lambda: None).run() == 1
+    assert len(moved) == production.count() == 1
+    assert Spool(path).count() == 1, "who names the file has all of it"
+
+
+def test_what_an_earlier_version_has_spooled_drains(tmp_path: Path) -> None:
+    Spool(tmp_path / "spool.sqlite").put((change("open"),))
+    assert Spool(tmp_path / "spool.sqlite", owner="acc_1").count() == 1
+
+
+def test_only_the_default_file_is_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    own = {"APITRAFFIC_ACCOUNT_SID": "acc_1"}
+    shared, another = spool_of(load_settings(own)), spool_of(load_settings({}))
+    named = spool_of(load_settings({"APITRAFFIC_SPOOL": str(tmp_path / "apitraffic-events/spool.sqlite")}))
+    assert shared
+    assert another
+    assert named
+    assert shared.path == another.path == named.path
+    shared.put((change("open"),))
+    assert [each.count() for each in (shared, another, named)] == [1, 0, 1]
+    assert spool_of(load_settings({"APITRAFFIC_SPOOL": "off"})) is None

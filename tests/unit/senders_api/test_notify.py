@@ -14,6 +14,7 @@ from apitraffic_events.timestamps import now
 from receiver.delivery.notifier import signing
 from receiver.delivery.retries import is_outage, is_refusal, needs_operator
 from receiver.senders_api.notify import NoticeTarget
+from receiver.senders_api.unanswered import ADVICE
 from receiver.sources.signatures import standard_webhook_verification
 from tests.support.chat import PATH, Chat, running_chat
 
@@ -123,13 +124,13 @@ class TestWhatFollowsFromAnAnswer:
         chat.before_answering = ConnectionAbort()
         with pytest.raises(Unreachable) as caught:
             NoticeTarget(chat.url, signing(SECRET)).post("deploy_failed-1", BODY)
-        assert caught.value.message == f"no answer from {chat.host} (ConnectionError)"
+        assert caught.value.message == f"no answer from {chat.host}: the connection failed; {ADVICE}"
         assert caught.value.__cause__ is None
 
     def test_nor_is_waited_for_without_end(self, chat: Chat) -> None:
         is_over = threading.Event()
         chat.before_answering = is_over.wait
-        with pytest.raises(Unreachable, match="ReadTimeout"):
+        with pytest.raises(Unreachable, match="it did not answer in time"):
             NoticeTarget(chat.url, signing(SECRET), timeouts=(5, 0.02)).post("deploy_failed-1", BODY)
         is_over.set()
 

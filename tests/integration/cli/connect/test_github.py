@@ -11,6 +11,7 @@ import pytest
 import requests
 from click.testing import Result
 
+from receiver.cli.connect import flow
 from receiver.sources.signing import github_request
 from tests.support.sender_api import (
     OTHER_SECRET,
@@ -231,6 +232,85 @@ def test_a_dry_run_only_reads(
     assert (server.writes(), env_file.exists()) == ([], False)
 
 
+def test_a_dry_run_says_what_would_stop_the_real_run(connect: Call, server: SenderServer) -> None:
+    really, dry = connect("--no-store"), connect("--no-store", "--dry-run")
+    assert dry.exit_code == really.exit_code == 2
+    problem = "GITHUB_WEBHOOK_SECRET is not set. Say where to store the secret: --env-file"
+    assert problem in really.output
+    assert problem in dry.output
+    assert "would be created" in dry.output
+    assert "new one would be stored" not in dry.output
+    assert server.writes() == []
+
+
+def test_a_github_that_cannot_be_reached_leaves_what_is_known_of_the_plan(
+    call: Call, env_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("receiver.cli.connect.to_github.sleep", lambda seconds: None)
+    options = ("--url", "http://127.0.0.1:8090", "--env-file", str(env_file))
+    where = ("--api-url", "http://127.0.0.1:9", "--dry-run")
+    result = call("connect", "github", "acme/shop", *options, *where, GITHUB_TOKEN=TOKEN)
+    assert result.exit_code == 5
+    address = "http://127.0.0.1:8090/webhooks/github"
+    assert f"would be made or corrected: {', '.join(EVENTS)} from acme/shop on GitHub to {address}" in (
+        result.output
+    )
+    assert f"GITHUB_WEBHOOK_SECRET in {env_file} would get a new one" in result.output
+    assert (
+        "no answer from http://127.0.0.1:9: it refuses connections; check whether this host" in result.stderr
+    )
+    assert "ConnectionError" not in result.output
+    homeless = call("connect", "github", "acme/shop", *options[:2], *where, GITHUB_TOKEN=TOKEN)
+    assert "there is no place for a new one yet: --env-file" in homeless.stdout
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "{server}/acme/shop",
+        "{server}/acme/shop.git",
+        "{server}/acme/shop/settings/hooks?page=2",
+        "git@127.0.0.1:acme/shop.git",
+        "127.0.0.1/acme/shop",
+    ],
+)
+def test_the_address_of_the_repository_can_be_pasted(
+    call: Call, server: SenderServer, receiver: str, env_file: Path, pasted: str
+) -> None:
+    options = ("--url", receiver, "--api-url", server.url, "--env-file", str(env_file), "--dry-run")
+    result = call("connect", "github", pasted.format(server=server.url), *options, GITHUB_TOKEN=TOKEN)
+    assert result.exit_code == 0, result.output
+    assert "from acme/shop on GitHub" in result.output
+
+
+def test_an_address_on_another_server_is_not_asked_for_at_github(call: Call, receiver: str) -> None:
+    result = call(
+        *("connect", "github", "https://git.example.com/acme/shop", "--url", receiver), GITHUB_TOKEN=TOKEN
+    )
+    assert result.exit_code == 2
+    assert "git.example.com is not github.com" in result.output
+    assert "--api-url" in result.output
+
+
+@pytest.mark.parametrize(
+    ("url", "api_url", "is_warned"),
+    [
+        ("http://127.0.0.1:8090", "https://api.github.com", True),
+        ("https://10.1.2.3", "https://api.github.com", True),
+        ("http://localhost:8080", "https://api.pagerduty.com", True),
+        ("http://[fd00::1]:8080", "https://gitlab.com/api/v4", True),
+        ("https://hooks.example.com", "https://api.github.com", False),
+        ("https://10.1.2.3", "http://127.0.0.1:3000/api/v3", False),
+        ("https://8.8.8.8", "https://api.github.com", False),
+    ],
+)
+def test_an_address_that_the_sender_cannot_reach_is_a_warning(
+    url: str, api_url: str, is_warned: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flow.warn_if_out_of_reach(url, api_url)
+    assert ("cannot be reached from" in capsys.readouterr().err) is is_warned
+
+
 def test_a_webhook_whose_secret_is_elsewhere_keeps_it(
     connect: Call, server: SenderServer, github: GitHub, receiver: str, env_file: Path
 ) -> None:
@@ -336,7 +416,7 @@ def test_a_mistake_is_said_before_anything_is_asked(
 
 def test_without_a_token_it_says_which_one_is_needed(connect: Call) -> None:
     result = connect(GITHUB_TOKEN="")
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert "GITHUB_TOKEN (or GITHUB_TOKEN_FILE) is not set; a classic token needs" in result.output
 
 

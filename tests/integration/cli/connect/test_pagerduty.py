@@ -163,7 +163,7 @@ def test_the_secret_that_is_shown_once_is_stored_and_the_ping_arrives(
     ]
     assert lines[3:] == [
         "ping      the receiver has counted it",
-        f"Connected: the PagerDuty account sends 13 kinds of incident events to {url}.",
+        f"Connected: the PagerDuty account sends {', '.join(EVENTS)} to {url}.",
     ]
 
 
@@ -254,8 +254,17 @@ def test_a_ping_that_does_not_arrive_is_said(connect: Call, pagerduty: PagerDuty
 def test_a_dry_run_only_reads(connect: Call, server: SenderServer, env_file: Path) -> None:
     result = connect("--dry-run")
     assert result.exit_code == 0
-    assert "would be created: 13 kinds of incident events of the PagerDuty account" in result.output
+    assert f"would be created: {', '.join(EVENTS)} from the PagerDuty account to" in result.output
     assert (server.writes(), env_file.exists()) == ([], False)
+
+
+def test_a_dry_run_says_what_would_stop_the_real_run(call: Call, server: SenderServer, receiver: str) -> None:
+    command = ("connect", "pagerduty", "--url", receiver, "--api-url", server.url)
+    for options in ((), ("--dry-run",)):
+        result = call(*command, *options, PAGERDUTY_TOKEN=TOKEN)
+        assert result.exit_code == 2
+        assert "PagerDuty makes the secret and shows it once. Say where to store it" in result.output
+    assert server.writes() == []
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,11 @@ class EventsApi implements Serializable {
         }
         String window = '?type=deployment&endDate=' + (event.endedAt ?: event.startedAt) + '&limit=100&page=1'
         Map answer = requests.asked(method: 'GET', address: address + window)
-        return answer.isFine ? History.among(event, record(answer), sid) : null
+        try {
+            return answer.isFine ? History.among(event, record(answer), sid) : null
+        } catch (ClassCastException ignored) { // an answer that is so odd that it cannot be read
+            return null
+        }
     }
 
     /** An event that a webhook has made keeps its description, `theirs`. */

@@ -69,7 +69,7 @@ class Previous implements Serializable {
     private static String lineOf(Map event, Map previous) {
         long end = Text.milliseconds(event.endedAt ?: event.startedAt)
         String earlier = Text.duration(end - (long) previous.at) + ' earlier.'
-        String version = previous.version ?: ((String) previous.commit).substring(0, Math.min(History.SHORT, ((String) previous.commit).length()))
+        String version = previous.version ?: Text.cut((String) previous.commit, History.SHORT)
         if (previous.course == 'redeploy') {
             return 'Again: ' + version + ' was deployed here ' + earlier
         }
@@ -111,7 +111,8 @@ class Previous implements Serializable {
     static String linkOf(Map event, String old, String commit) {
         String url = (event.metadata.repository_url ?: '').toString()
         def parts = url =~ '(https?://)(?:[^/?#]*@)?([^/?#:@\\s]+)((?::\\d+)?)(/[^?#\\s]*?)(?:\\.git)?/*(?:[?#]\\S*)?'
-        if (!parts.matches() || url.length() > LINK_LIMIT || !old.matches(History.COMMIT) || !commit.matches(History.COMMIT) || old == commit) {
+        boolean areCommits = old.matches(History.COMMIT) && commit.matches(History.COMMIT) && old != commit
+        if (!parts.matches() || url.length() > LINK_LIMIT || !areCommits) {
             return ''
         }
         String host = parts.group(2).toLowerCase().replaceAll('^www\\.', '')
