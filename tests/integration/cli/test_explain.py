@@ -125,19 +125,24 @@ def test_tail_shows_when_a_change_was_last_tried(run: Command, system: Stack) ->
     try:
         send(system, deployment_status(300), "deployment_status", "tried-once")
 
-        def shown() -> list[dict[str, Any]]:
+        def shown() -> list[tuple[datetime, dict[str, Any]]]:
+            """What waits to be retried, with when that was asked for."""
+            asked = now()
             options = ("--no-follow", "--json", "--status", "to_retry", "--text", "tried-once")
             lines = run("tail", *options, environment=system.environment).stdout.splitlines()
-            return [json.loads(line) for line in lines]
+            return [(asked, json.loads(line)) for line in lines]
 
-        wait_until(shown, "the first attempt")
-        system.worker.stop()
-        asked = now()
-        [tried] = shown()
+        seen: list[tuple[datetime, dict[str, Any]]] = []
+
+        def is_seen() -> bool:
+            seen[:] = shown()
+            return bool(seen)
+
+        wait_until(is_seen, "the first attempt")
+        ((asked, tried),) = seen
         assert before <= datetime.fromisoformat(tried["at"]) <= asked
     finally:
         system.api.set_faults([])
-        system.worker.start()
 
 
 def test_tail_says_that_it_cannot_show_what_was_delivered_before(run: Command, system: Stack) -> None:
