@@ -20,7 +20,7 @@ from apitraffic_events.event import Event, EventType
 from apitraffic_events.filters import EventFilter
 from receiver.delivery.budget import RequestBudget
 from receiver.delivery.markers import Marker
-from receiver.delivery.verdicts import FIGURES_PAUSE, SHARE, VerdictRules, Verdicts
+from receiver.delivery.verdicts import FIGURES_PAUSE, SHARE, VerdictRules, Verdicts, judged_after
 from receiver.insight.annotation import MOST_NAMED, Insight, name_of, without_insight
 from receiver.insight.history import concerned_by, previous_of
 from receiver.insight.records import Outcome, Record, record_of, shares_scope
@@ -198,7 +198,12 @@ class Insights:
                 *self._verdicts.periods(record),
             )
         if record.type is EventType.INCIDENT:
-            return tuple(period for type_ in CHANGES for period in around(type_, at, WITHIN, WITHIN))
+            # A deploy may be judged by figures of a time that began longer ago.
+            reaches = dict.fromkeys(CHANGES, WITHIN)
+            reaches[EventType.DEPLOYMENT] = max(WITHIN, self._verdicts.reach(record) or WITHIN)
+            return tuple(
+                period for type_, reach in reaches.items() for period in around(type_, at, reach, WITHIN)
+            )
         incidents = Period(EventType.INCIDENT, at, at + WITHIN)
         return (incidents, Period(EventType.DEPLOYMENT, at, at + HISTORY_LIFETIME))
 
@@ -267,6 +272,8 @@ def _record_of(marker: Marker, event: Event) -> Record | None:
     if not marker.changes:
         return None
     record = record_of(event, marker.key, marker.changes[0].occurred_at)
+    if record is not None and record.type is EventType.DEPLOYMENT:
+        record = record.model_copy(update={"judged_after": judged_after(marker)})
     if record is None or record.has_ended or record.type is not EventType.DEPLOYMENT:
         return record
     lasted = next((change.lasted for change in reversed(marker.changes) if change.lasted), timedelta())

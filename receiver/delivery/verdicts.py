@@ -21,10 +21,12 @@ SHARE: Final = 5
 """One part in this many of the budget is left alone by what nobody waits for."""
 FIGURES_PAUSE: Final = timedelta(minutes=5)
 """Between two attempts to read figures."""
+LONGEST_DEPLOY: Final = timedelta(hours=6)
+"""How long another deploy may have lasted beyond the windows of one, and still be noticed in them."""
 PATIENCE: Final = timedelta(hours=24)
 """For how long after a deploy's window figures are waited for."""
-LONGEST_DEPLOY: Final = timedelta(hours=1)
-"""How long a deploy may have taken of which the window before it began is looked for."""
+SHORTEST: Final = timedelta(minutes=1)
+"""The shortest window that a route may ask for."""
 ENDED: Final = frozenset({Outcome.SUCCEEDED, Outcome.FAILED})
 
 
@@ -32,12 +34,14 @@ ENDED: Final = frozenset({Outcome.SUCCEEDED, Outcome.FAILED})
 class VerdictRules:
     """How deploys are judged.
 
-    `length` is that of both windows, unless a change has its own; `figures` says where to read them.
+    `length` is that of both windows, unless a change has its own, at most `longest`; `figures` says where to
+    read them.
     """
 
     length: timedelta
     thresholds: Thresholds
     figures: FigureSource
+    longest: timedelta = timedelta()
 
 
 class Verdicts:
@@ -111,22 +115,26 @@ class Verdicts:
         """
         if self._rules is None:
             return ()
-        length = self._rules.length
-        first, last = (
-            record.started_at - length,
-            min(record.at + length + LONGEST_DEPLOY, self._clock() - length - UNTIL_FIGURES),
-        )
+        longest = max(self._rules.length, self._rules.longest)
+        shortest = SHORTEST if self._rules.longest else self._rules.length
+        first = record.started_at - longest
+        last = min(record.at + longest + LONGEST_DEPLOY, self._clock() - shortest - UNTIL_FIGURES)
         return (Period(EventType.DEPLOYMENT, first, last),) if first <= last else ()
 
     def disturbed(self, record: Record, near: Iterable[Record]) -> set[str]:
         """The deploys nearby that have been judged without knowing of this marker, which arrived late."""
         if self._rules is None:
             return set()
-        length, moment = self._rules.length, self._clock()
-        return {
-            deploy.key
+        usual, moment = self._rules.length, self._clock()
+        lengths = [
+            (deploy, usual if deploy.judged_after is None else deploy.judged_after)
             for deploy in near
             if deploy.type is EventType.DEPLOYMENT
+        ]
+        return {
+            deploy.key
+            for deploy, length in lengths
+            if length
             and deploy.at + length + UNTIL_FIGURES <= moment
             and disturbance(deploy, windows_of(deploy.started_at, deploy.at, length), [record])
         }
@@ -144,9 +152,8 @@ class Verdicts:
     def _length(self, marker: Marker) -> timedelta | None:
         if self._rules is None:
             return None
-        own = (change.verdict_after for change in reversed(marker.changes))
-        length = next((length for length in own if length is not None), self._rules.length)
-        return length or None
+        own = judged_after(marker)
+        return (self._rules.length if own is None else own) or None
 
     def _say(self, record: Record, error: NoFigures) -> None:
         """What lasts is logged once, and not for each deploy."""
@@ -160,7 +167,13 @@ class Verdicts:
         periods = [
             period
             for type_ in (EventType.DEPLOYMENT, EventType.INCIDENT)
-            for period in around(type_, record.at, reach, reach)
+            for period in around(type_, record.at, reach, reach + LONGEST_DEPLOY)
         ]
         near = self._timeline.read(record, periods).near
         return disturbance(record, windows, near)
+
+
+def judged_after(marker: Marker) -> timedelta | None:
+    """How long after its end the deploy is judged if a route says so; zero for never."""
+    own = (change.verdict_after for change in reversed(marker.changes))
+    return next((length for length in own if length is not None), None)

@@ -12,7 +12,7 @@ from typing import Final, Self
 from pydantic import Field, JsonValue
 
 from apitraffic_events.event import Event, EventType, Model, within_limits
-from apitraffic_events.text import NAME_LIMIT, one_line
+from apitraffic_events.text import DESCRIPTION_LIMIT, NAME_LIMIT, one_line
 from apitraffic_events.timestamps import format_timestamp
 from apitraffic_events.updates import append_lines
 from receiver.insight.history import SHORT, Course, Previous
@@ -118,7 +118,7 @@ def with_insight(event: Event, insight: Insight) -> Event:
     verdict = insight.verdict
     if verdict is not None and verdict.ended_at != (event.ended_at or event.started_at):
         verdict = None
-    lines = [*_lines_of(event, insight, verdict)]
+    lines = _lines_that_fit(event, insight, verdict)
     facts = _facts_of(insight) | ({"verdict": verdict.word.value} if verdict else {})
     name = _name_of(event, insight, verdict)
     if not lines and not facts and name == event.name:
@@ -157,6 +157,32 @@ def without_insight(event: Event) -> tuple[Event, Verdict | None]:
         "metadata": {key: value for key, value in event.metadata.items() if key not in KEYS},
     }
     return event.model_copy(update=fields), verdict
+
+
+def _lines_that_fit(event: Event, insight: Insight, verdict: Verdict | None) -> list[str]:
+    """The lines that there is room for below the description, of which half is always left to the sender.
+
+    If there are too many, they lose their links, and then the last ones are left out, but never the verdict.
+    """
+    room = max(DESCRIPTION_LIMIT - len(event.description or "") - 1, DESCRIPTION_LIMIT // 2)
+    lines = [*_lines_of(event, insight, verdict)]
+    if len("\n".join(lines)) > room:
+        lines = [*_lines_of(event, _without_links(insight), verdict)]
+    own = verdict.line if verdict else None
+    while len("\n".join(lines)) > room and (others := [line for line in lines if line != own]):
+        lines.remove(others[-1])
+    return lines
+
+
+def _without_links(insight: Insight) -> Insight:
+    """The same; other markers are only named."""
+    mentions = {"changed": insight.changed, "suspects": insight.suspects, "incidents": insight.incidents}
+    return insight.model_copy(
+        update={
+            name: tuple(mention.model_copy(update={"url": None}) for mention in of)
+            for name, of in mentions.items()
+        }
+    )
 
 
 def _lines_of(event: Event, insight: Insight, verdict: Verdict | None) -> Iterator[str]:

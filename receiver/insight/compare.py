@@ -30,7 +30,10 @@ def compare_url(
     """
     if repository_url is None or not _are_commits(old, new) or old == new:
         return None
-    address = urlsplit(repository_url)
+    try:
+        address = urlsplit(repository_url)
+    except ValueError:
+        return None
     host = (address.hostname or "").removeprefix("www.")
     form = HOSTS.get(host) or (GITHUB if host.endswith(".ghe.com") else SOURCES.get(source or ""))
     if form is None or not address.path.strip("/"):

@@ -8,7 +8,6 @@ of its own.
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
-from itertools import pairwise
 from typing import Final
 
 from apitraffic_events.event import Instant, Model
@@ -83,20 +82,29 @@ def previous_of(own: Record, history: Iterable[Record]) -> Previous | None:
 def concerned_by(own: Record, history: Iterable[Record]) -> Iterator[Record]:
     """The other deploys of which `previous_of` may say something else because of this one.
 
-    That are the next one, and later ones that deploy or replace the same version. The one before is among
-    them only if this one shows that there are several targets.
+    Usually these are later ones. Earlier ones are among them only if this one shows that there are several
+    targets.
     """
     others = sorted((record for record in history if record.key != own.key), key=_order)
-    before = [record for record in others if _order(record) < _order(own)]
-    after = others[len(before) :]
-    for last in before[-1:]:
-        shares_run = own.run_id is not None and own.run_id == last.run_id
-        if shares_run or own.track not in {record.track for record in others}:
-            yield last
-    yield from after[:1]
-    for earlier, later in pairwise(after):
-        if is_same_version(later, own) or is_same_version(earlier, own):
-            yield later
+    # It may have counted with an earlier end, and as one that succeeded.
+    before_it_changed = own.model_copy(update={"at": own.started_at, "outcome": Outcome.SUCCEEDED})
+    concerns_earlier = _shows_targets(own, others)
+    following = next((record for record in others if _order(record) > _order(own)), None)
+    for other in others:
+        may_differ = concerns_earlier or other.at >= own.started_at
+        if other is following or (may_differ and _says_otherwise(other, others, own, before_it_changed)):
+            yield other
+
+
+def _shows_targets(own: Record, others: Sequence[Record]) -> bool:
+    """Whether this deploy may be the first to show that others have targets of their own."""
+    runs = {record.run_id for record in others} - {None}
+    return own.run_id in runs or own.track not in {record.track for record in others}
+
+
+def _says_otherwise(other: Record, others: Sequence[Record], *variants: Record) -> bool:
+    without = previous_of(other, others)
+    return any(previous_of(other, (*others, own)) != without for own in variants)
 
 
 def is_same_version(one: Record, other: Record) -> bool:
@@ -114,8 +122,9 @@ def _first_of(version: Record, earlier: Sequence[Record]) -> Record:
 def _of_same_target(own: Record, others: Sequence[Record]) -> list[Record]:
     """Those of the others that replaced what this one replaces.
 
-    One workflow is one target, unless its jobs deploy side by side: then each job is one. A workflow that
-    goes back acts for the others; if there are several of those, for the one that has deployed its version.
+    Each job of a workflow is one target. A deploy that does not name its job may be of any of them. A
+    workflow that goes back acts for the others; if there are several of those, for the one that has deployed
+    its version.
     """
     tracks = {record.track for record in (own, *others) if not _goes_back(record)}
     if len(tracks) <= 1:
@@ -139,7 +148,7 @@ def _of_same_target(own: Record, others: Sequence[Record]) -> list[Record]:
 
 
 def _of_same_job(own: Record, others: Sequence[Record]) -> list[Record]:
-    """Without what other jobs of the same runs deploy side by side with this one."""
+    """Without what other jobs deploy: side by side with this one, or each when it has something to."""
     runs: dict[str, set[str | None]] = {}
     for record in (own, *others):
         if record.run_id is not None and not _goes_back(record):
@@ -147,7 +156,17 @@ def _of_same_job(own: Record, others: Sequence[Record]) -> list[Record]:
     beside = {job for jobs in runs.values() if own.job in jobs for job in jobs} - {own.job}
     if _goes_back(own) and any(len(jobs) > 1 for jobs in runs.values()):
         return []
-    return [record for record in others if record.job not in beside and not _is_unclear(record, own)]
+    return [
+        record
+        for record in others
+        if record.job not in beside and not _is_unclear(record, own) and not _is_another_job(record, own)
+    ]
+
+
+def _is_another_job(record: Record, own: Record) -> bool:
+    """Whether each is known to be of a job of its own. One that goes back acts for others."""
+    is_other = None not in {record.job, own.job} and record.job != own.job
+    return is_other and _goes_back(record) is _goes_back(own)
 
 
 def _is_unclear(record: Record, own: Record) -> bool:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 from typing import Final, Protocol
@@ -39,7 +39,9 @@ OUTCOMES: Final = {
         ("success", "succeeded", "successful", "passed", "unstable", "warnings", "rolled_back"),
         Outcome.SUCCEEDED,
     ),
-    **dict.fromkeys(("failure", "failed", "error", "partial", "expired"), Outcome.FAILED),
+    **dict.fromkeys(
+        ("failure", "failed", "error", "partial", "expired", "timed_out", "startup_failure"), Outcome.FAILED
+    ),
     **dict.fromkeys(
         ("cancelled", "canceled", "aborted", "rejected", "not_built", "merged", "unlabeled", "untyped"),
         Outcome.CALLED_OFF,
@@ -85,6 +87,8 @@ class Record(Model):
     buckets: Scope = EVERYWHERE
     environments: Scope = EVERYWHERE
     suspects: tuple[str, ...] = Field(default=(), exclude_if=lambda keys: not keys)
+    judged_after: timedelta | None = Field(default=None, exclude_if=lambda length: length is None)
+    """How long after its end a deploy is judged if not as usual; zero for never."""
 
     @cached_property
     def history(self) -> str | None:

@@ -30,7 +30,8 @@ class Mention(Model):
 def suspects_of(incident: Record, records: Iterable[Record]) -> tuple[Mention, ...]:
     """What changed in the incident's scope in the hour before it began, the nearest first.
 
-    Of several deploys that replaced each other, only the last was there when it began.
+    Of several deploys that replaced each other, only the last was there when it began. A deploy that failed,
+    or that had not ended by then, replaced none: it is named beside the one that was live.
 
     A deploy that was under way when it began was no time before it. What was cancelled changed nothing. If
     the incident does not say where it is, what changed outside production comes last.
@@ -46,7 +47,7 @@ def suspects_of(incident: Record, records: Iterable[Record]) -> tuple[Mention, .
         and shares_scope(record, incident)
     ]
     anywhere = incident.environment is None
-    found = _without_replaced(found)
+    found = _without_replaced(found, incident.started_at)
     likely = [record for record in found if not (anywhere and record.is_production is False)]
     unlikely = [record for record in found if record not in likely]
     nearest = (*_nearest(likely, incident), *_nearest(unlikely, incident))
@@ -109,12 +110,19 @@ def _overlaps(record: Record, period: tuple[Instant, Instant]) -> bool:
     return record.started_at <= period[1] and record.at >= period[0]
 
 
-def _without_replaced(changes: Iterable[Record]) -> list[Record]:
-    latest: dict[object, Record] = {}
+def _without_replaced(changes: Iterable[Record], moment: Instant) -> list[Record]:
+    """Of each sequence of deploys the one that was live at this moment, and the latest one after it."""
+    live: dict[object, Record] = {}
+    tried: dict[object, Record] = {}
     for record in sorted(changes, key=lambda record: (record.at, record.key)):
         history = record.history
-        latest[(history, record.track, record.job) if history else record.key] = record
-    return list(latest.values())
+        target = (history, record.track, record.job) if history else record.key
+        if record.outcome is Outcome.SUCCEEDED and record.at <= moment:
+            live[target] = record
+            tried.pop(target, None)
+        else:
+            tried[target] = record
+    return [*live.values(), *tried.values()]
 
 
 def _nearest(changes: Iterable[Record], incident: Record) -> tuple[Mention, ...]:

@@ -151,6 +151,7 @@ def _verdict_rules(settings: Settings, client: EventsClient) -> VerdictRules | N
         timedelta(minutes=verdict.after),
         Thresholds(verdict.errors_up, verdict.slower, verdict.fewest_requests),
         figure_source(client, verdict.prometheus, token.get_secret_value() if token else None),
+        longest=max((route.verdict for route in settings.route if route.verdict), default=timedelta()),
     )
 
 

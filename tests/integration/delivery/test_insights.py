@@ -39,6 +39,7 @@ START = NOW - timedelta(hours=3)
 C1, C2, C3 = (digit * 40 for digit in "123")
 RULES = Thresholds(errors_up=1.0, slower=50.0, fewest_requests=100)
 WINDOW = timedelta(minutes=15)
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ class Line:
         self.now = NOW
         self.budget = RequestBudget(redis, account=account)
         self.timeline = Timeline(redis, account)
-        rules = VerdictRules(WINDOW, RULES, ApiFigures(client)) if judges else None
+        rules = VerdictRules(WINDOW, RULES, ApiFigures(client), longest=2 * HOUR) if judges else None
         insights = Insights(self.timeline, client, self.budget, self.clock, rules)
         markers = MarkerStore(redis, "the worker under test", account=account)
         self.deliverer = Deliverer(
@@ -584,6 +585,37 @@ class TestVerdict:
         assert (event.name, event.metadata["verdict"]) == (V2.event.name, "unknown")
         assert f"15 min after: not compared, {said}" in line.description_of(V2.key)
         assert sum("15 min after" in words for words in line.description_of(V2.key)) == 1
+
+    @pytest.mark.parametrize(
+        ("late", "said"),
+        [
+            (deploy(110, "v9", C3, repository="acme/api"), "acme/api was deployed 50 min later"),
+            (incident(130, 7), "an incident began 1 h 10 min later"),
+        ],
+    )
+    def test_it_is_taken_back_for_late_news_of_the_periods_that_its_route_has_given_it(
+        self, line: Line, late: Change, said: str
+    ) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        line.deliver(V2.model_copy(update={"verdict_after": timedelta(minutes=80)}))
+        line.now += HOUR
+        line.look_again()
+        assert line.shown()[V2.key].metadata["verdict"] == "worse"
+        line.deliver(late)
+        line.look_again()
+        assert f"1 h 20 min after: not compared, {said}" in line.description_of(V2.key)
+
+    def test_it_is_taken_back_if_another_deploy_went_on_all_the_time(self, line: Line) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        long = deploy(30, "v9", C3, "in_progress", repository="acme/api")
+        long = long.model_copy(update={"effect": Effect.OPEN, "lasted": None})
+        line.deliver(long, V2)
+        line.look_again()
+        line.deliver(ended(long, 100))
+        line.look_again()
+        assert line.description_of(V2.key)[-1] == (
+            "15 min after: not compared, acme/api was deployed 40 min later"
+        )
 
     def test_an_incident_in_the_window_is_said(self, line: Line) -> None:
         line.deliver(V2, incident(64, 7))

@@ -154,3 +154,27 @@ def test_a_long_description_is_cut_for_the_lines() -> None:
     description = with_insight(long, FULL).description or ""
     assert len(description) <= DESCRIPTION_LIMIT
     assert description.endswith("#8 Down")
+
+
+def test_lines_that_do_not_fit_lose_their_links_and_leave_the_sender_half_of_the_room() -> None:
+    link = "https://pd.test/" + "x" * 280
+    flags, incidents = ([mention(f"{kind} {n}", link) for n in "123"] for kind in ("flag", "incident"))
+    insight = Insight(changed=tuple(flags), changed_count=3, incidents=tuple(incidents), verdict=VERDICT)
+    event = EVENT.model_copy(update={"description": "word " * 380 + "end."})
+    said, *lines = (with_insight(event, insight).description or "").splitlines()
+    assert len(said) > DESCRIPTION_LIMIT // 2
+    assert lines == [
+        "Changed since then: flag 1; flag 2; flag 3",
+        VERDICT.line,
+        *(f"4 min later an incident began: incident {n}" for n in "123"),
+    ]
+
+
+def test_the_verdict_is_the_last_line_to_go() -> None:
+    names = [mention(letter * 120) for letter in "abc"]
+    before = previous(compare_url="https://github.com/" + "x" * 600)
+    insight = Insight(
+        previous=before, changed=tuple(names), changed_count=3, incidents=tuple(names), verdict=VERDICT
+    )
+    event = EVENT.model_copy(update={"description": "x" * DESCRIPTION_LIMIT})
+    assert (with_insight(event, insight).description or "").splitlines()[2:] == [VERDICT.line]

@@ -153,6 +153,16 @@ class TestSeveralTargets:
         assert previous.key == "api"
         assert previous_of(web, [api, web]) is None
 
+    @pytest.mark.parametrize("workflow", ["deploy", "Promote to production"])
+    def test_jobs_that_deploy_only_what_has_changed_are_not_taken_for_each_other(self, workflow: str) -> None:
+        api = deploy(0, commit=C1, run_id="7", job="api", workflow=workflow)
+        web = deploy(10, commit=C2, run_id="8", job="web", workflow=workflow)
+        own = deploy(20, commit=C1, run_id="9", job="api", workflow=workflow)
+        previous = previous_of(own, [api, web, own])
+        assert previous is not None
+        assert (previous.key, previous.course) == (api.key, Course.REDEPLOY)
+        assert previous_of(web, [api, web]) is None
+
     def test_two_deploys_of_one_run_without_jobs_say_nothing_of_each_other(self) -> None:
         one, two = (deploy(minute, commit=C1, run_id="7", key=f"d{minute}") for minute in (0, 1))
         assert previous_of(two, [one, two]) is None
@@ -214,12 +224,13 @@ BACK = deploy(30, "v1", commit=C1)
         (V2, (V1, V3, BACK), [V3]),
         (V3, (V1, V2), []),
         (V3, (V1, V2, BACK), [BACK]),
-        (deploy(5, "v3", commit=C3), (V1, V2, V3, BACK), [V2, V3, BACK]),
-        (deploy(40, "w1", workflow="web"), (V1, V2), [V2]),
+        (deploy(5, "v3", commit=C3), (V1, V2, V3, BACK), [V2, V3]),
+        (V1, (deploy(5, "v2", "failure", commit=C2), V3), ["deploy:5:v2", V3]),
+        (deploy(40, "w1", workflow="web"), (V1, V2), []),
         (
-            deploy(21, commit=C3, run_id="7", job="b"),
-            (deploy(20, commit=C3, run_id="7", job="a", key="a"),),
-            ["a"],
+            deploy(40, "v1", commit=C1, workflow="web"),
+            (V1, V2, deploy(30, "v1", commit=C1, workflow="rollback", key="back")),
+            ["back"],
         ),
     ],
 )

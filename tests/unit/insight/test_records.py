@@ -63,6 +63,7 @@ def test_of_a_deploy_everything_that_tells_it_from_others_is_kept() -> None:
         "url": "https://github.com/acme/shop/actions/runs/42",
         "buckets": ("bkt_a",),
         "environments": ("env123",),
+        "judged_after": None,
     }
     assert record.type is EventType.DEPLOYMENT
     assert record.history == "acme/shop production"
@@ -97,6 +98,8 @@ def test_a_version_is_exact_if_it_names_one_for_good(
         ("UNSTABLE", Outcome.SUCCEEDED),
         ("failed", Outcome.FAILED),
         ("error", Outcome.FAILED),
+        ("timed_out", Outcome.FAILED),
+        ("startup_failure", Outcome.FAILED),
         ("partial", Outcome.FAILED),
         ("canceled", Outcome.CALLED_OFF),
         ("rejected", Outcome.CALLED_OFF),

@@ -45,10 +45,31 @@ def record(kind: str, minute: float, until: float | None = None, **fields: Any) 
 
 
 OUTAGE = record("incident", 60)
+FAILED, RUNNING = ({"status": status} for status in ("failure", "in_progress"))
 
 
 def names(mentions: Any) -> list[str]:
     return [mention.name for mention in mentions]
+
+
+@pytest.mark.parametrize(
+    ("later", "named"),
+    [
+        ([record("deploy", 55)], ["deploy 55"]),
+        ([record("deploy", 55, metadata=FAILED)], ["deploy 55", "deploy 50"]),
+        ([record("deploy", 58, metadata=RUNNING)], ["deploy 58", "deploy 50"]),
+        ([record("deploy", 58, until=62)], ["deploy 58", "deploy 50"]),
+        (
+            [record("deploy", minute, metadata=FAILED) for minute in (52, 54, 56)],
+            ["deploy 56", "deploy 50"],
+        ),
+        ([record("deploy", 52, metadata=FAILED), record("deploy", 54)], ["deploy 54"]),
+    ],
+)
+def test_only_a_deploy_that_has_succeeded_by_then_hides_the_one_before(
+    later: list[Record], named: list[str]
+) -> None:
+    assert names(suspects_of(OUTAGE, [record("deploy", 40), record("deploy", 50), *later])) == named
 
 
 def test_the_nearest_three_of_the_hour_before_are_named() -> None:
