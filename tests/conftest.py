@@ -19,6 +19,11 @@ WORKERS_PER_CORE: Final = 3
 """Tests of several programs wait for one of them for most of their time."""
 MOST_WORKERS: Final = 12
 """More would start more servers than they save time."""
+LONGEST: Final = frozenset(
+    Path(__file__).parent / name
+    for name in ("browser/test_console.py", "e2e/test_story.py", "e2e/test_up_and_demo.py")
+)
+"""Their tests take ten seconds or more each, so they go first: at the end, all would wait for one of them."""
 
 
 def pytest_configure() -> None:
@@ -39,6 +44,10 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.enable()
         gc.freeze()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path not in LONGEST)
 
 
 @pytest.fixture

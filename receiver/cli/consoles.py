@@ -34,5 +34,8 @@ def print_trimmed(console: Console, table: RenderableType) -> None:
 
 
 def errors() -> Console:
-    """Standard error."""
-    return Console(stderr=True, highlight=False)
+    """Standard error; in a pipe, lines are not wrapped."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        console.width = UNBROKEN
+    return console

@@ -2,12 +2,14 @@
 
 import re
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any, Final
 
 import click
 
 from apitraffic_events.timestamps import now
 from receiver.config.senders import Senders
+from receiver.config.suspicions import ALIKE, events_of, is_among
 from receiver.events import Delivery
 from receiver.sources.sending import sender_of
 from receiver.sources.signing import SENDERS
@@ -20,8 +22,20 @@ HEADER: Final = re.compile(r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(?P<val
 def source_named(name: str, senders: Senders) -> Source[Any]:
     """Raises `click.UsageError`."""
     if name not in senders:
-        raise click.UsageError(f"There is no sender {name!r}; there are {', '.join(senders)}.")
+        close = get_close_matches(name, list(senders), n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise click.UsageError(
+            f"There is no sender {name!r}; {hint}`apitraffic-events senders list` lists all."
+        )
     return senders[name]
+
+
+def warn_of_misspelt(event: str, source: Source[Any]) -> None:
+    """Say which event was probably meant; the sender may have others than those that are translated."""
+    known = events_of([source])
+    close = get_close_matches(event, known, n=1, cutoff=ALIKE)
+    if close and not is_among(event, known):
+        click.echo(f"! {source.title} has no event {event!r}; did you mean {close[0]}?", err=True)
 
 
 def delivery_from_file(

@@ -22,7 +22,8 @@ def command(*, url: str | None, posts_notice: bool, as_json: bool) -> None:
     Checks the configuration, the sources' secrets, Redis, the spool, the queues, and the Events API with its
     token, account, scopes, request budget and clock. Changes nothing. Exits with 1 if anything is marked ✗.
     """
-    from receiver.cli.findings import are_well, printed
+    from receiver.cli.error_messages import env_file_hint
+    from receiver.cli.findings import are_well, noted, printed
     from receiver.cli.local_system import ACCOUNT, QUEUE, environment_for
     from receiver.doctor.examination import examine
 
@@ -34,5 +35,9 @@ def command(*, url: str | None, posts_notice: bool, as_json: bool) -> None:
         report = {"ok": is_well, "checks": [finding.as_json() for finding in findings]}
         click.echo(json.dumps(report, indent=2, ensure_ascii=False))
     else:
-        is_well = printed(examination)
+        findings = []
+        is_well = printed(noted(examination, findings))
+        hint = env_file_hint("\n".join(finding.found for finding in findings), environment)
+        if hint:
+            click.echo(hint)
     sys.exit(0 if is_well else 1)

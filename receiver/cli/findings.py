@@ -26,6 +26,13 @@ def printed(examination: Iterable[Finding]) -> bool:
     return are_well(findings)
 
 
+def noted(examination: Iterable[Finding], findings: list[Finding]) -> Iterator[Finding]:
+    """The same findings as they come, added to the list."""
+    for finding in examination:
+        findings.append(finding)
+        yield finding
+
+
 def are_well(findings: Iterable[Finding]) -> bool:
     return all(finding.state is not FindingState.FAILURE for finding in findings)
 

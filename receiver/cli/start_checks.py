@@ -26,9 +26,9 @@ LONGEST_ANSWER: Final = 5.0
 """Seconds for which the API's answer is waited for."""
 
 
-def log_start(settings: Settings) -> None:
+def log_start(settings: Settings, event: str = "starting", logger: str = "receiver") -> None:
     """Which version starts, and settings that are valid and probably mistakes."""
-    get_logger("receiver").info("starting", version=__version__)
+    get_logger(logger).info(event, version=__version__)
     for suspicion in suspicions(settings, os.environ):
         get_logger("receiver").warning(suspicion.found, advice=suspicion.advice)
 

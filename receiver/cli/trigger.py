@@ -17,10 +17,14 @@ ENDINGS: Final = {NORMAL: "", FAILED: ", and it fails", RESOLVED: " and is resol
 
 
 class SampleName(click.Choice[str]):
-    """Its message is short: all names would fill the screen."""
+    """A sender's name stands for its first sample. The message is short: all names would fill the screen."""
 
     def __init__(self) -> None:
         super().__init__(tuple(CATALOGUE))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        first = next((name for name in CATALOGUE if name.startswith(f"{value}.")), value)
+        return super().convert(first, param, ctx)
 
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
         similar = get_close_matches(str(value), CATALOGUE, n=1)
@@ -41,8 +45,8 @@ def command(
     """Send a realistic delivery, signed as its sender would.
 
     Each has new ids and has just happened, so that each makes a marker of its own. Without SAMPLE, lists the
-    samples. Prints the response, and exits with 1 if it is an error or if the delivery went to the
-    quarantine.
+    samples; a sender's name, such as github, is its first one. Prints the response, and exits with 1 if it is
+    an error or if the delivery went to the quarantine.
 
     The receiver delivers the marker as any other: if it is connected to your account, the marker appears on
     your charts.

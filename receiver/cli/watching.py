@@ -5,9 +5,11 @@ from collections.abc import Callable
 
 from rich.console import Console, RenderableType
 from rich.live import Live
+from rich.text import Text
 
 from apitraffic_events.timestamps import format_timestamp, now
 from receiver.cli.exits import NotReachable
+from receiver.cli.wrapping import print_wrapped
 
 
 def redraw(out: Console, every: float, render: Callable[[], RenderableType]) -> None:
@@ -17,13 +19,25 @@ def redraw(out: Console, every: float, render: Callable[[], RenderableType]) -> 
 
 
 def repeat(every: float, act: Callable[[], None], problems: Console) -> None:
-    """Call `act` every `every` seconds. If something cannot be reached, print that and go on."""
+    """Call `act` every `every` seconds. If something cannot be reached, say so once, and when it is back."""
+    is_away = False
+
+    def say(text: str) -> None:
+        print_wrapped(Text(f"{format_timestamp(now())}  {text}"), problems)
+
     try:
         while True:
             try:
                 act()
             except NotReachable as problem:
-                problems.print(f"{format_timestamp(now())}  {problem.message}", markup=False)
+                if not is_away:
+                    end = "" if problem.message.endswith("?") else "."
+                    say(f"{problem.message}{end} Trying again …")
+                is_away = True
+            else:
+                if is_away:
+                    say("It can be reached again.")
+                is_away = False
             time.sleep(every)
     except KeyboardInterrupt:
         return

@@ -31,7 +31,7 @@ def command(metrics_port: int | None, metrics_host: str) -> None:
     configure_logging()
     with configuration_errors_in_words():
         settings = load_settings()
-    log_start(settings)
+    log_start(settings, "worker starting", "receiver.worker")
     metrics = DeliveryMetrics(has_accounts=bool(settings.account))
     if metrics_port is not None:
         _serve_metrics(metrics, metrics_host, metrics_port)

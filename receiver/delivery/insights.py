@@ -81,8 +81,12 @@ class Insights:
         noted = _digest(record)
         if known is not None and known.noted == noted:
             return known
-        insight = self._around(record, event, known or Insight(), remembers_since, is_new=True)
-        self._plan(record, insight, marker, remembers_since)
+        look_at = self._verdicts.due(record, marker, known)
+        insight = self._around(
+            record, event, known or Insight(), remembers_since, is_new=True, look_at=look_at
+        )
+        if self._is_to_look_up(record, insight, remembers_since):
+            self._look_again([marker.key])
         return insight.model_copy(update={"noted": noted})
 
     def second_look(self, marker: Marker, event: Event, remembers_since: datetime) -> Insight | None:
@@ -140,12 +144,22 @@ class Insights:
         self._timeline.forget(record)
 
     def _around(
-        self, record: Record, event: Event, known: Insight, remembers_since: datetime, *, is_new: bool
+        self,
+        record: Record,
+        event: Event,
+        known: Insight,
+        remembers_since: datetime,
+        *,
+        is_new: bool,
+        look_at: datetime | None = None,
     ) -> Insight:
-        """Note the record and read what is around it. If it `is_new`, others are planned to be looked at."""
+        """Note the record and read what is around it. If it `is_new`, others are planned to be looked at.
+
+        `look_at` is when this marker itself is.
+        """
         suspects = tuple(mention.key for mention in known.suspects)
         noted = record.model_copy(update={"suspects": suspects, "name": name_of(event, known.previous)})
-        surroundings = self._timeline.note(noted, self._periods(record))
+        surroundings = self._timeline.note(noted, self._periods(record), look_at)
         if is_new:
             self._look_again(self._verdicts.disturbed(record, surroundings.near))
         if record.type is EventType.INCIDENT:
@@ -181,11 +195,10 @@ class Insights:
         """What a marker of this type has to know of."""
         at = record.at
         if record.type is EventType.DEPLOYMENT:
-            reach = self._verdicts.reach(record)
             return (
                 Period(EventType.CONFIG_CHANGE, None, at, is_latest=True),
-                *around(EventType.INCIDENT, at, at - record.started_at, WITHIN),
-                *(around(EventType.DEPLOYMENT, at, reach, reach) if reach else ()),
+                Period(EventType.INCIDENT, record.started_at, at + WITHIN),
+                *self._verdicts.periods(record),
             )
         if record.type is EventType.INCIDENT:
             # A deploy may be judged by figures of a time that began longer ago.
@@ -209,12 +222,6 @@ class Insights:
         if suspects != known.suspects or known.noted is None or known.noted != _digest(record):
             self._look_again(concerned)
         return known.model_copy(update={"suspects": suspects})
-
-    def _plan(self, record: Record, insight: Insight, marker: Marker, remembers_since: datetime) -> None:
-        if self._is_to_look_up(record, insight, remembers_since):
-            self._look_again([marker.key])
-        elif (due := self._verdicts.due(record, marker, insight)) is not None:
-            self._timeline.look_again([marker.key], due)
 
     def _look_again(self, keys: Iterable[str]) -> None:
         self._timeline.look_again(keys, self._clock() + UNTIL_SECOND_LOOK)

@@ -14,7 +14,7 @@ from receiver.insight.annotation import Insight
 from receiver.insight.figures import FigureSource, NoFigures
 from receiver.insight.judging import UNTIL_FIGURES, disturbance, judged
 from receiver.insight.records import Outcome, Record, is_shown_everywhere
-from receiver.insight.timeline import Timeline, around
+from receiver.insight.timeline import Period, Timeline, around
 from receiver.insight.verdict import Thresholds, Verdict, Windows, Word, not_compared, windows_of
 
 SHARE: Final = 5
@@ -27,6 +27,8 @@ LONGEST_DEPLOY: Final = timedelta(hours=6)
 """How long another deploy may have lasted beyond the windows of one, and still be noticed in them."""
 PATIENCE: Final = timedelta(hours=24)
 """For how long after a deploy's window figures are waited for."""
+SHORTEST: Final = timedelta(minutes=1)
+"""The shortest window that a route may ask for."""
 ENDED: Final = frozenset({Outcome.SUCCEEDED, Outcome.FAILED})
 
 
@@ -110,11 +112,18 @@ class Verdicts:
             verdict = not_compared("there were no figures", length, record.at)
         return insight.model_copy(update={"verdict": verdict})
 
-    def reach(self, record: Record) -> timedelta | None:
-        """How far from this deploy another one may be judged by figures of a time that they share."""
+    def periods(self, record: Record) -> tuple[Period, ...]:
+        """When deploys ended that may have been judged by figures of a time in which this one was under way.
+
+        None if it has arrived in time.
+        """
         if self._rules is None:
-            return None
-        return 2 * max(self._rules.length, self._rules.longest) + (record.at - record.started_at)
+            return ()
+        longest = max(self._rules.length, self._rules.longest)
+        shortest = SHORTEST if self._rules.longest else self._rules.length
+        first = record.started_at - longest
+        last = min(record.at + longest + LONGEST_DEPLOY, self._clock() - shortest - UNTIL_FIGURES)
+        return (Period(EventType.DEPLOYMENT, first, last),) if first <= last else ()
 
     def disturbed(self, record: Record, near: Iterable[Record]) -> set[str]:
         """The deploys nearby that have been judged without knowing of this marker, which arrived late."""

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Final, Protocol
 
 from pydantic import Field, JsonValue, ValidationError
@@ -89,7 +90,7 @@ class Record(Model):
     judged_after: timedelta | None = Field(default=None, exclude_if=lambda length: length is None)
     """How long after its end a deploy is judged if not as usual; zero for never."""
 
-    @property
+    @cached_property
     def history(self) -> str | None:
         """Names the sequence of deploys that it is one of; `None` if it is no deploy that leaves something
         running, or if it does not say of what.

@@ -28,6 +28,8 @@ MOST_RECORDS: Final = 10_000
 """Of one type in the timeline."""
 MOST_DEPLOYS: Final = 20
 """Of one subject to one environment: each delivery of one reads them all."""
+DELETED_AT_ONCE: Final = 10
+"""Of a history: deleting takes a round trip of its own."""
 LONGEST_LOOK: Final = timedelta(minutes=3)
 """After that a worker that has begun a look counts as dead, and it is made again."""
 MOST_NEAR: Final = 50
@@ -84,11 +86,16 @@ class Timeline:
         self._redis = redis
         self._keys = keys_of(account)
         self._timelines = [f"{self._keys.timeline}{type_.value}" for type_ in TYPES]
-        self._parsed: dict[bytes | str, Record] = {}
+        self._parsed: dict[str, Record] = {}
 
-    def note(self, record: Record, periods: Iterable[Period] = ()) -> Surroundings:
-        """Remember this of its marker, and read what was around it; raises `RedisError`."""
-        return self._run(record, _written(record), periods)
+    def note(
+        self, record: Record, periods: Iterable[Period] = (), look_at: datetime | None = None
+    ) -> Surroundings:
+        """Remember this of its marker, and read what was around it; raises `RedisError`.
+
+        Also plans a second look at it for then, as `look_again` does.
+        """
+        return self._run(record, _written(record), periods, look_at)
 
     def read(self, record: Record, periods: Iterable[Period] = ()) -> Surroundings:
         """Read what was around a marker; raises `RedisError`."""
@@ -133,8 +140,9 @@ class Timeline:
         name = hashlib.sha256((record.history or "").encode()).hexdigest()[:32]
         return f"{self._keys.history}{name}"
 
-    def _run(self, record: Record, written: str, periods: Iterable[Period]) -> Surroundings:
-        forgotten = (now() - TIMELINE_LIFETIME).timestamp()
+    def _run(
+        self, record: Record, written: str, periods: Iterable[Period], look_at: datetime | None = None
+    ) -> Surroundings:
         history = self._history(record)
         arguments: list[str | float] = [
             record.key,
@@ -142,26 +150,27 @@ class Timeline:
             written,
             _number(record.type),
             int(record.history is not None),
-            forgotten,
+            (now() - TIMELINE_LIFETIME).timestamp(),
+            "" if look_at is None else look_at.timestamp(),
             *(argument for period in periods for argument in period.arguments()),
         ]
-        deploys, *near = NOTE_RECORD.run(
-            self._redis, [self._keys.records, history, *self._timelines], arguments
-        )
+        keys = [self._keys.records, history, self._keys.second_looks, *self._timelines]
+        # One text is read much faster than lists of them, and JSON has no line breaks.
+        deploys, *near = as_text(NOTE_RECORD.run(self._redis, keys, arguments)).split("\n\n")
         known = self._records(deploys) if record.history is not None else ()
-        if len(known) > MOST_DEPLOYS:
+        if len(known) > MOST_DEPLOYS + DELETED_AT_ONCE:
             known = self._without_oldest(history, known)
         found = {each.key: each for kept in near for each in self._records(kept)}
         return Surroundings(known, tuple(found.values()))
 
-    def _records(self, kept: Iterable[bytes | str]) -> tuple[Record, ...]:
+    def _records(self, lines: str) -> tuple[Record, ...]:
         """Neighbours read nearly the same ones, and parsing them takes longer than all else here."""
         if len(self._parsed) > MOST_PARSED:
             self._parsed.clear()
-        return tuple(self._parsed.get(each) or self._parse(each) for each in kept)
+        return tuple(self._parsed.get(each) or self._parse(each) for each in lines.split("\n") if each)
 
-    def _parse(self, written: bytes | str) -> Record:
-        record = Record.model_validate_json(as_text(written), context=ALREADY_CLEAN)
+    def _parse(self, written: str) -> Record:
+        record = Record.model_validate_json(written, context=ALREADY_CLEAN)
         self._parsed[written] = record
         return record
 

@@ -10,7 +10,7 @@ from redis import Redis
 
 from apitraffic_events.timestamps import now
 from receiver.queue.delivery_log import DELIVERIES, REFUSALS, DeliveryLog, Entry
-from receiver.queue.inspection import JobState, states_of
+from receiver.queue.inspection import JobState, last_attempts, states_of
 from receiver.queue.queues import job_id_stem
 
 ACCEPTED: Final = "accepted"
@@ -52,8 +52,16 @@ class Following:
         for entry in entries:
             self._follow(entry)
         happened = [Happening(entry.at, entry.status, entry) for entry in entries]
-        # Of what was accepted before, most has been delivered long ago.
-        return happened + [each for each in self._outcomes() if not (is_first and each.status == "delivered")]
+        outcomes = self._outcomes()
+        if not is_first:
+            return happened + [Happening(now(), OUTCOMES[state], entry) for _, entry, state in outcomes]
+        # Of what was accepted before, most has been delivered, and when is known no more.
+        earlier = [each for each in outcomes if each[2] is not JobState.GONE]
+        ended = last_attempts(self.redis, [name for name, _, _ in earlier])
+        happened += [
+            Happening(ended.get(name, entry.at), OUTCOMES[state], entry) for name, entry, state in earlier
+        ]
+        return sorted(happened, key=lambda each: each.at)
 
     def _follow(self, entry: Entry) -> None:
         if entry.status != ACCEPTED:
@@ -64,7 +72,11 @@ class Following:
         while len(self._followed) > MOST_FOLLOWED:
             del self._followed[next(iter(self._followed))]
 
-    def _outcomes(self) -> Iterator[Happening]:
+    def _outcomes(self) -> list[tuple[str, Entry, JobState]]:
+        """What is new: the job's id, its change's entry, and what has become of it."""
+        return list(self._new_outcomes())
+
+    def _new_outcomes(self) -> Iterator[tuple[str, Entry, JobState]]:
         for name, state in states_of(self.redis, list(self._followed)).items():
             entry, before = self._followed[name]
             if state in {JobState.GONE, JobState.DEAD}:
@@ -72,4 +84,4 @@ class Following:
             elif state is not JobState.WAITING and state is not JobState.IN_WORK:
                 self._followed[name] = (entry, state)
             if state is not before and state in OUTCOMES:
-                yield Happening(now(), OUTCOMES[state], entry)
+                yield name, entry, state

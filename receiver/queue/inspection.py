@@ -1,7 +1,7 @@
 """What RQ's data say of the queues and of the workers. Nothing is written.
 
-Every function but `states_of` raises `RedisError` if Redis cannot be used. Commands are sent in pipelines but
-not in transactions: a Redis without memory refuses a MULTI even if it only reads.
+Every function but `states_of` and `last_attempts` raises `RedisError` if Redis cannot be used. Commands are
+sent in pipelines but not in transactions: a Redis without memory refuses a MULTI even if it only reads.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -167,6 +167,22 @@ def states_of(redis: Redis, names: Sequence[str]) -> dict[str, JobState]:
         name: JobState.GONE if status is None else words.get(as_text(status), JobState.WAITING)
         for name, status in zip(names, found, strict=True)
     }
+
+
+def last_attempts(redis: Redis, names: Sequence[str]) -> dict[str, datetime]:
+    """Job id -> when its last attempt ended; without those that are gone or have had none.
+
+    Raises `StorageUnavailable`.
+    """
+    try:
+        with redis.pipeline(transaction=False) as pipeline:
+            for name in names:
+                pipeline.hget(Job.key_for(name), "ended_at")
+            found = pipeline.execute()
+    except RedisError as error:
+        raise StorageUnavailable(f"Redis: {explain(error)}") from error
+    times = {name: parse_timestamp(as_text(text)) for name, text in zip(names, found, strict=True) if text}
+    return {name: at for name, at in times.items() if at is not None}
 
 
 @dataclass(frozen=True, slots=True)

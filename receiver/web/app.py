@@ -80,10 +80,15 @@ def _secured(response: Response) -> Response:
 def announce_sources(settings: Settings) -> None:
     """Log at start which sources are on, and what would turn on the others."""
     log = get_logger("receiver")
+    off = []
     for name, source in settings.active_sources.items():
         if settings.secrets_for(source):
             log.info("source is on", source=name, path=f"/webhooks/{name}")
         else:
-            log.warning("source is off", source=name, reason=f"set {' or '.join(source.secret_variables)}")
+            off.append(f"{name} ({' or '.join(source.secret_variables)})")
+    if len(off) == len(settings.active_sources):
+        log.warning("all sources are off", advice=f"set the secret of one: {', '.join(off)}")
+    elif off:
+        log.info("other sources are off, as their secrets are not set", sources=", ".join(off))
     for warning in settings.warnings():
         log.warning(warning)

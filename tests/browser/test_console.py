@@ -270,7 +270,16 @@ def a_deploy_and_an_incident_link_to_what_they_have_to_do_with(journey: Journey)
     expect(around).to_contain_text(f"Flag {HOSTILE}")
     assert page.evaluate("window.hacked") is None
     assert journey.watched.faults() == []
-    around.get_by_role("link", name="Cart is down").click()
+    link = around.get_by_role("link", name="Cart is down")
+
+    def is_linked() -> bool:
+        """The console links what it knows already, and asks for the events only now and then."""
+        if not link.count():
+            page.reload()
+        return bool(link.count())
+
+    wait_until(is_linked, "the incident is linked")
+    link.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Cart is down")
     expect(around).to_contain_text("4 min before Deploy v2.0")
     around.get_by_role("link", name="Deploy v2.0").click()

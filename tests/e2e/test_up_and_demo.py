@@ -169,6 +169,7 @@ def test_up_delivers_and_keeps_what_it_has_however_it_ends(tmp_path: Path) -> No
         assert nobody_listens(up.api_port)
         assert not up.redis.answers()
         assert "Traceback" not in up.output
+        assert "receiver.worker worker starting version=" in up.output
         assert str(Path(".apitraffic/secrets/GITHUB_WEBHOOK_SECRET")) in up.output
         assert up.secret("GITHUB_WEBHOOK_SECRET") not in up.output
         assert up.secret("APITRAFFIC_API_TOKEN") not in up.output

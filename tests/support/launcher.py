@@ -43,7 +43,11 @@ IMPORTED: Final = (
     ),
     *("redis", "requests", "rich", "sqlite3", "structlog"),
     "receiver.queue",  # before anything imports rq, which reads the prefix of its keys once
+    # The commands that are started most, and what they import only when they run.
     *("receiver.cli.api", "receiver.cli.serve", "receiver.cli.translate", "receiver.cli.worker"),
+    *("receiver.cli.failures", "receiver.cli.start_checks", "receiver.config.loading"),
+    *("receiver.local.events_api.server", "receiver.serving.certificates", "receiver.serving.server"),
+    *("receiver.worker.running", "receiver.worker.tracing"),
 )
 LEFT_TO_EACH: Final = frozenset({"prometheus_client"})
 

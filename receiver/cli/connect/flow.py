@@ -14,9 +14,12 @@ from urllib.parse import urlsplit
 
 import click
 from pydantic import SecretStr
+from rich.text import Text
 
-from receiver.cli.connect.stores import Store, joined, newest, require_place
+from receiver.cli import consoles
+from receiver.cli.connect.stores import PLACES, Store, has_place, joined, newest, require_place
 from receiver.cli.exits import NotReachable, Refused
+from receiver.cli.wrapping import print_wrapped
 from receiver.config.settings import Settings
 from receiver.doctor.findings import Finding, FindingState
 from receiver.doctor.reachability import PINGS, answer_to_ping, health, is_private, signed_headers
@@ -141,8 +144,12 @@ def showing_intent(connection: Connection, wishes: Wishes) -> Iterator[None]:
             "webhook", f"would be made or corrected: {connection.sends} from {connection.sender} to {address}"
         )
         stored = wishes.store.read(connection.variable)
-        known = "would be used" if stored and not wishes.new_secret else "would get a new one"
-        say("secret", f"{connection.variable} in {wishes.store.name} {known}")
+        if stored and not wishes.new_secret:
+            say("secret", f"{connection.variable} in {wishes.store.name} would be used")
+        elif has_place(wishes.store):
+            say("secret", f"{connection.variable} in {wishes.store.name} would get a new one")
+        else:
+            say("secret", f"there is no place for a new one yet: {PLACES}")
         raise
 
 
@@ -150,11 +157,11 @@ def warn_if_out_of_reach(url: str, api_url: str) -> None:
     """A sender elsewhere cannot reach a receiver's address that only this machine or this network has."""
     if is_internal(url) and not is_internal(api_url):
         host = urlsplit(api_url).hostname
-        click.echo(
+        warning = (
             f"! {urlsplit(url).hostname} cannot be reached from {host}: give --url the address under which "
-            "others reach the receiver. docs/laptop.md says how to get one for a while.",
-            err=True,
+            "others reach the receiver. docs/laptop.md says how to get one for a while."
         )
+        print_wrapped(Text(warning), consoles.errors())
 
 
 def is_internal(url: str) -> bool:
@@ -201,9 +208,7 @@ def disconnect(connection: Connection, url: str, *, dry_run: bool) -> None:
     if not removed:
         say("webhook", f"{connection.sender} has none to {address}; nothing to do")
     else:
-        click.echo(
-            f"If no other webhook uses it, remove {connection.variable} from the receiver's settings too."
-        )
+        tell(f"If no other webhook uses it, remove {connection.variable} from the receiver's settings too.")
 
 
 MOST_REMOVED: Final = 20
@@ -239,9 +244,10 @@ def wait_for_receiver(source: str, variable: str, secret: str, wishes: Wishes) -
             )
         if not has_said:
             say("receiver", f"not ready yet: {finding.found}")
-            click.echo(
-                f"          Now {wishes.store.next_step.replace('<VARIABLE>', variable)}. "
-                f"Waiting up to {wishes.wait:.0f} s; Ctrl-C ends this, and you can run it again."
+            say(
+                "",
+                f"Now {wishes.store.next_step.replace('<VARIABLE>', variable)}. "
+                f"Waiting up to {wishes.wait:.0f} s; Ctrl-C ends this, and you can run it again.",
             )
             has_said = True
         sleep(PAUSE)
@@ -284,8 +290,13 @@ def wait_for_ping(connection: Connection, webhook: str, wishes: Wishes, *, is_ne
         sleep(PAUSE)
 
 
+def tell(words: str) -> None:
+    print_wrapped(Text(words), consoles.output())
+
+
 def say(what: str, words: str) -> None:
-    click.echo(f"{what:<8}  {words}")
+    start = f"{what:<8}  "
+    print_wrapped(Text(f"{start}{words}"), consoles.output(), indent=len(start))
 
 
 def _print_plan(connection: Connection, wishes: Wishes, plan: Plan) -> None:
@@ -329,9 +340,9 @@ def _apply(connection: Connection, plan: Plan) -> str:
 
 def conclude(connection: Connection, wishes: Wishes, address: str) -> None:
     if wishes.no_ping:
-        click.echo(
+        tell(
             f"Not checked. Next: {wishes.store.next_step.replace('<VARIABLE>', connection.variable)}, "
             "and run this again without --no-ping."
         )
         return
-    click.echo(f"Connected: {connection.sender} sends {connection.sends} to {address}.")
+    tell(f"Connected: {connection.sender} sends {connection.sends} to {address}.")

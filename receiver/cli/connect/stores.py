@@ -19,6 +19,7 @@ import click
 from apitraffic_events.environment import read_variable
 
 PRIVATE: Final = 0o600
+PLACES: Final = "--env-file, --toml, --kubernetes-secret or --secret-file"
 TABLE: Final = "webhook_secrets"
 TABLE_LINE: Final = re.compile(rf"^\[{TABLE}\][ \t]*(?:#.*)?$", re.MULTILINE)
 BETWEEN_SECRETS: Final = ","
@@ -56,8 +57,8 @@ class EnvironmentNow:
 
     def write(self, variable: str, value: str) -> None:
         raise click.UsageError(
-            f"{variable} is not set. Say where to store the secret: --env-file, --toml, --kubernetes-secret "
-            "or --secret-file; or set the variable to the secret that the receiver has."
+            f"{variable} is not set. Say where to store the secret: {PLACES}; "
+            "or set the variable to the secret that the receiver has."
         )
 
 
@@ -218,9 +219,14 @@ class SecretFile:
         _replace(self.path, value + "\n")
 
 
+def has_place(store: Store) -> bool:
+    """Whether a new secret can be stored there."""
+    return not isinstance(store, EnvironmentNow)
+
+
 def require_place(store: Store, variable: str) -> None:
     """Raises `click.UsageError` if this is no place to store a new secret."""
-    if isinstance(store, EnvironmentNow):
+    if not has_place(store):
         store.write(variable, "")
 
 

@@ -25,6 +25,8 @@ from receiver.insight.records import Outcome, Record, record_of
 from receiver.insight.verdict import Thresholds, Verdict, Word, not_compared, windows_of
 from receiver.wording import duration
 
+SID_PREFIX: Final = "evt_"
+WHAT_IT_TAKES: Final = "give a deployment's SID (evt_…) or its marker's key, such as github:deployment:4242"
 PAUSE: Final = 3.0
 """Seconds until an event that is not there, or has not ended, is looked for again."""
 
@@ -134,7 +136,8 @@ class DeployCheck:
     def _now(self, name: str) -> tuple[StoredEvent, Record]:
         stored = self._account.ask(lambda: event_named(self._account.client, name))
         if stored is None:
-            raise _NotThere(f"ApiTraffic has no event {name} of the last {duration(LOOK_BACK)}")
+            takes = "" if name.startswith(SID_PREFIX) or ":" in name else f"; {WHAT_IT_TAKES}"
+            raise _NotThere(f"ApiTraffic has no event {name} of the last {duration(LOOK_BACK)}{takes}")
         record = record_of(stored, stored.sid)
         if record is None or record.type is not EventType.DEPLOYMENT:
             raise NoVerdict(f"{stored.sid} is no deployment, so there is nothing to compare")

@@ -4,6 +4,7 @@ import json
 import sys
 import uuid
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO, NoReturn
@@ -12,7 +13,7 @@ import click
 import requests
 
 from apitraffic_events.responses import reason_of
-from receiver.cli.deliveries import parse_headers, source_named
+from receiver.cli.deliveries import parse_headers, source_named, warn_of_misspelt
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.config.loading import load_settings
 from receiver.config.settings import Settings
@@ -41,6 +42,7 @@ def send(
         source = source_named(source_name, settings.senders)
     sender = sender_of(source)
     event = event or _ask_for_event(sender, source_name, header, Path(getattr(file, "name", "")))
+    warn_of_misspelt(event, source)
     send_delivery(
         sender,
         source_name,
@@ -67,7 +69,7 @@ def send_delivery(
     further_headers: Mapping[str, str] = MappingProxyType({}),
 ) -> NoReturn:
     """Sign it, post it, print the answer, and end the program accordingly."""
-    secret = _secret(sender, settings, data_dir)
+    secret, place = _secret(sender, settings, data_dir)
     headers = sender.headers(secret, event, body, delivery)
     headers = {name: value for name, value in headers.items() if value} | dict(further_headers)
     url = url or _running_receiver(data_dir) or DEFAULT_RECEIVER_URL
@@ -87,6 +89,11 @@ def send_delivery(
         ) from error
     click.echo(f"{answer.status_code} {answer.reason}")
     click.echo(answer.text)
+    if answer.status_code == HTTPStatus.UNAUTHORIZED:
+        raise click.ClickException(
+            f"it was signed with {place}, and the receiver has another secret; "
+            "`apitraffic-events tail --status refused` shows the receiver's reason"
+        )
     sys.exit(0 if answer.ok and not _is_quarantined(answer.text) else 1)
 
 
@@ -119,14 +126,15 @@ def _running_receiver(data_dir: Path) -> str | None:
     return running.receiver_url if running else None
 
 
-def _secret(sender: Sender, settings: Settings, data_dir: Path) -> str:
-    """The first configured secret, or else the one that `up` generated."""
-    configured = settings.webhook_secrets.get(sender.secret_name)
-    secret = configured[0].get_secret_value() if configured else None
-    secret = secret or DataFolder(data_dir).read_secret(sender.secret_name)
+def _secret(sender: Sender, settings: Settings, data_dir: Path) -> tuple[str, str]:
+    """The first configured secret, or else the one that `up` generated; and where it is."""
+    if configured := settings.webhook_secrets.get(sender.secret_name):
+        return configured[0].get_secret_value(), sender.secret_name
+    folder = DataFolder(data_dir)
+    secret = folder.read_secret(sender.secret_name)
     if secret is None:
         raise click.ClickException(
             f"{sender.secret_name} is not set and {data_dir} holds none; set it to the receiver's secret, "
             "or run this in the folder in which `apitraffic-events up` runs"
         )
-    return secret
+    return secret, f"the secret in {folder.secret_path(sender.secret_name)}"

@@ -22,6 +22,7 @@ from receiver.config.accounts import NOTIFY
 from receiver.config.loading import load_settings
 from receiver.config.settings import Settings
 from receiver.datastore.address import connect
+from receiver.delivery.retries import what_to_check
 from receiver.errors import StorageUnavailable
 from receiver.monitoring.status import (
     AccountState,
@@ -215,6 +216,7 @@ def _queue_lines(status: QueueStatus, at: datetime) -> Iterator[Text]:
     yield _line("Delivered", f"{rate:,} in the last hour, {rate / 60:.1f} a minute")
     if status.pause:
         yield _line("Paused", f"until {_when(status.pause.until, at)}: {status.pause.reason}", "red")
+        yield _line("", f"→ {what_to_check(None)}")
     yield _line("Budget", *_budget_words(status.budget, at))
     yield _line("Dead letters", f"{status.dead_letters:,}", _if(status.dead_letters > 0))
     for account in status.accounts:
@@ -250,6 +252,7 @@ def _account_lines(account: AccountState, at: datetime) -> Iterator[Text]:
     yield _line("Account", f"{account.name:<10}  {words}", style)
     if account.pause:
         yield _line("", f"paused until {_when(account.pause.until, at)}: {account.pause.reason}", "red")
+        yield _line("", f"→ {what_to_check(account.name)}")
     if account.dead_letters:
         yield _line("", f"dead letters: {account.dead_letters:,}", "yellow")
 

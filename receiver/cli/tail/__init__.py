@@ -41,7 +41,11 @@ STATUSES: Final = (
     help="How many earlier lines to show first.",
 )
 @click.option("--ids", is_flag=True, help="Show the ids of deliveries, for `explain`.")
-@click.option("--no-follow", is_flag=True, help="Do not wait for more.")
+@click.option(
+    "--no-follow",
+    is_flag=True,
+    help="Do not wait for more. What was delivered before is shown as accepted: the log has no time of it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 def command(**given: Any) -> None:
     """Show deliveries as they come in, and what becomes of them.

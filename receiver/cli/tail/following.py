@@ -59,6 +59,11 @@ def follow(
     no_follow: bool,
     as_json: bool,
 ) -> None:
+    if no_follow and "delivered" in statuses:
+        raise click.UsageError(
+            "--no-follow has nothing that was delivered: the log has no time of it. Leave it out to see "
+            "deliveries as they happen; `events list` shows what has been delivered."
+        )
     wanted = Filter(sources, statuses, text)
     out = consoles.output()
 
@@ -80,7 +85,8 @@ def follow(
             try:
                 happened = following.new()
             except StorageUnavailable as error:
-                raise NotReachable(f"Redis could not be reached: {error}") from error
+                said = str(error).removeprefix("Redis: ").rstrip(".")
+                raise NotReachable(f"Redis could not be reached: {said}") from error
             show([happening for happening in happened if wanted.includes(happening)])
 
         repeat(INTERVAL, look, consoles.errors())

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from receiver.cli.deliveries import delivery_from_file, source_named
+from receiver.cli.deliveries import delivery_from_file, source_named, warn_of_misspelt
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.config.loading import load_settings
 from receiver.config.settings import Settings
@@ -21,6 +21,7 @@ def print_file(source_name: str, file: BinaryIO, event: str | None, header: tupl
     with configuration_errors_in_words():
         settings = load_settings()
         source = source_named(source_name, settings.senders)
+    warn_of_misspelt(event or "", source)
     print_translation(source, delivery_from_file(source, file.read(), event, header), settings)
 
 

@@ -232,6 +232,12 @@ def test_whatever_is_missing_is_in_the_way_only_if_that_is_asked_for(
     assert said in json.loads(strict.stdout)["problem"]
 
 
+def test_what_is_neither_a_sid_nor_a_key_is_told_what_it_takes(check: Check) -> None:
+    takes = "give a deployment's SID (evt_…) or its marker's key, such as github:deployment:4242"
+    assert takes in check("nonsense", "--no-wait").stderr
+    assert takes not in check("github:deployment:0", "--no-wait").stderr
+
+
 def test_without_a_token_it_is_in_nobodys_way_either(check: Check) -> None:
     plain = check(KEY, APITRAFFIC_API_TOKEN="")
     assert plain.exit_code == 0

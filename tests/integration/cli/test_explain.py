@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
 
+from apitraffic_events.timestamps import now
 from receiver.monitoring.stories import Archive
 from tests.support.command import Command
 from tests.support.github import deployment_status, post
@@ -115,6 +117,38 @@ def test_tail_shows_what_comes_in_and_what_becomes_of_it(run: Command, system: S
         assert process.wait(timeout=20) == 0
     assert "  accepted     github deployment_status  Deploy " in lines[0]
     assert "  watched-" in lines[0]
+
+
+def test_tail_shows_when_a_change_was_last_tried(run: Command, system: Stack) -> None:
+    system.api.set_faults(["POST:status=503"])
+    before = now()
+    try:
+        send(system, deployment_status(300), "deployment_status", "tried-once")
+
+        def shown() -> list[tuple[datetime, dict[str, Any]]]:
+            """What waits to be retried, with when that was asked for."""
+            asked = now()
+            options = ("--no-follow", "--json", "--status", "to_retry", "--text", "tried-once")
+            lines = run("tail", *options, environment=system.environment).stdout.splitlines()
+            return [(asked, json.loads(line)) for line in lines]
+
+        seen: list[tuple[datetime, dict[str, Any]]] = []
+
+        def is_seen() -> bool:
+            seen[:] = shown()
+            return bool(seen)
+
+        wait_until(is_seen, "the first attempt")
+        ((asked, tried),) = seen
+        assert before <= datetime.fromisoformat(tried["at"]) <= asked
+    finally:
+        system.api.set_faults([])
+
+
+def test_tail_says_that_it_cannot_show_what_was_delivered_before(run: Command, system: Stack) -> None:
+    result = run("tail", "--no-follow", "--status", "delivered", environment=system.environment)
+    assert result.exit_code == 2
+    assert "the log has no time of it" in result.stderr
 
 
 def test_tail_filters(run: Command, system: Stack) -> None:

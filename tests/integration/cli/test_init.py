@@ -106,6 +106,13 @@ def test_what_is_not_set_and_in_the_file_is_looked_for_there(
     assert ".env" not in run(*arguments).stderr
 
 
+def test_doctor_looks_there_too(run: Command, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("REDIS_URL=redis://127.0.0.1:9/0\n")
+    found = run("doctor")
+    assert found.stdout.splitlines()[-1].startswith("REDIS_URL is in .env here; read that file first: ")
+    assert ".env" not in run("doctor", REDIS_URL="redis://127.0.0.1:9/0").stdout
+
+
 @pytest.mark.parametrize(
     ("address", "listens"),
     [

@@ -53,6 +53,24 @@ def test_a_refused_one_exits_with_1(run: Command, served: Stack) -> None:
     )
     assert result.exit_code == 1
     assert result.stdout.startswith("401 UNAUTHORIZED")
+    assert "signed with GITHUB_WEBHOOK_SECRET, and the receiver has another secret" in result.stderr
+    assert "`apitraffic-events tail --status refused`" in result.stderr
+
+
+def test_what_is_misspelt_is_recognised(run: Command, served: Stack) -> None:
+    sender = run("send", "githb", "-", body=b"{}")
+    assert sender.exit_code == 2
+    assert "There is no sender 'githb'; did you mean github?" in sender.stderr
+    assert "pagerduty" not in sender.stderr
+    options = ("--event", "deployment_statu")
+    url = ("--url", served.url)
+    event = run("send", "github", "-", *options, *url, body=b"{}", environment=served.environment)
+    assert event.exit_code == 0
+    assert "GitHub has no event 'deployment_statu'; did you mean deployment_status?" in event.stderr
+    assert "did you mean deployment_status?" in run("translate", "github", "-", *options, body=b"{}").stderr
+    for known in ("deployment_status", "ping", "push"):
+        told = run("translate", "github", "-", "--event", known, body=b"{}").stderr
+        assert "did you mean" not in told
 
 
 def test_a_sample_is_new_each_time(run: Command, served: Stack) -> None:
@@ -65,6 +83,7 @@ def test_a_sample_is_new_each_time(run: Command, served: Stack) -> None:
     assert wrong.exit_code == 2
     assert "those that have it: github.deployment, gitlab.deployment, jenkins.build." in wrong.output
     assert "github.deployment" in run("trigger").stdout
+    assert run("trigger", "github", "--print").stdout.count('"deployment_status"') == 1
 
 
 def test_without_a_receiver_it_says_what_to_start(run: Command) -> None:

@@ -13,6 +13,7 @@ from receiver.datastore.address import connect
 from receiver.delivery.budget import RequestBudget
 from receiver.doctor import storage
 from receiver.reception.spool import spool_of
+from receiver.web.app import announce_sources
 from tests.support.changes import change
 from tests.support.local_api import running_local_api
 
@@ -94,6 +95,18 @@ def test_what_is_probably_a_mistake_is_a_warning(monkeypatch: pytest.MonkeyPatch
     ]
     assert lines[0]["version"] == version("apitraffic-events")
     assert "hunter2" not in str(lines)
+
+
+def announced(**environ: str) -> list[tuple[str, str]]:
+    with capture_logs() as lines:
+        announce_sources(settings(**environ))
+    return [(line["event"], line["log_level"]) for line in lines]
+
+
+def test_the_sources_that_are_off_are_one_line_and_no_warning_if_one_is_on() -> None:
+    others = "other sources are off, as their secrets are not set"
+    assert announced(GITHUB_WEBHOOK_SECRET="5" * 32) == [("source is on", "info"), (others, "info")]
+    assert announced() == [("all sources are off", "warning")]
 
 
 def test_what_waits_for_another_account_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from apitraffic_events.errors import RateLimit
 from apitraffic_events.timestamps import now
 from receiver.datastore.address import connect
 from receiver.delivery.budget import RequestBudget
+from receiver.delivery.retries import what_to_check
 from receiver.events import Delivery
 from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import DEAD_LETTER_LIFETIME, delivery_queue, job_of
@@ -129,6 +130,9 @@ def test_why_nobody_delivers(redis: Redis, status: Status) -> None:
     paused = told(status("--json"))["paused"]
     assert paused["reason"] == "INVALID_TOKEN expired [31m"
     assert line(status(), "Paused").startswith(f"until {paused['until']}, in ")
+    # As the worker's log says.
+    assert f"→ {what_to_check(None)}" in status().stdout
+    assert "check APITRAFFIC_API_TOKEN" in what_to_check(None)
 
 
 def test_a_redis_without_memory_can_still_be_read(status: Status, redis: Redis) -> None:
@@ -197,7 +201,10 @@ def test_it_looks_again_and_outlives_redis(tmp_path: Path) -> None:
         wait_until(lambda: latest()["redis"]["reachable"] is True, "a look at Redis again")
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 0
-    assert "Redis could not be reached" in errors.read_text()
+    away, back = errors.read_text().splitlines()
+    assert "  Redis could not be reached: " in away
+    assert away.endswith("? Trying again …")
+    assert back.endswith("  It can be reached again.")
     assert "Traceback" not in errors.read_text()
 
 

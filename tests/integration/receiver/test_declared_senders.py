@@ -170,7 +170,7 @@ def test_commands_say_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     body = run.write("body.json", "{}")
     unknown = run("translate", "nobody", body)
     assert unknown.exit_code == 2
-    assert "There is no sender 'nobody'; there are github, gitlab" in unknown.stderr
+    assert "There is no sender 'nobody'; `apitraffic-events senders list` lists all." in unknown.stderr
     assert "github has code of its own; presets are" in run("senders", "show", "github").stderr
     wrong = run.write("apitraffic.toml", TOML.replace("{service}", "{service.}"))
     said = run("senders", "test", wrong)

@@ -17,6 +17,7 @@ from receiver.senders_api.notify import NoticeTarget
 from receiver.senders_api.unanswered import ADVICE
 from receiver.sources.signatures import standard_webhook_verification
 from tests.support.chat import PATH, Chat, running_chat
+from tests.support.waiting import wait_until
 
 SECRET = "whsec_" + base64.b64encode(b"thirty-two bytes, as it is told!").decode()
 BODY = '{"text":"Failed deploy acme/shop — résumé"}'.encode()
@@ -133,6 +134,8 @@ class TestWhatFollowsFromAnAnswer:
         with pytest.raises(Unreachable, match="it did not answer in time"):
             NoticeTarget(chat.url, signing(SECRET), timeouts=(5, 0.02)).post("deploy_failed-1", BODY)
         is_over.set()
+        # Or the answer to it would be one that the next test has set.
+        wait_until(lambda: chat.posted, "the answer that came too late")
 
 
 class TestTheReasonOfAChat:

@@ -260,6 +260,8 @@ def test_a_github_that_cannot_be_reached_leaves_what_is_known_of_the_plan(
         "no answer from http://127.0.0.1:9: it refuses connections; check whether this host" in result.stderr
     )
     assert "ConnectionError" not in result.output
+    homeless = call("connect", "github", "acme/shop", *options[:2], *where, GITHUB_TOKEN=TOKEN)
+    assert "there is no place for a new one yet: --env-file" in homeless.stdout
 
 
 @pytest.mark.parametrize(
