@@ -201,12 +201,8 @@ class Insights:
                 *self._verdicts.periods(record),
             )
         if record.type is EventType.INCIDENT:
-            # A deploy may be judged by figures of a time that began longer ago.
-            reaches = dict.fromkeys(CHANGES, WITHIN)
-            reaches[EventType.DEPLOYMENT] = max(WITHIN, self._verdicts.reach(record) or WITHIN)
-            return tuple(
-                period for type_, reach in reaches.items() for period in around(type_, at, reach, WITHIN)
-            )
+            near = tuple(period for type_ in CHANGES for period in around(type_, at, WITHIN, WITHIN))
+            return (*near, *self._verdicts.periods(record))
         incidents = Period(EventType.INCIDENT, at, at + WITHIN)
         return (incidents, Period(EventType.DEPLOYMENT, at, at + HISTORY_LIFETIME))
 
