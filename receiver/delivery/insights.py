@@ -200,7 +200,7 @@ class Insights:
         if record.type is EventType.INCIDENT:
             # A deploy may be judged by figures of a time that began longer ago.
             reaches = dict.fromkeys(CHANGES, WITHIN)
-            reaches[EventType.DEPLOYMENT] = max(WITHIN, self._verdicts.reach(record) or WITHIN)
+            reaches[EventType.DEPLOYMENT] = max(WITHIN, self._verdicts.reach)
             return tuple(
                 period for type_, reach in reaches.items() for period in around(type_, at, reach, WITHIN)
             )
