@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
+from redis.exceptions import ResponseError
 from structlog import get_logger
 
 from apitraffic_events.client import EventsClient
@@ -35,6 +36,8 @@ from receiver.delivery.retries import EventRefused, needs_operator, pause_after
 from receiver.delivery.scopes import Scopes
 from receiver.events import Change, is_urgent
 
+OUR_MISTAKES: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, ResponseError)
+"""What may be raised if something unforeseen is in Redis, and not if Redis is away."""
 SECOND_LOOK: Final = "insight"
 """The source of changes that only ask for a marker to be looked at again (`receiver.delivery.insights`)."""
 
@@ -211,7 +214,12 @@ class Deliverer:
         """The same with what it is to say beyond its own changes."""
         if self._insights is None:
             return marker
-        return replace(marker, insight=self._insights.of(marker, event, lock.remembers_since))
+        try:
+            return replace(marker, insight=self._insights.of(marker, event, lock.remembers_since))
+        except OUR_MISTAKES:
+            # What the sender says is shown, whatever is wrong with what we would add to it.
+            get_logger("receiver.insight").exception("nothing is added", key=marker.key)
+            return marker
 
     def _look_again(self, key: str, lock: MarkerLock) -> tuple[Marker, Delivered]:
         """Find out what the marker of this key is to say beyond its own changes, and have it say so."""

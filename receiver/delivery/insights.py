@@ -201,8 +201,12 @@ class Insights:
                 *self._verdicts.periods(record),
             )
         if record.type is EventType.INCIDENT:
-            near = tuple(period for type_ in CHANGES for period in around(type_, at, WITHIN, WITHIN))
-            return (*near, *self._verdicts.periods(record))
+            # A deploy may be judged by figures of a time that began longer ago.
+            reaches = dict.fromkeys(CHANGES, WITHIN)
+            reaches[EventType.DEPLOYMENT] = max(WITHIN, self._verdicts.reach)
+            return tuple(
+                period for type_, reach in reaches.items() for period in around(type_, at, reach, WITHIN)
+            )
         incidents = Period(EventType.INCIDENT, at, at + WITHIN)
         return (incidents, Period(EventType.DEPLOYMENT, at, at + HISTORY_LIFETIME))
 

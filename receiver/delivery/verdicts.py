@@ -112,6 +112,11 @@ class Verdicts:
             verdict = not_compared("there were no figures", length, record.at)
         return insight.model_copy(update={"verdict": verdict})
 
+    @property
+    def reach(self) -> timedelta:
+        """How long before an incident a deploy may have ended that is judged by figures of its time."""
+        return timedelta() if self._rules is None else 2 * max(self._rules.length, self._rules.longest)
+
     def periods(self, record: Record) -> tuple[Period, ...]:
         """When deploys ended that may have been judged by figures of a time in which this one was under way.
 

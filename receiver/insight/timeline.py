@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
+from pydantic import ValidationError
 from redis import Redis
 
 from apitraffic_events.event import ALREADY_CLEAN, EventType
@@ -167,10 +168,15 @@ class Timeline:
         """Neighbours read nearly the same ones, and parsing them takes longer than all else here."""
         if len(self._parsed) > MOST_PARSED:
             self._parsed.clear()
-        return tuple(self._parsed.get(each) or self._parse(each) for each in lines.split("\n") if each)
+        read = (self._parsed.get(each) or self._parse(each) for each in lines.split("\n") if each)
+        return tuple(record for record in read if record is not None)
 
-    def _parse(self, written: str) -> Record:
-        record = Record.model_validate_json(written, context=ALREADY_CLEAN)
+    def _parse(self, written: str) -> Record | None:
+        """One that another version has written may not be readable; then it is as if it was not there."""
+        try:
+            record = Record.model_validate_json(written, context=ALREADY_CLEAN)
+        except ValidationError:
+            return None
         self._parsed[written] = record
         return record
 

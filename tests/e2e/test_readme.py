@@ -199,8 +199,7 @@ class Reader:
             command += " --dry-run"  # tests/integration/cli/connect has more of a GitHub than there is here
         if " events check " in command:
             command += " --no-wait"
-        if command.split("#")[0].strip().endswith("apitraffic-events init"):
-            command = command.replace("events init", f"events init --env-file {self.draft()}")
+        command = command.replace("events init", f"events init --env-file {self.draft()}")
         if " trigger " in command:
             command += f" --url {self.stack.url}"
         if "gitlab redeliver" in command:

@@ -801,6 +801,23 @@ def test_a_name_that_the_api_refuses_keeps_no_neighbour_from_being_shown(line: L
     assert line.shown()["incident:1842"].ended_at == START + timedelta(minutes=70)
 
 
+@pytest.mark.parametrize("junk", ["{", "[]", '{"key": 1}'])
+def test_what_cannot_be_read_in_redis_keeps_no_marker_from_being_shown(line: Line, junk: str) -> None:
+    line.deliver(V1)
+    (history,) = line.redis.keys("apitraffic:history:*")
+    line.redis.hset(history, "junk", junk)
+    assert line.deliver(V2) == [Delivered.CREATED]
+    assert line.description_of(V2.key) == WHAT_V2_SAYS
+
+
+def test_an_insight_that_cannot_be_had_keeps_no_marker_from_being_shown(line: Line) -> None:
+    line.deliver(V1)
+    (history,) = line.redis.keys("apitraffic:history:*")
+    line.redis.set(history, "of another type")
+    assert line.deliver(V2) == [Delivered.CREATED]
+    assert line.shown()[V2.key].as_event() == V2.event
+
+
 def test_what_the_api_refuses_without_any_of_it_is_refused(line: Line) -> None:
     line.api.set_faults(["waf"])
     hostile = V2.model_copy(update={"event": V2.event.model_copy(update={"description": "DROP TABLE x"})})
