@@ -23,6 +23,7 @@ from receiver.local.events_api.store import Store
 from tests.support.programs import Program
 
 MADE_BY_THE_API: Final = frozenset({"sid", "accountSid", "createdAt", "updatedAt"})
+ATTEMPTS: Final = 20
 ANNOUNCEMENT: Final = r"Events API at (\S+:(\d+)/v1) for account (\S+)\n"
 
 
@@ -42,13 +43,24 @@ class LocalApi:
         self._session.trust_env = False  # reading the environment for proxies takes longer than the request
 
     def start(self) -> None:
-        """Start it and wait until it takes requests; raises AssertionError with its log if it does not."""
-        self._program = Program(
-            self._folder / "events-api.log",
-            {TOKEN_VARIABLE: self.token},
-            *("api", "--fault-control", "--port", self._port, "--data", str(self.data), *self._arguments),
-            ready=ANNOUNCEMENT,
-        ).start()
+        """Start it and wait until it takes requests; raises AssertionError with its log if it does not.
+
+        While it was stopped, its port may have been lent to a connection of somebody else.
+        """
+        for attempt in range(ATTEMPTS):
+            self._program = Program(
+                self._folder / "events-api.log",
+                {TOKEN_VARIABLE: self.token},
+                *("api", "--fault-control", "--port", self._port, "--data", str(self.data), *self._arguments),
+                ready=ANNOUNCEMENT,
+            )
+            try:
+                self._program.start()
+                break
+            except AssertionError as error:
+                if attempt == ATTEMPTS - 1 or "is in use" not in str(error):
+                    raise
+        assert self._program is not None
         assert self._program.announced is not None
         self.url, self._port, self.account_sid = self._program.announced.groups()
 

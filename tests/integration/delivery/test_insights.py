@@ -640,17 +640,6 @@ class TestVerdict:
         (event,) = line.shown().values()
         assert (event.description or "").splitlines()[-1] == LINE
 
-    def test_it_is_not_lost_if_its_marker_is_merged_into_one_without_an_event(self, line: Line) -> None:
-        line.api.set_traffic(BETTER_BEFORE)
-        line.deliver(V2)
-        line.look_again()
-        line.api.set_faults(["metrics=403"])
-        hook = deploy(60, "v2.4.0", C2, key="hook")
-        line.deliver(hook.model_copy(update={"aliases": (V2.key,)}))
-        line.look_again()
-        (event,) = line.shown().values()
-        assert (event.description or "").splitlines()[-1] == LINE
-
     def test_it_is_taken_back_if_another_deploy_went_on_all_the_time(self, line: Line) -> None:
         line.api.set_traffic(BETTER_BEFORE)
         long = deploy(30, "v9", C3, "in_progress", repository="acme/api")

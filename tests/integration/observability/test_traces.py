@@ -215,8 +215,13 @@ def test_a_job_that_was_queued_without_traces_is_delivered_with_a_span_that_link
     delivery = delivered(traced)
     queue = delivery_queue(traced.redis)
     # By way of the spool, where Redis was away a moment ago.
-    wait_until(lambda: queue.job_ids, "it is queued")
-    (job_id,) = queue.job_ids
+
+    def sent() -> list[str]:
+        """The worker may have left second looks."""
+        return [job_id for job_id in queue.job_ids if not job_id.startswith("second-look-")]
+
+    wait_until(sent, "it is queued")
+    (job_id,) = sent()
     job = queue.fetch_job(job_id)
     assert job is not None
     assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", job.meta["traceparent"])
