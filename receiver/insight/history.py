@@ -82,29 +82,59 @@ def previous_of(own: Record, history: Iterable[Record]) -> Previous | None:
 def concerned_by(own: Record, history: Iterable[Record]) -> Iterator[Record]:
     """The other deploys of which `previous_of` may say something else because of this one.
 
-    Usually these are later ones. Earlier ones are among them only if this one shows that there are several
-    targets.
+    There may be more of them than say something else: to find out exactly takes longer than to look again.
     """
     others = sorted((record for record in history if record.key != own.key), key=_order)
-    # It may have counted with an earlier end, and as one that succeeded.
-    before_it_changed = own.model_copy(update={"at": own.started_at, "outcome": Outcome.SUCCEEDED})
-    concerns_earlier = _shows_targets(own, others)
-    following = next((record for record in others if _order(record) > _order(own)), None)
-    for other in others:
-        may_differ = concerns_earlier or other.at >= own.started_at
-        if other is following or (may_differ and _says_otherwise(other, others, own, before_it_changed)):
-            yield other
+    if _may_tell_targets_apart(own, others):
+        yield from others
+        return
+    # It may have counted with an earlier end.
+    later = [record for record in others if record.at >= own.started_at]
+    concerned = {record.key for record in _until_replaced(own, later)}
+    # They may act for this one's workflow.
+    concerned |= {record.key for record in others if _goes_back(record) and is_same_version(record, own)}
+    if _is_first_of_its_version(own, others):
+        concerned |= _of_that_version(own, later)
+    yield from (record for record in others if record.key in concerned)
 
 
-def _shows_targets(own: Record, others: Sequence[Record]) -> bool:
-    """Whether this deploy may be the first to show that others have targets of their own."""
-    runs = {record.run_id for record in others} - {None}
-    return own.run_id in runs or own.track not in {record.track for record in others}
+def _may_tell_targets_apart(own: Record, others: Sequence[Record]) -> bool:
+    """Whether what was one target may be several because of this deploy, or may be acted for by others."""
+    if own.run_id is not None and any(record.run_id == own.run_id for record in others):
+        return True
+    is_new = own.track not in {record.track for record in others}
+    return _goes_back(own) or (is_new and any(map(_goes_back, others)))
 
 
-def _says_otherwise(other: Record, others: Sequence[Record], *variants: Record) -> bool:
-    without = previous_of(other, others)
-    return any(previous_of(other, (*others, own)) != without for own in variants)
+def _until_replaced(own: Record, later: Sequence[Record]) -> Iterator[Record]:
+    """The deploys after this one up to the next that succeeded and may have replaced it."""
+    for record in later:
+        yield record
+        may_replace = (
+            record.track == own.track and None not in {record.job, own.job} and record.job == own.job
+        )
+        if may_replace and record.outcome is Outcome.SUCCEEDED and _order(record) > _order(own):
+            return
+
+
+def _is_first_of_its_version(own: Record, others: Iterable[Record]) -> bool:
+    return not any(
+        is_same_version(record, own) and record.outcome is Outcome.SUCCEEDED and record.at < own.started_at
+        for record in others
+    )
+
+
+def _of_that_version(own: Record, later: Sequence[Record]) -> set[str]:
+    """Those that deploy the version, and those that replace it."""
+    concerned: set[str] = set()
+    was_replaced = True
+    for record in later:
+        is_same = is_same_version(record, own)
+        if is_same or not was_replaced:
+            concerned.add(record.key)
+        if record.outcome is Outcome.SUCCEEDED:
+            was_replaced = not is_same
+    return concerned
 
 
 def is_same_version(one: Record, other: Record) -> bool:

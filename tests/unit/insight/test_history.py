@@ -2,6 +2,7 @@
 
 import itertools
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -237,8 +238,35 @@ BACK = deploy(30, "v1", commit=C1)
 def test_others_are_concerned_if_they_may_have_to_say_something_else(
     own: Record, others: tuple[Record, ...], concerned: list[Record | str]
 ) -> None:
-    keys = [each if isinstance(each, str) else each.key for each in concerned]
-    assert [record.key for record in concerned_by(own, [own, *others])] == keys
+    keys = {each if isinstance(each, str) else each.key for each in concerned}
+    assert keys <= {record.key for record in concerned_by(own, [own, *others])}
+
+
+def test_a_deploy_that_arrives_in_order_concerns_no_other() -> None:
+    assert list(concerned_by(V3, [V1, V2, V3])) == []
+    assert list(concerned_by(deploy(40, "v2", commit=C2), [V1, V2, V3, BACK])) == []
+
+
+@pytest.mark.parametrize("jobs", [("deploy",), ("api", "web"), (None,)])
+@pytest.mark.parametrize("seed", range(25))
+def test_nobody_says_something_else_who_is_not_concerned(seed: int, jobs: tuple[str | None, ...]) -> None:
+    random = Random(seed)  # noqa: S311 - nothing is kept secret by it
+    versions = [random.choice((C1, C2, C3)) for _ in range(8)]
+    history = [
+        deploy(
+            minute,
+            status=random.choice(("success", "success", "failure")),
+            commit=version,
+            key=f"d{minute}",
+            job=random.choice(jobs),
+            run_id=f"run {minute}",
+        )
+        for minute, version in enumerate(versions)
+    ]
+    own = random.choice(history)
+    others = [record for record in history if record is not own]
+    changed = {record.key for record in others if previous_of(record, others) != previous_of(record, history)}
+    assert changed <= {record.key for record in concerned_by(own, history)}
 
 
 def test_a_release_that_was_only_published_is_no_deploy() -> None:
