@@ -60,7 +60,7 @@ matrix: ## Run the suite on each Python found, and what needs Redis on Valkey (P
 container: $(VENV)/.dev ## Build the image with podman and try it (Linux, root or sudo; no Docker is needed)
 	@$(BIN)/pytest --capture=no --durations=3 --timeout=1800 -o faulthandler_timeout=0 tests/container
 
-proxies: $(VENV)/.dev ## Try the samples of deploy/proxies with nginx, Caddy and HAProxy (Debian: nginx-light caddy haproxy)
+proxies: $(VENV)/.dev ## Try the samples of deploy/proxies with nginx, Caddy and HAProxy (Debian: nginx-light caddy haproxy; npm: smee-client)
 	@REQUIRE_TOOLS=1 $(BIN)/pytest --durations=3 --timeout=200 tests/proxies
 
 docs: $(VENV)/.runtime ## Write the table of what becomes a marker, the help of all commands, the JSON Schema
