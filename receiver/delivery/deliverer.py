@@ -221,6 +221,15 @@ class Deliverer:
             get_logger("receiver.insight").exception("nothing is added", key=marker.key)
             return marker
 
+    def _forget(self, marker: Marker) -> None:
+        """Others are not to speak of this marker any more."""
+        if self._insights is None:
+            return
+        try:
+            self._insights.forget(marker)
+        except OUR_MISTAKES:
+            get_logger("receiver.insight").exception("others may still speak of it", key=marker.key)
+
     def _look_again(self, key: str, lock: MarkerLock) -> tuple[Marker, Delivered]:
         """Find out what the marker of this key is to say beyond its own changes, and have it say so."""
         marker = lock.known
@@ -232,7 +241,12 @@ class Deliverer:
             self._insights.looked(key, planned, marker, None, lock.remembers_since)
             return marker, Delivered.UNCHANGED
         event = self._scopes.resolve(event)
-        insight = self._insights.second_look(marker, event, lock.remembers_since)
+        try:
+            insight = self._insights.second_look(marker, event, lock.remembers_since)
+        except OUR_MISTAKES:
+            get_logger("receiver.insight").exception("nothing more is added", key=key)
+            self._insights.looked(key, planned, marker, None, lock.remembers_since)
+            return marker, Delivered.UNCHANGED
         marker, outcome = replace(marker, insight=insight), Delivered.UNCHANGED
         if insight is not None:
             # Before the update: what the API was asked for is not asked for again.
@@ -248,8 +262,7 @@ class Deliverer:
     def _withdraw(self, marker: Marker) -> tuple[Marker, Delivered]:
         """Show nothing of a marker that was called off: delete the event that it may have."""
         outcome = Delivered.CALLED_OFF
-        if self._insights is not None:
-            self._insights.forget(marker)
+        self._forget(marker)
         if marker.sid is not None:
             outcome = Delivered.WITHDRAWN
             try:
@@ -273,8 +286,7 @@ class Deliverer:
                 other, _ = self._finder.look_up(other, other_lock)
             self._doubts.require_settled(marker)
             self._doubts.require_settled(other)
-            if self._insights is not None:
-                self._insights.forget(other)
+            self._forget(other)
             merged = marker.with_change(*other.changes)
             if (insight := marker.insight or other.insight) is not None:
                 merged = replace(merged, insight=insight.merged_with(other.insight))

@@ -805,6 +805,19 @@ def test_an_insight_that_cannot_be_had_keeps_no_marker_from_being_shown(line: Li
     line.redis.set(history, "of another type")
     assert line.deliver(V2) == [Delivered.CREATED]
     assert line.shown()[V2.key].as_event() == V2.event
+    assert line.deliver(look_at(V1.key)) == [Delivered.UNCHANGED]
+    assert line.look_again() == 0
+
+
+def test_an_insight_that_cannot_be_had_keeps_no_marker_from_being_withdrawn(line: Line) -> None:
+    begun = deploy(60, "v2.4.0", C2, "in_progress").model_copy(update={"effect": Effect.OPEN})
+    line.deliver(begun)
+    (history,) = line.redis.keys("apitraffic:history:*")
+    line.redis.set(history, "of another type")
+    earlier = begun.occurred_at - timedelta(minutes=1)
+    never = {"effect": Effect.UPDATE, "is_final": True, "sets": ("name",), "occurred_at": earlier}
+    assert line.deliver(begun.model_copy(update=never)) == [Delivered.WITHDRAWN]
+    assert line.shown() == {}
 
 
 def test_what_the_api_refuses_without_any_of_it_is_refused(line: Line) -> None:
