@@ -55,13 +55,22 @@ class ConsoleSection(BaseModel):
         return self
 
 
-def _check_prometheus(url: str) -> str:
+def prometheus_address(url: str, *, credentials: str) -> str:
+    """The address of a Prometheus, without a slash at its end.
+
+    Raises `ValueError` if it is none, or holds a user name or password; `credentials` says what to do about
+    that.
+    """
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("is not the address of a Prometheus, such as http://prometheus:9090")
     if parts.username or parts.password:
-        raise ValueError("holds a user name or password; put a proxy before Prometheus that adds them")
+        raise ValueError(f"holds a user name or password; {credentials}")
     return url.rstrip("/")
+
+
+def _check_prometheus(url: str) -> str:
+    return prometheus_address(url, credentials="put a proxy before Prometheus that adds them")
 
 
 Query = Annotated[str, Field(min_length=1, max_length=2_000)]

@@ -23,7 +23,7 @@ class NoticeKind(StrEnum):
 
 
 def _check_url(url: SecretStr) -> SecretStr:
-    """Without a character of it in a message: whoever has the address of a chat can post there."""
+    """No message holds a character of it: anyone who has the address of a chat can post there."""
     text = url.get_secret_value()
     try:
         parts = urlsplit(text)

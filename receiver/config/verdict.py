@@ -1,10 +1,10 @@
 """`[verdict]`: whether and how the API's traffic before and after a deploy is compared."""
 
 from typing import Annotated, Final
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from receiver.config.console import prometheus_address
 from receiver.routing import LONGEST_VERDICT
 
 WINDOW: Final = "$window"
@@ -12,14 +12,8 @@ WINDOW: Final = "$window"
 
 
 def _check_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("is not the address of a Prometheus, such as http://prometheus:9090")
-    if parts.username or parts.password:
-        raise ValueError(
-            "holds a user name or password; a bearer token belongs in APITRAFFIC_PROMETHEUS_TOKEN"
-        )
-    return url.rstrip("/")
+    advice = "a bearer token belongs in APITRAFFIC_PROMETHEUS_TOKEN"
+    return prometheus_address(url, credentials=advice)
 
 
 def _check_window(query: str) -> str:

@@ -62,7 +62,13 @@ class PrometheusFigures:
         first, last = start + step, start + count * step
         form = {"query": query, "start": first, "end": last, "step": step}
         try:
-            answer = requests.post(self._url, data=form, timeout=ANSWER_WITHIN, allow_redirects=False)
+            answer = requests.post(
+                self._url,
+                data=form,
+                auth=lambda request: request,  # else credentials from a .netrc file would be sent
+                timeout=ANSWER_WITHIN,
+                allow_redirects=False,
+            )
             content = answer.json()
         except requests.Timeout:
             raise QueryFailed(f"Prometheus did not answer within {ANSWER_WITHIN:g} s.") from None

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import responses
 
 from receiver.config.console import ChartsSection
 from receiver.console.charts.own_requests import OwnRequests, Sample, read
@@ -72,6 +74,18 @@ def test_a_query_that_fails_is_named_and_the_other_is_drawn(url: str) -> None:
     several = figures(url, throughput="rate(requests_total[5m])").of(VIEW, None)
     assert several.problem is not None
     assert "gives 2 series; put sum(…) around it" in several.problem
+
+
+@responses.activate
+def test_credentials_of_a_netrc_file_are_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine prometheus.test login me password hunter2\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    asked = responses.post(
+        "http://prometheus.test/api/v1/query_range", json={"status": "success", "data": {"result": []}}
+    )
+    assert figures("http://prometheus.test").of(VIEW, None).problem is None
+    assert [call.request.headers.get("Authorization") for call in asked.calls] == [None, None]
 
 
 def test_a_prometheus_that_is_away_is_said_in_words() -> None:
