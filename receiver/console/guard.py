@@ -110,7 +110,7 @@ class Guard:
             page = render_template("login.html", next=after, problem="This is not the console's token.")
             return page, HTTPStatus.FORBIDDEN, {}
         log.info("login", address=address)
-        # A new id: nobody knows the session that is logged in but whoever has logged in.
+        # A new id: only the person who has logged in knows the session.
         g.session, g.is_new_session = self.sessions.new(is_logged_in=True), True
         return redirect(after)
 
@@ -143,7 +143,7 @@ def _keep(response: Response, value: str) -> None:
 
 
 def _is_https() -> bool:
-    """A proxy that ends TLS says so. Whoever lies about it only makes his own cookie stricter."""
+    """A proxy that ends TLS says so. A client that lies about it only makes its own cookie stricter."""
     return request.is_secure or request.headers.get("X-Forwarded-Proto", "") == "https"
 
 

@@ -83,7 +83,7 @@ class KnownEvents:
     def since(self, started_from: datetime) -> Known:
         """What is known, read from the API first if that is due. Never raises: `problem` says what failed.
 
-        Whoever comes while another thread reads gets what was known before, unless that is too little.
+        A request that comes while another thread reads gets what was known before, unless that is too little.
         """
         started_from -= BEGAN_BEFORE
         known = self._known

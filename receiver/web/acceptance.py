@@ -1,6 +1,6 @@
 """The rules by which an authentic request becomes an accepted delivery, the same under every server.
 
-Knows neither Flask nor a server, and stores nothing: `read` says what a request means, whoever calls it has
+Knows neither Flask nor a server, and stores nothing: `read` says what a request means, its caller has
 that stored (`receiver.reception`), and `conclude` counts and logs the outcome.
 """
 

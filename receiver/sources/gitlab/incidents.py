@@ -1,4 +1,4 @@
-"""GitLab's Issue hooks, as far as they tell of incidents, and its Vulnerability hooks."""
+"""GitLab's Issue hooks, as far as they report incidents, and its Vulnerability hooks."""
 
 import re
 from datetime import datetime
@@ -181,7 +181,7 @@ FEATURES: Final = (
 
 
 def _step_of(payload: Payload, options: Options) -> Step:
-    """Raises `Ignored` for what is no incident, or in no state to tell of one."""
+    """Raises `Ignored` for what is no incident, or in no state that reports one."""
     is_incident = _is_of_type(payload, options) or _names_incident(_labels(payload), options)
     was_labelled = _names_incident(_titles(payload, "changes.labels.previous"), options)
     if not is_incident and not was_labelled:
