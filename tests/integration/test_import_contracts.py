@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,15 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LONGEST_CHAIN = 12
 """Packages, each importing from the next; a reader has to know all below the one that is changed."""
+HOMES = {
+    "rq": {"queue", "worker"},
+    "gunicorn": {"serving"},
+    "flask": {"web", "console"},
+    "mcp": {"mcp_server"},
+    "requests": {"cli", "console", "doctor", "observability", "senders_api", "worker"},
+}
+"""Engine -> the parts of `receiver` that may import it."""
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
 
 
 @pytest.fixture
@@ -44,6 +54,8 @@ def test_the_code_as_it_is_keeps_all_contracts(checkout: Path) -> None:
         ("receiver.monitoring.status", "flask"),
         ("receiver.cli.up.running", "opentelemetry"),
         ("receiver.doctor.api", "mcp"),
+        ("receiver.errors", "rq"),
+        ("receiver.events", "flask"),
         ("receiver.routing", "redis"),
         ("receiver.queue.queues", "receiver.worker.jobs"),
         ("receiver.sources.jenkins.builds", "receiver.sources.github.payload"),
@@ -56,6 +68,29 @@ def test_an_import_against_the_rules_is_refused(checkout: Path, module: str, imp
     checked = lint_imports(checkout)
     assert checked.returncode != 0
     assert f"{module} -> {imported} (l." in checked.stdout
+
+
+def names_in(folder: Path) -> set[str]:
+    """Its modules and packages."""
+    packages = {each.parent.name for each in folder.glob("*/__init__.py")}
+    return packages | {each.stem for each in folder.glob("*.py")} - {"__init__"}
+
+
+@pytest.mark.parametrize("engine", HOMES)
+def test_a_contract_keeps_an_engine_out_of_everything_but_its_home(engine: str) -> None:
+    """Also out of a package that is new: nobody has to remember to add it."""
+    (contract,) = [each for each in CONTRACTS if each.get("forbidden_modules") == [engine]]
+    kept_out = {name.removeprefix("receiver.") for name in contract["source_modules"]}
+    assert kept_out == names_in(ROOT / "receiver") - HOMES[engine]
+
+
+def test_no_sender_is_left_out_of_the_contract_that_keeps_them_apart() -> None:
+    (contract,) = [each for each in CONTRACTS if each["type"] == "independence"]
+    sources = ROOT / "receiver/sources"
+    senders = {each.parent.name for each in sources.glob("*/__init__.py")} - {
+        "forges"
+    }  # Gitea and Forgejo share it
+    assert set(contract["modules"]) == {f"receiver.sources.{name}" for name in senders}
 
 
 def package_of(module: str) -> str:
