@@ -1,5 +1,6 @@
 """`make lint` refuses an import that the architecture does not allow (CONTRIBUTING.md)."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -99,12 +100,36 @@ def package_of(module: str) -> str:
     return root if root == "apitraffic_events" else f"{root}.{rest.partition('.')[0]}"
 
 
-def test_no_chain_of_packages_is_too_long() -> None:
+@cache
+def packages_below() -> dict[str, set[str]]:
+    """Package -> the packages that it imports from."""
     graph = grimp.build_graph("receiver", "apitraffic_events", cache_dir=None)
     below: dict[str, set[str]] = {}
     for module in graph.modules:
         imported = {package_of(each) for each in graph.find_modules_directly_imported_by(module)}
         below.setdefault(package_of(module), set()).update(imported - {package_of(module)})
+    return below
+
+
+def test_the_map_for_contributors_has_all_packages_each_above_what_it_imports() -> None:
+    rows = re.findall(
+        r"^\| (`(?:receiver|apitraffic_events)/.*?) \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE
+    )
+    names = [re.findall(r"`([^`]+)`", row) for row in rows]
+    shown = [[name.rstrip("/").removesuffix(".py").replace("/", ".") for name in row] for row in names]
+    place = {name: number for number, row in enumerate(shown) for name in row if name.count(".") <= 1}
+    below = packages_below()
+    assert set(place) == set(below) - {"receiver.", "receiver.__main__", "receiver.jobs"}
+    assert [
+        (package, imported)
+        for package, number in place.items()
+        for imported in below[package]
+        if place[imported] <= number
+    ] == []
+
+
+def test_no_chain_of_packages_is_too_long() -> None:
+    below = packages_below()
 
     @cache
     def longest_from(package: str) -> tuple[str, ...]:
