@@ -24,6 +24,7 @@ from apitraffic_events.timestamps import now
 from receiver.config.notify import NoticeKind
 from receiver.config.settings import Settings
 from receiver.datastore.failures import explain
+from receiver.datastore.replication import run_replicated
 from receiver.delivery.budget import RequestBudget
 from receiver.delivery.marker_lock import MarkerBusy
 from receiver.delivery.marker_store import MarkerStore
@@ -76,7 +77,7 @@ class Notices:
             return
         call = self._enqueuer.call_for([notice.as_change()], is_logged=False)
         try:
-            call.script.run_replicated(self._redis, call.keys, call.arguments)
+            run_replicated(self._redis, call.script, call.keys, call.arguments)
         except OutOfMemoryError as error:
             get_logger("receiver.notify").error(
                 "a notice is lost", notice=notice.id, text=notice.text, reason=explain(error)

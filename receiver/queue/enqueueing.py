@@ -11,7 +11,7 @@ from rq.utils import utcformat
 
 from apitraffic_events.timestamps import now
 from receiver.datastore.failures import explain
-from receiver.datastore.replication import READY, Unreplicated, replicas_of, write_replicated
+from receiver.datastore.replication import READY, Unreplicated, replicas_of, run_replicated, write_replicated
 from receiver.datastore.scripts.runner import Script, ScriptCall
 from receiver.errors import StorageUnavailable
 from receiver.events import Change
@@ -111,7 +111,7 @@ class Enqueuer:
     def _run(self, call: ScriptCall) -> object:
         """Run the script on this thread's own connection, which saves what a pool does around a command."""
         if self._is_replicated:
-            return call.script.run_replicated(self._redis, call.keys, call.arguments)
+            return run_replicated(self._redis, call.script, call.keys, call.arguments)
         redis: Redis | None = getattr(self._of_thread, "redis", None)
         if redis is None:
             redis = self._of_thread.redis = self._redis.client()  # type: ignore[no-untyped-call]

@@ -17,7 +17,7 @@ from structlog import get_logger
 
 from apitraffic_events.timestamps import format_timestamp, now, parse_timestamp
 from receiver.datastore.failures import explain
-from receiver.datastore.replication import Unreplicated
+from receiver.datastore.replication import Unreplicated, run_replicated
 from receiver.datastore.scripts.runner import Script
 from receiver.errors import StorageUnavailable
 from receiver.events import Delivery
@@ -91,7 +91,7 @@ class Quarantine:
             arguments += [name, fields[name]]
         try:
             entry = f"{INDEX}:{delivery.source}:{delivery.id}"
-            dropped = int(KEEP_IN_QUARANTINE.run_replicated(self._redis, [INDEX, SIZES, entry], arguments))
+            dropped = int(run_replicated(self._redis, KEEP_IN_QUARANTINE, [INDEX, SIZES, entry], arguments))
         except Unreplicated as error:
             raise StorageUnavailable(str(error)) from error
         except RedisError as error:
