@@ -5,12 +5,10 @@ API may ignore what it was asked for. What cannot be told for certain is not tol
 """
 
 import re
-from collections.abc import Sequence
-from datetime import datetime
-from itertools import pairwise
 from typing import Final
 
 from apitraffic_events.event import Event
+from apitraffic_events.filters import is_descending
 from apitraffic_events.records import EventPage, StoredEvent
 from receiver.insight.annotation import Insight, with_insight
 from receiver.insight.history import Previous, previous_of
@@ -72,12 +70,7 @@ def has_the_latest(page: EventPage) -> bool:
         return True
     starts = [event.started_at for event in page.records]
     creations = [event.created_at for event in page.records]
-    return _is_descending(starts) or _is_descending(creations)
-
-
-def _is_descending(moments: Sequence[datetime | None]) -> bool:
-    known = [moment for moment in moments if moment is not None]
-    return len(known) == len(moments) and all(first >= second for first, second in pairwise(known))
+    return is_descending(starts) or is_descending(creations)
 
 
 def _is_own(event: StoredEvent, own: Event, found: StoredEvent | None) -> bool:

@@ -14,7 +14,6 @@ from pydantic import JsonValue
 
 from apitraffic_events.text import one_line
 from receiver.events import Change, Delivery
-from receiver.sources.authorization import basic_password, bearer_token
 from receiver.sources.jenkins.bodies import cloud_event, event_and_facts, payload_in, why_unknown
 from receiver.sources.jenkins.builds import build_key, job_name, pull_request_of
 from receiver.sources.jenkins.deploys import FEATURES, deploy
@@ -22,41 +21,22 @@ from receiver.sources.jenkins.options import Options
 from receiver.sources.jenkins.phases import PHASES, effect_of
 from receiver.sources.not_translated import Ignored, Untranslatable
 from receiver.sources.payload import Payload
-from receiver.sources.refusals import missing
-from receiver.sources.request import MIB, PATH_TOKEN, Headers, Secrets, delivery_id
-from receiver.sources.signatures import ProvenByHeaders, Verification, matches_any
+from receiver.sources.presented_tokens import presented_token_refusal, presented_token_verification
+from receiver.sources.request import MIB, Headers, Secrets, delivery_id
+from receiver.sources.signatures import Verification
 from receiver.sources.source import Source
 
 SECRET_VARIABLE: Final = "JENKINS_WEBHOOK_TOKEN"  # noqa: S105 - the variable's name, not its value
 
 
 def verification(headers: Headers, secrets: Secrets, _received_at: datetime) -> Verification | None:
-    """All that is presented must be right: a right token in the path does not rescue a wrong header."""
-    presented = []
-    if "authorization" in headers:
-        presented.append(bearer_token(headers) or basic_password(headers))
-    if PATH_TOKEN in headers:
-        presented.append(headers[PATH_TOKEN])
-    matches = [matches_any(token, secrets.get(SECRET_VARIABLE, ())) for token in presented]
-    return ProvenByHeaders() if matches and all(matches) else None
+    return presented_token_verification(headers, secrets.get(SECRET_VARIABLE, ()))
 
 
 def explain_refusal(headers: Headers, _body_start: bytes) -> str:
     """Why `verify` may have refused this request."""
-    header, in_path = headers.get("authorization"), headers.get(PATH_TOKEN)
-    if not header and not in_path:
-        return missing(
-            "Authorization and a token in the path are",
-            "jenkins",
-            headers,
-            "add one of them in the plugin's settings",
-        )
-    if header is not None and bearer_token(headers) is None and basic_password(headers) is None:
-        return (
-            "Authorization is malformed: it should be Bearer and the token, or Basic with it as the password"
-        )
-    where = " and ".join(name for name, value in (("Authorization", header), ("the path", in_path)) if value)
-    return f"the token in {where} matches no token in {SECRET_VARIABLE}"
+    advice = "add one of them in the plugin's settings"
+    return presented_token_refusal(headers, "jenkins", SECRET_VARIABLE, advice)
 
 
 def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:

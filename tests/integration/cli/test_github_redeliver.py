@@ -465,8 +465,8 @@ def test_a_missing_credential_is_named(
         (("--repository", "a/b"), ("--since", "999999w"), "'999999w' is not a time; write"),
         (("--repository", "a/b"), ("--limit", "0"), "--limit"),
         (("--repository", "a/b"), ("--api-url", "http://github.acme.test/api/v3"), "show the token"),
-        (("--repository", "a/b"), ("--api-url", "https://u:p@github.acme.test"), "is not an address"),
-        (("--repository", "a/b"), ("--api-url", "https://[x"), "is not an address"),
+        (("--repository", "a/b"), ("--api-url", "https://u:p@github.acme.test"), "without a user name"),
+        (("--repository", "a/b"), ("--api-url", "https://[x"), "Write an https URL"),
     ],
 )
 def test_wrong_use_exits_with_2(
