@@ -1,6 +1,7 @@
 """Writing what must survive a fail-over. Replication is asynchronous, so wait until replicas confirm."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from redis import Redis
@@ -8,7 +9,9 @@ from redis.client import Pipeline
 from redis.exceptions import NoScriptError
 
 from receiver.datastore.address import ReplicatedPool
+from receiver.datastore.failures import redis_required
 from receiver.datastore.scripts.runner import Script
+from receiver.errors import StorageUnavailable
 
 CONFIRMED_WITHIN: Final = 1_000
 """Milliseconds; a replica that is up takes about one."""
@@ -49,6 +52,16 @@ def write_replicated(redis: Redis, write: Callable[[Pipeline], object]) -> list[
         if int(confirmed) < wanted:
             raise Unreplicated(int(confirmed), wanted)
     return list(answers)
+
+
+@contextmanager
+def replication_required() -> Iterator[None]:
+    """As `redis_required`, also if too few replicas confirm what this block writes."""
+    with redis_required():
+        try:
+            yield
+        except Unreplicated as error:
+            raise StorageUnavailable(str(error)) from error
 
 
 def run_replicated(

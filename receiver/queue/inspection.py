@@ -11,14 +11,12 @@ from enum import StrEnum
 from typing import Final
 
 from redis import Redis
-from redis.exceptions import RedisError
 from rq import SimpleWorker
 from rq.job import Job, JobStatus
 
 from apitraffic_events.timestamps import now, parse_timestamp
-from receiver.datastore.failures import explain
+from receiver.datastore.failures import redis_required
 from receiver.datastore.replies import as_text
-from receiver.errors import StorageUnavailable
 from receiver.queue.queues import JOB_TIMEOUT, all_queues
 
 BUSY: Final = "busy"
@@ -174,13 +172,10 @@ def last_attempts(redis: Redis, names: Sequence[str]) -> dict[str, datetime]:
 
 def _field_of_each(redis: Redis, names: Sequence[str], field: str) -> dict[str, bytes | None]:
     """Job id -> what its hash has there."""
-    try:
-        with redis.pipeline(transaction=False) as pipeline:
-            for name in names:
-                pipeline.hget(Job.key_for(name), field)
-            return dict(zip(names, pipeline.execute(), strict=True))
-    except RedisError as error:
-        raise StorageUnavailable(f"Redis: {explain(error)}") from error
+    with redis_required(), redis.pipeline(transaction=False) as pipeline:
+        for name in names:
+            pipeline.hget(Job.key_for(name), field)
+        return dict(zip(names, pipeline.execute(), strict=True))
 
 
 @dataclass(frozen=True, slots=True)

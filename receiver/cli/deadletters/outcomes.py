@@ -6,10 +6,8 @@ from typing import Final
 
 import click
 from redis import Redis
-from redis.exceptions import RedisError
 
-from receiver.datastore.failures import explain
-from receiver.errors import StorageUnavailable
+from receiver.datastore.failures import redis_required
 from receiver.queue.dead_letters import DeadLetters
 from receiver.queue.inspection import JobState, living_workers, states_of
 
@@ -49,10 +47,8 @@ def tell_what_came_of(names: Sequence[str], redis: Redis, dead_letters: DeadLett
 
 
 def _works_anybody(redis: Redis) -> bool:
-    try:
+    with redis_required():
         return bool(living_workers(redis))
-    except RedisError as error:
-        raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
 
 def _count(states: dict[str, JobState], wanted: JobState) -> int:
