@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from receiver.cli.command_line import CommandLine
+from receiver.cli.lazy import CommandLine
 
 COMMANDS: Final = {
     "init": "init",

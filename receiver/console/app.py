@@ -24,7 +24,6 @@ from receiver.console.event_pages import EventPages
 from receiver.console.guard import Guard
 from receiver.console.history import History
 from receiver.console.known_events import KnownEvents
-from receiver.console.links import links
 from receiver.console.problem_pages import ProblemPages
 from receiver.console.recent_deliveries import RecentDeliveries
 from receiver.console.samples import Samples
@@ -32,7 +31,7 @@ from receiver.console.sessions import Sessions
 from receiver.console.source_pages import SourcePages
 from receiver.console.static_files import serve_static_files
 from receiver.console.try_pages import TryPages
-from receiver.console.wording import DONE, lasted
+from receiver.console.wording import DONE, lasted, links
 
 LARGEST_FORM: Final = 2 * 1024 * 1024
 """Bytes; a payload that is tried out is the largest thing that is sent here."""

@@ -21,6 +21,7 @@ from apitraffic_events.event import Event
 from apitraffic_events.records import EventUpdate
 from apitraffic_events.timestamps import now
 from receiver.delivery.budget import BudgetExhausted, RequestBudget
+from receiver.delivery.delivery_pause import DeliveryPause
 from receiver.delivery.doubt import Doubts
 from receiver.delivery.episodes import with_report
 from receiver.delivery.event_finder import EventFinder
@@ -31,7 +32,6 @@ from receiver.delivery.marker_lock import MarkerBusy, MarkerLock
 from receiver.delivery.marker_store import MarkerStore
 from receiver.delivery.markers import Marker
 from receiver.delivery.notices import Notice, news_of
-from receiver.delivery.pausing import Pausing
 from receiver.delivery.retries import EventRefused, needs_operator, pause_after
 from receiver.delivery.scopes import Scopes
 from receiver.events import Change, is_urgent
@@ -90,7 +90,7 @@ class Deliverer:
         self._scopes = Scopes(client)
         self._requests = EventRequests(client, clock)
         self._finder = EventFinder(client, self._doubts, clock)
-        self._pausing = Pausing(budget, clock, tell)
+        self._pause = DeliveryPause(budget, clock, tell)
         self._insights = insights
 
     def deliver(self, change: Change) -> Delivered:
@@ -111,7 +111,7 @@ class Deliverer:
                 else:
                     marker, outcome = self._deliver_report(change, lock)
                 if outcome not in MADE_WITHOUT_THE_API:
-                    self._pausing.go_on()
+                    self._pause.go_on()
                 if outcome is not Delivered.DELETED:
                     self._tell_news(lock.known.sent, marker)
                 lock.save_and_release(marker)
@@ -122,7 +122,7 @@ class Deliverer:
             raise
         except EventsApiError as error:
             if needs_operator(error):
-                self._pausing.pause(error)
+                self._pause.pause(error)
             raise
         return outcome
 

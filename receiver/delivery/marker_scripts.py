@@ -12,8 +12,7 @@ from receiver.datastore.keys import LOCK_PREFIX, MARKER_LIFETIME, REMEMBERS_SINC
 from receiver.datastore.replication import run_replicated
 from receiver.datastore.replies import as_text
 from receiver.datastore.scripts.runner import Constant, Script
-from receiver.delivery.marker_fields import FIELDS, marker_of
-from receiver.delivery.markers import Marker
+from receiver.delivery.markers import FIELDS, Marker, marker_of
 from receiver.queue.queues import JOB_TIMEOUT
 
 LOCK_LIFETIME: Final = JOB_TIMEOUT + 30

@@ -50,6 +50,11 @@ class QueueState:
     to_retry: int
     oldest_at: datetime | None
 
+    @property
+    def pending(self) -> int:
+        """Changes that have not been delivered or given up."""
+        return self.waiting + self.in_work + self.to_retry
+
 
 @dataclass(frozen=True, slots=True)
 class BudgetState:

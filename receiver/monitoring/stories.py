@@ -14,9 +14,8 @@ from redis import Redis
 from receiver.datastore.failures import redis_required
 from receiver.datastore.keys import AccountKeys, keys_of
 from receiver.datastore.replies import as_text
-from receiver.delivery.marker_fields import FIELDS, marker_of
 from receiver.delivery.marker_scripts import MOST_MERGES
-from receiver.delivery.markers import Marker
+from receiver.delivery.markers import FIELDS, Marker, marker_of
 from receiver.queue.dead_letters import DeadLetter, DeadLetters
 from receiver.queue.delivery_log import DELIVERIES, DeliveryLog, Entry
 from receiver.queue.enqueueing import SEEN_PREFIX

@@ -14,17 +14,19 @@ from pydantic import JsonValue
 
 from apitraffic_events.text import one_line
 from receiver.events import Change, Delivery
-from receiver.sources.jenkins.bodies import cloud_event, event_and_facts, payload_in, why_unknown
 from receiver.sources.jenkins.builds import build_key, job_name, pull_request_of
 from receiver.sources.jenkins.deploys import FEATURES, deploy
 from receiver.sources.jenkins.options import Options
 from receiver.sources.jenkins.phases import PHASES, effect_of
-from receiver.sources.not_translated import Ignored, Untranslatable
-from receiver.sources.payload import Payload
+from receiver.sources.not_translated import Ignored, NotTranslated, Untranslatable
+from receiver.sources.payload import VALUE_LIMIT, Payload
 from receiver.sources.presented_tokens import presented_token_refusal, presented_token_verification
 from receiver.sources.request import MIB, Headers, Secrets, delivery_id
 from receiver.sources.signatures import Verification
 from receiver.sources.source import Source
+
+CLOUD_EVENT_PREFIX: Final = "org.jenkinsci."
+
 
 SECRET_VARIABLE: Final = "JENKINS_WEBHOOK_TOKEN"  # noqa: S105 - the variable's name, not its value
 
@@ -44,11 +46,11 @@ def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
 
     The result belongs to it, since a pipeline may announce its end itself and fail afterwards.
     """
-    event, identity = cloud_event(headers.get("ce-type", "")), body
+    event, identity = _cloud_event(headers.get("ce-type", "")), body
     content: dict[str, JsonValue] | None = None
     with suppress(Untranslatable):
-        content = payload_in(body).content
-        told, payload = event_and_facts(Payload(content))
+        content = _payload_in(body).content
+        told, payload = _event_and_facts(Payload(content))
         event = event or told
         result = payload.text("build.status")
         told_of = " ".join(part for part in (build_key(payload), event, result) if part)
@@ -69,9 +71,11 @@ def translate(delivery: Delivery, options: Options) -> tuple[Change, ...]:
     if delivery.event and phase is None:
         raise Ignored(f"Jenkins event {delivery.event!r} is not one that becomes a marker")
     content = delivery.content
-    _, payload = event_and_facts(Payload(content) if isinstance(content, dict) else payload_in(delivery.body))
+    _, payload = _event_and_facts(
+        Payload(content) if isinstance(content, dict) else _payload_in(delivery.body)
+    )
     if phase is None:
-        raise why_unknown(payload)
+        raise _why_unknown(payload)
     job = job_name(payload)
     if not options.deploys(job):
         raise Ignored(
@@ -87,6 +91,40 @@ def translate(delivery: Delivery, options: Options) -> tuple[Change, ...]:
     if effect is None:
         raise Ignored(f"phase {delivery.event!r} makes no marker: {phase.value}")
     return (deploy(payload, delivery, options, job, effect),)
+
+
+def _cloud_event(cloud_event_type: str) -> str:
+    """Without the prefix that all of the plugin's types have."""
+    return one_line(cloud_event_type, VALUE_LIMIT).removeprefix(CLOUD_EVENT_PREFIX)
+
+
+def _payload_in(body: bytes) -> Payload:
+    """Raises `Untranslatable` for all but a JSON object."""
+    if body.lstrip().startswith(b"<"):
+        raise Untranslatable("the body is XML; choose JSON as the format of the job's notification endpoint")
+    return Payload.from_json(body)
+
+
+def _event_and_facts(payload: Payload) -> tuple[str, Payload]:
+    """The event that a body is about, and what it says of it.
+
+    The CloudEvents plugin names the event in a header, but a broker on the way may put all into an envelope.
+    """
+    data = payload.value("data")
+    if payload.text("specversion") and isinstance(data, dict):
+        return _cloud_event(payload.text("type") or ""), Payload(data)
+    return (payload.text("build.phase", "event") or "").lower(), payload
+
+
+def _why_unknown(payload: Payload) -> NotTranslated:
+    """What to raise if the body names no event."""
+    if payload.value("configFile") is not None:
+        # Holds a job's whole configuration, perhaps with secrets, and so must not be kept either.
+        return Ignored("a job's configuration is not one that becomes a marker")
+    return Untranslatable(
+        "build.phase is missing from the payload, and event too; is it the Notification, Outbound WebHook "
+        "or CloudEvents plugin that sends it?"
+    )
 
 
 JENKINS: Final = Source(

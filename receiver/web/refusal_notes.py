@@ -13,7 +13,7 @@ from receiver.web.admission import Admission, Refused, headers_of
 SOURCE_OFF: Final = "the source is off: none of its secrets is set"
 
 
-class Noting:
+class RefusalNotes:
     """For the request that Flask is answering."""
 
     def __init__(self, notes: DeliveryNotes, admission: Admission) -> None:

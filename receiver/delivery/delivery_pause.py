@@ -11,7 +11,7 @@ from receiver.delivery.notices import Notice, paused_line, resumed_line
 from receiver.delivery.retries import PAUSE_WHEN_REFUSED, what_to_check
 
 
-class Pausing:
+class DeliveryPause:
     """Pauses and resumes delivery to one account for all workers; `tell` is as in `Deliverer`."""
 
     def __init__(
