@@ -1,4 +1,4 @@
-"""Settings that are valid and probably not what was meant: misspelt names, patterns without a match. Pure.
+"""Settings that are valid but probably not what was meant: misspelt names, patterns without a match. Pure.
 
 `doctor` and `config` show them, and the receiver and the worker log them when they start.
 """

@@ -1,6 +1,6 @@
 """Making an event directly, without the receiver: once, whatever is lost on the way (docs/ci-plugins.md).
 
-Who has the receiver's queue makes events by `receiver.delivery.deliverer`, which remembers them.
+Workers create events with `receiver.delivery.deliverer` instead, which remembers them.
 """
 
 import re
@@ -110,7 +110,7 @@ class Wanted:
 
 
 class Creation:
-    """Attempts to make one event; `attempt` may be called again after it failed."""
+    """Attempts to create one event; `attempt` may be called again after it failed."""
 
     def __init__(self, client: EventsClient, wanted: Wanted, earlier: EventPage | None = None) -> None:
         """`earlier` are deploys as the API lists them, among which is what ran before this one."""
@@ -153,7 +153,7 @@ class Creation:
 
 
 def _update(found: StoredEvent, wanted: Wanted, previous: Previous | None) -> EventUpdate:
-    """What the wanted event knows and the one that was found does not show. Its key stays: others know it."""
+    """The fields of the wanted event that differ in the one that was found. Its key stays: others know it."""
     event = wanted.event
     replaced: Mapping[str, JsonValue] = {}
     if previous is not None:

@@ -37,7 +37,7 @@ from receiver.delivery.scopes import Scopes
 from receiver.events import Change, is_urgent
 
 OUR_MISTAKES: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, ResponseError)
-"""What may be raised if something unforeseen is in Redis, and not if Redis is away."""
+"""Errors in our own code or data. An insight that fails with one must not stop the delivery."""
 SECOND_LOOK: Final = "insight"
 """The source of changes that only ask for a marker to be looked at again (`receiver.delivery.insights`)."""
 
@@ -53,7 +53,7 @@ class Delivered(Enum):
     AWAITING_OPENING = "waits for its opening"
     CALLED_OFF = "was called off before it began, not shown"
     WITHDRAWN = "was called off before it began, deleted"
-    """The event had been created before that was known."""
+    """The event had been created before the marker was called off."""
     DELETED = "was deleted in ApiTraffic, left so"
 
 
@@ -211,7 +211,7 @@ class Deliverer:
                 marker = marker.with_less_said(event)
 
     def _with_insight(self, marker: Marker, event: Event, lock: MarkerLock) -> Marker:
-        """The same with what it is to say beyond its own changes."""
+        """The same marker with its insight."""
         if self._insights is None:
             return marker
         try:
@@ -222,7 +222,7 @@ class Deliverer:
             return marker
 
     def _forget(self, marker: Marker) -> None:
-        """Others are not to speak of this marker any more."""
+        """Have other markers no longer name this one."""
         if self._insights is None:
             return
         try:
@@ -231,7 +231,7 @@ class Deliverer:
             get_logger("receiver.insight").exception("others may still speak of it", key=marker.key)
 
     def _look_again(self, key: str, lock: MarkerLock) -> tuple[Marker, Delivered]:
-        """Find out what the marker of this key is to say beyond its own changes, and have it say so."""
+        """Compute the insight of the marker of this key, and write it into its event."""
         marker = lock.known
         if self._insights is None:
             return marker, Delivered.UNCHANGED

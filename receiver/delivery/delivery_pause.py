@@ -30,7 +30,7 @@ class DeliveryPause:
                 advice=what_to_check(self._budget.account),
                 **self._of_account,
             )
-        # At each refusal: the worker that paused may have died before it told of it.
+        # At each refusal, because the worker that paused may have died before it queued the notice.
         if self._tell is not None and (since := self._budget.paused_since()) is not None:
             self._tell(paused_line(self._budget.account, since, str(error)))
 

@@ -1,4 +1,4 @@
-"""What happened around a moment: the events are read from the API, with a few requests, and put in order."""
+"""What happened around a moment: reads the events from the API, with a few requests, and orders them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,11 +15,11 @@ from receiver.insight.nearness import nearest
 from receiver.insight.questions import Change, ScopeFilter, change_of, histories
 
 MOST_LOOKED_AT: Final = 500
-"""Events of the period, and incidents before it, that are read at most: of each, five requests."""
+"""Most events of the period, and most incidents before it, that are read: five requests for each."""
 LONGEST_INCIDENT: Final = timedelta(days=7)
 """How long before the period an incident may have begun."""
 LATEST_DEPLOYS: Final = 100
-"""Deploys up to the end of the period that are read with one request: what ran before, and what took long."""
+"""Deploys up to the end of the period, read with one request: for what ran before, and for long deploys."""
 
 
 @dataclass(frozen=True, slots=True)

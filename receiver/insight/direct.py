@@ -1,7 +1,7 @@
 """What ran before a deploy whose event is created directly, without the receiver (docs/ci-plugins.md).
 
-Nothing is remembered there, so the answer is in the deploys that the API lists. The list is not trusted: the
-API may ignore what it was asked for. What cannot be told for certain is not told.
+No history is kept there, so the answer comes from the deploys that the API lists. The list is checked,
+because the API may ignore filters. If the answer is not certain, there is none.
 """
 
 import re

@@ -1,7 +1,7 @@
 """What is known of an event that was near a moment: how it ended, what ran before it, what it did. Pure.
 
-What the receiver has written into an event counts first: it knew more than the events that are read here.
-Events that a plugin has posted directly say nothing of others, so that is found out from their neighbours.
+What the receiver has written into an event takes precedence, because it knew more than the events that are
+read here. Events that a plugin has posted directly have no insight, so it is computed from their neighbours.
 """
 
 import re
@@ -134,7 +134,7 @@ def change_of(near: Near, history: Mapping[str, Sequence[Record]]) -> Change:
 
 
 def insight_of(event: StoredEvent, others: Iterable[StoredEvent], since: datetime) -> Insight:
-    """What these events say of this one, as far as they go back: all that began `since` then.
+    """The insight of this event, computed from these events, which are all that began since `since`.
 
     For an event of which the receiver remembers nothing, such as one that a plugin has posted directly.
     """

@@ -1,6 +1,6 @@
 """What changed shortly before an incident, and which incidents began shortly after a change.
 
-Nothing is claimed but the order: the lines say what was when, and people draw the conclusion.
+Only the order is claimed: the lines say what happened when, and people draw the conclusion.
 """
 
 from collections.abc import Iterable
@@ -33,8 +33,8 @@ def suspects_of(incident: Record, records: Iterable[Record]) -> tuple[Mention, .
     Of several deploys that replaced each other, only the last was there when it began. A deploy that failed,
     or that had not ended by then, replaced none: it is named beside the one that was live.
 
-    A deploy that was under way when it began was no time before it. What was cancelled changed nothing. If
-    the incident does not say where it is, what changed outside production comes last.
+    A deploy that was under way when it began counts as at the same time. What was cancelled changed nothing.
+    If the incident does not say where it is, what changed outside production comes last.
     """
     found = [
         record

@@ -1,4 +1,4 @@
-"""What became of each request that was, or claimed to be, a delivery: kept for people who look.
+"""The log of deliveries: what became of each request that was, or claimed to be, a delivery.
 
 Redis keys: `apitraffic:deliveries` and `apitraffic:refusals`, streams of the latest 10,000 and 1,000 entries,
 for three days. What is queued is noted by the script that queues it. The rest is noted by a thread, so that

@@ -1,7 +1,7 @@
 """Markers that are due by a sorted set in Redis: each becomes a job.
 
-They are alerts without news for long, which are ended as unseen, and markers to be looked at again because of
-what has happened around them since.
+They are alerts that have not been reported for long, which are ended, and markers that need a second look
+because of what has happened around them since.
 """
 
 import hashlib
@@ -29,8 +29,8 @@ CLAIM_LIFETIME: Final = 60
 class DueMarkers:
     """Queues a job for each marker of one account that is due.
 
-    Several at once do no harm: such a job may be run more than once. A marker stays due until its job is
-    done, so nothing is lost if a worker dies.
+    Several may run at once: such a job may be run more than once. A marker stays due until its job is done,
+    so nothing is lost if a worker dies.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class DueMarkers:
 SECOND_LOOK_CLAIM: Final = 5
 """Seconds. Something else may have happened around the marker by then."""
 GIVEN_UP_AFTER: Final = timedelta(days=4)
-"""Longer than an attempt is made again and again. What cannot be said of a marker by then is left unsaid."""
+"""Longer than attempts are retried. A second look that has not been made by then is dropped."""
 
 
 def second_looks(redis: Redis, account: str | None = None) -> DueMarkers:

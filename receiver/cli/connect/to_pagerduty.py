@@ -88,7 +88,7 @@ class PagerDutyConnection:
         self.pagerduty.delete(found.id)
 
     def ping(self, webhook: str, *, is_new: bool) -> Callable[[], PingAnswer | None]:
-        """PagerDuty's API does not say what a ping came to, so look at the receiver's own counter."""
+        """PagerDuty's API does not report the result of a ping, so look at the receiver's own counter."""
         before = ignored_by(self.receiver_url)
         self.pagerduty.ping(webhook)
         if before is None:
