@@ -4,7 +4,7 @@ Redis keys: `apitraffic:deliveries` and `apitraffic:refusals`, streams of the la
 for three days. What is queued is noted by the script that queues it. The rest is noted by a thread, so that
 no answer waits for it; if Redis is away, or the process dies, the latest of these are lost.
 
-A refusal may come from anybody. So it has a stream of its own, where it pushes out no delivery.
+Anybody can cause refusals. So they have a stream of their own, and cannot displace deliveries.
 
 If the configuration says so, payloads of the latest deliveries are kept too: `apitraffic:payloads`, a stream.
 """
