@@ -18,8 +18,8 @@ from rich.text import Text
 
 from receiver.cli import consoles
 from receiver.cli.connect.stores import PLACES, Store, has_place, joined, newest, require_place
+from receiver.cli.consoles import print_wrapped
 from receiver.cli.exits import NotReachable, Refused
-from receiver.cli.wrapping import print_wrapped
 from receiver.config.settings import Settings
 from receiver.doctor.findings import Finding, FindingState
 from receiver.doctor.reachability import PINGS, answer_to_ping, health, is_private, signed_headers

@@ -14,12 +14,12 @@ from apitraffic_events.records import StoredEvent
 from apitraffic_events.text import METADATA_TEXT_LIMIT, one_line
 from apitraffic_events.timestamps import format_timestamp, now
 from receiver.cli import consoles
+from receiver.cli.consoles import print_wrapped
 from receiver.cli.events.account import reading_session
 from receiver.cli.events.output import as_json as event_as_json
 from receiver.cli.events.output import details, safe_line
 from receiver.cli.exits import Problem
 from receiver.cli.storage import connected_redis
-from receiver.cli.wrapping import print_wrapped
 from receiver.config.settings import Settings
 from receiver.delivery.creation import MARKER_KEY
 from receiver.delivery.markers import Marker

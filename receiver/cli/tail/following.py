@@ -12,10 +12,10 @@ from rich.text import Text
 from apitraffic_events.text import METADATA_TEXT_LIMIT, one_line
 from apitraffic_events.timestamps import format_timestamp
 from receiver.cli import consoles
+from receiver.cli.consoles import print_wrapped
 from receiver.cli.exits import NotReachable
 from receiver.cli.storage import connected_redis
 from receiver.cli.watching import repeat
-from receiver.cli.wrapping import print_wrapped
 from receiver.errors import StorageUnavailable
 from receiver.monitoring.following import STATUSES, Following, Happening
 
