@@ -32,7 +32,7 @@ def posted(settings: Settings) -> Finding:
     if target is None:
         return warning(
             "notify",
-            "APITRAFFIC_NOTIFY_URL is not set, so nobody is told anything",
+            "APITRAFFIC_NOTIFY_URL is not set, so no notices are posted",
             "docs/notify.md says more",
         )
     moment = now()

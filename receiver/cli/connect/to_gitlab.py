@@ -94,7 +94,7 @@ class GitLabConnection:
             newest = max((event.id for event in self.gitlab.newest_events(webhook)), default=0)
         except SenderNotFound:
             self.gitlab.test(webhook)
-            said = "sent; GitLab before 17.3 does not say what came of it"
+            said = "sent; GitLab before 17.3 does not report the result"
             return lambda: PingAnswer(is_accepted=True, said=said)
         self.gitlab.test(webhook)
         return lambda: ping_answer(self.gitlab.newest_events(webhook), newest)

@@ -61,7 +61,7 @@ def follow(
 ) -> None:
     if no_follow and "delivered" in statuses:
         raise click.UsageError(
-            "--no-follow has nothing that was delivered: the log has no time of it. Leave it out to see "
+            "--no-follow cannot show `delivered`, which the log does not record. Leave it out to see "
             "deliveries as they happen; `events list` shows what has been delivered."
         )
     wanted = Filter(sources, statuses, text)

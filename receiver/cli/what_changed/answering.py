@@ -72,7 +72,7 @@ def tell(
 
 @dataclass(frozen=True, slots=True)
 class Printed:
-    """An answer for people. What is said of it as a whole goes to standard error."""
+    """An answer for people. Remarks about the whole answer go to standard error."""
 
     answer: Answer
     limit: int

@@ -262,7 +262,7 @@ class TestApi:
     ) -> None:
         found = doctor(**account(api))["api_filters"]
         assert found["state"] == "ok"
-        assert "before the account has an event" in found["found"]
+        assert "until the account has an event" in found["found"]
 
     @pytest.mark.parametrize(
         ("faults", "toml", "state", "words"),
@@ -271,8 +271,8 @@ class TestApi:
             ([], "[verdict]\nenabled = false", "ok", "off, as [verdict] says"),
             (["metrics=403"], "", "warning", "give it the scope metrics:read"),
             (["metrics=404"], "", "warning", "the API has no metrics"),
-            (["metrics=503"], "", "warning", "the API did not say"),
-            (["unfiltered"], "", "warning", "not keep to the period and the bucket and the environment"),
+            (["metrics=503"], "", "warning", "the API did not return metrics"),
+            (["unfiltered"], "", "warning", "ignore the period and the bucket and the environment"),
             (
                 [],
                 PROMETHEUS_AWAY,

@@ -545,7 +545,7 @@ class TestDoctor:
         chat.will_answer(410, "channel_is_archived")
         found = self.examined(run, "--notify", APITRAFFIC_NOTIFY_URL=chat.url)["notify"]
         assert found["state"] == "failure"
-        assert "410 (channel_is_archived): this address is gone" in found["found"]
+        assert "410 (channel_is_archived): this address no longer accepts notices" in found["found"]
         assert self.examined(run, "--notify")["notify"]["state"] == "warning"
 
     def test_sees_notices_that_nobody_posts(self, redis: Redis) -> None:
