@@ -15,9 +15,9 @@ from receiver.config.account import events_client
 from receiver.config.settings import Settings
 from receiver.console.access import Access
 from receiver.console.charts.api_metrics import ApiMetrics
-from receiver.console.charts.figures import Figures
+from receiver.console.charts.figures import ChartFigures
 from receiver.console.charts.own_requests import OwnRequests
-from receiver.console.charts.prometheus import PrometheusFigures
+from receiver.console.charts.prometheus import PrometheusCharts
 from receiver.console.delivery_pages import DeliveryPages
 from receiver.console.event_list import EventList
 from receiver.console.event_pages import EventPages
@@ -100,9 +100,9 @@ def create_console(settings: Settings, options: Options, redis: Redis | None) ->
     return app
 
 
-def _figures(settings: Settings, options: Options, known_events: KnownEvents) -> Figures:
+def _figures(settings: Settings, options: Options, known_events: KnownEvents) -> ChartFigures:
     if settings.charts.prometheus is not None:
-        return PrometheusFigures(settings.charts)
+        return PrometheusCharts(settings.charts)
     if options.figures == "receiver":
         token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
         return OwnRequests(options.receiver_url, token)

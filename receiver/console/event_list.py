@@ -12,7 +12,7 @@ from flask import Blueprint, Response, json, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from apitraffic_events.timestamps import now
-from receiver.console.charts.figures import Figures
+from receiver.console.charts.figures import ChartFigures
 from receiver.console.known_events import Known, KnownEvents
 from receiver.console.markers import Marker, matching
 from receiver.console.view import RANGES, TYPES, View
@@ -31,7 +31,7 @@ class EventList:
     """`can_send_samples` says whether an empty page offers to."""
 
     known_events: KnownEvents
-    figures: Figures
+    figures: ChartFigures
     can_send_samples: bool
 
     def blueprint(self) -> Blueprint:

@@ -26,7 +26,7 @@ from receiver.delivery.verdicts import FIGURES_PAUSE, SHARE, VerdictRules, Verdi
 from receiver.insight.annotation import MOST_NAMED, Insight, name_of, without_insight
 from receiver.insight.direct import has_the_latest
 from receiver.insight.history import concerned_by, previous_of
-from receiver.insight.records import Outcome, Record, listed_record, record_of, shares_scope
+from receiver.insight.records import DeployOutcome, Record, listed_record, record_of, shares_scope
 from receiver.insight.suspects import (
     CHANGES,
     WITHIN,
@@ -215,7 +215,7 @@ class Insights:
     def _of_incident(self, record: Record, known: Insight, surroundings: Surroundings) -> Insight:
         """What changed before it; an incident that turned out to be part of another names nothing."""
         suspects: tuple[Mention, ...] = ()
-        if record.outcome is not Outcome.CALLED_OFF:
+        if record.outcome is not DeployOutcome.CALLED_OFF:
             suspects = suspects_of(record, surroundings.near)
         keys = tuple(mention.key for mention in suspects)
         if keys != tuple(mention.key for mention in known.suspects):
@@ -233,7 +233,7 @@ class Insights:
         if record.type is EventType.INCIDENT:
             is_known = insight is not None and insight.is_looked_up
             may_be_lost = record.started_at - WITHIN < remembers_since
-            return record.outcome is not Outcome.CALLED_OFF and not is_known and may_be_lost
+            return record.outcome is not DeployOutcome.CALLED_OFF and not is_known and may_be_lost
         is_known = insight is not None and (insight.previous is not None or insight.is_looked_up)
         may_be_lost = record.at - remembers_since < HISTORY_LIFETIME
         return record.history is not None and not is_known and may_be_lost

@@ -13,7 +13,7 @@ from receiver.delivery.markers import Marker
 from receiver.insight.annotation import Insight
 from receiver.insight.figures import FigureSource, NoFigures
 from receiver.insight.judging import UNTIL_FIGURES, disturbance, judged
-from receiver.insight.records import Outcome, Record, is_shown_everywhere
+from receiver.insight.records import DeployOutcome, Record, is_shown_everywhere
 from receiver.insight.timeline import Period, Timeline, around
 from receiver.insight.verdict import Thresholds, Verdict, Windows, Word, not_compared, windows_of
 
@@ -29,7 +29,7 @@ PATIENCE: Final = timedelta(hours=24)
 """For how long after a deploy's window figures are waited for."""
 SHORTEST: Final = timedelta(minutes=1)
 """The shortest window that a route may ask for."""
-ENDED: Final = frozenset({Outcome.SUCCEEDED, Outcome.FAILED})
+ENDED: Final = frozenset({DeployOutcome.SUCCEEDED, DeployOutcome.FAILED})
 
 
 @dataclass(frozen=True, slots=True)

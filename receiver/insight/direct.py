@@ -12,7 +12,7 @@ from apitraffic_events.filters import is_descending
 from apitraffic_events.records import EventPage, StoredEvent
 from receiver.insight.annotation import Insight, with_insight
 from receiver.insight.history import Previous, previous_of
-from receiver.insight.records import Outcome, listed_record, record_of
+from receiver.insight.records import DeployOutcome, listed_record, record_of
 
 OWN_NAMES: Final = ("marker_key", "joined_by")
 PREVIOUS_FACTS: Final = (
@@ -38,7 +38,7 @@ def previous_among(own: Event, page: EventPage, found: StoredEvent | None = None
         other = listed_record(event, event.sid)
         if other is None or other.history != record.history or _is_own(event, own, found):
             continue
-        if other.outcome is Outcome.SUCCEEDED and _is_beside(event, own):
+        if other.outcome is DeployOutcome.SUCCEEDED and _is_beside(event, own):
             return None
         history.append(other)
     return previous_of(record, history)

@@ -12,7 +12,7 @@ from typing import Final
 
 from apitraffic_events.event import Instant, Model
 from receiver.insight.compare import compare_url
-from receiver.insight.records import Outcome, Record
+from receiver.insight.records import DeployOutcome, Record
 
 GOES_BACK: Final = re.compile(r"roll.?back|revert|restore|undo|promote|redeploy", re.IGNORECASE)
 """In the name of a workflow that redeploys what other workflows have deployed before."""
@@ -55,7 +55,7 @@ def previous_of(own: Record, history: Iterable[Record]) -> Previous | None:
         (
             record
             for record in _of_same_target(own, others)
-            if record.outcome is Outcome.SUCCEEDED and _order(record) < moment
+            if record.outcome is DeployOutcome.SUCCEEDED and _order(record) < moment
         ),
         key=_order,
     )
@@ -112,13 +112,15 @@ def _until_replaced(own: Record, later: Sequence[Record]) -> Iterator[Record]:
         may_replace = (
             record.track == own.track and None not in {record.job, own.job} and record.job == own.job
         )
-        if may_replace and record.outcome is Outcome.SUCCEEDED and _order(record) > _order(own):
+        if may_replace and record.outcome is DeployOutcome.SUCCEEDED and _order(record) > _order(own):
             return
 
 
 def _is_first_of_its_version(own: Record, others: Iterable[Record]) -> bool:
     return not any(
-        is_same_version(record, own) and record.outcome is Outcome.SUCCEEDED and record.at < own.started_at
+        is_same_version(record, own)
+        and record.outcome is DeployOutcome.SUCCEEDED
+        and record.at < own.started_at
         for record in others
     )
 
@@ -131,7 +133,7 @@ def _of_that_version(own: Record, later: Sequence[Record]) -> set[str]:
         is_same = is_same_version(record, own)
         if is_same or not was_replaced:
             concerned.add(record.key)
-        if record.outcome is Outcome.SUCCEEDED:
+        if record.outcome is DeployOutcome.SUCCEEDED:
             was_replaced = not is_same
     return concerned
 

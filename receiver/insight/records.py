@@ -23,7 +23,7 @@ REMEMBERED: Final = frozenset(
 """Types of markers that insights are about."""
 
 
-class Outcome(StrEnum):
+class DeployOutcome(StrEnum):
     """How a deploy ended, as far as that decides what runs afterwards."""
 
     RUNNING = "running"
@@ -34,17 +34,18 @@ class Outcome(StrEnum):
 
 
 OUTCOMES: Final = {
-    **dict.fromkeys(("in_progress", "running", "started", "pending", "paused"), Outcome.RUNNING),
+    **dict.fromkeys(("in_progress", "running", "started", "pending", "paused"), DeployOutcome.RUNNING),
     **dict.fromkeys(
         ("success", "succeeded", "successful", "passed", "unstable", "warnings", "rolled_back"),
-        Outcome.SUCCEEDED,
+        DeployOutcome.SUCCEEDED,
     ),
     **dict.fromkeys(
-        ("failure", "failed", "error", "partial", "expired", "timed_out", "startup_failure"), Outcome.FAILED
+        ("failure", "failed", "error", "partial", "expired", "timed_out", "startup_failure"),
+        DeployOutcome.FAILED,
     ),
     **dict.fromkeys(
         ("cancelled", "canceled", "aborted", "rejected", "not_built", "merged", "unlabeled", "untyped"),
-        Outcome.CALLED_OFF,
+        DeployOutcome.CALLED_OFF,
     ),
 }
 """`metadata.status` as our sources and plugins write it. Any other word says nothing of what runs."""
@@ -68,7 +69,7 @@ class Record(Model):
     at: Instant
     started_at: Instant
     has_ended: bool = False
-    outcome: Outcome | None = None
+    outcome: DeployOutcome | None = None
     subject: str | None = None
     environment: str | None = None
     is_production: bool | None = None

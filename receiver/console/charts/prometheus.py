@@ -14,7 +14,7 @@ MOST_POINTS: Final = 11_000
 """Prometheus refuses more: https://prometheus.io/docs/prometheus/latest/querying/api/#range-queries"""
 
 
-class PrometheusFigures:
+class PrometheusCharts:
     """Two range queries for each view."""
 
     default_range = "6h"

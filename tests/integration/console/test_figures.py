@@ -10,7 +10,7 @@ import responses
 
 from receiver.config.console import ChartsSection
 from receiver.console.charts.own_requests import OwnRequests, Sample, read
-from receiver.console.charts.prometheus import PrometheusFigures
+from receiver.console.charts.prometheus import PrometheusCharts
 from receiver.console.view import View
 from tests.support.prometheus import running_prometheus
 
@@ -40,12 +40,12 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-def figures(url: str, **section: Any) -> PrometheusFigures:
+def figures(url: str, **section: Any) -> PrometheusCharts:
     usual = {
         "throughput": "sum(rate(requests_total[5m]))",
         "response_time": "sum(rate(seconds_total[5m])) / sum(rate(requests_total{service='checkout'}[5m]))",
     }
-    return PrometheusFigures(ChartsSection.model_validate({"prometheus": url, **usual, **section}))
+    return PrometheusCharts(ChartsSection.model_validate({"prometheus": url, **usual, **section}))
 
 
 def test_requests_a_second_and_milliseconds_come_a_point_a_minute(url: str) -> None:
