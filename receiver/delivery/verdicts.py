@@ -14,6 +14,7 @@ from receiver.insight.annotation import Insight
 from receiver.insight.figures import FigureSource, NoFigures
 from receiver.insight.judging import UNTIL_FIGURES, disturbance, judged
 from receiver.insight.records import Outcome, Record, is_shown_everywhere
+from receiver.insight.suspects import LONGEST_DEPLOY, over_at
 from receiver.insight.timeline import Period, Timeline, around
 from receiver.insight.verdict import Thresholds, Verdict, Windows, Word, not_compared, windows_of
 
@@ -23,8 +24,6 @@ FIGURES_PAUSE: Final = timedelta(minutes=5)
 """Between the first two attempts to read figures."""
 LONGEST_PAUSE: Final = timedelta(hours=1)
 """Between later ones."""
-LONGEST_DEPLOY: Final = timedelta(hours=6)
-"""How long another deploy may have lasted beyond the windows of one, and still be noticed in them."""
 PATIENCE: Final = timedelta(hours=24)
 """For how long after a deploy's window figures are waited for."""
 SHORTEST: Final = timedelta(minutes=1)
@@ -127,7 +126,7 @@ class Verdicts:
         longest = max(self._rules.length, self._rules.longest)
         shortest = SHORTEST if self._rules.longest else self._rules.length
         first = record.started_at - longest
-        last = min(record.at + longest + LONGEST_DEPLOY, self._clock() - shortest - UNTIL_FIGURES)
+        last = min(over_at(record) + longest + LONGEST_DEPLOY, self._clock() - shortest - UNTIL_FIGURES)
         return (Period(EventType.DEPLOYMENT, first, last),) if first <= last else ()
 
     def disturbed(self, record: Record, near: Iterable[Record]) -> set[str]:
@@ -173,11 +172,10 @@ class Verdicts:
     def _disturbance(self, record: Record, windows: Windows) -> str | None:
         """What happened within the windows, in words."""
         reach = windows.after[1] - windows.before[0]
-        periods = [
-            period
-            for type_ in (EventType.DEPLOYMENT, EventType.INCIDENT)
-            for period in around(type_, record.at, reach, reach + LONGEST_DEPLOY)
-        ]
+        periods = (
+            *around(EventType.DEPLOYMENT, record.at, reach + LONGEST_DEPLOY, reach + LONGEST_DEPLOY),
+            *around(EventType.INCIDENT, record.at, reach, reach),
+        )
         near = self._timeline.read(record, periods).near
         return disturbance(record, windows, near)
 

@@ -25,6 +25,11 @@ def disturbance(deploy: Record, windows: Windows, near: Iterable[Record]) -> str
     when = f"{duration(abs(apart))} {'later' if apart >= timedelta() else 'earlier'}"
     if other.type is EventType.INCIDENT:
         return f"an incident began {when}"
+    if other.is_running:
+        # Of one that began earlier, that alone would not say why it disturbs.
+        ending = "" if apart >= timedelta() else " and had not ended"
+        what = f"a deploy of {other.subject}" if other.subject else "another deploy"
+        return f"{what} began {when}{ending}"
     return f"{other.subject or 'something else'} was deployed {when}"
 
 

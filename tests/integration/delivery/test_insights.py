@@ -212,8 +212,15 @@ def change(
     )
 
 
+def began(change: Change) -> Change:
+    """The beginning of a deploy that is drawn as a span."""
+    return change.model_copy(update={"effect": Effect.OPEN, "lasted": None})
+
+
 V1, V2 = deploy(0, "v2.3.0", C1), deploy(60, "v2.4.0", C2)
 BACK = deploy(90, "v2.3.0", C1)
+LONG = began(deploy(30, "v9", C3, "in_progress", repository="acme/api"))
+"""Of another repository, and running."""
 COMPARE = "https://github.com/acme/shop/compare"
 WHAT_V2_SAYS = [
     "Succeeded after 2 min, deployed by ada.",
@@ -642,15 +649,53 @@ class TestVerdict:
 
     def test_it_is_taken_back_if_another_deploy_went_on_all_the_time(self, line: Line) -> None:
         line.api.set_traffic(BETTER_BEFORE)
-        long = deploy(30, "v9", C3, "in_progress", repository="acme/api")
-        long = long.model_copy(update={"effect": Effect.OPEN, "lasted": None})
-        line.deliver(long, V2)
+        line.deliver(V2)
         line.look_again()
-        line.deliver(ended(long, 100))
+        assert line.shown()[V2.key].metadata["verdict"] == "worse"
+        line.deliver(ended(LONG, 100))
         line.look_again()
         assert line.description_of(V2.key)[-1] == (
             "15 min after: not compared, acme/api was deployed 40 min later"
         )
+
+    @pytest.mark.parametrize(
+        ("minute", "said"),
+        [
+            (-120, "began 3 h earlier and had not ended"),
+            (30, "began 30 min earlier and had not ended"),
+            (59, "began 1 min earlier and had not ended"),
+            (70, "began 10 min later"),
+        ],
+    )
+    def test_a_deploy_that_is_still_running_is_said_at_once_and_costs_no_figures(
+        self, line: Line, minute: int, said: str
+    ) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        running = began(deploy(minute, "v9", C3, "in_progress", repository="acme/api"))
+        line.deliver(running, V2)
+        before = line.api.number_of_requests()
+        line.look_again()
+        assert line.api.number_of_requests() - before == 1
+        words = f"15 min after: not compared, a deploy of acme/api {said}"
+        assert line.description_of(V2.key)[-1] == words
+        line.deliver(ended(running, 100))
+        line.look_again()
+        assert line.description_of(V2.key)[-1] == words
+
+    def test_it_is_taken_back_at_once_if_another_deploy_turns_out_to_be_running(self, line: Line) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        line.deliver(V2)
+        line.look_again()
+        assert line.shown()[V2.key].metadata["verdict"] == "worse"
+        line.deliver(LONG)
+        line.look_again()
+        assert line.description_of(V2.key)[-1].endswith("acme/api began 30 min earlier and had not ended")
+
+    def test_a_deploy_whose_end_was_never_reported_disturbs_for_six_hours(self, line: Line) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        line.deliver(began(deploy(60 - 6 * 60 - 20, "v9", C3, "in_progress", repository="acme/api")), V2)
+        line.look_again()
+        assert line.shown()[V2.key].metadata["verdict"] == "worse"
 
     def test_an_incident_in_the_window_is_said(self, line: Line) -> None:
         line.deliver(V2, incident(64, 7))
