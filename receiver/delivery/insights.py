@@ -25,7 +25,7 @@ from receiver.delivery.markers import Marker
 from receiver.delivery.verdicts import FIGURES_PAUSE, SHARE, VerdictRules, Verdicts, judged_after
 from receiver.insight.annotation import MOST_NAMED, Insight, name_of, without_insight
 from receiver.insight.direct import has_the_latest
-from receiver.insight.history import concerned_by, previous_of
+from receiver.insight.history import concerned_by, is_certain, previous_of
 from receiver.insight.records import Outcome, Record, listed_record, record_of, shares_scope
 from receiver.insight.suspects import (
     CHANGES,
@@ -170,6 +170,8 @@ class Insights:
         if record.type is not EventType.DEPLOYMENT:
             return known.model_copy(update={"incidents": incidents})
         previous = previous_of(record, surroundings.history)
+        if not is_certain(record, previous, surroundings.history):
+            previous = known.previous
         if (name := name_of(event, previous)) != noted.name:
             # Others name it as it is shown.
             self._timeline.note(noted.model_copy(update={"name": name}))

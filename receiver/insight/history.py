@@ -16,6 +16,11 @@ from receiver.insight.records import Outcome, Record
 
 GOES_BACK: Final = re.compile(r"roll.?back|revert|restore|undo|promote|redeploy", re.IGNORECASE)
 """How a workflow is called that deploys for other workflows what they have deployed before."""
+MOST_DEPLOYS: Final = 20
+"""The latest of one subject to one environment, which are remembered whatever they deployed. Each delivery of
+one reads all that is remembered."""
+MOST_VERSIONS: Final = 20
+"""The latest of which the first and the last deploy are remembered besides."""
 SHORT: Final = 7
 """Characters of a commit that tell it from others."""
 
@@ -77,6 +82,44 @@ def previous_of(own: Record, history: Iterable[Record]) -> Previous | None:
         course=course,
         version_now=before[-1].version if before else None,
     )
+
+
+def is_certain(own: Record, previous: Previous | None, history: Sequence[Record]) -> bool:
+    """Whether none that ran between this deploy and what `previous_of` says can have been forgotten."""
+    if len(history) <= MOST_DEPLOYS:
+        return True
+    latest_first = sorted(history, key=_order, reverse=True)
+    if (own if previous is None else previous).key in {record.key for record in latest_first[:MOST_DEPLOYS]}:
+        return True
+    return not any(
+        record.outcome is Outcome.SUCCEEDED and _order(record) > _order(own) for record in latest_first
+    )
+
+
+def worth_remembering(history: Iterable[Record]) -> set[str]:
+    """The keys of the deploys by which `previous_of` says of the next one what it would say by all of them.
+
+    Those are the latest, and the first and the last of each of the latest versions: a version that is
+    deployed again and again must not look as if it first ran after others that it ran before.
+    """
+    latest_first = sorted(history, key=_order, reverse=True)
+    versions: list[tuple[Record, Record]] = []
+    for record in latest_first:
+        if record.outcome is not Outcome.SUCCEEDED:
+            continue
+        for number, (last, _) in enumerate(versions):
+            if _is_same_job(last, record) and is_same_version(last, record):
+                versions[number] = (last, record)
+                break
+        else:
+            if len(versions) < MOST_VERSIONS:
+                versions.append((record, record))
+    ends = (record for first_and_last in versions for record in first_and_last)
+    return {record.key for record in (*latest_first[:MOST_DEPLOYS], *ends)}
+
+
+def _is_same_job(one: Record, other: Record) -> bool:
+    return (one.track, one.job) == (other.track, other.job)
 
 
 def concerned_by(own: Record, history: Iterable[Record]) -> Iterator[Record]:

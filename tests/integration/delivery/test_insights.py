@@ -265,6 +265,28 @@ def test_a_rollback_is_called_one(line: Line) -> None:
     ]
 
 
+def test_a_step_forward_is_no_rollback_however_often_a_version_was_deployed_again(line: Line) -> None:
+    before, after = (
+        [deploy(minute, "v2.3.0", C1) for minute in minutes] for minutes in (range(40, 50), range(61, 80))
+    )
+    line.deliver(V1, *before, V2, *after, deploy(100, "v2.4.0", C2))
+    event = line.shown()["deploy:100"]
+    assert (event.name, event.metadata.get("course")) == ("Deploy acme/shop v2.4.0 to production", None)
+    (history,) = line.redis.keys("apitraffic:history:*")
+    assert line.redis.hlen(history) <= 20 + 2 + 10
+
+
+def test_what_was_said_of_a_deploy_stays_though_what_ran_before_is_not_remembered_any_more(
+    line: Line,
+) -> None:
+    line.deliver(*(deploy(minute, f"v{minute}", f"{minute:040x}") for minute in range(0, 120, 3)))
+    said = line.description_of("deploy:15")
+    assert said[1].startswith("Before: v12, deployed 3 min earlier.")
+    line.deliver(incident(15, 1842))
+    assert line.look_again() == 1
+    assert line.description_of("deploy:15")[:2] == said
+
+
 def test_a_failed_rollback_is_called_one(line: Line) -> None:
     line.deliver(V1, V2, deploy(90, "v2.3.0", C1, "failure"))
     assert line.shown()["deploy:90"].name == "Failed rollback of acme/shop to v2.3.0 in production"
