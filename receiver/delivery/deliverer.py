@@ -32,7 +32,7 @@ from receiver.delivery.marker_store import MarkerStore
 from receiver.delivery.markers import Marker
 from receiver.delivery.notices import Notice, news_of
 from receiver.delivery.pausing import Pausing
-from receiver.delivery.retries import EventRefused, needs_operator, pause_after
+from receiver.delivery.retries import EventRefused, is_refusal, needs_operator, pause_after
 from receiver.delivery.scopes import Scopes
 from receiver.events import Change, is_urgent
 
@@ -179,7 +179,13 @@ class Deliverer:
         marker = self._with_insight(marker, desired, lock)
         if change.is_indirect and marker.sid is not None and _update_to(marker, desired):
             marker, desired = self._with_direct_reports(marker, desired, lock)
-        marker, shown_as = self._show(marker, desired, known, lock)
+        try:
+            marker, shown_as = self._show(marker, desired, known, lock)
+        except EventsApiError as error:
+            if marker.sid is None and is_refusal(error):
+                # It becomes a dead letter. If that is replayed, it is noted again.
+                self._forget(marker, desired)
+            raise
         return marker, Delivered.FOUND if is_found else shown_as
 
     def _show(
@@ -221,12 +227,12 @@ class Deliverer:
             get_logger("receiver.insight").exception("nothing is added", key=marker.key)
             return marker
 
-    def _forget(self, marker: Marker) -> None:
-        """Others are not to speak of this marker any more."""
+    def _forget(self, marker: Marker, event: Event | None = None) -> None:
+        """Others are not to speak of this marker any more; `event` is as in `Insights.forget`."""
         if self._insights is None:
             return
         try:
-            self._insights.forget(marker)
+            self._insights.forget(marker, event)
         except OUR_MISTAKES:
             get_logger("receiver.insight").exception("others may still speak of it", key=marker.key)
 

@@ -130,9 +130,12 @@ class Insights:
         if due is not None and key != marker.key:
             self._timeline.look_again([marker.key], due)
 
-    def forget(self, marker: Marker) -> None:
-        """The marker is not shown any more: what speaks of it is looked at again. Raises `RedisError`."""
-        event = marker.sent or (marker.changes[-1].event if marker.changes else None)
+    def forget(self, marker: Marker, event: Event | None = None) -> None:
+        """The marker is not shown, or not any more: what speaks of it is looked at again.
+
+        `event` is what it was to show, if that is not what was sent last. Raises `RedisError`.
+        """
+        event = event or marker.sent or (marker.changes[-1].event if marker.changes else None)
         record = _record_of(marker, event) if event is not None else None
         if record is None or marker.insight is None:
             return

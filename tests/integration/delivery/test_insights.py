@@ -857,6 +857,29 @@ def test_a_name_that_the_api_refuses_keeps_no_neighbour_from_being_shown(line: L
     assert line.shown()["incident:1842"].ended_at == START + timedelta(minutes=70)
 
 
+def test_nobody_names_a_marker_that_the_api_refuses_until_it_is_replayed(line: Line) -> None:
+    hostile = flag(50, "a")
+    hostile = hostile.model_copy(update={"event": hostile.event.model_copy(update={"name": "DROP TABLE x"})})
+    bad = deploy(55, "v2.3.1", C3)
+    bad = bad.model_copy(update={"event": bad.event.model_copy(update={"description": "DROP TABLE x"})})
+    line.api.set_faults(["waf"])
+    line.deliver(V1, V2)
+    for refused in (hostile, bad):
+        with pytest.raises(EventRefused):
+            line.deliver(refused)
+    line.look_again()
+    line.deliver(incident(64, 1842))
+    line.look_again()
+    assert line.description_of(V2.key)[: len(WHAT_V2_SAYS)] == WHAT_V2_SAYS
+    assert "changed_since" not in line.shown()[V2.key].metadata
+    assert line.shown()["incident:1842"].metadata["suspects"] == [V2.event.name]
+    line.api.set_faults([])
+    line.deliver(hostile, bad)
+    line.look_again()
+    assert line.shown()[V2.key].metadata["previous_version"] == "v2.3.1"
+    assert line.shown()["incident:1842"].metadata["suspects"] == [V2.event.name, "DROP TABLE x"]
+
+
 @pytest.mark.parametrize("junk", ["{", "[]", '{"key": 1}'])
 def test_what_cannot_be_read_in_redis_keeps_no_marker_from_being_shown(line: Line, junk: str) -> None:
     line.deliver(V1)
