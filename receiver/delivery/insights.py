@@ -140,8 +140,10 @@ class Insights:
         if record is None or marker.insight is None:
             return
         concerned = {mention.key for mention in (*marker.insight.suspects, *marker.insight.incidents)}
+        surroundings = self._timeline.read(record, self._periods(record))
+        concerned |= self._verdicts.disturbed(record, surroundings.near)
         if record.type is not EventType.INCIDENT:
-            concerned |= _concerned(record, self._timeline.read(record, self._periods(record)))
+            concerned |= _concerned(record, surroundings)
         # Before it is forgotten: a worker that dies in between does this again.
         self._look_again(concerned)
         self._timeline.forget(record)
@@ -163,7 +165,7 @@ class Insights:
         suspects = tuple(mention.key for mention in known.suspects)
         noted = record.model_copy(update={"suspects": suspects, "name": name_of(event, known.previous)})
         surroundings = self._timeline.note(noted, self._periods(record), look_at)
-        if is_new:
+        if is_new and (record.outcome is not Outcome.CALLED_OFF or known.noted is not None):
             self._look_again(self._verdicts.disturbed(record, surroundings.near))
         if record.type is EventType.INCIDENT:
             return self._of_incident(record, known, surroundings)

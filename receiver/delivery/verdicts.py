@@ -12,11 +12,11 @@ from receiver.delivery.budget import RequestBudget
 from receiver.delivery.markers import Marker
 from receiver.insight.annotation import Insight
 from receiver.insight.figures import FigureSource, NoFigures
-from receiver.insight.judging import UNTIL_FIGURES, disturbance, judged
+from receiver.insight.judging import UNTIL_FIGURES, disturbance, disturber, judged, what_happened
 from receiver.insight.records import Outcome, Record, is_shown_everywhere
 from receiver.insight.suspects import LONGEST_DEPLOY, over_at
 from receiver.insight.timeline import Period, Timeline, around
-from receiver.insight.verdict import Thresholds, Verdict, Windows, Word, not_compared, windows_of
+from receiver.insight.verdict import Thresholds, Word, not_compared, windows_of
 
 SHARE: Final = 5
 """One part in this many of the budget is left alone by what nobody waits for."""
@@ -46,7 +46,11 @@ class VerdictRules:
 
 
 class Verdicts:
-    """Judges the deploys of one account, each once. Without `rules` none is judged."""
+    """Judges the deploys of one account. Without `rules` none is judged.
+
+    Figures are read once for each. If something else happened in its windows, nothing is compared until that
+    is called off.
+    """
 
     def __init__(
         self,
@@ -91,25 +95,45 @@ class Verdicts:
 
         Without one if it has to wait, or if there are no figures. Raises `RedisError`.
         """
-        if insight.verdict is not None and insight.verdict.ended_at == record.at:
-            return self._corrected(record, marker, insight, insight.verdict)
-        due, length = self.due(record, marker, insight), self._length(marker)
-        if due is None or due > self._clock() or length is None or self._rules is None:
+        length = self._length(marker)
+        told = insight.verdict
+        if told is not None and told.ended_at != record.at:
+            told = None
+        due = self.due(record, marker, insight)
+        if length is None or (told is None and (due is None or due > self._clock())):
             return insight
-        windows = windows_of(record.started_at, record.at, length)
+        named = told.disturbed_by if told is not None else None
+        if told is not None and told.word is Word.UNKNOWN and named is None:
+            return insight  # Whatever else turns out to have happened, it stays so.
+        other = self._disturber(record, length, named)
+        if other is None:
+            return self._compared(record, marker, insight, length) if told is None or named else insight
+        if other.key == named:
+            return insight
+        reason = what_happened(record, other)
+        given = not_compared(reason, length, record.at, by=other.key)
+        compared = told if told is not None and named is None else insight.compared
+        return insight.model_copy(update={"verdict": given, "compared": compared})
+
+    def _compared(self, record: Record, marker: Marker, insight: Insight, length: timedelta) -> Insight:
+        """With a verdict by figures, now that nothing else has happened in the windows."""
+        if insight.compared is not None and insight.compared.ended_at == record.at:
+            return insight.model_copy(update={"verdict": insight.compared, "compared": None})
+        undecided = insight.model_copy(update={"verdict": None})
+        due = self.due(record, marker, undecided)
+        if due is None or self._rules is None:
+            return insight  # Something was called off, but figures are not asked for any more.
         verdict = None
-        if (reason := self._disturbance(record, windows)) is not None:
-            verdict = not_compared(reason, length, record.at)
-        elif self._budget.seconds_until_share(SHARE) == 0:
+        if self._budget.seconds_until_share(SHARE) == 0:
             try:
                 verdict = judged(record, length, self._rules.figures, self._rules.thresholds)
             except NoFigures as error:
                 self._say(record, error)
                 if error.is_lasting:
-                    return insight.model_copy(update={"has_no_figures": True})
+                    return undecided.model_copy(update={"has_no_figures": True})
         if verdict is None and self._clock() > due + PATIENCE:
             verdict = not_compared("there were no figures", length, record.at)
-        return insight.model_copy(update={"verdict": verdict})
+        return undecided.model_copy(update={"verdict": verdict})
 
     @property
     def reach(self) -> timedelta:
@@ -130,9 +154,14 @@ class Verdicts:
         return (Period(EventType.DEPLOYMENT, first, last),) if first <= last else ()
 
     def disturbed(self, record: Record, near: Iterable[Record]) -> set[str]:
-        """The deploys nearby that have been judged without knowing of this marker, which arrived late."""
+        """The deploys nearby that have been judged without knowing of this marker, which arrived late; or
+        because of it, before it was called off.
+        """
         if self._rules is None:
             return set()
+        if record.outcome is Outcome.CALLED_OFF:
+            as_before = Outcome.FAILED if record.type is EventType.DEPLOYMENT else None
+            record = record.model_copy(update={"outcome": as_before})
         usual, moment = self._rules.length, self._clock()
         lengths = [
             (deploy, usual if deploy.judged_after is None else deploy.judged_after)
@@ -147,16 +176,6 @@ class Verdicts:
             and disturbance(deploy, windows_of(deploy.started_at, deploy.at, length), [record])
         }
 
-    def _corrected(self, record: Record, marker: Marker, insight: Insight, verdict: Verdict) -> Insight:
-        """A verdict is taken back if something turns out to have happened in its windows."""
-        length = self._length(marker)
-        if length is None or verdict.word is Word.UNKNOWN:
-            return insight
-        reason = self._disturbance(record, windows_of(record.started_at, record.at, length))
-        if reason is None:
-            return insight
-        return insight.model_copy(update={"verdict": not_compared(reason, length, record.at)})
-
     def _length(self, marker: Marker) -> timedelta | None:
         if self._rules is None:
             return None
@@ -169,15 +188,16 @@ class Verdicts:
             get_logger("receiver.insight").warning("no verdict", key=record.key, reason=str(error))
         self._has_said = self._has_said or error.is_lasting
 
-    def _disturbance(self, record: Record, windows: Windows) -> str | None:
-        """What happened within the windows, in words."""
+    def _disturber(self, record: Record, length: timedelta, named: str | None) -> Record | None:
+        """As `disturber`, by the timeline."""
+        windows = windows_of(record.started_at, record.at, length)
         reach = windows.after[1] - windows.before[0]
         periods = (
             *around(EventType.DEPLOYMENT, record.at, reach + LONGEST_DEPLOY, reach + LONGEST_DEPLOY),
             *around(EventType.INCIDENT, record.at, reach, reach),
         )
         near = self._timeline.read(record, periods).near
-        return disturbance(record, windows, near)
+        return disturber(record, windows, near, named)
 
 
 def judged_after(marker: Marker) -> timedelta | None:

@@ -85,6 +85,8 @@ class Insight(Model):
     incidents: tuple[Mention, ...] = ()
     """Those that name this marker among what changed before them."""
     verdict: Verdict | None = None
+    compared: Verdict | None = Field(default=None, exclude_if=_is_unused)
+    """The verdict that was taken back because something else had happened: that may be called off in turn."""
     is_partial: bool = Field(default=False, exclude_if=_is_unused)
     """Whether there may have been more changes of the configuration than are remembered."""
     is_looked_up: bool = Field(default=False, exclude_if=_is_unused)
@@ -100,9 +102,10 @@ class Insight(Model):
 
         A verdict that there could be none may be because of the other one, so it is given anew.
         """
-        verdicts = (self.verdict, other.verdict if other is not None else None)
+        known = (self, other) if other is not None else (self,)
+        verdicts = (verdict for insight in known for verdict in (insight.verdict, insight.compared))
         told = (verdict for verdict in verdicts if verdict is not None and verdict.word is not Word.UNKNOWN)
-        return self.model_copy(update={"verdict": next(told, None), "noted": None})
+        return self.model_copy(update={"verdict": next(told, None), "compared": None, "noted": None})
 
     def with_less(self) -> Self:
         """The same, but less of it is written into the event."""

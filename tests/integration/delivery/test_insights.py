@@ -217,6 +217,13 @@ def began(change: Change) -> Change:
     return change.model_copy(update={"effect": Effect.OPEN, "lasted": None})
 
 
+def never_began(begun: Change) -> Change:
+    """What calls a deploy off, of which the beginning had been reported."""
+    earlier = begun.occurred_at - timedelta(minutes=1)
+    never = {"effect": Effect.UPDATE, "is_final": True, "sets": ("name",), "occurred_at": earlier}
+    return begun.model_copy(update=never)
+
+
 V1, V2 = deploy(0, "v2.3.0", C1), deploy(60, "v2.4.0", C2)
 BACK = deploy(90, "v2.3.0", C1)
 LONG = began(deploy(30, "v9", C3, "in_progress", repository="acme/api"))
@@ -718,6 +725,54 @@ class TestVerdict:
         line.deliver(began(deploy(60 - 6 * 60 - 20, "v9", C3, "in_progress", repository="acme/api")), V2)
         line.look_again()
         assert line.shown()[V2.key].metadata["verdict"] == "worse"
+
+    @pytest.mark.parametrize("is_late", [False, True])
+    @pytest.mark.parametrize(
+        ("other", "called_off"),
+        [
+            (incident(70, 7), incident(72, 7, Effect.CLOSE, status="merged", started=70)),
+            (LONG, ended(LONG, 100, "cancelled")),
+            (LONG, never_began(LONG)),
+        ],
+    )
+    def test_it_is_compared_once_what_disturbed_it_is_called_off(
+        self, line: Line, other: Change, called_off: Change, is_late: bool
+    ) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        line.deliver(V2)
+        if is_late:
+            line.look_again()
+            assert line.shown()[V2.key].metadata["verdict"] == "worse"
+        line.deliver(other)
+        line.look_again()
+        assert line.shown()[V2.key].metadata["verdict"] == "unknown"
+        line.deliver(called_off)
+        # Its figures, unless they are known, and the update; of an incident, what names it or it names, too.
+        figures, others = 0 if is_late else 2, int(other.event.type == EventType.INCIDENT)
+        before = line.api.number_of_requests()
+        line.look_again()
+        assert line.api.number_of_requests() - before <= figures + 1 + others
+        assert line.description_of(V2.key)[-1] == LINE
+        assert line.shown()[V2.key].name.endswith(" (worse)")
+
+    def test_what_else_disturbed_it_is_said_then(self, line: Line) -> None:
+        line.deliver(V2, incident(70, 7), deploy(75, "v9", C3, repository="acme/api"))
+        line.look_again()
+        assert "15 min after: not compared, an incident began 10 min later" in line.description_of(V2.key)
+        line.deliver(incident(72, 7, Effect.CLOSE, status="merged", started=70))
+        line.look_again()
+        assert line.description_of(V2.key)[-1] == (
+            "15 min after: not compared, acme/api was deployed 15 min later"
+        )
+
+    def test_what_is_called_off_after_more_than_a_day_leaves_it_as_it_is(self, line: Line) -> None:
+        line.deliver(V2, LONG)
+        line.look_again()
+        said = line.description_of(V2.key)
+        line.now += timedelta(days=2)
+        line.deliver(ended(LONG, 100, "cancelled"))
+        line.look_again()
+        assert line.description_of(V2.key) == said
 
     def test_an_incident_in_the_window_is_said(self, line: Line) -> None:
         line.deliver(V2, incident(64, 7))
