@@ -42,6 +42,11 @@ SECOND_LOOK: Final = "insight"
 """The source of changes that only ask for a marker to be looked at again (`receiver.delivery.insights`)."""
 
 
+MOST_REQUESTS: Final = 3
+"""That a second look makes if it has the choice: after two for figures, none is left to read the event before
+it is updated."""
+
+
 class Delivered(Enum):
     """The result of delivering a change."""
 
@@ -189,9 +194,12 @@ class Deliverer:
         return marker, Delivered.FOUND if is_found else shown_as
 
     def _show(
-        self, marker: Marker, event: Event, known: Marker, lock: MarkerLock
+        self, marker: Marker, event: Event, known: Marker, lock: MarkerLock, *, reads: bool = False
     ) -> tuple[Marker, Delivered]:
         """Make the API show this event, with the marker's insight; `known` is as in `EventRequests`.
+
+        If it `reads`, what somebody has written into the event since stays. So it does if that has happened
+        before.
 
         If the API refuses what is added to it, such as words of another marker, it is shown without.
         """
@@ -204,6 +212,10 @@ class Deliverer:
                 if update is None:
                     return marker, Delivered.UNCHANGED
                 self._doubts.require_settled(marker)
+                if reads or marker.is_edited:
+                    marker, update = self._finder.beside_edits(marker, shown, update)
+                if update is None:
+                    return replace(marker.settled(), sent=shown), Delivered.UNCHANGED
                 marker, is_there = self._requests.update(marker, shown, update, known, lock)
                 return marker, Delivered.UPDATED if is_there else Delivered.DELETED
             except (EventRefused, Rejected) as error:
@@ -241,7 +253,7 @@ class Deliverer:
         marker = lock.known
         if self._insights is None:
             return marker, Delivered.UNCHANGED
-        planned = self._insights.begin_look(key)
+        planned, made_before = self._insights.begin_look(key), self._client.requests_made
         event = fold(marker.changes)
         if event is None or marker.sid is None:
             self._insights.looked(key, planned, marker, None, lock.remembers_since)
@@ -258,7 +270,9 @@ class Deliverer:
             # Before the update: what the API was asked for is not asked for again.
             lock.save(marker)
             try:
-                marker, outcome = self._show(marker, event, marker, lock)
+                # What people write into an event is not to be lost, and nobody waits for this.
+                reads = self._client.requests_made - made_before + 2 <= MOST_REQUESTS
+                marker, outcome = self._show(marker, event, marker, lock, reads=reads)
             except (EventRefused, Rejected) as error:
                 # It is no delivery, and a dead letter of it would help nobody.
                 get_logger("receiver.insight").warning("the API refuses it", reason=str(error), key=key)

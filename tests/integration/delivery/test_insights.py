@@ -13,7 +13,7 @@ from redis import Redis
 from apitraffic_events.client import EventsClient
 from apitraffic_events.event import Event, EventType
 from apitraffic_events.filters import EventFilter
-from apitraffic_events.records import EventPage, StoredEvent
+from apitraffic_events.records import EventPage, EventUpdate, StoredEvent
 from receiver.datastore.address import connect
 from receiver.datastore.keys import AccountKeys
 from receiver.delivery.budget import RequestBudget
@@ -515,8 +515,9 @@ def test_after_a_loss_one_request_finds_what_ran_before(line: Line) -> None:
     assert line.description_of(V2.key) == ["Succeeded after 2 min, deployed by ada."]
     assert line.look_again() == 1
     assert line.description_of(V2.key) == WHAT_V2_SAYS
-    # A look-up for the marker itself, the creation, the look-up of what ran before, and the update.
-    assert line.api.number_of_requests() - before - 2 == 4
+    # A look-up for the marker itself, the creation, the look-up of what ran before, one request that reads
+    # the event, and the update.
+    assert line.api.number_of_requests() - before - 2 == 5
 
 
 def test_a_list_that_may_lack_the_latest_deploys_names_none(
@@ -544,8 +545,8 @@ def test_after_a_loss_one_request_finds_what_changed_before_an_incident(line: Li
     line.deliver(incident(80, 1842, Effect.CLOSE, status="resolved", started=64))
     before = line.api.number_of_requests()
     line.look_again()
-    # The look-up and the update.
-    assert line.api.number_of_requests() - before == 2
+    # The look-up, one request that reads the event, and the update.
+    assert line.api.number_of_requests() - before == 3
     assert line.shown()["incident:1842"].metadata["suspects"] == said
     # What Redis does not know is left as it is.
     assert line.shown()[V2.key].metadata["incidents_after"] == ["#1842 Checkout latency above 2 s"]
@@ -578,6 +579,60 @@ BETTER_BEFORE = [traffic(50, 2, 145.0), traffic(65, 13, 310.0)]
 LINE = "15 min after: errors 0.33 % → 2.2 %, mean response 145 → 310 ms, 600 requests"
 
 
+BEGAN = "later an incident began: #1842 Checkout latency above 2 s (https://pd.test/1842)"
+
+
+def edit(line: Line, key: str, *lines: str, **fields: Any) -> None:
+    """As a person does in ApiTraffic, or with `events update`."""
+    given = {"description": "\n".join(lines)} if lines else {}
+    line.client.update_event(line.shown()[key].sid, EventUpdate(**given, **fields))
+
+
+def test_what_a_person_has_written_stays_and_what_is_new_is_said_below_it(line: Line) -> None:
+    line.deliver(V1, V2)
+    edit(line, V2.key, "Hotfix, see INC-7. Ada", *WHAT_V2_SAYS, "Rolled out by hand.")
+    line.deliver(incident(64, 1842))
+    line.look_again()
+    written = ["Hotfix, see INC-7. Ada", *WHAT_V2_SAYS, "Rolled out by hand."]
+    assert line.description_of(V2.key) == [*written, f"4 min {BEGAN}"]
+    line.deliver(incident(70, 1842, Effect.CLOSE, status="merged", started=64))
+    line.look_again()
+    assert line.description_of(V2.key) == written
+
+
+def test_a_name_and_facts_that_a_person_has_given_stay(line: Line) -> None:
+    line.deliver(V1, V2)
+    facts = line.shown()[V2.key].metadata | {"ticket": "INC-7", "status": "rolled back by hand"}
+    edit(line, V2.key, name="The bad one", metadata=facts)
+    line.deliver(incident(64, 1842))
+    line.look_again()
+    event = line.shown()[V2.key]
+    assert event.name == "The bad one"
+    assert event.metadata == facts | {"incidents_after": ["#1842 Checkout latency above 2 s"]}
+    assert line.description_of(V2.key) == [*WHAT_V2_SAYS, f"4 min {BEGAN}"]
+
+
+def test_what_a_person_has_written_stays_when_the_sender_reports_more(line: Line) -> None:
+    """Once an edit was seen, the event is read before it is updated; other events are not."""
+    opened = incident(64, 1842, description="Triggered by checkout-api.")
+    line.deliver(V1, opened)
+    edit(line, opened.key, "Triggered by checkout-api.", "Database is full; Ada is on it.")
+    line.deliver(V2)
+    line.look_again()
+    closed = incident(
+        70, 1842, Effect.CLOSE, status="resolved", started=64, description="Resolved after 6 min by ada."
+    )
+    before = line.api.number_of_requests()
+    line.deliver(closed)
+    assert line.api.number_of_requests() - before == 2
+    assert line.shown()[opened.key].ended_at == START + timedelta(minutes=70)
+    assert line.description_of(opened.key) == [
+        "Database is full; Ada is on it.",
+        "4 min before: Deploy acme/shop v2.4.0 to production (https://github.com/acme/shop/actions/runs/60)",
+        "Resolved after 6 min by ada.",
+    ]
+
+
 class TestVerdict:
     """A deploy says some time after its end what it did to the API's traffic."""
 
@@ -607,12 +662,43 @@ class TestVerdict:
         assert line.look_again() == 1
         assert line.shown()[V2.key].metadata["verdict"] == "worse"
 
+    def test_it_does_not_overwrite_what_a_person_has_written(self, line: Line) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        line.deliver(V1, V2)
+        line.look_again()
+        written = ["Hotfix. Ada", *line.description_of(V2.key)]
+        edit(line, V2.key, *written)
+        line.deliver(incident(70, 7))
+        line.look_again()
+        said = line.description_of(V2.key)
+        assert said[: len(written) - 1] == written[:-1]
+        assert LINE not in said
+        assert "15 min after: not compared, an incident began 10 min later" in said
+        event = line.shown()[V2.key]
+        assert (event.name, event.metadata["verdict"]) == (V2.event.name, "unknown")
+
+    def test_it_keeps_what_was_seen_to_be_written_by_a_person(self, line: Line) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        line.now = START + timedelta(minutes=66)
+        line.deliver(V1, V2)
+        edit(line, V2.key, *WHAT_V2_SAYS, "Hotfix. Ada")
+        line.deliver(flag(59, "late"))
+        line.look_again()
+        line.now = NOW
+        line.look_again()
+        assert line.description_of(V2.key)[2:] == [
+            "Hotfix. Ada",
+            "Changed since then: Feature flag late turned on (https://flags.test/late)",
+            LINE,
+        ]
+
     def test_another_deploy_in_the_window_is_said_and_costs_no_figures(self, line: Line) -> None:
         line.api.set_traffic(BETTER_BEFORE)
         line.deliver(deploy(64, "v9", C3, repository="acme/api"), V2)
         before = line.api.number_of_requests()
         line.look_again()
-        assert line.api.number_of_requests() - before == 2
+        # Each of the two is read and updated.
+        assert line.api.number_of_requests() - before == 4
         assert (
             line.description_of(V2.key)[-1] == "15 min after: not compared, acme/api was deployed 4 min later"
         )
@@ -704,7 +790,8 @@ class TestVerdict:
         line.deliver(running, V2)
         before = line.api.number_of_requests()
         line.look_again()
-        assert line.api.number_of_requests() - before == 1
+        # The event is read and updated.
+        assert line.api.number_of_requests() - before == 2
         words = f"15 min after: not compared, a deploy of acme/api {said}"
         assert line.description_of(V2.key)[-1] == words
         line.deliver(ended(running, 100))
@@ -747,11 +834,13 @@ class TestVerdict:
         line.look_again()
         assert line.shown()[V2.key].metadata["verdict"] == "unknown"
         line.deliver(called_off)
-        # Its figures, unless they are known, and the update; of an incident, what names it or it names, too.
-        figures, others = 0 if is_late else 2, int(other.event.type == EventType.INCIDENT)
+        # Two for its figures if they are not known, otherwise one that reads the event, and the update. What
+        # the incident has named is updated, too.
+        needed = 2 if is_late else 3
         before = line.api.number_of_requests()
         line.look_again()
-        assert line.api.number_of_requests() - before <= figures + 1 + others
+        others = 2 if other.event.type == EventType.INCIDENT else 0
+        assert line.api.number_of_requests() - before <= needed + others
         assert line.description_of(V2.key)[-1] == LINE
         assert line.shown()[V2.key].name.endswith(" (worse)")
 
