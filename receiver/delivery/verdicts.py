@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeGuard
 
 from structlog import get_logger
 
+from apitraffic_events.errors import RateLimited
 from apitraffic_events.event import EventType
 from receiver.delivery.budget import RequestBudget
 from receiver.delivery.markers import Marker
@@ -93,7 +94,8 @@ class Verdicts:
     def judged(self, record: Record, marker: Marker, insight: Insight) -> Insight:
         """With a verdict if one is due, for two requests of figures.
 
-        Without one if it has to wait, or if there are no figures. Raises `RedisError`.
+        Without one if it has to wait, or if there are no figures. Raises `RedisError`, and `RateLimited` if
+        that uses the budget up.
         """
         length = self._length(marker)
         told = insight.verdict
@@ -128,6 +130,8 @@ class Verdicts:
             try:
                 verdict = judged(record, length, self._rules.figures, self._rules.thresholds)
             except NoFigures as error:
+                if _says_budget_is_used_up(error.__cause__):
+                    raise error.__cause__ from None
                 self._say(record, error)
                 if error.is_lasting:
                     return undecided.model_copy(update={"has_no_figures": True})
@@ -198,6 +202,15 @@ class Verdicts:
         )
         near = self._timeline.read(record, periods).near
         return disturber(record, windows, near, named)
+
+
+def _says_budget_is_used_up(error: BaseException | None) -> TypeGuard[RateLimited]:
+    """Whether all other requests have to wait, too: the reference names one budget for all of them.
+
+    If the answer itself says that requests are left, it is only figures that are refused, and no marker is to
+    wait for them.
+    """
+    return isinstance(error, RateLimited) and (error.rate_limit is None or error.rate_limit.remaining <= 0)
 
 
 def judged_after(marker: Marker) -> timedelta | None:

@@ -11,12 +11,13 @@ import pytest
 from redis import Redis
 
 from apitraffic_events.client import EventsClient
+from apitraffic_events.errors import RateLimited
 from apitraffic_events.event import Event, EventType
 from apitraffic_events.filters import EventFilter
 from apitraffic_events.records import EventPage, EventUpdate, StoredEvent
 from receiver.datastore.address import connect
 from receiver.datastore.keys import AccountKeys
-from receiver.delivery.budget import RequestBudget
+from receiver.delivery.budget import BudgetExhausted, RequestBudget
 from receiver.delivery.deliverer import Delivered, Deliverer
 from receiver.delivery.insights import Insights
 from receiver.delivery.marker_store import MarkerStore
@@ -961,6 +962,33 @@ class TestVerdict:
         line.now += HOUR
         line.look_again()
         assert line.description_of(V2.key)[-1] == "15 min after: not compared, there were no figures"
+
+    def test_figures_that_use_up_the_budget_let_all_other_requests_wait(
+        self, line: Line, tmp_path: Path
+    ) -> None:
+        with (
+            running_local_api(tmp_path, "--quota", "2") as api,
+            EventsClient(api_url=api.url, account_sid=api.account_sid, token=api.token) as client,
+        ):
+            # The creation, one request for figures, and one too many.
+            short = Line(api, client, line.redis, judges=True)
+            short.deliver(V2)
+            with pytest.raises(RateLimited):
+                short.look_again()
+            with pytest.raises(BudgetExhausted):
+                short.budget.before_request()
+
+    def test_figures_that_alone_are_refused_keep_no_other_request_waiting(self, line: Line) -> None:
+        """The answer says that requests are left."""
+        line.deliver(V2)
+        line.api.set_faults(["metrics=429"])
+        line.look_again()
+        line.budget.before_request()
+        line.api.set_faults([])
+        line.api.set_traffic(BETTER_BEFORE)
+        line.now += HOUR
+        line.look_again()
+        assert line.description_of(V2.key)[-1] == LINE
 
     def test_a_token_without_the_scope_pauses_nothing_and_is_asked_for_once(self, line: Line) -> None:
         line.api.set_faults(["metrics=403"])
