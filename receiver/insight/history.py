@@ -134,8 +134,6 @@ def concerned_by(own: Record, history: Iterable[Record]) -> Iterator[Record]:
     # It may have counted with an earlier end.
     later = [record for record in others if record.at >= own.started_at]
     concerned = {record.key for record in _until_replaced(own, later)}
-    # They may act for this one's workflow.
-    concerned |= {record.key for record in others if _goes_back(record) and is_same_version(record, own)}
     if _is_first_of_its_version(own, others):
         concerned |= _of_that_version(own, later)
     yield from (record for record in others if record.key in concerned)
@@ -145,8 +143,15 @@ def _may_tell_targets_apart(own: Record, others: Sequence[Record]) -> bool:
     """Whether what was one target may be several because of this deploy, or may be acted for by others."""
     if own.run_id is not None and any(record.run_id == own.run_id for record in others):
         return True
-    is_new = own.track not in {record.track for record in others}
-    return _goes_back(own) or (is_new and any(map(_goes_back, others)))
+    if _goes_back(own):
+        return True
+    back = [record for record in others if _goes_back(record)]
+    tracks = {record.track for record in others if record not in back}
+    if own.track not in tracks:
+        return bool(back)
+    # Among several workflows, what goes back acts for the one that has deployed its version. It replaces what
+    # that one deploys, and is replaced by it, before this deploy as well as after it.
+    return len(tracks) > 1 and any(is_same_version(record, own) for record in back)
 
 
 def _until_replaced(own: Record, later: Sequence[Record]) -> Iterator[Record]:
@@ -161,8 +166,12 @@ def _until_replaced(own: Record, later: Sequence[Record]) -> Iterator[Record]:
 
 
 def _is_first_of_its_version(own: Record, others: Iterable[Record]) -> bool:
+    """Whether its job has not deployed the version before; others may have, to what they deploy."""
     return not any(
-        is_same_version(record, own) and record.outcome is Outcome.SUCCEEDED and record.at < own.started_at
+        _is_same_job(record, own)
+        and is_same_version(record, own)
+        and record.outcome is Outcome.SUCCEEDED
+        and record.at < own.started_at
         for record in others
     )
 
