@@ -141,7 +141,7 @@ class Insights:
             return
         concerned = {mention.key for mention in (*marker.insight.suspects, *marker.insight.incidents)}
         surroundings = self._timeline.read(record, self._periods(record))
-        concerned |= self._verdicts.disturbed(record, surroundings.near)
+        concerned |= self._verdicts.disturbed(record, surroundings.near, is_known=True)
         if record.type is not EventType.INCIDENT:
             concerned |= _concerned(record, surroundings)
         # Before it is forgotten: a worker that dies in between does this again.
@@ -165,8 +165,9 @@ class Insights:
         suspects = tuple(mention.key for mention in known.suspects)
         noted = record.model_copy(update={"suspects": suspects, "name": name_of(event, known.previous)})
         surroundings = self._timeline.note(noted, self._periods(record), look_at)
-        if is_new and (record.outcome is not Outcome.CALLED_OFF or known.noted is not None):
-            self._look_again(self._verdicts.disturbed(record, surroundings.near))
+        if is_new:
+            is_known = known.noted is not None
+            self._look_again(self._verdicts.disturbed(record, surroundings.near, is_known=is_known))
         if record.type is EventType.INCIDENT:
             return self._of_incident(record, known, surroundings)
         if is_new:
@@ -180,6 +181,7 @@ class Insights:
         if (name := name_of(event, previous)) != noted.name:
             # Others name it as it is shown.
             self._timeline.note(noted.model_copy(update={"name": name}))
+            self._look_again(mention.key for mention in incidents)
         changed: Sequence[Mention] = ()
         is_partial = False
         if previous is not None:

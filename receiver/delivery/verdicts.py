@@ -1,6 +1,6 @@
 """When a deploy is judged, and by which figures. `receiver.insight.verdict` decides what they mean."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypeGuard
@@ -157,27 +157,30 @@ class Verdicts:
         last = min(over_at(record) + longest + LONGEST_DEPLOY, self._clock() - shortest - UNTIL_FIGURES)
         return (Period(EventType.DEPLOYMENT, first, last),) if first <= last else ()
 
-    def disturbed(self, record: Record, near: Iterable[Record]) -> set[str]:
-        """The deploys nearby that have been judged without knowing of this marker, which arrived late; or
-        because of it, before it was called off.
+    def disturbed(self, record: Record, near: Iterable[Record], *, is_known: bool) -> set[str]:
+        """The deploys nearby that have been judged without knowing of this marker, which arrived late.
+
+        If it `is_known`, also those that may have been disturbed by what was known of it before: that it had
+        not ended, or was not called off.
         """
         if self._rules is None:
             return set()
-        if record.outcome is Outcome.CALLED_OFF:
-            as_before = Outcome.FAILED if record.type is EventType.DEPLOYMENT else None
-            record = record.model_copy(update={"outcome": as_before})
         usual, moment = self._rules.length, self._clock()
         lengths = [
             (deploy, usual if deploy.judged_after is None else deploy.judged_after)
             for deploy in near
             if deploy.type is EventType.DEPLOYMENT
         ]
+        states = [record, *(_before(record) if is_known else ())]
         return {
             deploy.key
             for deploy, length in lengths
             if length
             and deploy.at + length + UNTIL_FIGURES <= moment
-            and disturbance(deploy, windows_of(deploy.started_at, deploy.at, length), [record])
+            and any(
+                disturbance(deploy, windows_of(deploy.started_at, deploy.at, length), [state])
+                for state in states
+            )
         }
 
     def _length(self, marker: Marker) -> timedelta | None:
@@ -202,6 +205,16 @@ class Verdicts:
         )
         near = self._timeline.read(record, periods).near
         return disturber(record, windows, near, named)
+
+
+def _before(record: Record) -> Iterator[Record]:
+    """As what the marker may have been known before."""
+    if record.type is EventType.DEPLOYMENT and not record.is_running:
+        began = {"outcome": Outcome.RUNNING, "has_ended": False, "at": record.started_at}
+        yield record.model_copy(update=began)
+    if record.outcome is Outcome.CALLED_OFF:
+        ended = Outcome.FAILED if record.type is EventType.DEPLOYMENT else None
+        yield record.model_copy(update={"outcome": ended})
 
 
 def _says_budget_is_used_up(error: BaseException | None) -> TypeGuard[RateLimited]:

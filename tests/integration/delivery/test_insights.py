@@ -406,6 +406,15 @@ def test_an_incident_names_a_rollback_as_it_is_shown_and_not_what_it_replaced(li
         assert "incidents_after" not in shown[V2.key].metadata
 
 
+def test_an_incident_names_a_rollback_as_one_also_if_that_is_known_only_later(line: Line) -> None:
+    line.deliver(V2, BACK, incident(95, 7))
+    line.look_again()
+    assert line.shown()["incident:7"].metadata["suspects"] == [BACK.event.name]
+    line.deliver(V1)
+    line.look_again()
+    assert line.shown()["incident:7"].metadata["suspects"] == ["Roll back acme/shop to v2.3.0 in production"]
+
+
 def test_an_incident_that_turns_out_to_be_part_of_another_is_taken_back(line: Line) -> None:
     line.deliver(V1, V2, incident(64, 1842))
     line.look_again()
@@ -844,6 +853,15 @@ class TestVerdict:
         assert line.api.number_of_requests() - before <= needed + others
         assert line.description_of(V2.key)[-1] == LINE
         assert line.shown()[V2.key].name.endswith(" (worse)")
+
+    def test_it_is_compared_once_what_seemed_to_run_turns_out_to_have_ended_before(self, line: Line) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        line.deliver(V2, LONG)
+        line.look_again()
+        assert line.shown()[V2.key].metadata["verdict"] == "unknown"
+        line.deliver(ended(LONG, 40))
+        line.look_again()
+        assert line.description_of(V2.key)[-1] == LINE
 
     def test_what_else_disturbed_it_is_said_then(self, line: Line) -> None:
         line.deliver(V2, incident(70, 7), deploy(75, "v9", C3, repository="acme/api"))
