@@ -110,12 +110,15 @@ class Verdicts:
         other = self._disturber(record, length, named)
         if other is None:
             return self._compared(record, marker, insight, length) if told is None or named else insight
-        if other.key == named:
+        # As it was when it was still running is so, too.
+        given = [
+            not_compared(what_happened(record, state), length, record.at, by=other.key)
+            for state in (other, *_before(other))
+        ]
+        if told in given:
             return insight
-        reason = what_happened(record, other)
-        given = not_compared(reason, length, record.at, by=other.key)
         compared = told if told is not None and named is None else insight.compared
-        return insight.model_copy(update={"verdict": given, "compared": compared})
+        return insight.model_copy(update={"verdict": given[0], "compared": compared})
 
     def _compared(self, record: Record, marker: Marker, insight: Insight, length: timedelta) -> Insight:
         """With a verdict by figures, now that nothing else has happened in the windows."""

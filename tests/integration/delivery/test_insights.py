@@ -873,6 +873,15 @@ class TestVerdict:
             "15 min after: not compared, acme/api was deployed 15 min later"
         )
 
+    def test_what_is_said_of_it_follows_if_it_turns_out_to_have_begun_earlier(self, line: Line) -> None:
+        line.deliver(V2, incident(70, 7, Effect.CLOSE))
+        line.look_again()
+        assert "15 min after: not compared, an incident began 10 min later" in line.description_of(V2.key)
+        line.deliver(incident(64, 7))
+        line.look_again()
+        said = [words for words in line.description_of(V2.key) if "not compared" in words]
+        assert said == ["15 min after: not compared, an incident began 4 min later"]
+
     def test_what_is_called_off_after_more_than_a_day_leaves_it_as_it_is(self, line: Line) -> None:
         line.deliver(V2, LONG)
         line.look_again()
