@@ -94,6 +94,11 @@ class EventsClient:
         return self._connection.date
 
     @property
+    def requests_made(self) -> int:
+        """How many requests were sent so far, also in vain."""
+        return self._connection.requests_made
+
+    @property
     def rate_limit(self) -> RateLimit | None:
         return self._connection.rate_limit
 

@@ -68,6 +68,7 @@ class ApiConnection:
         # As `auth`: requests replaces a plain header by credentials that the URL holds.
         self._authorise = _bearer(token)
         self.rate_limit: RateLimit | None = None
+        self.requests_made = 0
         self._date: str | None = None
 
     def _environment(self) -> tuple[Any, Any]:
@@ -103,6 +104,7 @@ class ApiConnection:
             request = self._prepared(method, path, query, body)
             if before_sending is not None:
                 before_sending()
+            self.requests_made += 1
             # Without `Session.send`, which would look for cookies and redirects.
             response = self._adapter.send(
                 request, timeout=self._timeout, verify=self._verify, proxies=self._proxies

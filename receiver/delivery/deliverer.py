@@ -32,7 +32,7 @@ from receiver.delivery.marker_lock import MarkerBusy, MarkerLock
 from receiver.delivery.marker_store import MarkerStore
 from receiver.delivery.markers import Marker
 from receiver.delivery.notices import Notice, news_of
-from receiver.delivery.retries import EventRefused, needs_operator, pause_after
+from receiver.delivery.retries import EventRefused, is_refusal, needs_operator, pause_after
 from receiver.delivery.scopes import Scopes
 from receiver.events import Change, is_urgent
 
@@ -40,6 +40,11 @@ OUR_MISTAKES: Final = (ArithmeticError, AttributeError, LookupError, TypeError, 
 """Errors in our own code or data. An insight that fails with one must not stop the delivery."""
 SECOND_LOOK: Final = "insight"
 """The source of changes that only ask for a marker to be looked at again (`receiver.delivery.insights`)."""
+
+
+MOST_REQUESTS: Final = 3
+"""That a second look makes if it has the choice: after two for figures, none is left to read the event before
+it is updated."""
 
 
 class Delivered(Enum):
@@ -179,13 +184,22 @@ class Deliverer:
         marker = self._with_insight(marker, desired, lock)
         if change.is_indirect and marker.sid is not None and _update_to(marker, desired):
             marker, desired = self._with_direct_reports(marker, desired, lock)
-        marker, shown_as = self._show(marker, desired, known, lock)
+        try:
+            marker, shown_as = self._show(marker, desired, known, lock)
+        except EventsApiError as error:
+            if marker.sid is None and is_refusal(error):
+                # It becomes a dead letter. If that is replayed, it is noted again.
+                self._forget(marker, desired)
+            raise
         return marker, Delivered.FOUND if is_found else shown_as
 
     def _show(
-        self, marker: Marker, event: Event, known: Marker, lock: MarkerLock
+        self, marker: Marker, event: Event, known: Marker, lock: MarkerLock, *, reads: bool = False
     ) -> tuple[Marker, Delivered]:
         """Make the API show this event, with the marker's insight; `known` is as in `EventRequests`.
+
+        If it `reads`, what somebody has written into the event since stays. So it does if that has happened
+        before.
 
         If the API refuses what is added to it, such as words of another marker, it is shown without.
         """
@@ -198,6 +212,10 @@ class Deliverer:
                 if update is None:
                     return marker, Delivered.UNCHANGED
                 self._doubts.require_settled(marker)
+                if reads or marker.is_edited:
+                    marker, update = self._finder.beside_edits(marker, shown, update)
+                if update is None:
+                    return replace(marker.settled(), sent=shown), Delivered.UNCHANGED
                 marker, is_there = self._requests.update(marker, shown, update, known, lock)
                 return marker, Delivered.UPDATED if is_there else Delivered.DELETED
             except (EventRefused, Rejected) as error:
@@ -221,12 +239,12 @@ class Deliverer:
             get_logger("receiver.insight").exception("nothing is added", key=marker.key)
             return marker
 
-    def _forget(self, marker: Marker) -> None:
-        """Have other markers no longer name this one."""
+    def _forget(self, marker: Marker, event: Event | None = None) -> None:
+        """Have other markers no longer name this one; `event` is as in `Insights.forget`."""
         if self._insights is None:
             return
         try:
-            self._insights.forget(marker)
+            self._insights.forget(marker, event)
         except OUR_MISTAKES:
             get_logger("receiver.insight").exception("others may still speak of it", key=marker.key)
 
@@ -235,7 +253,7 @@ class Deliverer:
         marker = lock.known
         if self._insights is None:
             return marker, Delivered.UNCHANGED
-        planned = self._insights.begin_look(key)
+        planned, made_before = self._insights.begin_look(key), self._client.requests_made
         event = fold(marker.changes)
         if event is None or marker.sid is None:
             self._insights.looked(key, planned, marker, None, lock.remembers_since)
@@ -252,7 +270,9 @@ class Deliverer:
             # Before the update: what the API was asked for is not asked for again.
             lock.save(marker)
             try:
-                marker, outcome = self._show(marker, event, marker, lock)
+                # What people write into an event is not to be lost, and nobody waits for this.
+                reads = self._client.requests_made - made_before + 2 <= MOST_REQUESTS
+                marker, outcome = self._show(marker, event, marker, lock, reads=reads)
             except (EventRefused, Rejected) as error:
                 # It is no delivery, and a dead letter of it would help nobody.
                 get_logger("receiver.insight").warning("the API refuses it", reason=str(error), key=key)

@@ -9,8 +9,9 @@ from pydantic import JsonValue
 from apitraffic_events.client import EventsClient
 from apitraffic_events.errors import NotFound
 from apitraffic_events.event import Event
-from apitraffic_events.records import StoredEvent
+from apitraffic_events.records import EventUpdate, StoredEvent
 from receiver.delivery.doubt import Doubts
+from receiver.delivery.edits import beside_edits, is_edited
 from receiver.delivery.lookup import (
     anywhere,
     events_of,
@@ -88,6 +89,26 @@ class EventFinder:
             return None
         listed = _listed(stored, event, marker.key, marker.changes)
         return replace(marker.with_change(listed), sent=shown)
+
+    def beside_edits(
+        self, marker: Marker, shown: Event, update: EventUpdate
+    ) -> tuple[Marker, EventUpdate | None]:
+        """What is left of the update that makes the API show this event; one request.
+
+        The marker knows afterwards if somebody has edited the event.
+        """
+        sent = marker.sent
+        if marker.sid is None or sent is None:
+            return marker, update
+        try:
+            stored = self._client.get_event(marker.sid)
+        except NotFound:
+            return marker, update  # That is found once more by whoever sends the update.
+        if not is_edited(stored, sent, shown):
+            return marker, update
+        if marker.insight is not None:
+            marker = replace(marker, insight=marker.insight.model_copy(update={"is_edited": True}))
+        return marker, beside_edits(update, sent, shown, stored)
 
 
 def _listed(stored: StoredEvent, event: Event, key: str, changes: Sequence[Change]) -> Change:

@@ -25,7 +25,7 @@ from receiver.delivery.markers import Marker
 from receiver.delivery.verdicts import FIGURES_PAUSE, SHARE, VerdictRules, Verdicts, judged_after
 from receiver.insight.annotation import MOST_NAMED, Insight, name_of, without_insight
 from receiver.insight.direct import has_the_latest
-from receiver.insight.history import concerned_by, previous_of
+from receiver.insight.history import concerned_by, is_certain, previous_of
 from receiver.insight.records import DeployOutcome, Record, listed_record, record_of, shares_scope
 from receiver.insight.suspects import (
     CHANGES,
@@ -130,17 +130,20 @@ class Insights:
         if due is not None and key != marker.key:
             self._timeline.look_again([marker.key], due)
 
-    def forget(self, marker: Marker) -> None:
-        """Forget a marker that is no longer shown, and plan second looks at the markers that name it. Raises
-        `RedisError`.
+    def forget(self, marker: Marker, event: Event | None = None) -> None:
+        """Forget a marker that is not or no longer shown, and plan second looks at the markers that name it.
+
+        `event` is what it was to show, if that is not what was sent last. Raises `RedisError`.
         """
-        event = marker.sent or (marker.changes[-1].event if marker.changes else None)
+        event = event or marker.sent or (marker.changes[-1].event if marker.changes else None)
         record = _record_of(marker, event) if event is not None else None
         if record is None or marker.insight is None:
             return
         concerned = {mention.key for mention in (*marker.insight.suspects, *marker.insight.incidents)}
+        surroundings = self._timeline.read(record, self._periods(record))
+        concerned |= self._verdicts.disturbed(record, surroundings.near, is_known=True)
         if record.type is not EventType.INCIDENT:
-            concerned |= _concerned(record, self._timeline.read(record, self._periods(record)))
+            concerned |= _concerned(record, surroundings)
         # Before it is forgotten: a worker that dies in between does this again.
         self._look_again(concerned)
         self._timeline.forget(record)
@@ -163,7 +166,8 @@ class Insights:
         noted = record.model_copy(update={"suspects": suspects, "name": name_of(event, known.previous)})
         surroundings = self._timeline.note(noted, self._periods(record), look_at)
         if is_new:
-            self._look_again(self._verdicts.disturbed(record, surroundings.near))
+            is_known = known.noted is not None
+            self._look_again(self._verdicts.disturbed(record, surroundings.near, is_known=is_known))
         if record.type is EventType.INCIDENT:
             return self._of_incident(record, known, surroundings)
         if is_new:
@@ -172,9 +176,12 @@ class Insights:
         if record.type is not EventType.DEPLOYMENT:
             return known.model_copy(update={"incidents": incidents})
         previous = previous_of(record, surroundings.history)
+        if not is_certain(record, previous, surroundings.history):
+            previous = known.previous
         if (name := name_of(event, previous)) != noted.name:
             # Others name it as it is shown.
             self._timeline.note(noted.model_copy(update={"name": name}))
+            self._look_again(mention.key for mention in incidents)
         changed: Sequence[Mention] = ()
         is_partial = False
         if previous is not None:

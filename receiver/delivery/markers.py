@@ -42,6 +42,11 @@ class Marker:
     insight: Insight | None = None
     """What it says beyond its own changes."""
 
+    @property
+    def is_edited(self) -> bool:
+        """Whether somebody is known to have changed the event in ApiTraffic."""
+        return self.insight is not None and self.insight.is_edited
+
     def annotated(self, event: Event) -> Event:
         """The event with what the marker says beyond its own changes."""
         return with_insight(event, self.insight) if self.insight is not None else event

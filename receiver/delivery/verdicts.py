@@ -1,21 +1,23 @@
 """When a deploy is judged, and by which figures. `receiver.insight.verdict` decides what they mean."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeGuard
 
 from structlog import get_logger
 
+from apitraffic_events.errors import RateLimited
 from apitraffic_events.event import EventType
 from receiver.delivery.budget import RequestBudget
 from receiver.delivery.markers import Marker
 from receiver.insight.annotation import Insight
 from receiver.insight.figures import FigureSource, NoFigures
-from receiver.insight.judging import UNTIL_FIGURES, disturbance, judged
+from receiver.insight.judging import UNTIL_FIGURES, disturbance, disturber, judged, what_happened
 from receiver.insight.records import DeployOutcome, Record, is_shown_everywhere
+from receiver.insight.suspects import LONGEST_DEPLOY, over_at
 from receiver.insight.timeline import Period, Timeline, around
-from receiver.insight.verdict import Thresholds, Verdict, Windows, Word, not_compared, windows_of
+from receiver.insight.verdict import Thresholds, Word, not_compared, windows_of
 
 SHARE: Final = 5
 """One part in this many of the budget is not used for requests that can wait."""
@@ -23,8 +25,6 @@ FIGURES_PAUSE: Final = timedelta(minutes=5)
 """Between the first two attempts to read figures."""
 LONGEST_PAUSE: Final = timedelta(hours=1)
 """Between later ones."""
-LONGEST_DEPLOY: Final = timedelta(hours=6)
-"""How long another deploy may have lasted beyond the windows of one, and still be noticed in them."""
 PATIENCE: Final = timedelta(hours=24)
 """For how long after a deploy's window figures are waited for."""
 SHORTEST: Final = timedelta(minutes=1)
@@ -47,7 +47,11 @@ class VerdictRules:
 
 
 class Verdicts:
-    """Judges the deploys of one account, each once. Without `rules` none is judged."""
+    """Judges the deploys of one account. Without `rules` none is judged.
+
+    Figures are read once for each. If something else happened in its windows, nothing is compared until that
+    is called off.
+    """
 
     def __init__(
         self,
@@ -88,28 +92,55 @@ class Verdicts:
         return self._clock() + max(pause, FIGURES_PAUSE)
 
     def judged(self, record: Record, marker: Marker, insight: Insight) -> Insight:
-        """The insight with a verdict if one is due, which takes two requests for figures. Without one if it
-        has to wait, or if there are no figures. Raises `RedisError`.
+        """The insight with a verdict if one is due, which takes two requests for figures.
+
+        Without one if it has to wait, or if there are no figures. Raises `RedisError`, and `RateLimited` if
+        these requests use the budget up.
         """
-        if insight.verdict is not None and insight.verdict.ended_at == record.at:
-            return self._corrected(record, marker, insight, insight.verdict)
-        due, length = self.due(record, marker, insight), self._length(marker)
-        if due is None or due > self._clock() or length is None or self._rules is None:
+        length = self._length(marker)
+        told = insight.verdict
+        if told is not None and told.ended_at != record.at:
+            told = None
+        due = self.due(record, marker, insight)
+        if length is None or (told is None and (due is None or due > self._clock())):
             return insight
-        windows = windows_of(record.started_at, record.at, length)
+        named = told.disturbed_by if told is not None else None
+        if told is not None and told.word is Word.UNKNOWN and named is None:
+            return insight  # Whatever else turns out to have happened, it stays so.
+        other = self._disturber(record, length, named)
+        if other is None:
+            return self._compared(record, marker, insight, length) if told is None or named else insight
+        # As it was when it was still running is so, too.
+        given = [
+            not_compared(what_happened(record, state), length, record.at, by=other.key)
+            for state in (other, *_before(other))
+        ]
+        if told in given:
+            return insight
+        compared = told if told is not None and named is None else insight.compared
+        return insight.model_copy(update={"verdict": given[0], "compared": compared})
+
+    def _compared(self, record: Record, marker: Marker, insight: Insight, length: timedelta) -> Insight:
+        """With a verdict by figures, now that nothing else has happened in the windows."""
+        if insight.compared is not None and insight.compared.ended_at == record.at:
+            return insight.model_copy(update={"verdict": insight.compared, "compared": None})
+        undecided = insight.model_copy(update={"verdict": None})
+        due = self.due(record, marker, undecided)
+        if due is None or self._rules is None:
+            return insight  # Something was called off, but figures are not asked for any more.
         verdict = None
-        if (reason := self._disturbance(record, windows)) is not None:
-            verdict = not_compared(reason, length, record.at)
-        elif self._budget.seconds_until_share(SHARE) == 0:
+        if self._budget.seconds_until_share(SHARE) == 0:
             try:
                 verdict = judged(record, length, self._rules.figures, self._rules.thresholds)
             except NoFigures as error:
+                if _says_budget_is_used_up(error.__cause__):
+                    raise error.__cause__ from None
                 self._say(record, error)
                 if error.is_lasting:
-                    return insight.model_copy(update={"has_no_figures": True})
+                    return undecided.model_copy(update={"has_no_figures": True})
         if verdict is None and self._clock() > due + PATIENCE:
             verdict = not_compared("there were no figures", length, record.at)
-        return insight.model_copy(update={"verdict": verdict})
+        return undecided.model_copy(update={"verdict": verdict})
 
     @property
     def reach(self) -> timedelta:
@@ -128,11 +159,15 @@ class Verdicts:
         longest = max(self._rules.length, self._rules.longest)
         shortest = SHORTEST if self._rules.longest else self._rules.length
         first = record.started_at - longest
-        last = min(record.at + longest + LONGEST_DEPLOY, self._clock() - shortest - UNTIL_FIGURES)
+        last = min(over_at(record) + longest + LONGEST_DEPLOY, self._clock() - shortest - UNTIL_FIGURES)
         return (Period(EventType.DEPLOYMENT, first, last),) if first <= last else ()
 
-    def disturbed(self, record: Record, near: Iterable[Record]) -> set[str]:
-        """The deploys nearby that were judged before this marker arrived, which disturbs their figures."""
+    def disturbed(self, record: Record, near: Iterable[Record], *, is_known: bool) -> set[str]:
+        """The deploys nearby that were judged before this marker arrived, which disturbs their figures.
+
+        If it `is_known`, also those that may have been disturbed by what was known of it before: that it had
+        not ended, or was not called off.
+        """
         if self._rules is None:
             return set()
         usual, moment = self._rules.length, self._clock()
@@ -141,23 +176,17 @@ class Verdicts:
             for deploy in near
             if deploy.type is EventType.DEPLOYMENT
         ]
+        states = [record, *(_before(record) if is_known else ())]
         return {
             deploy.key
             for deploy, length in lengths
             if length
             and deploy.at + length + UNTIL_FIGURES <= moment
-            and disturbance(deploy, windows_of(deploy.started_at, deploy.at, length), [record])
+            and any(
+                disturbance(deploy, windows_of(deploy.started_at, deploy.at, length), [state])
+                for state in states
+            )
         }
-
-    def _corrected(self, record: Record, marker: Marker, insight: Insight, verdict: Verdict) -> Insight:
-        """Withdraws a verdict if something turns out to have happened in its windows."""
-        length = self._length(marker)
-        if length is None or verdict.word is Word.UNKNOWN:
-            return insight
-        reason = self._disturbance(record, windows_of(record.started_at, record.at, length))
-        if reason is None:
-            return insight
-        return insight.model_copy(update={"verdict": not_compared(reason, length, record.at)})
 
     def _length(self, marker: Marker) -> timedelta | None:
         if self._rules is None:
@@ -171,16 +200,35 @@ class Verdicts:
             get_logger("receiver.insight").warning("no verdict", key=record.key, reason=str(error))
         self._has_said = self._has_said or error.is_lasting
 
-    def _disturbance(self, record: Record, windows: Windows) -> str | None:
-        """What happened within the windows, in words."""
+    def _disturber(self, record: Record, length: timedelta, named: str | None) -> Record | None:
+        """As `disturber`, by the timeline."""
+        windows = windows_of(record.started_at, record.at, length)
         reach = windows.after[1] - windows.before[0]
-        periods = [
-            period
-            for type_ in (EventType.DEPLOYMENT, EventType.INCIDENT)
-            for period in around(type_, record.at, reach, reach + LONGEST_DEPLOY)
-        ]
+        periods = (
+            *around(EventType.DEPLOYMENT, record.at, reach + LONGEST_DEPLOY, reach + LONGEST_DEPLOY),
+            *around(EventType.INCIDENT, record.at, reach, reach),
+        )
         near = self._timeline.read(record, periods).near
-        return disturbance(record, windows, near)
+        return disturber(record, windows, near, named)
+
+
+def _before(record: Record) -> Iterator[Record]:
+    """As what the marker may have been known before."""
+    if record.type is EventType.DEPLOYMENT and not record.is_running:
+        began = {"outcome": DeployOutcome.RUNNING, "has_ended": False, "at": record.started_at}
+        yield record.model_copy(update=began)
+    if record.outcome is DeployOutcome.CALLED_OFF:
+        ended = DeployOutcome.FAILED if record.type is EventType.DEPLOYMENT else None
+        yield record.model_copy(update={"outcome": ended})
+
+
+def _says_budget_is_used_up(error: BaseException | None) -> TypeGuard[RateLimited]:
+    """Whether all other requests have to wait, too: the reference names one budget for all of them.
+
+    If the answer itself says that requests are left, it is only figures that are refused, and no marker is to
+    wait for them.
+    """
+    return isinstance(error, RateLimited) and (error.rate_limit is None or error.rate_limit.remaining <= 0)
 
 
 def judged_after(marker: Marker) -> timedelta | None:

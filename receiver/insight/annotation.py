@@ -85,6 +85,8 @@ class Insight(Model):
     incidents: tuple[Mention, ...] = ()
     """Those that name this marker among what changed before them."""
     verdict: Verdict | None = None
+    compared: Verdict | None = Field(default=None, exclude_if=_is_unused)
+    """The verdict that was taken back because something else had happened: that may be called off in turn."""
     is_partial: bool = Field(default=False, exclude_if=_is_unused)
     """Whether there may have been more changes of the configuration than are remembered."""
     is_looked_up: bool = Field(default=False, exclude_if=_is_unused)
@@ -94,15 +96,19 @@ class Insight(Model):
     noted: str | None = Field(default=None, exclude_if=_is_unused)
     """The fingerprint of the marker's record in the timeline; if it differs, the marker has changed."""
     said: Said = Said.ALL
+    is_edited: bool = Field(default=False, exclude_if=_is_unused)
+    """Whether somebody has changed the event in ApiTraffic: it is read before each update from then on."""
 
     def merged_with(self, other: "Insight | None") -> Self:
         """The insight of two markers that turn out to be one. What is around it has to be read again.
 
         A verdict `unknown` may be due to the other one, so the deploy is judged again.
         """
-        verdicts = (self.verdict, other.verdict if other is not None else None)
+        known = (self, other) if other is not None else (self,)
+        verdicts = (verdict for insight in known for verdict in (insight.verdict, insight.compared))
         told = (verdict for verdict in verdicts if verdict is not None and verdict.word is not Word.UNKNOWN)
-        return self.model_copy(update={"verdict": next(told, None), "noted": None})
+        update = {"verdict": next(told, None), "compared": None, "noted": None}
+        return self.model_copy(update={**update, "is_edited": any(insight.is_edited for insight in known)})
 
     def with_less(self) -> Self:
         """The same, but less of it is written into the event."""
@@ -156,11 +162,8 @@ def without_insight(event: Event) -> tuple[Event, Verdict | None]:
         if found is not None and ended_at is not None and word in set(Word):
             verdict = Verdict(word=Word(str(word)), line=found, ended_at=ended_at)
             kept.remove(found)
-    name = event.name
-    for word_in_name in JUDGED.values():
-        name = name.removesuffix(word_in_name)
     fields = {
-        "name": name,
+        "name": bare_name(event.name),
         "description": "\n".join(kept) or None,
         "metadata": {key: value for key, value in event.metadata.items() if key not in KEYS},
     }
@@ -264,6 +267,13 @@ def _name_of(event: Event, insight: Insight, verdict: Verdict | None) -> str:
     name = name_of(event, insight.previous)
     suffix = JUDGED.get(verdict.word, "") if verdict else ""
     return one_line(name, NAME_LIMIT - len(suffix)) + suffix if suffix else name
+
+
+def bare_name(name: str) -> str:
+    """The name without the word of a verdict."""
+    for word in JUDGED.values():
+        name = name.removesuffix(word)
+    return name
 
 
 def name_of(event: Event, previous: Previous | None) -> str:

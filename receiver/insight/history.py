@@ -16,6 +16,11 @@ from receiver.insight.records import DeployOutcome, Record
 
 GOES_BACK: Final = re.compile(r"roll.?back|revert|restore|undo|promote|redeploy", re.IGNORECASE)
 """In the name of a workflow that redeploys what other workflows have deployed before."""
+MOST_DEPLOYS: Final = 20
+"""The latest deploys of one subject to one environment that are remembered, whatever they deployed. Each
+delivery of one reads all that is remembered."""
+MOST_VERSIONS: Final = 20
+"""The latest versions of which the first and the last deploy are remembered too."""
 SHORT: Final = 7
 """Characters of a commit that identify it."""
 
@@ -79,6 +84,44 @@ def previous_of(own: Record, history: Iterable[Record]) -> Previous | None:
     )
 
 
+def is_certain(own: Record, previous: Previous | None, history: Sequence[Record]) -> bool:
+    """Whether none that ran between this deploy and what `previous_of` says can have been forgotten."""
+    if len(history) <= MOST_DEPLOYS:
+        return True
+    latest_first = sorted(history, key=_order, reverse=True)
+    if (own if previous is None else previous).key in {record.key for record in latest_first[:MOST_DEPLOYS]}:
+        return True
+    return not any(
+        record.outcome is DeployOutcome.SUCCEEDED and _order(record) > _order(own) for record in latest_first
+    )
+
+
+def worth_remembering(history: Iterable[Record]) -> set[str]:
+    """The keys of the deploys by which `previous_of` says of the next one what it would say by all of them.
+
+    Those are the latest, and the first and the last of each of the latest versions: a version that is
+    deployed again and again must not look as if it first ran after others that it ran before.
+    """
+    latest_first = sorted(history, key=_order, reverse=True)
+    versions: list[tuple[Record, Record]] = []
+    for record in latest_first:
+        if record.outcome is not DeployOutcome.SUCCEEDED:
+            continue
+        for number, (last, _) in enumerate(versions):
+            if _is_same_job(last, record) and is_same_version(last, record):
+                versions[number] = (last, record)
+                break
+        else:
+            if len(versions) < MOST_VERSIONS:
+                versions.append((record, record))
+    ends = (record for first_and_last in versions for record in first_and_last)
+    return {record.key for record in (*latest_first[:MOST_DEPLOYS], *ends)}
+
+
+def _is_same_job(one: Record, other: Record) -> bool:
+    return (one.track, one.job) == (other.track, other.job)
+
+
 def concerned_by(own: Record, history: Iterable[Record]) -> Iterator[Record]:
     """The other deploys whose `previous_of` may change because of this one. It may return too many: to find
     out exactly would take longer than to look at them again.
@@ -90,8 +133,6 @@ def concerned_by(own: Record, history: Iterable[Record]) -> Iterator[Record]:
     # It may have counted with an earlier end.
     later = [record for record in others if record.at >= own.started_at]
     concerned = {record.key for record in _until_replaced(own, later)}
-    # They may act for this one's workflow.
-    concerned |= {record.key for record in others if _goes_back(record) and is_same_version(record, own)}
     if _is_first_of_its_version(own, others):
         concerned |= _of_that_version(own, later)
     yield from (record for record in others if record.key in concerned)
@@ -101,8 +142,15 @@ def _may_tell_targets_apart(own: Record, others: Sequence[Record]) -> bool:
     """Whether this deploy may show that one target was several, or that others deploy for it."""
     if own.run_id is not None and any(record.run_id == own.run_id for record in others):
         return True
-    is_new = own.track not in {record.track for record in others}
-    return _goes_back(own) or (is_new and any(map(_goes_back, others)))
+    if _goes_back(own):
+        return True
+    back = [record for record in others if _goes_back(record)]
+    tracks = {record.track for record in others if record not in back}
+    if own.track not in tracks:
+        return bool(back)
+    # Among several workflows, what goes back acts for the one that has deployed its version. It replaces what
+    # that one deploys, and is replaced by it, before this deploy as well as after it.
+    return len(tracks) > 1 and any(is_same_version(record, own) for record in back)
 
 
 def _until_replaced(own: Record, later: Sequence[Record]) -> Iterator[Record]:
@@ -117,8 +165,10 @@ def _until_replaced(own: Record, later: Sequence[Record]) -> Iterator[Record]:
 
 
 def _is_first_of_its_version(own: Record, others: Iterable[Record]) -> bool:
+    """Whether its job has not deployed the version before; others may have, to what they deploy."""
     return not any(
-        is_same_version(record, own)
+        _is_same_job(record, own)
+        and is_same_version(record, own)
         and record.outcome is DeployOutcome.SUCCEEDED
         and record.at < own.started_at
         for record in others

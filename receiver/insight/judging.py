@@ -17,14 +17,29 @@ UNTIL_FIGURES: Final = timedelta(minutes=1)
 
 def disturbance(deploy: Record, windows: Windows, near: Iterable[Record]) -> str | None:
     """Why the windows cannot be compared: what else happened in them, in words; `None` if nothing did."""
+    other = disturber(deploy, windows, near)
+    return None if other is None else what_happened(deploy, other)
+
+
+def disturber(
+    deploy: Record, windows: Windows, near: Iterable[Record], named: str | None = None
+) -> Record | None:
+    """The nearest of what else happened in the windows; the one of this key if it is among it."""
     found = disturbances(deploy, (windows.before, windows.after), near)
-    if not found:
-        return None
-    (other, *_others) = found
+    return next((other for other in found if other.key == named), found[0] if found else None)
+
+
+def what_happened(deploy: Record, other: Record) -> str:
+    """In words, and how long before or after the deploy."""
     apart = other.at - deploy.at
     when = f"{duration(abs(apart))} {'later' if apart >= timedelta() else 'earlier'}"
     if other.type is EventType.INCIDENT:
         return f"an incident began {when}"
+    if other.is_running:
+        # Of one that began earlier, that alone would not say why it disturbs.
+        ending = "" if apart >= timedelta() else " and had not ended"
+        what = f"a deploy of {other.subject}" if other.subject else "another deploy"
+        return f"{what} began {when}{ending}"
     return f"{other.subject or 'something else'} was deployed {when}"
 
 

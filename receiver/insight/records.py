@@ -91,6 +91,12 @@ class Record(Model):
     judged_after: timedelta | None = Field(default=None, exclude_if=lambda length: length is None)
     """How long after its end a deploy is judged if not as usual; zero for never."""
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it is a deploy that is known to have begun, and not to have ended."""
+        is_begun = self.type is EventType.DEPLOYMENT and self.outcome is DeployOutcome.RUNNING
+        return is_begun and not self.has_ended
+
     @cached_property
     def history(self) -> str | None:
         """Names the sequence of deploys that it is one of; `None` if it is no deploy that leaves something

@@ -4,7 +4,7 @@ Only the order is claimed: the lines say what happened when, and people draw the
 """
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from apitraffic_events.event import EventType, Instant, Model
@@ -12,6 +12,9 @@ from receiver.insight.records import DeployOutcome, Record, shares_scope
 
 WITHIN: Final = timedelta(minutes=60)
 """How long before an incident a change is named, and after a change an incident."""
+LONGEST_DEPLOY: Final = timedelta(hours=6)
+"""How long a deploy is taken to last of which no end was reported, and how long before a period it is looked
+for: jobs on GitHub's own runners end after six hours."""
 MOST: Final = 3
 """Changes that an incident names, and incidents that a change names."""
 CHANGES: Final = frozenset({EventType.DEPLOYMENT, EventType.CONFIG_CHANGE, EventType.SCALE})
@@ -81,8 +84,9 @@ def disturbances(
 ) -> tuple[Record, ...]:
     """What else happened in these periods, so that a comparison would not be of this deploy alone.
 
-    `periods` are what was before it and what was after it. Another deploy counts in both, an incident if it
-    began in the later one. One that began before is what the deploy may have helped against.
+    `periods` are what was before it and what was after it. Another deploy counts in both, also while it is
+    running; an incident if it began in the later one. One that began before is what the deploy may have
+    helped against.
     """
     before, after = periods
     found = [
@@ -107,7 +111,12 @@ def _is_incident(record: Record) -> bool:
 
 
 def _overlaps(record: Record, period: tuple[Instant, Instant]) -> bool:
-    return record.started_at <= period[1] and record.at >= period[0]
+    return record.started_at <= period[1] and over_at(record) >= period[0]
+
+
+def over_at(record: Record) -> datetime:
+    """When it had ended; while it is running, by when it has surely ended."""
+    return record.started_at + LONGEST_DEPLOY if record.is_running else record.at
 
 
 def _without_replaced(changes: Iterable[Record], moment: Instant) -> list[Record]:

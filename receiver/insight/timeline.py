@@ -1,12 +1,12 @@
 """What is remembered of markers in Redis, by time, and which are to be looked at again.
 
 Redis keys, of each account its own: `apitraffic:timeline:<type>` and `apitraffic:records`, for 30 days;
-`apitraffic:history:<subject and environment>`, the latest deploys, for 400 days after the last one;
-`apitraffic:second-looks`, until they are done.
+`apitraffic:history:<subject and environment>`, the deploys that are `worth_remembering`, for 400 days after
+the last one; `apitraffic:second-looks`, until they are done.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -20,6 +20,7 @@ from apitraffic_events.timestamps import now
 from receiver.datastore.keys import keys_of
 from receiver.datastore.replies import as_text
 from receiver.datastore.scripts.runner import Constant, Script
+from receiver.insight.history import MOST_DEPLOYS, worth_remembering
 from receiver.insight.records import Record
 
 TYPES: Final = (EventType.DEPLOYMENT, EventType.INCIDENT, EventType.CONFIG_CHANGE, EventType.SCALE)
@@ -27,10 +28,8 @@ TIMELINE_LIFETIME: Final = timedelta(days=30)
 HISTORY_LIFETIME: Final = timedelta(days=400)
 MOST_RECORDS: Final = 10_000
 """Of one type in the timeline."""
-MOST_DEPLOYS: Final = 20
-"""Of one subject to one environment: each delivery of one reads them all."""
 DELETED_AT_ONCE: Final = 10
-"""Of a history: deleting takes a round trip of its own."""
+"""Of a history, at least: deleting takes a round trip of its own."""
 LONGEST_LOOK: Final = timedelta(minutes=3)
 """After that a worker that has begun a look counts as dead, and it is made again."""
 MOST_NEAR: Final = 50
@@ -160,7 +159,7 @@ class Timeline:
         deploys, *near = as_text(NOTE_RECORD.run(self._redis, keys, arguments)).split("\n\n")
         known = self._records(deploys) if record.history is not None else ()
         if len(known) > MOST_DEPLOYS + DELETED_AT_ONCE:
-            known = self._without_oldest(history, known)
+            self._forget_needless(history, known)
         found = {each.key: each for kept in near for each in self._records(kept)}
         return Surroundings(known, tuple(found.values()))
 
@@ -180,10 +179,10 @@ class Timeline:
         self._parsed[written] = record
         return record
 
-    def _without_oldest(self, history: str, known: Sequence[Record]) -> tuple[Record, ...]:
-        ordered = sorted(known, key=lambda record: record.at)
-        self._redis.hdel(history, *(record.key for record in ordered[:-MOST_DEPLOYS]))
-        return tuple(ordered[-MOST_DEPLOYS:])
+    def _forget_needless(self, history: str, known: Iterable[Record]) -> None:
+        needless = {record.key for record in known} - worth_remembering(known)
+        if len(needless) >= DELETED_AT_ONCE:
+            self._redis.hdel(history, *needless)
 
 
 def _number(type_: EventType) -> str:

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from pydantic import Field
+
 from apitraffic_events.event import Instant, Model
 from apitraffic_events.text import one_line
 from receiver.events import Remark
@@ -85,6 +87,8 @@ class Verdict(Model):
     word: Word
     line: Remark
     ended_at: Instant
+    disturbed_by: str | None = Field(default=None, exclude_if=lambda key: key is None)
+    """The key of the marker because of which nothing is compared."""
 
 
 def windows_of(started_at: datetime | None, ended_at: datetime, length: timedelta) -> Windows:
@@ -124,10 +128,13 @@ def judge(
     return _verdict(word, f"{begin}: {said}", ended_at)
 
 
-def not_compared(reason: str, length: timedelta, ended_at: datetime, *, place: str | None = None) -> Verdict:
-    """The verdict `unknown`, with the reason, such as `acme/api was deployed 4 min later`."""
-    line = f"{_beginning(length, place)}: not compared, {one_line(reason, LONGEST_REASON)}"
-    return _verdict(Word.UNKNOWN, line, ended_at)
+def not_compared(reason: str, length: timedelta, ended_at: datetime, *, by: str | None = None) -> Verdict:
+    """The verdict `unknown`, with the reason, such as `acme/api was deployed 4 min later`.
+
+    `by` is the key of the marker that is the reason, if one is.
+    """
+    line = f"{_beginning(length, None)}: not compared, {one_line(reason, LONGEST_REASON)}"
+    return Verdict(word=Word.UNKNOWN, line=line, ended_at=ended_at, disturbed_by=by)
 
 
 def _verdict(word: Word, line: str, ended_at: datetime) -> Verdict:

@@ -11,12 +11,13 @@ import pytest
 from redis import Redis
 
 from apitraffic_events.client import EventsClient
+from apitraffic_events.errors import RateLimited
 from apitraffic_events.event import Event, EventType
 from apitraffic_events.filters import EventFilter
-from apitraffic_events.records import EventPage, StoredEvent
+from apitraffic_events.records import EventPage, EventUpdate, StoredEvent
 from receiver.datastore.address import connect
 from receiver.datastore.keys import AccountKeys
-from receiver.delivery.budget import RequestBudget
+from receiver.delivery.budget import BudgetExhausted, RequestBudget
 from receiver.delivery.deliverer import Delivered, Deliverer
 from receiver.delivery.insights import Insights
 from receiver.delivery.marker_store import MarkerStore
@@ -212,8 +213,22 @@ def change(
     )
 
 
+def began(change: Change) -> Change:
+    """The beginning of a deploy that is drawn as a span."""
+    return change.model_copy(update={"effect": Effect.OPEN, "lasted": None})
+
+
+def never_began(begun: Change) -> Change:
+    """What calls a deploy off, of which the beginning had been reported."""
+    earlier = begun.occurred_at - timedelta(minutes=1)
+    never = {"effect": Effect.UPDATE, "is_final": True, "sets": ("name",), "occurred_at": earlier}
+    return begun.model_copy(update=never)
+
+
 V1, V2 = deploy(0, "v2.3.0", C1), deploy(60, "v2.4.0", C2)
 BACK = deploy(90, "v2.3.0", C1)
+LONG = began(deploy(30, "v9", C3, "in_progress", repository="acme/api"))
+"""Of another repository, and running."""
 COMPARE = "https://github.com/acme/shop/compare"
 WHAT_V2_SAYS = [
     "Succeeded after 2 min, deployed by ada.",
@@ -256,6 +271,28 @@ def test_a_rollback_is_called_one(line: Line) -> None:
     assert line.description_of(BACK.key)[1:] == [
         f"Rollback to v2.3.0 from v2.4.0, deployed 30 min earlier. {COMPARE}/{C2}...{C1}"
     ]
+
+
+def test_a_step_forward_is_no_rollback_however_often_a_version_was_deployed_again(line: Line) -> None:
+    before, after = (
+        [deploy(minute, "v2.3.0", C1) for minute in minutes] for minutes in (range(40, 50), range(61, 80))
+    )
+    line.deliver(V1, *before, V2, *after, deploy(100, "v2.4.0", C2))
+    event = line.shown()["deploy:100"]
+    assert (event.name, event.metadata.get("course")) == ("Deploy acme/shop v2.4.0 to production", None)
+    (history,) = line.redis.keys("apitraffic:history:*")
+    assert line.redis.hlen(history) <= 20 + 2 + 10
+
+
+def test_what_was_said_of_a_deploy_stays_though_what_ran_before_is_not_remembered_any_more(
+    line: Line,
+) -> None:
+    line.deliver(*(deploy(minute, f"v{minute}", f"{minute:040x}") for minute in range(0, 120, 3)))
+    said = line.description_of("deploy:15")
+    assert said[1].startswith("Before: v12, deployed 3 min earlier.")
+    line.deliver(incident(15, 1842))
+    assert line.look_again() == 1
+    assert line.description_of("deploy:15")[:2] == said
 
 
 def test_a_failed_rollback_is_called_one(line: Line) -> None:
@@ -369,6 +406,15 @@ def test_an_incident_names_a_rollback_as_it_is_shown_and_not_what_it_replaced(li
         assert "incidents_after" not in shown[V2.key].metadata
 
 
+def test_an_incident_names_a_rollback_as_one_also_if_that_is_known_only_later(line: Line) -> None:
+    line.deliver(V2, BACK, incident(95, 7))
+    line.look_again()
+    assert line.shown()["incident:7"].metadata["suspects"] == [BACK.event.name]
+    line.deliver(V1)
+    line.look_again()
+    assert line.shown()["incident:7"].metadata["suspects"] == ["Roll back acme/shop to v2.3.0 in production"]
+
+
 def test_an_incident_that_turns_out_to_be_part_of_another_is_taken_back(line: Line) -> None:
     line.deliver(V1, V2, incident(64, 1842))
     line.look_again()
@@ -479,8 +525,9 @@ def test_after_a_loss_one_request_finds_what_ran_before(line: Line) -> None:
     assert line.description_of(V2.key) == ["Succeeded after 2 min, deployed by ada."]
     assert line.look_again() == 1
     assert line.description_of(V2.key) == WHAT_V2_SAYS
-    # A look-up for the marker itself, the creation, the look-up of what ran before, and the update.
-    assert line.api.number_of_requests() - before - 2 == 4
+    # A look-up for the marker itself, the creation, the look-up of what ran before, one request that reads
+    # the event, and the update.
+    assert line.api.number_of_requests() - before - 2 == 5
 
 
 def test_a_list_that_may_lack_the_latest_deploys_names_none(
@@ -508,8 +555,8 @@ def test_after_a_loss_one_request_finds_what_changed_before_an_incident(line: Li
     line.deliver(incident(80, 1842, Effect.CLOSE, status="resolved", started=64))
     before = line.api.number_of_requests()
     line.look_again()
-    # The look-up and the update.
-    assert line.api.number_of_requests() - before == 2
+    # The look-up, one request that reads the event, and the update.
+    assert line.api.number_of_requests() - before == 3
     assert line.shown()["incident:1842"].metadata["suspects"] == said
     # What Redis does not know is left as it is.
     assert line.shown()[V2.key].metadata["incidents_after"] == ["#1842 Checkout latency above 2 s"]
@@ -542,6 +589,60 @@ BETTER_BEFORE = [traffic(50, 2, 145.0), traffic(65, 13, 310.0)]
 LINE = "15 min after: errors 0.33 % → 2.2 %, mean response 145 → 310 ms, 600 requests"
 
 
+BEGAN = "later an incident began: #1842 Checkout latency above 2 s (https://pd.test/1842)"
+
+
+def edit(line: Line, key: str, *lines: str, **fields: Any) -> None:
+    """As a person does in ApiTraffic, or with `events update`."""
+    given = {"description": "\n".join(lines)} if lines else {}
+    line.client.update_event(line.shown()[key].sid, EventUpdate(**given, **fields))
+
+
+def test_what_a_person_has_written_stays_and_what_is_new_is_said_below_it(line: Line) -> None:
+    line.deliver(V1, V2)
+    edit(line, V2.key, "Hotfix, see INC-7. Ada", *WHAT_V2_SAYS, "Rolled out by hand.")
+    line.deliver(incident(64, 1842))
+    line.look_again()
+    written = ["Hotfix, see INC-7. Ada", *WHAT_V2_SAYS, "Rolled out by hand."]
+    assert line.description_of(V2.key) == [*written, f"4 min {BEGAN}"]
+    line.deliver(incident(70, 1842, Effect.CLOSE, status="merged", started=64))
+    line.look_again()
+    assert line.description_of(V2.key) == written
+
+
+def test_a_name_and_facts_that_a_person_has_given_stay(line: Line) -> None:
+    line.deliver(V1, V2)
+    facts = line.shown()[V2.key].metadata | {"ticket": "INC-7", "status": "rolled back by hand"}
+    edit(line, V2.key, name="The bad one", metadata=facts)
+    line.deliver(incident(64, 1842))
+    line.look_again()
+    event = line.shown()[V2.key]
+    assert event.name == "The bad one"
+    assert event.metadata == facts | {"incidents_after": ["#1842 Checkout latency above 2 s"]}
+    assert line.description_of(V2.key) == [*WHAT_V2_SAYS, f"4 min {BEGAN}"]
+
+
+def test_what_a_person_has_written_stays_when_the_sender_reports_more(line: Line) -> None:
+    """Once an edit was seen, the event is read before it is updated; other events are not."""
+    opened = incident(64, 1842, description="Triggered by checkout-api.")
+    line.deliver(V1, opened)
+    edit(line, opened.key, "Triggered by checkout-api.", "Database is full; Ada is on it.")
+    line.deliver(V2)
+    line.look_again()
+    closed = incident(
+        70, 1842, Effect.CLOSE, status="resolved", started=64, description="Resolved after 6 min by ada."
+    )
+    before = line.api.number_of_requests()
+    line.deliver(closed)
+    assert line.api.number_of_requests() - before == 2
+    assert line.shown()[opened.key].ended_at == START + timedelta(minutes=70)
+    assert line.description_of(opened.key) == [
+        "Database is full; Ada is on it.",
+        "4 min before: Deploy acme/shop v2.4.0 to production (https://github.com/acme/shop/actions/runs/60)",
+        "Resolved after 6 min by ada.",
+    ]
+
+
 class TestVerdict:
     """A deploy says some time after its end what it did to the API's traffic."""
 
@@ -571,12 +672,43 @@ class TestVerdict:
         assert line.look_again() == 1
         assert line.shown()[V2.key].metadata["verdict"] == "worse"
 
+    def test_it_does_not_overwrite_what_a_person_has_written(self, line: Line) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        line.deliver(V1, V2)
+        line.look_again()
+        written = ["Hotfix. Ada", *line.description_of(V2.key)]
+        edit(line, V2.key, *written)
+        line.deliver(incident(70, 7))
+        line.look_again()
+        said = line.description_of(V2.key)
+        assert said[: len(written) - 1] == written[:-1]
+        assert LINE not in said
+        assert "15 min after: not compared, an incident began 10 min later" in said
+        event = line.shown()[V2.key]
+        assert (event.name, event.metadata["verdict"]) == (V2.event.name, "unknown")
+
+    def test_it_keeps_what_was_seen_to_be_written_by_a_person(self, line: Line) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        line.now = START + timedelta(minutes=66)
+        line.deliver(V1, V2)
+        edit(line, V2.key, *WHAT_V2_SAYS, "Hotfix. Ada")
+        line.deliver(flag(59, "late"))
+        line.look_again()
+        line.now = NOW
+        line.look_again()
+        assert line.description_of(V2.key)[2:] == [
+            "Hotfix. Ada",
+            "Changed since then: Feature flag late turned on (https://flags.test/late)",
+            LINE,
+        ]
+
     def test_another_deploy_in_the_window_is_said_and_costs_no_figures(self, line: Line) -> None:
         line.api.set_traffic(BETTER_BEFORE)
         line.deliver(deploy(64, "v9", C3, repository="acme/api"), V2)
         before = line.api.number_of_requests()
         line.look_again()
-        assert line.api.number_of_requests() - before == 2
+        # Each of the two is read and updated.
+        assert line.api.number_of_requests() - before == 4
         assert (
             line.description_of(V2.key)[-1] == "15 min after: not compared, acme/api was deployed 4 min later"
         )
@@ -642,15 +774,122 @@ class TestVerdict:
 
     def test_it_is_taken_back_if_another_deploy_went_on_all_the_time(self, line: Line) -> None:
         line.api.set_traffic(BETTER_BEFORE)
-        long = deploy(30, "v9", C3, "in_progress", repository="acme/api")
-        long = long.model_copy(update={"effect": Effect.OPEN, "lasted": None})
-        line.deliver(long, V2)
+        line.deliver(V2)
         line.look_again()
-        line.deliver(ended(long, 100))
+        assert line.shown()[V2.key].metadata["verdict"] == "worse"
+        line.deliver(ended(LONG, 100))
         line.look_again()
         assert line.description_of(V2.key)[-1] == (
             "15 min after: not compared, acme/api was deployed 40 min later"
         )
+
+    @pytest.mark.parametrize(
+        ("minute", "said"),
+        [
+            (-120, "began 3 h earlier and had not ended"),
+            (30, "began 30 min earlier and had not ended"),
+            (59, "began 1 min earlier and had not ended"),
+            (70, "began 10 min later"),
+        ],
+    )
+    def test_a_deploy_that_is_still_running_is_said_at_once_and_costs_no_figures(
+        self, line: Line, minute: int, said: str
+    ) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        running = began(deploy(minute, "v9", C3, "in_progress", repository="acme/api"))
+        line.deliver(running, V2)
+        before = line.api.number_of_requests()
+        line.look_again()
+        # The event is read and updated.
+        assert line.api.number_of_requests() - before == 2
+        words = f"15 min after: not compared, a deploy of acme/api {said}"
+        assert line.description_of(V2.key)[-1] == words
+        line.deliver(ended(running, 100))
+        line.look_again()
+        assert line.description_of(V2.key)[-1] == words
+
+    def test_it_is_taken_back_at_once_if_another_deploy_turns_out_to_be_running(self, line: Line) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        line.deliver(V2)
+        line.look_again()
+        assert line.shown()[V2.key].metadata["verdict"] == "worse"
+        line.deliver(LONG)
+        line.look_again()
+        assert line.description_of(V2.key)[-1].endswith("acme/api began 30 min earlier and had not ended")
+
+    def test_a_deploy_whose_end_was_never_reported_disturbs_for_six_hours(self, line: Line) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        line.deliver(began(deploy(60 - 6 * 60 - 20, "v9", C3, "in_progress", repository="acme/api")), V2)
+        line.look_again()
+        assert line.shown()[V2.key].metadata["verdict"] == "worse"
+
+    @pytest.mark.parametrize("is_late", [False, True])
+    @pytest.mark.parametrize(
+        ("other", "called_off"),
+        [
+            (incident(70, 7), incident(72, 7, Effect.CLOSE, status="merged", started=70)),
+            (LONG, ended(LONG, 100, "cancelled")),
+            (LONG, never_began(LONG)),
+        ],
+    )
+    def test_it_is_compared_once_what_disturbed_it_is_called_off(
+        self, line: Line, other: Change, called_off: Change, is_late: bool
+    ) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        line.deliver(V2)
+        if is_late:
+            line.look_again()
+            assert line.shown()[V2.key].metadata["verdict"] == "worse"
+        line.deliver(other)
+        line.look_again()
+        assert line.shown()[V2.key].metadata["verdict"] == "unknown"
+        line.deliver(called_off)
+        # Two for its figures if they are not known, otherwise one that reads the event, and the update. What
+        # the incident has named is updated, too.
+        needed = 2 if is_late else 3
+        before = line.api.number_of_requests()
+        line.look_again()
+        others = 2 if other.event.type == EventType.INCIDENT else 0
+        assert line.api.number_of_requests() - before <= needed + others
+        assert line.description_of(V2.key)[-1] == LINE
+        assert line.shown()[V2.key].name.endswith(" (worse)")
+
+    def test_it_is_compared_once_what_seemed_to_run_turns_out_to_have_ended_before(self, line: Line) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        line.deliver(V2, LONG)
+        line.look_again()
+        assert line.shown()[V2.key].metadata["verdict"] == "unknown"
+        line.deliver(ended(LONG, 40))
+        line.look_again()
+        assert line.description_of(V2.key)[-1] == LINE
+
+    def test_what_else_disturbed_it_is_said_then(self, line: Line) -> None:
+        line.deliver(V2, incident(70, 7), deploy(75, "v9", C3, repository="acme/api"))
+        line.look_again()
+        assert "15 min after: not compared, an incident began 10 min later" in line.description_of(V2.key)
+        line.deliver(incident(72, 7, Effect.CLOSE, status="merged", started=70))
+        line.look_again()
+        assert line.description_of(V2.key)[-1] == (
+            "15 min after: not compared, acme/api was deployed 15 min later"
+        )
+
+    def test_what_is_said_of_it_follows_if_it_turns_out_to_have_begun_earlier(self, line: Line) -> None:
+        line.deliver(V2, incident(70, 7, Effect.CLOSE))
+        line.look_again()
+        assert "15 min after: not compared, an incident began 10 min later" in line.description_of(V2.key)
+        line.deliver(incident(64, 7))
+        line.look_again()
+        said = [words for words in line.description_of(V2.key) if "not compared" in words]
+        assert said == ["15 min after: not compared, an incident began 4 min later"]
+
+    def test_what_is_called_off_after_more_than_a_day_leaves_it_as_it_is(self, line: Line) -> None:
+        line.deliver(V2, LONG)
+        line.look_again()
+        said = line.description_of(V2.key)
+        line.now += timedelta(days=2)
+        line.deliver(ended(LONG, 100, "cancelled"))
+        line.look_again()
+        assert line.description_of(V2.key) == said
 
     def test_an_incident_in_the_window_is_said(self, line: Line) -> None:
         line.deliver(V2, incident(64, 7))
@@ -751,6 +990,33 @@ class TestVerdict:
         line.look_again()
         assert line.description_of(V2.key)[-1] == "15 min after: not compared, there were no figures"
 
+    def test_figures_that_use_up_the_budget_let_all_other_requests_wait(
+        self, line: Line, tmp_path: Path
+    ) -> None:
+        with (
+            running_local_api(tmp_path, "--quota", "2") as api,
+            EventsClient(api_url=api.url, account_sid=api.account_sid, token=api.token) as client,
+        ):
+            # The creation, one request for figures, and one too many.
+            short = Line(api, client, line.redis, judges=True)
+            short.deliver(V2)
+            with pytest.raises(RateLimited):
+                short.look_again()
+            with pytest.raises(BudgetExhausted):
+                short.budget.before_request()
+
+    def test_figures_that_alone_are_refused_keep_no_other_request_waiting(self, line: Line) -> None:
+        """The answer says that requests are left."""
+        line.deliver(V2)
+        line.api.set_faults(["metrics=429"])
+        line.look_again()
+        line.budget.before_request()
+        line.api.set_faults([])
+        line.api.set_traffic(BETTER_BEFORE)
+        line.now += HOUR
+        line.look_again()
+        assert line.description_of(V2.key)[-1] == LINE
+
     def test_a_token_without_the_scope_pauses_nothing_and_is_asked_for_once(self, line: Line) -> None:
         line.api.set_faults(["metrics=403"])
         line.deliver(V2)
@@ -788,6 +1054,29 @@ def test_a_name_that_the_api_refuses_keeps_no_neighbour_from_being_shown(line: L
     assert "suspects" not in shown["incident:1842"].metadata
     line.deliver(incident(70, 1842, Effect.CLOSE, started=64))
     assert line.shown()["incident:1842"].ended_at == START + timedelta(minutes=70)
+
+
+def test_nobody_names_a_marker_that_the_api_refuses_until_it_is_replayed(line: Line) -> None:
+    hostile = flag(50, "a")
+    hostile = hostile.model_copy(update={"event": hostile.event.model_copy(update={"name": "DROP TABLE x"})})
+    bad = deploy(55, "v2.3.1", C3)
+    bad = bad.model_copy(update={"event": bad.event.model_copy(update={"description": "DROP TABLE x"})})
+    line.api.set_faults(["waf"])
+    line.deliver(V1, V2)
+    for refused in (hostile, bad):
+        with pytest.raises(EventRefused):
+            line.deliver(refused)
+    line.look_again()
+    line.deliver(incident(64, 1842))
+    line.look_again()
+    assert line.description_of(V2.key)[: len(WHAT_V2_SAYS)] == WHAT_V2_SAYS
+    assert "changed_since" not in line.shown()[V2.key].metadata
+    assert line.shown()["incident:1842"].metadata["suspects"] == [V2.event.name]
+    line.api.set_faults([])
+    line.deliver(hostile, bad)
+    line.look_again()
+    assert line.shown()[V2.key].metadata["previous_version"] == "v2.3.1"
+    assert line.shown()["incident:1842"].metadata["suspects"] == [V2.event.name, "DROP TABLE x"]
 
 
 @pytest.mark.parametrize("junk", ["{", "[]", '{"key": 1}'])

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from apitraffic_events.event import Event, EventType
-from receiver.insight.history import Course, concerned_by, is_same_version, previous_of
+from receiver.insight.history import (
+    Course,
+    concerned_by,
+    is_certain,
+    is_same_version,
+    previous_of,
+    worth_remembering,
+)
 from receiver.insight.records import Record, record_of
 
 START = datetime(2026, 1, 10, 10, 0, tzinfo=UTC)
@@ -88,6 +95,68 @@ def test_a_rollback_by_the_commit_alone_is_called_by_the_version_that_it_had() -
     previous = previous_of(back, [V1, V2, back])
     assert previous is not None
     assert (previous.course, previous.version_now) == (Course.ROLLBACK, "v1")
+
+
+def shortened(*history: Record) -> list[Record]:
+    """As it is remembered, if all were delivered in this order."""
+    kept: list[Record] = []
+    for record in history:
+        kept.append(record)
+        keys = worth_remembering(kept)
+        kept = [each for each in kept if each.key in keys]
+    return kept
+
+
+@pytest.mark.parametrize("redeploys", [1, 25, 60])
+def test_a_step_forward_is_no_rollback_however_often_a_version_was_deployed_again(redeploys: int) -> None:
+    again = [deploy(100 + number, "v1", commit=C1) for number in range(redeploys)]
+    forward, back = deploy(200, "v2", commit=C2), deploy(210, "v1", commit=C1)
+    history = shortened(V1, V2, *again)
+    previous = previous_of(forward, history)
+    assert previous is not None
+    assert (previous.course, previous.version, previous.at) == (None, "v1", again[-1].at)
+    previous = previous_of(back, shortened(*history, forward))
+    assert previous is not None
+    assert (previous.course, previous.version) == (Course.ROLLBACK, "v2")
+
+
+def test_a_version_that_ran_before_many_redeploys_is_still_gone_back_to() -> None:
+    again = [deploy(100 + number, "v2", commit=C2) for number in range(30)]
+    previous = previous_of(deploy(200, "v1", commit=C1), shortened(V1, V2, *again))
+    assert previous is not None
+    assert previous.course is Course.ROLLBACK
+
+
+@pytest.mark.parametrize("jobs", [("deploy",), ("api", "web")])
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_remembered_of_a_long_history_says_what_all_of_it_would(
+    seed: int, jobs: tuple[str, ...]
+) -> None:
+    random = Random(seed)  # noqa: S311 - nothing is kept secret by it
+    history = [
+        deploy(
+            minute,
+            status=random.choice(("success", "success", "failure")),
+            commit=f"{random.choice((1, 1, 1, 2, 2, 3, random.randint(1, 6))):040x}",
+            job=random.choice(jobs),
+            run_id=f"run {minute}",
+        )
+        for minute in range(90)
+    ]
+    kept = shortened(*history)
+    assert len(kept) <= 20 + 2 * 6 * len(jobs)
+    for number, own in enumerate(reversed(history)):
+        previous = previous_of(own, kept)
+        if is_certain(own, previous, kept):
+            assert previous == previous_of(own, history)
+        else:
+            assert number > 0
+    assert not is_certain(history[5], previous_of(history[5], kept), kept)
+
+
+def test_no_more_than_twenty_versions_are_remembered() -> None:
+    history = shortened(*(deploy(minute, commit=f"{minute:040x}") for minute in range(1, 60)))
+    assert [record.at.minute for record in history] == [*range(40, 60)]
 
 
 def test_going_forward_again_after_a_rollback_is_no_rollback() -> None:
@@ -267,6 +336,35 @@ def test_nobody_says_something_else_who_is_not_concerned(seed: int, jobs: tuple[
     others = [record for record in history if record is not own]
     changed = {record.key for record in others if previous_of(record, others) != previous_of(record, history)}
     assert changed <= {record.key for record in concerned_by(own, history)}
+
+
+@pytest.mark.parametrize("jobs", [(None,), ("api", "web"), (None, "api", "undo")])
+@pytest.mark.parametrize(
+    "workflows", [("deploy",), ("deploy", "web"), ("deploy", "web", "Promote"), ("deploy", "rollback")]
+)
+def test_nobody_is_missed_if_workflows_jobs_and_rollbacks_are_mixed(
+    workflows: tuple[str, ...], jobs: tuple[str | None, ...]
+) -> None:
+    # Among the first sixty and these are some that were missed.
+    for seed in (*range(60), 299, 347, 409, 1340, 1387, 1557, 2261):
+        random = Random(seed)  # noqa: S311 - nothing is kept secret by it
+        minutes = random.choice((1, 3, 10))
+        history = [
+            deploy(
+                number * minutes,
+                status=random.choice(("success", "success", "failure", "in_progress", "cancelled")),
+                commit=random.choice((C1, C2, C3, C4)),
+                key=f"d{number}",
+                workflow=random.choice(workflows),
+                job=random.choice(jobs),
+                run_id=f"run {random.choice((number, number, number, number - 1, number // 2))}",
+            )
+            for number in range(random.randint(3, 12))
+        ]
+        own = random.choice(history)
+        others = [record for record in history if record is not own]
+        changed = {each.key for each in others if previous_of(each, others) != previous_of(each, history)}
+        assert changed <= {record.key for record in concerned_by(own, history)}, f"seed {seed}"
 
 
 def test_a_release_that_was_only_published_is_no_deploy() -> None:
