@@ -13,6 +13,7 @@ from receiver.cli.api import TOKEN_VARIABLE
 from tests.support.launcher import Launcher
 from tests.support.processes import heed_signals_in_children, started
 from tests.support.programs import run_to_the_end
+from tests.support.redis import running_redis
 from tests.support.waiting import wait_until
 
 ANNOUNCEMENT = re.compile(r"Events API at http://127\.0\.0\.1:(\d+)/")
@@ -61,3 +62,9 @@ def test_a_command_ends_with_the_tests(tmp_path: Path) -> None:
     assert announced is not None
     with socket.socket() as connection:
         wait_until(lambda: connection.connect_ex(("127.0.0.1", int(announced[1]))) != 0, "nobody listens")
+
+
+def test_a_redis_does_not_start_in_the_folder_of_another(tmp_path: Path) -> None:
+    another = pytest.raises(AssertionError, match="another Redis answers")
+    with running_redis(tmp_path), another, running_redis(tmp_path):
+        pass
