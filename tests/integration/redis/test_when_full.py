@@ -104,6 +104,17 @@ def test_commands_and_transactions_do_and_return_the_same(url: str, protocol: in
     assert use(redis) == expected
 
 
+def test_a_transaction_that_fills_the_memory_by_itself_is_run(draining: Redis) -> None:
+    """Its commands wait in Redis until the last has come. Then Valkey aborts it, and Redis sometimes does."""
+    limit_memory(draining, 150_000)
+    with draining.pipeline() as pipeline:
+        pipeline.set("text", 1)
+        for _ in range(300):
+            pipeline.delete("name" * 250)
+        assert pipeline.execute() == [True, *[0] * 300]
+    assert draining.exists("text")
+
+
 def test_errors_are_raised_as_ever(draining: Redis) -> None:
     draining.set("text", 1)
     fill_memory(draining)
