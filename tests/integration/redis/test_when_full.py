@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from redis import Redis
-from redis.client import PubSubWorkerThread
 from redis.exceptions import OutOfMemoryError, ResponseError, WatchError
 
 from apitraffic_events.client import EventsClient
@@ -23,7 +22,6 @@ from receiver.queue.dead_letters import DeadLetters
 from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import delivery_queue, delivery_queues
 from receiver.reception.quarantine import Quarantine
-from receiver.worker import quiet_worker
 from receiver.worker.attempts import DeliveryAttempts
 from receiver.worker.worker import DeliveryWorker
 from tests.support.changes import at, change
@@ -202,18 +200,3 @@ def test_what_was_given_up_can_be_discarded(url: str) -> None:
     fill_memory(redis)
     quarantine.discard("github:d-1")
     assert quarantine.count() == 0
-
-
-def test_a_subscription_that_a_full_redis_refuses_is_made_again(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Redis 8.6 refuses it, which would end RQ's thread with a traceback; older ones do not."""
-    monkeypatch.setattr(quiet_worker, "SUBSCRIBE_PAUSE", 0)
-    with connect(url) as redis, redis.pubsub() as pubsub:
-        pubsub.subscribe("commands")
-        assert pubsub.connection is not None
-        pubsub.connection.disconnect()
-        worker = DeliveryWorker(redis, RequestBudget(redis))
-        worker._pubsub_exception_handler(OutOfMemoryError("refused"), pubsub, PubSubWorkerThread(pubsub, 60))  # noqa: SLF001
-        assert pubsub.get_message(timeout=5)
-        assert redis.pubsub_numsub("commands")[0][1] == 1
