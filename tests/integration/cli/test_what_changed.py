@@ -13,11 +13,12 @@ from rich.text import Text
 
 from apitraffic_events.timestamps import format_timestamp, now
 from receiver.cli import consoles
-from receiver.insight import asking
+from receiver.insight import what_changed
 from tests.support.command import Command
 from tests.support.local_api import LocalApi, running_local_api
 
-MOMENT: Final = now().replace(second=0, microsecond=0) - timedelta(hours=3)
+MOMENT: Final = now().replace(second=0, microsecond=0) - timedelta(hours=2, minutes=30)
+"""Hours are told in whole ones, so this stays "2 h" ago for half an hour, however long the tests take."""
 LINE: Final = "15 min after: errors 0.3 % → 2.1 %, mean response 145 → 310 ms, 1.2 k requests"
 COMPARE: Final = f"https://github.com/acme/shop/compare/{'1' * 40}...{'2' * 40}"
 
@@ -232,7 +233,7 @@ def test_more_events_than_are_read_are_not_passed_over_in_silence(
 ) -> None:
     for minute in range(3):
         create(api, "Failover", minute, "scale")
-    monkeypatch.setattr(asking, "MOST_LOOKED_AT", 2)
+    monkeypatch.setattr(what_changed, "MOST_LOOKED_AT", 2)
     assert "too many events to read all of them" in ask(at(0)).stderr
     assert json.loads(ask(at(0), "--json").stdout)["complete"] is False
 
