@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from redis import Redis
 from redis.client import Pipeline
-from redis.exceptions import OutOfMemoryError
+from redis.exceptions import ExecAbortError, OutOfMemoryError
 
 from receiver.datastore.address import connect
 from receiver.datastore.scripts.runner import Script
@@ -53,14 +53,19 @@ class DrainingPipeline(Pipeline):
         is_plain_transaction = vars(self)["transaction"] and not self.watching
         try:
             return super().execute(raise_on_error)
-        except OutOfMemoryError:
-            if not is_plain_transaction:
+        except (OutOfMemoryError, ExecAbortError) as error:
+            if not is_plain_transaction or not _is_for_want_of_memory(error):
                 raise
         replies = _run(Redis.from_pool(self.connection_pool), commands)
         failed = [reply for reply in replies if isinstance(reply, Exception)]
         if failed and raise_on_error:
             raise failed[0]
         return replies
+
+
+def _is_for_want_of_memory(error: OutOfMemoryError | ExecAbortError) -> bool:
+    """A transaction is aborted at its end if its own commands, which wait there, have filled the memory."""
+    return isinstance(error, OutOfMemoryError) or "OOM" in str(error)
 
 
 def connect_to_drain(url: str | None) -> DrainingRedis:

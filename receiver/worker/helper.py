@@ -32,6 +32,7 @@ class Helper:
         has_nothing: Callable[[], bool],
     ) -> None:
         """`has_nothing` is called if the batch is empty; returns whether there is something in it now."""
+        self.name = name
         self._batch = batch
         self._run = run
         self._has_nothing = has_nothing
@@ -41,18 +42,28 @@ class Helper:
         # Attempts are recorded by what the context of the worker's thread has.
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._work,), name=name, daemon=True)
+        self._starting = threading.Lock()
+        self._is_stopped = False
         self.error: BaseException | None = None
         """What ended it, such as an outage of Redis; the worker ends, too."""
 
     def wake(self) -> None:
-        """Take from the batch until it is empty."""
-        if self._thread.ident is None:
-            self._thread.start()
+        """Take from the batch until it is empty; nothing happens once it was stopped.
+
+        Any thread of the worker calls this. Without the lock, two of them could start the same thread: it has
+        no identity before it runs.
+        """
+        with self._starting:
+            if self._thread.ident is None and not self._is_stopped:
+                self._thread.start()
         self._wakes.put(True)
 
     def stop(self) -> None:
         """Wait until its job, if it has one, is finished."""
-        if self._thread.ident is not None:
+        with self._starting:
+            self._is_stopped = True
+            has_started = self._thread.ident is not None
+        if has_started:
             self._wakes.put(False)
             self._thread.join()
 

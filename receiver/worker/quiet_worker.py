@@ -4,17 +4,18 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from redis.client import Pipeline, PubSub, PubSubWorkerThread
-from redis.exceptions import OutOfMemoryError, RedisError
+from redis.client import Pipeline
+from redis.exceptions import RedisError
 from rq import SimpleWorker
 
 from apitraffic_events.timestamps import now
+from receiver.worker.command_listener import CommandListener
 from receiver.worker.wake_up import WakeUp
 
 HEARTBEAT_INTERVAL: Final = timedelta(seconds=5)
 NEVER: Final = datetime.min.replace(tzinfo=UTC)
-SUBSCRIBE_PAUSE: Final = 2.0
-"""Seconds between attempts to subscribe to RQ's commands while Redis is full."""
+LONGEST_END: Final = 1.0
+"""Seconds for which a worker that ends waits for the thread that listens for commands."""
 
 
 class QuietWorker(SimpleWorker):
@@ -23,6 +24,7 @@ class QuietWorker(SimpleWorker):
     def __init__(self, stop: WakeUp, *arguments: Any, **named: Any) -> None:
         self._stop = stop
         self._current_state = ""
+        self._listener: CommandListener | None = None
         super().__init__(*arguments, **named)
         self.log_result_lifespan = False
 
@@ -31,26 +33,24 @@ class QuietWorker(SimpleWorker):
         with suppress(RedisError):
             super().set_shutdown_requested_date()  # type: ignore[no-untyped-call]  # see above
 
-    def _pubsub_exception_handler(
-        self, exc: Exception, pubsub: PubSub, pubsub_thread: PubSubWorkerThread
-    ) -> None:
-        """Let the thread that listens for commands subscribe again later if Redis is full.
-
-        Redis 8.6 refuses that at `maxmemory`, unlike 8.0 and Valkey 9, and RQ would end the thread.
-        """
-        if not isinstance(exc, OutOfMemoryError):
-            super()._pubsub_exception_handler(exc, pubsub, pubsub_thread)
-        elif not self._stop.wait(SUBSCRIBE_PAUSE) and pubsub.connection is not None:
-            pubsub.connection.disconnect()  # The next read connects and subscribes.
+    def subscribe(self) -> None:
+        """Listen for RQ's commands in a thread that outlasts a Redis that is away or full."""
+        self.pubsub = self.connection.pubsub()  # type: ignore[no-untyped-call]  # no types there
+        self.pubsub.subscribe(**{self.pubsub_channel_name: self.handle_payload})
+        self._listener = CommandListener(self.pubsub)
+        self._listener.start()
 
     def unsubscribe(self) -> None:
-        """End the thread that listens for commands before RQ wakes it.
+        """End that thread. RQ would close its connection although the thread may still read from it."""
+        if self.pubsub is not None and self._listener is not None:
+            self.pubsub.unsubscribe()  # type: ignore[no-untyped-call]  # see above
+            self._listener.stop()
+            self._listener.join(LONGEST_END)
 
-        RQ wakes it first. A thread that is fast then listens again, and RQ waits a second for it in vain.
-        """
-        if self.pubsub_thread is not None:
-            self.pubsub_thread.stop()
-        super().unsubscribe()  # type: ignore[no-untyped-call]  # RQ has no types here
+    def stop_listening(self) -> None:
+        """Let that thread end when it can, without Redis."""
+        if self._listener is not None:
+            self._listener.stop()
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
         """Give a sign of life every few seconds, and not five times a job as RQ does."""

@@ -12,6 +12,8 @@ from receiver.worker.worker import DeliveryWorker
 
 SCHEDULE_INTERVAL: Final = 0.5
 """Seconds between checks for retries that are due."""
+LONGEST_END: Final = 5.0
+"""Seconds for which a worker that ends waits for this thread."""
 
 
 class RetryClock(threading.Thread):
@@ -51,9 +53,11 @@ class RetryClock(threading.Thread):
                 was_away = True
             except Exception:
                 # Without this thread no retry would ever be made again, and the worker would look healthy.
-                log.exception("looking for retries failed")
+                # A worker that ends closes the connections, maybe while this thread still reads from one.
+                if not self._stopped.is_set():
+                    log.exception("looking for retries failed")
 
     def stop(self) -> None:
         self._stopped.set()
         self._worker.wants_attention.set()
-        self.join(timeout=5)
+        self.join(LONGEST_END)

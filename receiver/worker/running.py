@@ -10,7 +10,6 @@ from functools import partial
 from typing import Final
 
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from rq.exceptions import StopRequested
 from structlog import get_logger
@@ -50,15 +49,9 @@ RESTART_PAUSE: Final = 1.0
 
 
 class RedisOutage(logging.Filter):
-    """Drops RQ's tracebacks if the cause is only that Redis cannot be reached; the worker restarts itself.
-
-    Also drops what RQ's thread for commands logs about it: the worker logs the same.
-    """
+    """Drops RQ's tracebacks if the cause is only that Redis cannot be reached; the worker restarts itself."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        arguments = record.args if isinstance(record.args, tuple) else ()
-        if any(isinstance(argument, RedisConnectionError) for argument in arguments):
-            return False
         if record.exc_info and isinstance(record.exc_info[1], RedisError):
             words = explain(record.exc_info[1])
             record.msg, record.args, record.exc_info = "Redis is away: %s", (words,), None

@@ -155,8 +155,7 @@ class DeliveryWorker(QuietWorker):
             self._job_queue.flush_acks()
             super().teardown()  # type: ignore[no-untyped-call]  # see above
         finally:
-            if self.pubsub_thread is not None:
-                self.pubsub_thread.stop()
+            self.stop_listening()
 
     def check_for_suspension(self, burst: bool) -> None:
         """Check for `rq suspend` once a second, and not before each job as RQ does.

@@ -12,8 +12,8 @@ import yaml
 
 from tests.support.github import deployment_status, post
 from tests.support.gitlab_ci_local import required
+from tests.support.ports import held_ports
 from tests.support.programs import REPOSITORY
-from tests.support.sentinel import free_ports
 from tests.support.stack import Stack, running_stack
 from tests.support.waiting import wait_until
 
@@ -50,10 +50,18 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-def prometheus(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+def ports() -> Iterator[list[int]]:
+    with held_ports(2) as ports:
+        yield ports
+
+
+@pytest.fixture(scope="module")
+def prometheus(
+    stack: Stack, ports: list[int], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Prometheus]:
     """Scrapes while deliveries are accepted, refused, retried and given up."""
     folder = tmp_path_factory.mktemp("prometheus")
-    of_worker, port = free_ports(2)
+    of_worker, port = ports
     stack.receiver.start()
     stack.worker = stack.program("worker", "--metrics-port", str(of_worker), ready="worker started")
     stack.worker.start()

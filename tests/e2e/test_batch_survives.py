@@ -77,7 +77,8 @@ def test_what_a_worker_does_not_get_to_is_delivered_by_another(stack: Stack, war
     stack.api.set_faults([f"POST:latency=20x{AT_ONCE}"])
     keys = queue(stack, 24)
     wait_until(lambda: len(in_doubt(stack)) == AT_ONCE, "the worker to make as many requests as it can")
-    wait_until(lambda: waiting(stack) == len(keys) - AT_ONCE, "the rest to be given back", timeout=3)
+    wait_until(lambda: waiting(stack) == len(keys) - AT_ONCE, "the rest to be given back")
+    assert len(in_doubt(stack)) == AT_ONCE, "it is given back while the requests are being made"
     other = stack.program("worker", ready=r"worker started")
     other.start()
     try:
@@ -90,11 +91,12 @@ def test_what_a_worker_does_not_get_to_is_delivered_by_another(stack: Stack, war
 
 
 def test_a_worker_that_is_stopped_gives_the_rest_back_at_once(stack: Stack, warm: list[str]) -> None:
-    stack.api.set_faults([f"POST:latency=2x{AT_ONCE}"])
+    stack.api.set_faults([f"POST:latency=3x{AT_ONCE}"])
     keys = queue(stack, 12)
     wait_until(lambda: len(in_doubt(stack)) == AT_ONCE, "the worker to make as many requests as it can")
     stack.worker.terminate()
-    wait_until(lambda: waiting(stack) == len(keys) - AT_ONCE, "the rest to be given back", timeout=1)
+    wait_until(lambda: waiting(stack) == len(keys) - AT_ONCE, "the rest to be given back")
+    assert len(in_doubt(stack)) == AT_ONCE, "it is given back while the requests are being made"
     assert stack.worker.wait() == 0
     assert in_doubt(stack) == []
     assert waiting(stack) == len(keys) - AT_ONCE

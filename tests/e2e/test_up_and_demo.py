@@ -23,8 +23,8 @@ from receiver.local.events_api.options import LOCAL_ACCOUNT_SID
 from receiver.local.plain_http import answers_ok, request
 from receiver.local.redis_server import RedisServer
 from receiver.local.sample_deliveries import sample_deliveries
-from receiver.local.stack import free_port
 from receiver.sources.signing import github_request
+from tests.support.ports import held_ports
 from tests.support.processes import started
 from tests.support.waiting import wait_until
 
@@ -111,25 +111,27 @@ class Up:
 
 @contextmanager
 def running_up(folder: Path, extra: Mapping[str, str] | None = None) -> Iterator[Up]:
-    port, api_port, console_port = (free_port("127.0.0.1") for _ in range(3))
-    with started(
-        [
-            *COMMAND,
-            "up",
-            "--port",
-            str(port),
-            "--api-port",
-            str(api_port),
-            "--console-port",
-            str(console_port),
-        ],
-        cwd=folder,
-        env=environment(**(extra or {})),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    with (
+        held_ports(3) as (port, api_port, console_port),
+        started(
+            [
+                *COMMAND,
+                "up",
+                "--port",
+                str(port),
+                "--api-port",
+                str(api_port),
+                "--console-port",
+                str(console_port),
+            ],
+            cwd=folder,
+            env=environment(**(extra or {})),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as process,
+    ):
         lines: list[str] = []
         assert process.stdout
         reader = Thread(target=lines.extend, args=(process.stdout,))
@@ -203,7 +205,8 @@ def test_what_a_running_up_means_to_others(tmp_path: Path, subtests: pytest.Subt
 
 
 def a_second_up_is_refused(up: Up) -> None:
-    second = run("up", "--port", str(free_port("127.0.0.1")), folder=up.folder)
+    with held_ports(1) as (port,):
+        second = run("up", "--port", str(port), folder=up.folder)
     assert second.returncode == 1
     assert f"in use by process {up.process.pid}" in second.stderr
     assert "Traceback" not in second.stderr
@@ -286,18 +289,25 @@ def test_a_redis_that_does_not_start_is_shown_with_its_last_words(tmp_path: Path
     program.parent.mkdir()
     program.write_text("#!/bin/sh\necho 'the disk is full'\nexit 1\n")
     program.chmod(0o755)
-    ports = ["--port", str(free_port("127.0.0.1")), "--api-port", str(free_port("127.0.0.1"))]
-    result = run(command, *ports, folder=tmp_path, PATH=f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
+    with held_ports(2) as (port, api_port):
+        ports = ("--port", str(port), "--api-port", str(api_port))
+        result = run(command, *ports, folder=tmp_path, PATH=path)
     assert result.returncode == 1
     assert re.search(r"^redis +\| the disk is full$", result.stdout + result.stderr, re.MULTILINE)
     assert "Error: redis ended with exit code 1 while starting." in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_demo_shows_new_markers_each_time_and_stays_when_asked_to(tmp_path: Path) -> None:
+@pytest.fixture
+def port() -> Iterator[int]:
+    with held_ports(1) as (port,):
+        yield port
+
+
+def test_demo_shows_new_markers_each_time_and_stays_when_asked_to(tmp_path: Path, port: int) -> None:
     # A configuration that would lead the demonstration's deliveries elsewhere if it counted.
     (tmp_path / "apitraffic.toml").write_text('[[route]]\nmatch = { source = "github" }\nskip = true\n')
-    port = free_port("127.0.0.1")
     arguments = ["demo", "--port", str(port), "--data-dir", "kept here"]
     configured = {"APITRAFFIC_API_URL": "http://127.0.0.1:9/v1", "APITRAFFIC_API_TOKEN": "not to be used"}
 

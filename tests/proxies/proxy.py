@@ -14,6 +14,7 @@ from requests.adapters import HTTPAdapter
 
 from tests.support.certificates import Authority
 from tests.support.gitlab_ci_local import required
+from tests.support.ports import held_ports
 from tests.support.processes import started
 from tests.support.waiting import wait_until
 
@@ -68,9 +69,15 @@ class From(HTTPAdapter):
 def started_proxy(
     kind: str, folder: Path, receiver: str, authority: Authority, second: str | None = None
 ) -> Iterator[Proxy]:
-    """It listens on a free port and forwards to the receiver at this URL, or to the second one."""
+    """It forwards to the receiver at this URL, or to the second one."""
+    with held_ports(1) as (port,):
+        yield from _started(kind, port, folder, receiver, authority, second)
+
+
+def _started(
+    kind: str, port: int, folder: Path, receiver: str, authority: Authority, second: str | None
+) -> Iterator[Proxy]:
     program = required(kind)
-    port = free_port()
     home = folder / f"{kind}-{port}"
     home.mkdir()
     certificate, key = authority.issue(f"{kind}-{port}")
@@ -133,13 +140,6 @@ def with_second(kind: str, sample: str, address: str) -> str:
     }[kind]
     assert old in sample
     return sample.replace(old, new)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def listens(port: int) -> bool:

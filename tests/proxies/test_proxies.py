@@ -17,9 +17,10 @@ import pytest
 from requests import Response
 
 from tests.proxies.conftest import ALLOWED, TOKEN
-from tests.proxies.proxy import KINDS, Proxy, free_port, started_proxy
+from tests.proxies.proxy import KINDS, Proxy, started_proxy
 from tests.support.certificates import Authority
 from tests.support.github import deployment_status, signed
+from tests.support.ports import held_ports
 from tests.support.stack import Stack
 from tests.support.waiting import wait_until
 
@@ -162,11 +163,21 @@ def test_tls_is_new_enough(proxy: Proxy) -> None:
         tls(proxy, ssl.TLSVersion.TLSv1_1)
 
 
+@pytest.fixture
+def unused_port() -> Iterator[int]:
+    with held_ports(1) as (port,):
+        yield port
+
+
 def test_no_token_is_in_a_log(
-    proxy: Proxy, authority: Authority, stack: Stack, tmp_path_factory: pytest.TempPathFactory
+    proxy: Proxy,
+    authority: Authority,
+    stack: Stack,
+    unused_port: int,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """Neither of a delivery that is answered, nor of one that finds no receiver."""
-    nobody = f"http://127.0.0.1:{free_port()}"
+    nobody = f"http://127.0.0.1:{unused_port}"
     with started_proxy(proxy.kind, tmp_path_factory.mktemp("nobody"), nobody, authority) as alone:
         for each, statuses in ((proxy, {200, 202}), (alone, {502, 503, 504})):
             with each.session(ALLOWED) as session:
@@ -185,9 +196,9 @@ def test_no_token_is_in_a_log(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_delivery_goes_to_the_second_receiver_if_the_first_is_down(
-    kind: str, authority: Authority, stack: Stack, tmp_path: Path
+    kind: str, authority: Authority, stack: Stack, unused_port: int, tmp_path: Path
 ) -> None:
-    down = f"http://127.0.0.1:{free_port()}"
+    down = f"http://127.0.0.1:{unused_port}"
     with started_proxy(kind, tmp_path, down, authority, second=stack.url) as proxy:
         answers = [deliver(proxy, deployment_status(4000 + number)).status_code for number in range(6)]
     assert set(answers) <= {200, 202}

@@ -6,7 +6,6 @@ packages prometheus and prometheus-alertmanager), and takes some three minutes.
 
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from typing import Any, Final
 
 import requests
 
+from tests.support.ports import held_ports
 from tests.support.stack import Stack, running_stack
 
 TOKEN: Final = "the-token-of-alertmanager-0123456789"
@@ -116,21 +116,13 @@ def until(is_so: Callable[[], bool], what: str, seconds: float = 40) -> None:
         time.sleep(0.2)
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
-
-
 class Rig:
     """Prometheus, two Alertmanagers that do not know each other, and the product."""
 
-    def __init__(self, folder: Path, stack: Stack) -> None:
+    def __init__(self, folder: Path, stack: Stack, held: list[int]) -> None:
         self.stack = stack
         self.target = Target()
-        self.ports = (free_port(), free_port())
-        self._prometheus_port = free_port()
+        self._prometheus_port, *self.ports = held
         (folder / "alertmanager.yml").write_text(ALERTMANAGER.format(url=stack.url, token=TOKEN))
         (folder / "rules.yml").write_text(RULES)
         ports = {"first": self.ports[0], "second": self.ports[1], "target": self.target.port}
@@ -265,8 +257,12 @@ def product(folder: Path) -> Iterator[Stack]:
 def main() -> None:
     if missing := [name for name in NEEDED if shutil.which(name) is None]:
         sys.exit(f"not installed: {', '.join(missing)}")
-    with tempfile.TemporaryDirectory(prefix="alertmanager-") as name, product(Path(name)) as stack:
-        rig = Rig(Path(name), stack)
+    with (
+        tempfile.TemporaryDirectory(prefix="alertmanager-") as name,
+        product(Path(name)) as stack,
+        held_ports(3) as ports,
+    ):
+        rig = Rig(Path(name), stack, ports)
         try:
             run(rig)
         finally:

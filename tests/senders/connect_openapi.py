@@ -9,12 +9,12 @@ says. The answers of these servers are shorter than the real ones; what is said 
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Final
 
+from tests.support.ports import held_ports
 from tests.support.waiting import wait_until
 
 PACKAGES: Final = ("@stoplight/prism-cli@5.16.0", "@octokit/openapi@23.0.2")
@@ -48,7 +48,11 @@ def main(folder: Path) -> int:
 def _check(folder: Path, prism: Path, name: str, source: Path, paths: tuple[str, ...]) -> bool:
     description = folder / f"{name}-hooks.json"
     description.write_text(json.dumps(part_of(json.loads(source.read_text()), paths)))
-    upstream, port = _free_port(), _free_port()
+    with held_ports(2) as ports:
+        return _check_with(folder, prism, name, description, *ports)
+
+
+def _check_with(folder: Path, prism: Path, name: str, description: Path, upstream: int, port: int) -> bool:
     command = [str(prism), "proxy", str(description), f"http://127.0.0.1:{upstream}"]
     log = folder / f"{name}.log"
     with (
@@ -104,13 +108,6 @@ def part_of(description: dict[str, Any], beginnings: tuple[str, ...]) -> dict[st
         "paths": paths,
         "components": parts,
     }
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 if __name__ == "__main__":

@@ -20,49 +20,38 @@ from requests import Response, Session
 
 from receiver.cli.api import TOKEN_VARIABLE
 from receiver.local.events_api.store import Store
+from tests.support.ports import held_ports
 from tests.support.programs import Program
 
 MADE_BY_THE_API: Final = frozenset({"sid", "accountSid", "createdAt", "updatedAt"})
-ATTEMPTS: Final = 20
-ANNOUNCEMENT: Final = r"Events API at (\S+:(\d+)/v1) for account (\S+)\n"
+ANNOUNCEMENT: Final = r"Events API at (\S+/v1) for account (\S+)\n"
 
 
 class LocalApi:
     """`url` is the base URL with `/v1`; it and the data stay when it is stopped and started again."""
 
-    def __init__(self, folder: Path, arguments: tuple[str, ...], token: str) -> None:
+    def __init__(self, folder: Path, port: int, arguments: tuple[str, ...], token: str) -> None:
         self.token = token
         self.url = ""
         self.account_sid = ""
         self.data = folder / "events-api.sqlite"
         self._folder = folder
         self._arguments = arguments
-        self._port = "0"
+        self._port = str(port)
         self._program: Program | None = None
         self._session = Session()
         self._session.trust_env = False  # reading the environment for proxies takes longer than the request
 
     def start(self) -> None:
-        """Start it and wait until it takes requests; raises AssertionError with its log if it does not.
-
-        While it was stopped, its port may have been lent to a connection of somebody else.
-        """
-        for attempt in range(ATTEMPTS):
-            self._program = Program(
-                self._folder / "events-api.log",
-                {TOKEN_VARIABLE: self.token},
-                *("api", "--fault-control", "--port", self._port, "--data", str(self.data), *self._arguments),
-                ready=ANNOUNCEMENT,
-            )
-            try:
-                self._program.start()
-                break
-            except AssertionError as error:
-                if attempt == ATTEMPTS - 1 or "is in use" not in str(error):
-                    raise
-        assert self._program is not None
+        """Start it and wait until it takes requests; raises AssertionError with its log if it does not."""
+        self._program = Program(
+            self._folder / "events-api.log",
+            {TOKEN_VARIABLE: self.token},
+            *("api", "--fault-control", "--port", self._port, "--data", str(self.data), *self._arguments),
+            ready=ANNOUNCEMENT,
+        ).start()
         assert self._program.announced is not None
-        self.url, self._port, self.account_sid = self._program.announced.groups()
+        self.url, self.account_sid = self._program.announced.groups()
 
     def stop(self) -> None:
         """Stop it in good order; nothing happens if it is not running."""
@@ -147,10 +136,11 @@ class LocalApi:
 
 @contextmanager
 def running_local_api(tmp_path: Path, *args: str, token: str = "local-api-token") -> Iterator[LocalApi]:
-    """Run `apitraffic-events api` with `args`, data in `tmp_path`, on a free port, with fault control."""
-    api = LocalApi(tmp_path, args, token)
-    try:
-        api.start()
-        yield api
-    finally:
-        api.stop()
+    """Run `apitraffic-events api` with `args`, data in `tmp_path`, a port of its own, and fault control."""
+    with held_ports(1) as (port,):
+        api = LocalApi(tmp_path, port, args, token)
+        try:
+            api.start()
+            yield api
+        finally:
+            api.stop()

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import requests
 
-from receiver.local.stack import free_port
 from tests.support.browser import tool
+from tests.support.ports import held_ports
 from tests.support.processes import started
 from tests.support.waiting import wait_until
 
@@ -30,13 +30,15 @@ def running_prometheus(folder: Path, samples: str) -> Iterator[str]:
         check=True,
         capture_output=True,
     )
-    port = free_port("127.0.0.1")
     options = ["--config.file=empty.yml", "--storage.tsdb.path=data", "--storage.tsdb.retention.time=10y"]
-    with started(
-        [program, *options, f"--web.listen-address=127.0.0.1:{port}"],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+    with (
+        held_ports(1) as (port,),
+        started(
+            [program, *options, f"--web.listen-address=127.0.0.1:{port}"],
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ),
     ):
         url = f"http://127.0.0.1:{port}"
         wait_until(lambda: _is_ready(url), "Prometheus is ready", timeout=30)

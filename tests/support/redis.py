@@ -32,6 +32,13 @@ class RedisProcess:
         return self._server.url
 
     def start(self) -> None:
+        """Start it and wait until it answers.
+
+        Raises AssertionError if another Redis answers in this folder already. The new one would take over the
+        socket only after a moment, and until then the other would answer in its place.
+        """
+        if self._server.answers():
+            raise AssertionError(f"another Redis answers at {self.url}; give each a folder of its own")
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(self._server.command(), stdout=output, stderr=subprocess.STDOUT)
         wait_until(self._answers, f"Redis answers:\n{self._log.read_text()}")

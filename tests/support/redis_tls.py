@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from receiver.local.redis_server import find_redis_server
 from tests.support.certificates import Authority
-from tests.support.sentinel import free_ports
+from tests.support.ports import held_ports
 from tests.support.waiting import wait_until
 
 
@@ -57,21 +57,22 @@ def running_tls_redis(folder: Path, *, asks_clients: bool) -> Iterator[TlsRedis]
     folder.mkdir()
     authority = Authority(folder, "authority")
     (certificate, key), client = authority.issue("server"), authority.issue("client")
-    (port,) = free_ports(1)
-    settings = [
-        *("port 0", f"tls-port {port}", "bind 127.0.0.1", f"dir {folder}", "appendonly yes"),
-        *(f"tls-cert-file {certificate}", f"tls-key-file {key}", "logfile o.log"),
-        *(f"tls-ca-cert-file {authority.certificate}", f"tls-auth-clients {'yes' if asks_clients else 'no'}"),
-    ]
-    process = _start_with(folder / "redis.conf", settings)
-    server = TlsRedis(port, authority.certificate, *client)
-    try:
-        with Redis.from_url(server.url) as redis:
-            wait_until(lambda: _answers(redis, process, folder / "redis.output"), "Redis answers by TLS")
-        yield server
-    finally:
-        process.kill()
-        process.wait()
+    with held_ports(1) as (port,):
+        settings = [
+            *("port 0", f"tls-port {port}", "bind 127.0.0.1", f"dir {folder}", "appendonly yes"),
+            *(f"tls-cert-file {certificate}", f"tls-key-file {key}", "logfile o.log"),
+            f"tls-ca-cert-file {authority.certificate}",
+            f"tls-auth-clients {'yes' if asks_clients else 'no'}",
+        ]
+        process = _start_with(folder / "redis.conf", settings)
+        server = TlsRedis(port, authority.certificate, *client)
+        try:
+            with Redis.from_url(server.url) as redis:
+                wait_until(lambda: _answers(redis, process, folder / "redis.output"), "Redis answers by TLS")
+            yield server
+        finally:
+            process.kill()
+            process.wait()
 
 
 @contextmanager
@@ -84,15 +85,15 @@ def running_tls_group(folder: Path, service: str) -> Iterator[TlsGroup]:
         *("port 0", "bind 127.0.0.1", "tls-replication yes", "tls-auth-clients no", f"dir {folder}"),
         *(f"tls-cert-file {certificate}", f"tls-key-file {key}", f"tls-ca-cert-file {authority.certificate}"),
     ]
-    master, replica, sentinel = free_ports(3)
-    group = TlsGroup(master, sentinel, authority.certificate)
-    of_servers = ['save ""', "repl-diskless-sync-delay 0"]
-    roles = {
-        master: [*tls, *of_servers],
-        replica: [*tls, *of_servers, f"replicaof 127.0.0.1 {master}"],
-        sentinel: [*tls, f"sentinel monitor {service} 127.0.0.1 {master} 1"],
-    }
     with ExitStack() as stack:
+        master, replica, sentinel = stack.enter_context(held_ports(3))
+        group = TlsGroup(master, sentinel, authority.certificate)
+        of_servers = ['save ""', "repl-diskless-sync-delay 0"]
+        roles = {
+            master: [*tls, *of_servers],
+            replica: [*tls, *of_servers, f"replicaof 127.0.0.1 {master}"],
+            sentinel: [*tls, f"sentinel monitor {service} 127.0.0.1 {master} 1"],
+        }
         for port, settings in roles.items():
             mode = ["--sentinel"] if port == sentinel else []
             settings += [f"tls-port {port}", f"logfile {port}.log"]

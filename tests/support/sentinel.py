@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,6 +12,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from receiver.local.redis_server import find_redis_server
+from tests.support.ports import held_cluster_port, held_ports
+from tests.support.processes import started
 from tests.support.waiting import wait_until
 
 SERVICE = "markers"
@@ -32,8 +33,9 @@ class RedisGroup:
         hosts = ",".join(f"127.0.0.1:{port}" for port in self.sentinels)
         return f"redis+sentinel://:{PASSWORD}@{hosts}/{SERVICE}"
 
-    def start(self) -> None:
-        first, *others = free_ports(6)
+    def start(self, ports: list[int]) -> None:
+        """At these six ports."""
+        first, *others = ports
         replicas, sentinels = others[:2], others[2:]
         self._start_server(first, "")
         for port in replicas:
@@ -114,20 +116,14 @@ class RedisGroup:
 @contextmanager
 def redis_server(folder: Path, settings: list[str]) -> Iterator[Redis]:
     """A client of one more Redis with these settings."""
-    # A cluster also listens at a port that is 10,000 higher.
-    port = min(free_ports(64))
-    file = folder / "redis.conf"
-    file.write_text(
-        "\n".join([f"port {port}", "bind 127.0.0.1", f"dir {folder}", *settings, "logfile o.log\n"])
-    )
-    process = subprocess.Popen([str(find_redis_server()), str(file)])
-    try:
-        with _client(port, None) as redis:
+    with held_cluster_port() as port:
+        file = folder / "redis.conf"
+        file.write_text(
+            "\n".join([f"port {port}", "bind 127.0.0.1", f"dir {folder}", *settings, "logfile o.log\n"])
+        )
+        with started([find_redis_server(), file]), _client(port, None) as redis:
             wait_until(lambda: _answers(redis), "Redis answers")
             yield redis
-    finally:
-        process.kill()
-        process.wait()
 
 
 @contextmanager
@@ -139,9 +135,9 @@ def running_group(folder: Path) -> Iterator[RedisGroup]:
             pytest.fail(reason)
         pytest.skip(reason)
     group = RedisGroup(folder)
-    with ExitStack() as stack:
+    with held_ports(6) as ports, ExitStack() as stack:
         stack.callback(group.stop)
-        group.start()
+        group.start(ports)
         yield group
 
 
@@ -154,11 +150,3 @@ def _answers(redis: Redis) -> bool:
         return bool(redis.ping())
     except RedisError:
         return False
-
-
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]

@@ -12,8 +12,8 @@ from textwrap import dedent
 import pytest
 
 from receiver.local.log import Log
-from receiver.local.stack import free_port
 from receiver.local.supervisor import Child, ChildFailedError, StopRequested, Supervisor
+from tests.support.ports import held_ports
 from tests.support.processes import started
 from tests.support.waiting import wait_until
 
@@ -246,8 +246,13 @@ def test_a_second_ctrl_c_does_not_wait() -> None:
     assert "worker does not stop; killing it" in stream.getvalue()
 
 
-def test_what_a_dead_child_has_started_ends_with_it(tmp_path: Path) -> None:
-    port = free_port("127.0.0.1")
+@pytest.fixture
+def port() -> Iterator[int]:
+    with held_ports(1) as (port,):
+        yield port
+
+
+def test_what_a_dead_child_has_started_ends_with_it(port: int) -> None:
     listen = (
         "import socket, time; "
         f"listener = socket.create_server(('127.0.0.1', {port})); print('up', flush=True); time.sleep(60)"

@@ -11,6 +11,8 @@ import requests
 from receiver.datastore.acl import NEEDED, RightsMissing, missing_rights, name_of, require_rights
 from receiver.datastore.address import connect
 from receiver.datastore.replies import as_text
+from receiver.local.redis_data import ServerVersion
+from receiver.local.redis_server import find_redis_server
 from receiver.queue.dead_letters import DeadLetters
 from receiver.queue.queues import delivery_queues
 from tests.support.command import Command
@@ -44,11 +46,10 @@ def refused(stack: Stack) -> set[str]:
 
 
 @pytest.fixture
-def can_be_asked(redis_url: str) -> None:
-    with connect(redis_url) as redis:
-        version = str(redis.info("server")["redis_version"])
-    if int(version.partition(".")[0]) <= NEWEST_WITHOUT_THE_QUESTION:
-        reason = f"Redis {version} cannot be asked what a user may do; apt-get install redis-server"
+def can_be_asked() -> None:
+    server = ServerVersion.of(find_redis_server())
+    if server.version[0] <= NEWEST_WITHOUT_THE_QUESTION:
+        reason = f"{server} cannot be asked what a user may do; apt-get install redis-server"
         if os.environ.get("REQUIRE_TOOLS") == "1":
             pytest.fail(reason)
         pytest.skip(reason)

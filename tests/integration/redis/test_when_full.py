@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from redis import Redis
-from redis.client import PubSubWorkerThread
 from redis.exceptions import OutOfMemoryError, ResponseError, WatchError
 
 from apitraffic_events.client import EventsClient
@@ -23,7 +22,6 @@ from receiver.queue.dead_letters import DeadLetters
 from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import delivery_queue, delivery_queues
 from receiver.reception.quarantine import Quarantine
-from receiver.worker import quiet_worker
 from receiver.worker.attempts import DeliveryAttempts
 from receiver.worker.worker import DeliveryWorker
 from tests.support.changes import at, change
@@ -102,6 +100,17 @@ def test_commands_and_transactions_do_and_return_the_same(url: str, protocol: in
     redis.flushall()
     fill_memory(redis)
     assert use(redis) == expected
+
+
+def test_a_transaction_that_fills_the_memory_by_itself_is_run(draining: Redis) -> None:
+    """Its commands wait in Redis until the last has come. Then Valkey aborts it, and Redis sometimes does."""
+    limit_memory(draining, 150_000)
+    with draining.pipeline() as pipeline:
+        pipeline.set("text", 1)
+        for _ in range(300):
+            pipeline.delete("name" * 250)
+        assert pipeline.execute() == [True, *[0] * 300]
+    assert draining.exists("text")
 
 
 def test_errors_are_raised_as_ever(draining: Redis) -> None:
@@ -191,18 +200,3 @@ def test_what_was_given_up_can_be_discarded(url: str) -> None:
     fill_memory(redis)
     quarantine.discard("github:d-1")
     assert quarantine.count() == 0
-
-
-def test_a_subscription_that_a_full_redis_refuses_is_made_again(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Redis 8.6 refuses it, which would end RQ's thread with a traceback; older ones do not."""
-    monkeypatch.setattr(quiet_worker, "SUBSCRIBE_PAUSE", 0)
-    with connect(url) as redis, redis.pubsub() as pubsub:
-        pubsub.subscribe("commands")
-        assert pubsub.connection is not None
-        pubsub.connection.disconnect()
-        worker = DeliveryWorker(redis, RequestBudget(redis))
-        worker._pubsub_exception_handler(OutOfMemoryError("refused"), pubsub, PubSubWorkerThread(pubsub, 60))  # noqa: SLF001
-        assert pubsub.get_message(timeout=5)
-        assert redis.pubsub_numsub("commands")[0][1] == 1
