@@ -93,7 +93,7 @@ def fold(changes: Iterable[Change]) -> Event | None:
     event = folding.event
     if event is None:
         return None
-    for part in (*folding.waiting, *beside):
+    for part in beside:
         folding.add(part)
     event = folding.event or event
     if event.started_at is None:
@@ -167,9 +167,13 @@ class _Folding:
             self.unsaid -= said.keys()
 
     def _write(self, change: Change) -> Event:
-        """The event with what this change knows of it."""
+        """The event with what this change knows over it, and what has waited for the event below it."""
         self.unsaid = frozenset(name for name in self.unsaid if not _knows(change, name))
-        return _over(self.event, change)
+        self.event = _over(self.event, change)
+        while self.waiting:
+            # The latest first, because what is said already stays.
+            self.add(self.waiting.pop())
+        return self.event
 
     def _end(self, change: Change) -> None:
         """End what this change has written."""
@@ -271,10 +275,11 @@ def _as_closing(point: Change, began_at: datetime | None) -> Change:
 
 
 def _known_start(ordered: Sequence[Change], ended_at: datetime | None) -> datetime:
-    """The first start that one of the changes names, not later than the end; else when the first happened."""
+    """The first start that one of the changes names; else when the first happened. Never after the end."""
     starts = (change.event.started_at for change in ordered if _knows(change, "started_at"))
     known = (start for start in starts if start and (ended_at is None or start <= ended_at))
-    return next(known, ordered[0].occurred_at)
+    first = ordered[0].occurred_at
+    return next(known, first if ended_at is None else min(first, ended_at))
 
 
 def _with_its_length(event: Event, end: Change | None) -> Event:
@@ -295,7 +300,8 @@ def _with_names_of(change: Change, other: Change) -> Change:
 def _ended(event: Event, change: Change) -> Event:
     ended_at = change.event.ended_at
     if change.effect is not Effect.POINT:
-        ended_at = max(ended_at or change.occurred_at, event.started_at or change.occurred_at)
+        ended_at = ended_at or change.occurred_at
+        ended_at = max(ended_at, event.started_at or ended_at)
     return event.model_copy(update={"ended_at": ended_at})
 
 

@@ -96,6 +96,12 @@ class TestExamples:
     def test_a_close_without_an_end_ends_when_it_happened(self) -> None:
         assert folded(change("close", 5, started_at=at(0))).ended_at == at(5)
 
+    def test_an_end_that_is_told_later_was_when_it_says(self) -> None:
+        """Also while nobody has said when it began."""
+        told_later = change("close", 7, ended_at=at(5))
+        assert (folded(told_later).started_at, folded(told_later).ended_at) == (at(5), at(5))
+        assert folded(OPENED, told_later).ended_at == at(5)
+
     def test_a_close_never_ends_before_its_start(self) -> None:
         assert folded(
             change("open", 6, started_at=at(10)), change("close", 8, ended_at=at(8))
@@ -447,6 +453,17 @@ class TestExamples:
             at(0),
             None,
         )
+
+    def test_the_latest_of_the_parts_before_the_first_report_counts(self) -> None:
+        """An incident of which the opening was lost, and whose end names only its key."""
+        parts = [
+            change("update", minute, name=f"Severity {word}", metadata={"severity": word}, sets=("name",))
+            for minute, word in ((1, "P3"), (2, "P1"))
+        ]
+        end = change("close", 5, name=stand_in_name(KEY), ended_at=at(5), sets=("ended_at",))
+        late = change("update", 7, name="Late words", metadata={"severity": "P5"})
+        for found in (folded(*parts, end), folded(*parts, end, late)):
+            assert (found.name, found.metadata["severity"]) == ("Severity P1", "P1")
 
     def test_a_part_changes_only_what_it_knows(self) -> None:
         part = change("update", 2, name="?", metadata={"severity": "P1"}, sets=("metadata",))
