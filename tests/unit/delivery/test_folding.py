@@ -1,7 +1,7 @@
 """What a marker shows is a function of the changes known, never of the order in which they arrived."""
 
-from datetime import timedelta
-from itertools import permutations
+from datetime import datetime, timedelta
+from itertools import permutations, product
 from typing import Any
 
 import pytest
@@ -527,36 +527,79 @@ class TestExamples:
         folded(one, two)
 
 
-effects = st.sampled_from(list(Effect))
-moments = st.integers(0, 4)
-optional_times = st.one_of(st.none(), moments.map(at))
-metadatas = st.dictionaries(
-    st.sampled_from(["status", "url", "actor"]), st.sampled_from(["1", "2", "3"]), max_size=3
+# Drawing costs more than folding: a change is drawn as three combinations, and not field by field.
+kinds = st.sampled_from(
+    list(
+        product(
+            Effect,
+            ("github", "gitlab"),
+            (None, None, ("metadata",), ("name", "ended_at")),
+            (None, "A remark"),
+            (False, True),
+        )
+    )
 )
+times = st.sampled_from(list(product(range(5), (None, *range(5)), (None, *range(5)))))
+words = st.sampled_from(
+    list(product(("One", "Two", "Three"), (None, "Why", "Because"), *[(None, "1", "2", "3")] * 3))
+)
+changes = st.tuples(kinds, times, words)
 
 
-@st.composite
-def change_sets(draw: st.DrawFn) -> list[Change]:
-    """Few moments and few words, so that ties and contradictions are the rule."""
+def as_changes(drawn: list[Any]) -> list[Change]:
     return [
         change(
-            draw(effects),
-            draw(moments),
+            effect.value,
+            moment,
             delivery=f"delivery {number}",
-            source=draw(st.sampled_from(["github", "api"])),
-            name=draw(st.sampled_from(["One", "Two", "Three"])),
-            description=draw(st.sampled_from([None, "Why", "Because"])),
-            started_at=draw(optional_times),
-            ended_at=draw(optional_times),
-            metadata=draw(metadatas),
-            sets=draw(st.sampled_from([None, None, ("metadata",), ("name", "ended_at")])),
-            remark=draw(st.sampled_from([None, "A remark"])),
-        ).model_copy(update={"is_final": draw(st.booleans())})
-        for number in range(draw(st.integers(1, 7)))
+            source=source,
+            name=name,
+            description=description,
+            started_at=None if started is None else at(started),
+            # No sender's point has an end.
+            ended_at=None if ended is None or effect is Effect.POINT else at(ended),
+            metadata={
+                key: value
+                for key, value in zip(("status", "url", "actor"), values, strict=True)
+                if value is not None
+            },
+            sets=sets,
+            remark=remark,
+        ).model_copy(update={"is_final": is_final})
+        for number, (
+            (effect, source, sets, remark, is_final),
+            (moment, started, ended),
+            (name, description, *values),
+        ) in enumerate(drawn)
     ]
 
 
-shuffled = change_sets().flatmap(lambda known: st.tuples(st.just(known), st.permutations(known)))
+def as_found(told: Change) -> Change:
+    """The same as a look-up would find it in the API."""
+    ended_at = told.event.ended_at
+    started_at = told.event.started_at or min(told.occurred_at, ended_at or told.occurred_at)
+    return told.model_copy(
+        update={
+            "effect": Effect.CLOSE if ended_at else Effect.OPEN,
+            "occurred_at": ended_at or started_at,
+            "event": told.event.model_copy(update={"started_at": started_at}),
+            "sets": None,
+            "remark": None,
+            "is_final": False,
+            "delivery": told.delivery.model_copy(update={"source": LISTED}),
+        }
+    )
+
+
+change_sets = st.lists(changes, min_size=1, max_size=7).map(as_changes)
+"""Few moments and few words, so that ties and contradictions are the rule."""
+with_found = st.tuples(change_sets, st.booleans()).map(
+    lambda drawn: [as_found(drawn[0][0]), *drawn[0][1:]] if drawn[1] else drawn[0]
+)
+"""The same; one of them may have been found in the API."""
+
+
+shuffled = with_found.flatmap(lambda known: st.tuples(st.just(known), st.permutations(known)))
 TERMINAL = {Effect.CLOSE, Effect.POINT}
 
 
@@ -569,7 +612,7 @@ def test_the_order_of_arrival_changes_nothing(orders: tuple[list[Change], list[C
 
 
 @reproducible
-@given(change_sets())
+@given(with_found)
 def test_arriving_again_changes_nothing(known: list[Change]) -> None:
     assert fold([*known, *known]) == fold(known)
 
@@ -590,6 +633,8 @@ def test_what_is_reported_indirectly_adds_only_metadata_to_a_direct_end(
     direct = [each for each in known if not each.is_indirect]
     if any(each.effect in TERMINAL and each.sets is None for each in direct):
         expected, event = fold(direct), fold(known)
+        if expected is None and is_called_off(direct):
+            return
         assert expected is not None
         assert event is not None
         shown = {"name", "started_at", "ended_at"}
@@ -598,7 +643,7 @@ def test_what_is_reported_indirectly_adds_only_metadata_to_a_direct_end(
 
 
 @reproducible
-@given(change_sets())
+@given(with_found)
 def test_there_is_a_marker_as_soon_as_more_than_parts_is_known(known: list[Change]) -> None:
     assert (fold(known) is not None) == is_shown(known)
 
@@ -615,7 +660,7 @@ def is_shown(known: list[Change]) -> bool:
 
 
 @reproducible
-@given(change_sets())
+@given(with_found)
 def test_no_metadata_is_forgotten(known: list[Change]) -> None:
     found = fold(known)
     if found is not None:
@@ -628,15 +673,22 @@ def without_outcome(told: Change) -> Change:
 
 
 def is_span(known: list[Change]) -> bool:
-    """What the API lists without an end may be a point as well."""
-    return any(
-        one.effect is Effect.CLOSE or (one.effect is Effect.OPEN and one.delivery.source != LISTED)
+    return any(one.effect in {Effect.OPEN, Effect.CLOSE} for one in known)
+
+
+def knows_start(known: list[Change], ended_at: datetime | None) -> bool:
+    """Whether one of them says when it began. The start of a point that ends a span is its end."""
+    kinds = {Effect.OPEN, Effect.CLOSE} if is_span(known) else {Effect.POINT}
+    starts = [
+        one.event.started_at
         for one in known
-    )
+        if one.effect in kinds and (one.sets is None or "started_at" in one.sets)
+    ]
+    return any(start is not None and (ended_at is None or start <= ended_at) for start in starts)
 
 
 @reproducible
-@given(change_sets(), change_sets())
+@given(change_sets, change_sets)
 def test_what_is_later_never_undoes_an_end_unless_it_reopens_or_has_an_outcome(
     known: list[Change], later: list[Change]
 ) -> None:
@@ -658,19 +710,19 @@ def test_what_is_later_never_undoes_an_end_unless_it_reopens_or_has_an_outcome(
         return
     found = fold([*known, *after])
     assert found is not None
-    assert found.ended_at == ended.ended_at
     # When it began is news, too, and what it is called, if nobody has said it before.
-    if any(one.event.started_at for one in known):
+    if knows_start(known, ended.ended_at):
         assert found.started_at == ended.started_at
+    if found.started_at == ended.started_at or ended.started_at != ended.ended_at:
+        assert found.ended_at == ended.ended_at
     if any(one.sets is None or "name" in one.sets for one in known):
         assert found.name == ended.name
 
 
 @reproducible
-@given(change_sets())
+@given(with_found)
 def test_a_closed_marker_never_ends_before_it_starts(known: list[Change]) -> None:
-    closings = [one for one in known if one.effect is not Effect.POINT]
-    found = fold(closings)
+    found = fold(known)
     if found is not None and found.started_at is not None and found.ended_at is not None:
         assert found.ended_at >= found.started_at
 
@@ -701,7 +753,7 @@ class TestDifference:
         assert update.to_api() == everything
 
     @reproducible
-    @given(change_sets(), change_sets())
+    @given(change_sets, change_sets)
     def test_sent_with_the_difference_is_what_is_desired(
         self, one: list[Change], other: list[Change]
     ) -> None:
