@@ -186,6 +186,20 @@ def test_what_was_lost_and_then_closed_is_one_event(
     assert event.ended_at == START + timedelta(minutes=6)
 
 
+def test_what_was_lost_and_is_found_again_says_nothing_new(
+    deliverer: Deliverer, client: EventsClient, api: LocalApi
+) -> None:
+    """An end without a start is shown as a moment. The start is named after the event was found."""
+    api.set_faults(["POST:dropx1"])
+    with pytest.raises(Unreachable):
+        deliverer.deliver(change(Effect.CLOSE, 5, "without a start", started_at=None))
+    knowing = change(Effect.CLOSE, 5, "with a start", started_at=START + timedelta(minutes=1))
+    assert deliverer.deliver(knowing) is Delivered.FOUND
+    (event,) = client.iter_events()
+    assert event.started_at == START + timedelta(minutes=1)
+    assert event.ended_at == START + timedelta(minutes=5)
+
+
 def test_an_attempt_that_never_arrived_is_made_again(
     deliverer: Deliverer, client: EventsClient, api: LocalApi, clock: Clock
 ) -> None:

@@ -643,7 +643,7 @@ def test_what_is_reported_indirectly_adds_only_metadata_to_a_direct_end(
 
 
 @reproducible
-@given(with_found)
+@given(change_sets)
 def test_there_is_a_marker_as_soon_as_more_than_parts_is_known(known: list[Change]) -> None:
     assert (fold(known) is not None) == is_shown(known)
 
