@@ -136,7 +136,7 @@ class _Folding:
         match change.effect:
             case Effect.UPDATE if self.decided is None:
                 self.event = self._write(change)
-                if change.event.ended_at is not None and _knows(change, "ended_at"):
+                if _end_of(change) is not None:
                     self._end(change)
             case Effect.OPEN | Effect.REOPEN if (
                 self.decided is None
@@ -213,7 +213,7 @@ def _as_base(listed: Change, accepted: Sequence[Change]) -> Change:
     if is_stand_in_name(event.name):
         unknown |= FACTS | {"name"}
         unknown |= {"description"} if event.description is None else set()
-    if any(change.effect is Effect.CLOSE and _is_same_end(change, listed) for change in accepted):
+    if any(_is_same_end(change, listed) for change in accepted):
         # That is the end that was found.
         event, effect, at = event.model_copy(update={"ended_at": None}), Effect.OPEN, event.started_at or at
     openings = [change.occurred_at for change in accepted if change.effect is Effect.OPEN]
@@ -224,9 +224,17 @@ def _as_base(listed: Change, accepted: Sequence[Change]) -> Change:
     return listed.model_copy(update={"event": event, "effect": effect, "occurred_at": at, "sets": sets})
 
 
-def _is_same_end(closing: Change, listed: Change) -> bool:
-    ended_at = closing.event.ended_at or closing.occurred_at
-    return listed.event.ended_at is not None and abs(ended_at - listed.event.ended_at) < ONE_MOMENT
+def _is_same_end(change: Change, listed: Change) -> bool:
+    one, other = _end_of(change), listed.event.ended_at
+    return one is not None and other is not None and abs(one - other) < ONE_MOMENT
+
+
+def _end_of(change: Change) -> datetime | None:
+    """When that ended which it reports as a span; `None` if it reports no end."""
+    if change.effect is Effect.CLOSE:
+        return change.event.ended_at or change.occurred_at
+    is_ended = change.effect is Effect.UPDATE and _knows(change, "ended_at")
+    return change.event.ended_at if is_ended else None
 
 
 def _without_indirect(ordered: tuple[Change, ...]) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
@@ -238,10 +246,7 @@ def _without_indirect(ordered: tuple[Change, ...]) -> tuple[tuple[Change, ...], 
     direct = [change for change in ordered if not change.is_indirect and _knows(change, "name")]
     if not direct:
         return ordered, ()
-    is_ended = any(
-        change.effect in ENDS or (change.effect is Effect.UPDATE and change.event.ended_at is not None)
-        for change in direct
-    )
+    is_ended = any(change.effect is Effect.POINT or _end_of(change) is not None for change in direct)
 
     def decides(change: Change) -> bool:
         return not change.is_indirect or (change.effect in ENDS and not is_ended)

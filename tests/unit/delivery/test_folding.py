@@ -256,6 +256,17 @@ class TestExamples:
         span = folded(OPENED, off, CLOSED)
         assert (span.name, span.started_at, span.ended_at) == ("Rejected", at(0), at(4))
 
+    def test_what_had_begun_and_was_called_off_is_still_shown_if_only_its_event_is_known(self) -> None:
+        """Redis has lost its data, and GitLab sends once more that the deploy was rejected."""
+        fields = {"name": "Rejected", "ended_at": at(4)}
+        off = change("update", 3.99, **fields, sets=("name", "ended_at"))
+        off = off.model_copy(update={"is_final": True})
+        begun = change("close", 4, **fields, started_at=at(0), source=LISTED)
+        shown = folded(off, begun)
+        assert (shown.name, shown.started_at, shown.ended_at) == ("Rejected", at(0), at(4))
+        failed = change("close", 4, name="Failed", started_at=at(4), ended_at=at(4), source=LISTED)
+        assert fold([off, failed]) is None
+
     def test_what_is_called_off_and_reopened_is_shown(self) -> None:
         off = change("update", 4, ended_at=at(4), sets=("ended_at",), metadata={"approver": "carol"})
         off = off.model_copy(update={"is_final": True})
