@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import filterfalse, pairwise
+from itertools import filterfalse
 
 from apitraffic_events.event import ALREADY_CLEAN, Event
 from apitraffic_events.records import EventUpdate
@@ -48,30 +48,6 @@ def in_order(changes: Iterable[Change]) -> tuple[Change, ...]:
     )
 
 
-def condensed(changes: tuple[Change, ...]) -> tuple[Change, ...]:
-    """One change fewer, with the same meaning if possible: two updates in a row become one.
-
-    `changes` are in order. If no two updates follow each other, the second change is dropped: a marker that
-    was closed and reopened that often keeps its opening and its latest history. No name of the marker is
-    lost, because its event may be listed under any of them.
-    """
-    for index, (older, newer) in enumerate(pairwise(changes)):
-        is_mergeable = older.effect is newer.effect is Effect.UPDATE and older.sets == newer.sets
-        # What calls a marker off counts at its own moment.
-        if is_mergeable and not (older.is_final or newer.is_final):
-            event = newer.event.model_copy(
-                update={
-                    "metadata": older.event.metadata | newer.event.metadata,
-                    "description": newer.event.description or older.event.description,
-                    "started_at": older.event.started_at or newer.event.started_at,
-                    "ended_at": older.event.ended_at or newer.event.ended_at,
-                }
-            )
-            merged = newer.model_copy(update={"event": event, "remark": newer.remark or older.remark})
-            return (*changes[:index], _with_names_of(merged, older), *changes[index + 2 :])
-    return (_with_names_of(changes[0], changes[1]), *changes[2:])
-
-
 def fold(changes: Iterable[Change]) -> Event | None:
     """The event that these changes of one marker add up to.
 
@@ -100,6 +76,22 @@ def fold(changes: Iterable[Change]) -> Event | None:
         event = event.model_copy(update={"started_at": _known_start(ordered, event.ended_at)})
     told = (*(with_covered_failure(change, ordered, folding.shown) for change in known),)
     return _with_trail(_with_its_length(event, folding.shown), told)
+
+
+def is_ended(ordered: Iterable[Change]) -> bool:
+    """Whether changes in this order leave a marker that is shown and has ended."""
+    folding = _Folding()
+    for change in ordered:
+        folding.take(change)
+    return folding.shown is not None
+
+
+def end_of(change: Change) -> datetime | None:
+    """When that ended which it reports as a span; `None` if it reports no end."""
+    if change.effect is Effect.CLOSE:
+        return change.event.ended_at or change.occurred_at
+    is_ended = change.effect is Effect.UPDATE and _knows(change, "ended_at")
+    return change.event.ended_at if is_ended else None
 
 
 def is_called_off(changes: Iterable[Change]) -> bool:
@@ -136,7 +128,7 @@ class _Folding:
         match change.effect:
             case Effect.UPDATE if self.decided is None:
                 self.event = self._write(change)
-                if _end_of(change) is not None:
+                if end_of(change) is not None:
                     self._end(change)
             case Effect.OPEN | Effect.REOPEN if (
                 self.decided is None
@@ -225,16 +217,8 @@ def _as_base(listed: Change, accepted: Sequence[Change]) -> Change:
 
 
 def _is_same_end(change: Change, listed: Change) -> bool:
-    one, other = _end_of(change), listed.event.ended_at
+    one, other = end_of(change), listed.event.ended_at
     return one is not None and other is not None and abs(one - other) < ONE_MOMENT
-
-
-def _end_of(change: Change) -> datetime | None:
-    """When that ended which it reports as a span; `None` if it reports no end."""
-    if change.effect is Effect.CLOSE:
-        return change.event.ended_at or change.occurred_at
-    is_ended = change.effect is Effect.UPDATE and _knows(change, "ended_at")
-    return change.event.ended_at if is_ended else None
 
 
 def _without_indirect(ordered: tuple[Change, ...]) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
@@ -246,7 +230,7 @@ def _without_indirect(ordered: tuple[Change, ...]) -> tuple[tuple[Change, ...], 
     direct = [change for change in ordered if not change.is_indirect and _knows(change, "name")]
     if not direct:
         return ordered, ()
-    is_ended = any(change.effect is Effect.POINT or _end_of(change) is not None for change in direct)
+    is_ended = any(change.effect is Effect.POINT or end_of(change) is not None for change in direct)
 
     def decides(change: Change) -> bool:
         return not change.is_indirect or (change.effect in ENDS and not is_ended)
@@ -295,11 +279,6 @@ def _with_its_length(event: Event, end: Change | None) -> Event:
         return event
     said, true = (f" after {duration(length)}" for length in (end.lasted, event.ended_at - event.started_at))
     return event.model_copy(update={"description": event.description.replace(said, true, 1)})
-
-
-def _with_names_of(change: Change, other: Change) -> Change:
-    _, *aliases = dict.fromkeys((*change.names, *other.names))
-    return change.model_copy(update={"aliases": tuple(aliases)})
 
 
 def _ended(event: Event, change: Change) -> Event:

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Final, Self
 
 from apitraffic_events.event import Event
-from receiver.delivery.folding import condensed, in_order
+from receiver.delivery.condensing import condensed
+from receiver.delivery.folding import in_order
 from receiver.delivery.outcomes import LISTED
 from receiver.events import Change
 from receiver.insight.annotation import Insight, with_insight

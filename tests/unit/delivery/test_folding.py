@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from apitraffic_events.event import Event
 from apitraffic_events.records import EventUpdate
+from receiver.delivery.condensing import condensed
 from receiver.delivery.folding import difference, fold, in_order, is_called_off
 from receiver.delivery.outcomes import LISTED
 from receiver.events import Change, Effect, stand_in_name
@@ -258,10 +259,9 @@ class TestExamples:
 
     def test_what_had_begun_and_was_called_off_is_still_shown_if_only_its_event_is_known(self) -> None:
         """Redis has lost its data, and GitLab sends once more that the deploy was rejected."""
-        fields = {"name": "Rejected", "ended_at": at(4)}
-        off = change("update", 3.99, **fields, sets=("name", "ended_at"))
+        off = change("update", 3.99, name="Rejected", ended_at=at(4), sets=("name", "ended_at"))
         off = off.model_copy(update={"is_final": True})
-        begun = change("close", 4, **fields, started_at=at(0), source=LISTED)
+        begun = change("close", 4, name="Rejected", started_at=at(0), ended_at=at(4), source=LISTED)
         shown = folded(off, begun)
         assert (shown.name, shown.started_at, shown.ended_at) == ("Rejected", at(0), at(4))
         failed = change("close", 4, name="Failed", started_at=at(4), ended_at=at(4), source=LISTED)
@@ -676,6 +676,31 @@ def test_no_metadata_is_forgotten(known: list[Change]) -> None:
     found = fold(known)
     if found is not None:
         assert set(found.metadata) == {name for one in known for name in one.event.metadata}
+
+
+@reproducible
+@given(change_sets, st.sampled_from([0, 2, 4, 5]))
+def test_two_updates_in_a_row_that_are_remembered_as_one_mean_the_same(
+    known: list[Change], minute: int
+) -> None:
+    first, *others = known
+    two = [
+        without_end(one).model_copy(update=AS_UPDATE | {"occurred_at": at(minute), "sets": first.sets})
+        for one in (first, *others[:1])
+    ]
+    ordered = in_order((*two, *others[1:]))
+    fewer = condensed(ordered) if others else ordered
+    one, other = fold(ordered), fold(fewer)
+    assert (one is None) == (other is None)
+    if one is not None and other is not None:
+        assert (one.name, one.ended_at, one.metadata) == (other.name, other.ended_at, other.metadata)
+
+
+AS_UPDATE = {"effect": Effect.UPDATE, "is_final": False, "remark": None}
+
+
+def without_end(told: Change) -> Change:
+    return told.model_copy(update={"event": told.event.model_copy(update={"ended_at": None})})
 
 
 def without_outcome(told: Change) -> Change:
