@@ -172,6 +172,9 @@ class Deliverer:
         marker = known.with_only(shown) if shown else known.with_change(change)
         desired = fold(marker.changes)
         if desired is None and is_called_off(marker.changes):
+            if marker.sid is not None:
+                # The answer may be lost, and the marker reopened: then nobody else has deleted the event.
+                lock.save(replace(marker, sent=None))
             return self._withdraw(marker)
         if desired is None:
             return marker, Delivered.AWAITING_OPENING
@@ -198,8 +201,11 @@ class Deliverer:
                 if update is None:
                     return marker, Delivered.UNCHANGED
                 self._doubts.require_settled(marker)
-                marker, is_there = self._requests.update(marker, shown, update, known, lock)
-                return marker, Delivered.UPDATED if is_there else Delivered.DELETED
+                updated, is_there = self._requests.update(marker, shown, update, known, lock)
+                if is_there or marker.sent is not None:
+                    return updated, Delivered.UPDATED if is_there else Delivered.DELETED
+                # It was withdrawn.
+                marker = replace(marker, sid=None)
             except (EventRefused, Rejected) as error:
                 if marker.insight is None or shown == event:
                     raise
