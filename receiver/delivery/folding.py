@@ -227,8 +227,8 @@ def _without_indirect(ordered: tuple[Change, ...]) -> tuple[tuple[Change, ...], 
     Where a marker is reported directly, an indirect end counts only as long as no direct one is known: what
     was part of something has ended with it.
     """
-    direct = [change for change in ordered if not change.is_indirect and _knows(change, "name")]
-    if not direct:
+    direct = [change for change in ordered if not change.is_indirect]
+    if not any(_knows(change, "name") for change in direct):
         return ordered, ()
     is_ended = any(change.effect is Effect.POINT or end_of(change) is not None for change in direct)
 

@@ -343,6 +343,13 @@ class TestExamples:
         assert (event.started_at, event.ended_at) == (at(1), at(7))
         assert event.metadata["status"] == "failure"
 
+    def test_an_indirect_end_covers_no_direct_one_that_names_only_its_key(self) -> None:
+        opened = change("open", 1, source="events", started_at=at(1))
+        closed = change("close", 5, source="events", name="?", ended_at=at(5), sets=("ended_at",))
+        build = indirect("close", 4, name="By the build", started_at=at(0), ended_at=at(4))
+        event = folded(opened, closed, build)
+        assert (event.name, event.ended_at) == (opened.event.name, at(5))
+
     def test_indirect_changes_alone_are_a_marker_with_the_latest_outcome(self) -> None:
         ends = [
             indirect(
@@ -642,7 +649,8 @@ def test_what_is_reported_indirectly_adds_only_metadata_to_a_direct_end(
     )
     assert fold(known) == fold(other)
     direct = [each for each in known if not each.is_indirect]
-    if any(each.effect in TERMINAL and each.sets is None for each in direct):
+    is_ended = any(each.effect in TERMINAL for each in direct)
+    if is_ended and any(each.sets is None or "name" in each.sets for each in direct):
         expected, event = fold(direct), fold(known)
         if expected is None and is_called_off(direct):
             return
