@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint audit sbom format bench chaos fuzz matrix container proxies docs assets gitlab owner wheel mirror lock clean
+.PHONY: help demo up test lint audit sbom format bench chaos fuzz properties matrix container proxies docs assets gitlab owner wheel mirror lock clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ chaos: $(VENV)/.dev ## Kill, stop and cut everything at random under load, then 
 
 fuzz: $(VENV)/.dev ## Send a receiver hostile bytes for a minute (FUZZ="--seconds 600 --seed 7")
 	@$(BIN)/python -m tests.fuzz $(FUZZ)
+
+properties: $(VENV)/.dev ## Try the property tests with random examples (EXAMPLES=10000: as many for each)
+	@EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/pytest -n auto --dist worksteal -m hypothesis --timeout=1800 -o faulthandler_timeout=0
 
 matrix: ## Run the suite on each Python found, and what needs Redis on Valkey (PYTHONS=… SERVERS=…: .ci/matrix)
 	@.ci/matrix

@@ -1,13 +1,22 @@
-"""What the property tests share: settings that give the same run every time, and hostile JSON."""
+"""What the property tests share: settings and hostile JSON.
 
+Every run of the suite has the same examples. `make properties` has others each time, and many more.
+"""
+
+import os
 from typing import Final
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-reproducible: Final = settings(derandomize=True, deadline=None, database=None, max_examples=150)
-thorough: Final = settings(reproducible, max_examples=400)
+RANDOM_EXAMPLES: Final = int(os.environ.get("EXAMPLES", "0"))
+"""How many random examples each property is tried with; 0 means the same few every time."""
+
+reproducible: Final = settings(
+    derandomize=not RANDOM_EXAMPLES, deadline=None, database=None, max_examples=RANDOM_EXAMPLES or 75
+)
+thorough: Final = settings(reproducible, max_examples=RANDOM_EXAMPLES or 200)
 
 any_text: Final = st.text(st.characters(exclude_categories=()), max_size=300)
 """With control characters, direction marks and lone surrogates, all of which JSON may hold."""
