@@ -206,8 +206,10 @@ def _as_base(listed: Change, accepted: Sequence[Change]) -> Change:
         unknown |= FACTS | {"name"}
         unknown |= {"description"} if event.description is None else set()
     if any(_is_same_end(change, listed) for change in accepted):
-        # That is the end that was found.
-        event, effect, at = event.model_copy(update={"ended_at": None}), Effect.OPEN, event.started_at or at
+        # That is the end that was found. A start at the same moment only stood in for one.
+        is_span = event.started_at is not None and event.started_at < at
+        effect, at = Effect.OPEN, event.started_at or at
+        event = event.model_copy(update={"ended_at": None, "started_at": at if is_span else None})
     openings = [change.occurred_at for change in accepted if change.effect is Effect.OPEN]
     if effect is Effect.OPEN and openings:
         event, at = event.model_copy(update={"started_at": None}), min(at, *openings)

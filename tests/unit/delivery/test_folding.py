@@ -171,6 +171,14 @@ class TestExamples:
         found = folded(OPENED, listed)
         assert (found.name, found.description, found.ended_at) == ("Failed deploy v2", "Failed", at(5))
 
+    def test_a_found_start_that_only_stood_in_for_one_gives_way_to_the_one_that_is_named(self) -> None:
+        """Redis has lost its data between GitLab's Deployment hook, which has no start, and the Job hook."""
+        knowing = change("close", 5, started_at=at(1), ended_at=at(5))
+        without = change("close", 5, ended_at=at(5))
+        listed = change("close", 5, source=LISTED, started_at=at(5), ended_at=at(5))
+        assert folded(listed, knowing).started_at == at(1)
+        assert folded(listed, without).started_at == at(5)
+
     def test_remarks_that_the_found_event_shows_are_not_shown_twice(self) -> None:
         noted = change("update", 1, remark="On it", sets=("metadata",))
         shown = fold([OPENED, noted])
