@@ -54,11 +54,11 @@ def fold(changes: Iterable[Change]) -> Event | None:
     The opening decides the start; without one, the first start that a change names. A closing that does not
     know its start names none. The latest outcome by the sender's clock decides the end and the text
     (`moves`); one that is repeated changes neither. An update that knows the whole event stands in for a
-    missing opening; one that knows only some fields waits for it. A point is the end of a span if another
-    sender reports the same deploy as a span. What is reported indirectly (`Change.is_indirect`) gives way to
-    what others report, what only stands in for a field that a change does not know to what anyone says of it,
-    and what a look-up has found to what was accepted. Remarks become a trail below the description, whenever
-    they were made.
+    missing opening; those that know only some fields wait for it, and the latest of them counts. A point is
+    the end of a span if another sender reports the same deploy as a span. What is reported indirectly
+    (`Change.is_indirect`) gives way to what others report, what only stands in for a field that a change does
+    not know to what anyone says of it, and what a look-up has found to what was accepted. Remarks become a
+    trail below the description, whenever they were made.
     """
     known = _with_listed_as_base(in_order(changes))
     deciding, beside = _without_indirect(known)
@@ -250,7 +250,8 @@ def _points_as_ends(ordered: tuple[Change, ...]) -> tuple[Change, ...]:
     ]
     if not spans:
         return ordered
-    began_at = next((change.event.started_at for change in spans if change.event.started_at), None)
+    starts = (change.event.started_at for change in spans if _knows(change, "started_at"))
+    began_at = next(filter(None, starts), None)
     return tuple(
         _as_closing(change, began_at) if change.effect is Effect.POINT else change for change in ordered
     )
@@ -298,6 +299,8 @@ def _knows(change: Change, field: str) -> bool:
 def _over(older: Event | None, change: Change) -> Event:
     """The newer text and scope, as far as the change knows them, with the older start and all metadata."""
     newer = change.event
+    if not _knows(change, "started_at"):
+        newer = newer.model_copy(update={"started_at": None})
     if older is None:
         return newer
     kept = {name: getattr(older, name) for name in UPDATABLE if not _knows(change, name)}

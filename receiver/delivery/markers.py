@@ -19,11 +19,11 @@ MOST_CHANGES: Final = 50
 class Marker:
     """One marker.
 
-    `sid` and `sent` are what the API has, as far as is known; without `sent`, the event is being deleted,
-    because the marker was called off. `is_in_doubt` says that an attempt to create or
-    update the event has begun and its result is not known: the API may have carried it out.
-    `unanswered_since` is when a request began, or was answered, that the API may still carry out: there was
-    no answer, or one that proves nothing. `looked_at` is when the event was last looked for in vain since.
+    `sid` and `sent` are what the API has, as far as is known. A `sid` without `sent` is of an event that is
+    being deleted, because the marker was called off. `is_in_doubt` says that an attempt to create or update
+    the event has begun and its result is not known: the API may have carried it out. `unanswered_since` is
+    when a request began, or was answered, that the API may still carry out: there was no answer, or one that
+    proves nothing. `looked_at` is when the event was last looked for in vain since.
     """
 
     key: str

@@ -399,6 +399,13 @@ class TestExamples:
         assert folded(OPENED, without, knowing).started_at == at(0)
         assert folded(without, knowing).ended_at == at(5)
 
+    def test_a_closing_that_names_only_its_key_leaves_the_start_to_whoever_knows_it(self) -> None:
+        """Its own start only stands in for one."""
+        script = change("close", 5, source="events", started_at=at(5), ended_at=at(5), sets=("ended_at",))
+        knowing = change("close", 6, started_at=at(1), ended_at=at(6))
+        assert (folded(script).started_at, folded(script).ended_at) == (at(5), at(5))
+        assert (folded(script, knowing).started_at, folded(script, knowing).ended_at) == (at(1), at(5))
+
     def test_a_start_that_lies_after_the_end_is_not_the_start_of_it(self) -> None:
         without = change("close", 5, ended_at=at(5))
         later = change("close", 9, started_at=at(7), ended_at=at(9))
