@@ -74,14 +74,14 @@ class EventFilter:
             return Position.PAST
         starts = [record.started_at for record in records]
         last = starts[-1]
-        if last is not None and _is_descending(starts):
+        if last is not None and is_descending(starts):
             if self.started_from is not None and last < self.started_from:
                 return Position.PAST
             if self.started_to is not None and last > self.started_to:
                 return Position.NEWER
             return Position.AROUND
         creations = [record.created_at for record in records]
-        if self.started_from is not None and _is_descending(creations):
+        if self.started_from is not None and is_descending(creations):
             oldest = creations[-1]
             if oldest is not None and oldest < self.started_from - CREATED_EARLIER:
                 return Position.PAST
@@ -175,6 +175,7 @@ def _is_in(wanted: str | None, places: Sequence[str]) -> bool:
     return wanted is None or wanted in places or tuple(places) == EVERYWHERE
 
 
-def _is_descending(moments: Sequence[datetime | None]) -> bool:
+def is_descending(moments: Sequence[datetime | None]) -> bool:
+    """Whether all are known, and none is later than the one before it."""
     known = [moment for moment in moments if moment is not None]
     return len(known) == len(moments) and all(first >= second for first, second in pairwise(known))

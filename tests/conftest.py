@@ -11,6 +11,7 @@ import pytest
 
 import receiver.queue  # noqa: F401 - before tests import rq, which reads the prefix of its keys once
 from tests.support.disks import CannotMount, small_disk
+from tests.support.order import mixed
 from tests.support.processes import heed_signals_in_children
 from tests.support.redis import running_redis
 from tests.support.stack import Stack, running_stack
@@ -24,6 +25,9 @@ LONGEST: Final = frozenset(
     for name in ("browser/test_console.py", "e2e/test_story.py", "e2e/test_up_and_demo.py")
 )
 """Their tests take ten seconds or more each, so they go first: at the end, all would wait for one of them."""
+
+UNIT: Final = Path(__file__).parent / "unit"
+"""Its tests start nothing and wait for nothing."""
 
 
 def pytest_configure() -> None:
@@ -48,6 +52,8 @@ def pytest_collection() -> Generator[None, object, object]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path not in LONGEST)
+    if processes := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
+        items[:] = mixed(items, processes, lambda item: item.path.is_relative_to(UNIT))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from receiver.cli.command_line import CommandLine
+from receiver.cli.lazy import CommandLine
 
 COMMANDS: Final = {
     "init": "init",
@@ -58,7 +58,7 @@ SUMMARIES: Final = {
     "console": "Show the charts, the markers and the deliveries in a browser.",
     "status": "Show what waits to be delivered, since when, and the workers.",
     "tail": "Show deliveries as they come in, and what becomes of them.",
-    "explain": "Tell what became of a delivery, a marker or an event.",
+    "explain": "Show what became of a delivery, a marker or an event.",
     "deadletters": "List, replay or discard changes that could not be delivered.",
     "quarantine": "List, replay or discard deliveries that could not be translated.",
     "github": "Redeliver webhook deliveries that failed.",

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from receiver.cli import consoles
 from receiver.cli.connect.stores import EnvFile
+from receiver.cli.consoles import wrapped
 from receiver.cli.init import DEFAULT_ENV_FILE
-from receiver.cli.wrapping import wrapped
 
 VARIABLE: Final = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 BEGINS: Final = "Error: "

@@ -7,7 +7,7 @@ import click
 from rich.text import Text
 
 from receiver.cli import consoles
-from receiver.cli.wrapping import print_wrapped
+from receiver.cli.consoles import print_wrapped
 from receiver.doctor.findings import Finding, FindingState
 
 MARKS: Final = {

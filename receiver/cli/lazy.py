@@ -1,5 +1,7 @@
-"""A group that imports a command when it is used, so that `--help` and completion do not wait for it."""
+"""Groups that import a command when it is used, so that `--help` and completion do not wait for it."""
 
+import os
+import sys
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -48,3 +50,18 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
         return name, command.load() if isinstance(command, Unloaded) else command, rest
+
+
+class CommandLine(LazyGroup):
+    """Errors of all commands pass here, on their way to standard error."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            from receiver.cli.error_messages import ErrorMessage, env_file_hint
+
+            hint = env_file_hint(error.format_message(), os.environ)
+            if hint or sys.stderr.isatty():
+                raise ErrorMessage(error, hint) from error
+            raise

@@ -1,4 +1,7 @@
-"""Tables for a terminal of 80 columns: several lines for each entry, as `events list` has them."""
+"""Tables for a terminal of 80 columns: several lines for each entry, as `events list` has them.
+
+Not in `tables`, because rich takes long to import.
+"""
 
 from collections.abc import Iterable, Sequence
 

@@ -1,10 +1,13 @@
-"""Options that take a URL."""
+"""Options that take a URL, and names on a sender's server that may be given by their URL."""
 
 import re
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import click
+
+from receiver.config.addresses import http_address
+from receiver.senders_api.github_owners import ORGANISATION_NAME, REPOSITORY_NAME
 
 EXAMPLE: Final = "Write an http or https URL, such as https://hooks.example.com."
 PASTED: Final = re.compile(
@@ -20,14 +23,11 @@ class ReceiverUrl(click.ParamType[str]):
     name = "url"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        try:
-            parts = urlsplit(value)
-        except ValueError:
+        parts = http_address(value)
+        if parts is None:
             self.fail(EXAMPLE)
         if parts.username or parts.password:
             self.fail("It holds a user name or password; leave them out.")
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            self.fail(EXAMPLE)
         base, _, _ = parts.path.partition("/webhooks/")
         return f"{parts.scheme}://{parts.netloc}{base}".rstrip("/")
 
@@ -51,18 +51,30 @@ def path_in(text: str, api_url: str, levels: int | None = None) -> str:
     return "/".join(path.split("/")[:levels]).removesuffix(".git")
 
 
+def repository_named(text: str, api_url: str) -> str:
+    """`OWNER/NAME` on GitHub; raises `click.UsageError`."""
+    name = path_in(text, api_url, levels=2)
+    if not REPOSITORY_NAME.fullmatch(name):
+        raise click.UsageError(f"{name!r} is not of the form OWNER/NAME.")
+    return name
+
+
+def organisation_named(text: str, api_url: str) -> str:
+    """An organisation on GitHub; raises `click.UsageError`."""
+    name = path_in(text, api_url, levels=1)
+    if not ORGANISATION_NAME.fullmatch(name):
+        raise click.UsageError(f"{name!r} is not an organisation's name.")
+    return name
+
+
 class ApiUrl(click.ParamType[str]):
     """A sender's API: https, so that nobody else reads the token."""
 
     name = "url"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        try:
-            parts = urlsplit(value)
-            is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            is_address = False
-        if not is_address or parts.query or parts.fragment or "@" in parts.netloc:
+        parts = http_address(value)
+        if parts is None or parts.query or parts.fragment or "@" in parts.netloc:
             self.fail("Write an https URL without a user name, a query or a fragment.", param, ctx)
         if parts.scheme == "http" and parts.hostname not in LOOPBACK:
             self.fail("It begins with http://, which would show the token to the network.", param, ctx)

@@ -8,8 +8,8 @@ from rich.live import Live
 from rich.text import Text
 
 from apitraffic_events.timestamps import format_timestamp, now
+from receiver.cli.consoles import print_wrapped
 from receiver.cli.exits import NotReachable
-from receiver.cli.wrapping import print_wrapped
 
 
 def redraw(out: Console, every: float, render: Callable[[], RenderableType]) -> None:

@@ -4,12 +4,12 @@ import os
 import re
 from collections.abc import Mapping
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr, ValidationError
 
 from apitraffic_events.environment import DEFAULT_API_URL
 from apitraffic_events.errors import ConfigurationError
+from receiver.config.addresses import http_address
 from receiver.config.environment import VARIABLES, explained, in_environment, in_file
 
 
@@ -27,10 +27,10 @@ def _check_account_sid(sid: str) -> str:
 
 
 def _check_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("is not an http or https URL")
-    if parts.port == 0 or parts.query or parts.fragment:  # .port raises for what is no port
+    parts = http_address(url)
+    if parts is None:
+        raise ValueError("is not an http or https URL with a valid host and port")
+    if parts.query or parts.fragment:
         raise ValueError("is not a base URL; it ends in the version, without ? or #")
     if parts.username or parts.password:
         raise ValueError("holds a user name or password; the token belongs in APITRAFFIC_API_TOKEN")

@@ -2,10 +2,10 @@
 
 import re
 from typing import Annotated, Any, Final, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from receiver.config.addresses import http_address
 from receiver.config.networks import Networks
 
 HEADER_NAME: Final = re.compile(r"[A-Za-z0-9-]+")
@@ -61,8 +61,8 @@ def prometheus_address(url: str, *, credentials: str) -> str:
     Raises `ValueError` if it is none, or holds a user name or password; `credentials` says what to do about
     that.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+    parts = http_address(url)
+    if parts is None or parts.query or parts.fragment:
         raise ValueError("is not the address of a Prometheus, such as http://prometheus:9090")
     if parts.username or parts.password:
         raise ValueError(f"holds a user name or password; {credentials}")

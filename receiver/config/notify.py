@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
+from receiver.config.addresses import http_address
 from receiver.sources.signatures import SHORTEST_STANDARD_KEY, standard_key
 
 SHORTEST_SECRET: Final = 16
@@ -25,12 +26,8 @@ class NoticeKind(StrEnum):
 def _check_url(url: SecretStr) -> SecretStr:
     """No message holds a character of it: anyone who has the address of a chat can post there."""
     text = url.get_secret_value()
-    try:
-        parts = urlsplit(text)
-        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_address = False
-    if not is_address or not text.isascii() or not text.isprintable() or " " in text:
+    parts = http_address(text)
+    if parts is None or not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("is not an http or https URL")
     if parts.username or parts.password:
         raise ValueError("holds a user name or password; use an address that needs neither")

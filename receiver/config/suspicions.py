@@ -1,4 +1,4 @@
-"""Settings that are valid and probably not what was meant: misspelt names, patterns without a match. Pure.
+"""Settings that are valid but probably not what was meant: misspelt names, patterns without a match. Pure.
 
 `doctor` and `config` show them, and the receiver and the worker log them when they start.
 """
@@ -178,7 +178,7 @@ def about_notices(settings: Settings) -> Iterator[Suspicion]:
         if settings.notify_secret is not None or settings.notify != NotifySection():
             yield Suspicion(
                 "notify",
-                "nobody is told anything: there is no address to post notices to",
+                "no notices are posted: there is no address to post them to",
                 "set APITRAFFIC_NOTIFY_URL, or remove [notify] and APITRAFFIC_NOTIFY_SECRET",
             )
     elif is_readable_on_the_way(settings.notices_to):

@@ -15,16 +15,15 @@ from receiver.config.account import events_client
 from receiver.config.settings import Settings
 from receiver.console.access import Access
 from receiver.console.charts.api_metrics import ApiMetrics
-from receiver.console.charts.figures import Figures
+from receiver.console.charts.figures import ChartFigures
 from receiver.console.charts.own_requests import OwnRequests
-from receiver.console.charts.prometheus import PrometheusFigures
+from receiver.console.charts.prometheus import PrometheusCharts
 from receiver.console.delivery_pages import DeliveryPages
 from receiver.console.event_list import EventList
 from receiver.console.event_pages import EventPages
 from receiver.console.guard import Guard
 from receiver.console.history import History
 from receiver.console.known_events import KnownEvents
-from receiver.console.links import links
 from receiver.console.problem_pages import ProblemPages
 from receiver.console.recent_deliveries import RecentDeliveries
 from receiver.console.samples import Samples
@@ -32,7 +31,7 @@ from receiver.console.sessions import Sessions
 from receiver.console.source_pages import SourcePages
 from receiver.console.static_files import serve_static_files
 from receiver.console.try_pages import TryPages
-from receiver.console.wording import DONE, lasted
+from receiver.console.wording import DONE, lasted, links
 
 LARGEST_FORM: Final = 2 * 1024 * 1024
 """Bytes; a payload that is tried out is the largest thing that is sent here."""
@@ -101,9 +100,9 @@ def create_console(settings: Settings, options: Options, redis: Redis | None) ->
     return app
 
 
-def _figures(settings: Settings, options: Options, known_events: KnownEvents) -> Figures:
+def _figures(settings: Settings, options: Options, known_events: KnownEvents) -> ChartFigures:
     if settings.charts.prometheus is not None:
-        return PrometheusFigures(settings.charts)
+        return PrometheusCharts(settings.charts)
     if options.figures == "receiver":
         token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
         return OwnRequests(options.receiver_url, token)

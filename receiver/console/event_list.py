@@ -1,16 +1,18 @@
 """The Events page: the charts with their markers, and the table below."""
 
+import gzip
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any, Final
 
 from flask import Blueprint, Response, json, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from apitraffic_events.timestamps import now
-from receiver.console.charts.figures import Figures
-from receiver.console.compressed_json import answer_json
+from receiver.console.charts.figures import ChartFigures
 from receiver.console.known_events import Known, KnownEvents
 from receiver.console.markers import Marker, matching
 from receiver.console.view import RANGES, TYPES, View
@@ -19,6 +21,9 @@ ROWS: Final = 50
 """Of one page of the table."""
 MOST_DRAWN: Final = 5_000
 """Markers on the chart, the newest."""
+COMPRESSION: Final = 1
+SMALLEST_COMPRESSED: Final = 1_000
+"""Bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,7 @@ class EventList:
     """`can_send_samples` says whether an empty page offers to."""
 
     known_events: KnownEvents
-    figures: Figures
+    figures: ChartFigures
     can_send_samples: bool
 
     def blueprint(self) -> Blueprint:
@@ -60,14 +65,14 @@ class EventList:
             "markers": [_mark(marker) for marker in found[:MOST_DRAWN]],
         }
         # Not the period, which changes with each request if it ends now; the browser moves it by itself.
-        return answer_json(content, seen=(known.version, request.query_string, len(found)))
+        return _answer_json(content, seen=(known.version, request.query_string, len(found)))
 
     def series(self) -> AnyResponse:
         """The lines of the chart."""
         view = self._view()
         bucket_name = self.known_events.places().buckets.get(view.bucket)
         found = self.figures.of(view, bucket_name).as_json()
-        return answer_json(found, seen=(json.dumps(found),))
+        return _answer_json(found, seen=(json.dumps(found),))
 
     def _view(self) -> View:
         return View.of(request.args, now(), self.figures.default_range)
@@ -117,3 +122,23 @@ def _mark(marker: Marker) -> Sequence[Any]:
 
 def _milliseconds(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
+
+
+def _answer_json(content: object, seen: Sequence[object]) -> AnyResponse:
+    """JSON, compressed, or 304 if the browser has it: `seen` stands for what it was made of.
+
+    Only JSON is compressed: pages hold form tokens, which their compressed lengths could give away (BREACH).
+    """
+    tag = hashlib.sha256(repr(seen).encode()).hexdigest()[:24]
+    if request.if_none_match.contains(tag):
+        answer = Response(status=HTTPStatus.NOT_MODIFIED)
+    else:
+        body = json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
+        answer = Response(body, content_type="application/json")
+        if len(body) > SMALLEST_COMPRESSED and request.accept_encodings["gzip"]:
+            answer.set_data(gzip.compress(body, COMPRESSION, mtime=0))
+            answer.headers["Content-Encoding"] = "gzip"
+    answer.set_etag(tag)
+    answer.headers["Cache-Control"] = "private, no-cache"
+    answer.headers["Vary"] = "Accept-Encoding, Cookie"
+    return answer

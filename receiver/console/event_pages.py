@@ -25,7 +25,7 @@ from receiver.console.forms import (
 from receiver.console.history import History
 from receiver.console.known_events import KnownEvents, in_words
 from receiver.console.markers import marker_of
-from receiver.console.surroundings import Surroundings
+from receiver.console.surroundings import EventSurroundings
 from receiver.console.view import TYPES
 
 Page = AnyResponse | str | tuple[str, int]
@@ -127,7 +127,7 @@ class EventPages:
             marker=marker_of(event, places.environments),
             places=places,
             history=past,
-            around=Surroundings.of(event, past.insight, self.known_events.since(now())),
+            around=EventSurroundings.of(event, past.insight, self.known_events.since(now())),
             everywhere=EVERYWHERE,
             resolution=request.form.get("resolution", ""),
             errors=errors or {},

@@ -9,8 +9,7 @@ from structlog import get_logger
 from werkzeug.wrappers import Response as AnyResponse
 
 from receiver.console.access import SAFE_METHODS, Access, is_from_our_page
-from receiver.console.attempts import LoginAttempts
-from receiver.console.sessions import COOKIE, LIFETIME, Session, Sessions
+from receiver.console.sessions import COOKIE, LIFETIME, LoginAttempts, Session, Sessions
 
 PUBLIC: Final = frozenset({"login", "static", "healthz"})
 """Endpoints that are there without login."""

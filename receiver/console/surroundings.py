@@ -11,7 +11,7 @@ from apitraffic_events.text import NAME_LIMIT, one_line
 from receiver.console.known_events import Known
 from receiver.insight.annotation import Insight
 from receiver.insight.history import SHORT, Course
-from receiver.insight.questions import insight_of, key_of, told_verdict
+from receiver.insight.nearby_events import insight_of, key_of, told_verdict
 from receiver.insight.suspects import WITHIN, Mention
 from receiver.insight.verdict import Verdict
 from receiver.wording import duration
@@ -31,7 +31,7 @@ class Other:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class EventSurroundings:
     """What the page of an event says of others.
 
     `before` is the version that ran before, and `earlier` how long before. `more` says in words whether more

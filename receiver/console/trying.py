@@ -40,7 +40,7 @@ class Try:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class TryResult:
     """What became of the whole payload. `reason` says why there is no change."""
 
     status: str
@@ -83,7 +83,7 @@ def delivery_of(source: Source[Any], event: str, body: bytes) -> Delivery:
     return source.receive(lower, body, now())
 
 
-def try_out(settings: Settings, delivery: Delivery, edited: str | None) -> Verdict:
+def try_out(settings: Settings, delivery: Delivery, edited: str | None) -> TryResult:
     """What the delivery would become. `edited` are routes in TOML to compare with those in force."""
     routes, routes_problem = settings.route, ""
     if edited is not None:
@@ -95,15 +95,15 @@ def try_out(settings: Settings, delivery: Delivery, edited: str | None) -> Verdi
     try:
         translation = translate(source, delivery, settings.options_for(source))
     except Invalid as invalid:
-        return Verdict("refused", invalid.reason, routes_problem=routes_problem)
+        return TryResult("refused", invalid.reason, routes_problem=routes_problem)
     except NotTranslated as failure:
         status = "ignored" if isinstance(failure, Ignored) else "quarantined"
-        return Verdict(status, failure.reason, routes_problem=routes_problem)
+        return TryResult(status, failure.reason, routes_problem=routes_problem)
     tries = [_try(change, settings.route, routes) for change in translation.changes[:MOST_SHOWN]]
     if all(one.shown is None for one in tries):
-        return Verdict("ignored", "A route says to skip it.", tries, routes_problem)
+        return TryResult("ignored", "A route says to skip it.", tries, routes_problem)
     reason = "; ".join(f"event {error.index}: {error.field} {error.detail}" for error in translation.errors)
-    return Verdict("accepted", reason, tries, routes_problem)
+    return TryResult("accepted", reason, tries, routes_problem)
 
 
 def _try(change: Change, in_force: Sequence[Route], routes: Sequence[Route]) -> Try:

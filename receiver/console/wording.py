@@ -1,8 +1,10 @@
-"""How pages write lengths of time and payloads, and what they say after something was done."""
+"""How pages write lengths of time, payloads and links, and what they say after something was done."""
 
 import json
 from datetime import timedelta
 from typing import Final
+
+from receiver.sources.payload import WEB_URL
 
 DONE: Final = {
     "created": "Created. It is on the chart now.",
@@ -37,3 +39,8 @@ def readable(body: bytes) -> str:
         return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
         return body.decode("utf-8", "backslashreplace")
+
+
+def links(text: object) -> str | None:
+    """The text if it is a web address. Others (`javascript:…`) could run code when they are opened."""
+    return text if isinstance(text, str) and WEB_URL.fullmatch(text) else None

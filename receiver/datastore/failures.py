@@ -1,11 +1,15 @@
 """What the errors of Redis mean: its own words, and what to do."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from receiver.errors import StorageUnavailable
 
 UNREACHABLE: Final = (RedisConnectionError, RedisTimeoutError)
 """Errors that end when Redis is reachable again. An error reply, such as a key of the wrong type, may not."""
@@ -71,3 +75,12 @@ def explain(error: RedisError) -> str:
     """What happened, and what to do if that is known."""
     advice = advice_on(error)
     return f"{in_words(error)}; {advice}" if advice else in_words(error)
+
+
+@contextmanager
+def redis_required() -> Iterator[None]:
+    """Raises `StorageUnavailable`, which says what happened and what to do, if Redis fails in this block."""
+    try:
+        yield
+    except RedisError as error:
+        raise StorageUnavailable(f"Redis: {explain(error)}") from error

@@ -69,7 +69,7 @@ class ScriptGroups:
         parts = [_packed(call) for call in calls]
         self._awaited = len(calls)
         if self._replicas:
-            parts += [pack(b"EVAL", TOUCH, 1, READY), pack(b"WAIT", self._replicas, CONFIRMED_WITHIN)]
+            parts += [pack(b"EVAL", TOUCH.text, 1, READY), pack(b"WAIT", self._replicas, CONFIRMED_WITHIN)]
             self._awaited += 2
         self._send(b"".join(parts))
 

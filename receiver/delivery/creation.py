@@ -1,6 +1,6 @@
 """Making an event directly, without the receiver: once, whatever is lost on the way (docs/ci-plugins.md).
 
-Who has the receiver's queue makes events by `receiver.delivery.deliverer`, which remembers them.
+Workers create events with `receiver.delivery.deliverer` instead, which remembers them.
 """
 
 import re
@@ -30,7 +30,13 @@ from receiver.delivery.lookup import (
     is_marker,
     was_surely_not_done,
 )
-from receiver.insight.direct import PREVIOUS_FACTS, previous_among, with_previous, without_previous
+from receiver.insight.direct import (
+    PREVIOUS_FACTS,
+    is_of_a_history,
+    previous_among,
+    with_previous,
+    without_previous,
+)
 from receiver.insight.history import Previous
 
 MARKER_KEY: Final = "marker_key"
@@ -38,6 +44,10 @@ JOINED_BY: Final = "joined_by"
 """The key by which a plugin knows an event that has another `marker_key`."""
 ENVIRONMENT: Final = "environment"
 IN_PROGRESS: Final = "in_progress"
+LONGEST_READ: Final = 3.0
+"""Seconds for reading the deploys before one: it must not wait for what its marker says of others."""
+SHARE_OF_READ: Final = 0.25
+"""How much of the time for all requests that may take."""
 
 
 class Made(StrEnum):
@@ -100,7 +110,7 @@ class Wanted:
 
 
 class Creation:
-    """Attempts to make one event; `attempt` may be called again after it failed."""
+    """Attempts to create one event; `attempt` may be called again after it failed."""
 
     def __init__(self, client: EventsClient, wanted: Wanted, earlier: EventPage | None = None) -> None:
         """`earlier` are deploys as the API lists them, among which is what ran before this one."""
@@ -143,7 +153,7 @@ class Creation:
 
 
 def _update(found: StoredEvent, wanted: Wanted, previous: Previous | None) -> EventUpdate:
-    """What the wanted event knows and the one that was found does not show. Its key stays: others know it."""
+    """The fields of the wanted event that differ in the one that was found. Its key stays: others know it."""
     event = wanted.event
     replaced: Mapping[str, JsonValue] = {}
     if previous is not None:
@@ -187,3 +197,18 @@ def _had_ended(stored: StoredEvent, moment: datetime | None) -> bool:
     is_point = stored.metadata.get("status", IN_PROGRESS) != IN_PROGRESS
     ended_at = stored.ended_at or (stored.started_at if is_point else None)
     return ended_at is not None and moment is not None and ended_at <= moment
+
+
+def earlier_deploys(client: EventsClient, event: Event, seconds: float) -> EventPage | None:
+    """One page of deploys, the latest first if the API lists them so; `None` if there is none to be had.
+
+    Takes no longer than a part of the `seconds` for all requests. Never raises.
+    """
+    if not is_of_a_history(event):
+        return None
+    client.wait_at_most(min(LONGEST_READ, seconds * SHARE_OF_READ))
+    wanted = EventFilter(EventType.DEPLOYMENT.value, started_to=event.ended_at or event.started_at)
+    try:
+        return client.list_page(wanted)
+    except EventsApiError:
+        return None

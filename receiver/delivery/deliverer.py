@@ -21,6 +21,7 @@ from apitraffic_events.event import Event
 from apitraffic_events.records import EventUpdate
 from apitraffic_events.timestamps import now
 from receiver.delivery.budget import BudgetExhausted, RequestBudget
+from receiver.delivery.delivery_pause import DeliveryPause
 from receiver.delivery.doubt import Doubts
 from receiver.delivery.episodes import with_report
 from receiver.delivery.event_finder import EventFinder
@@ -31,13 +32,12 @@ from receiver.delivery.marker_lock import MarkerBusy, MarkerLock
 from receiver.delivery.marker_store import MarkerStore
 from receiver.delivery.markers import Marker
 from receiver.delivery.notices import Notice, news_of
-from receiver.delivery.pausing import Pausing
 from receiver.delivery.retries import EventRefused, needs_operator, pause_after
 from receiver.delivery.scopes import Scopes
 from receiver.events import Change, is_urgent
 
 OUR_MISTAKES: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, ResponseError)
-"""What may be raised if something unforeseen is in Redis, and not if Redis is away."""
+"""Errors in our own code or data. An insight that fails with one must not stop the delivery."""
 SECOND_LOOK: Final = "insight"
 """The source of changes that only ask for a marker to be looked at again (`receiver.delivery.insights`)."""
 
@@ -53,7 +53,7 @@ class Delivered(Enum):
     AWAITING_OPENING = "waits for its opening"
     CALLED_OFF = "was called off before it began, not shown"
     WITHDRAWN = "was called off before it began, deleted"
-    """The event had been created before that was known."""
+    """The event had been created before the marker was called off."""
     DELETED = "was deleted in ApiTraffic, left so"
 
 
@@ -90,7 +90,7 @@ class Deliverer:
         self._scopes = Scopes(client)
         self._requests = EventRequests(client, clock)
         self._finder = EventFinder(client, self._doubts, clock)
-        self._pausing = Pausing(budget, clock, tell)
+        self._pause = DeliveryPause(budget, clock, tell)
         self._insights = insights
 
     def deliver(self, change: Change) -> Delivered:
@@ -111,7 +111,7 @@ class Deliverer:
                 else:
                     marker, outcome = self._deliver_report(change, lock)
                 if outcome not in MADE_WITHOUT_THE_API:
-                    self._pausing.go_on()
+                    self._pause.go_on()
                 if outcome is not Delivered.DELETED:
                     self._tell_news(lock.known.sent, marker)
                 lock.save_and_release(marker)
@@ -122,7 +122,7 @@ class Deliverer:
             raise
         except EventsApiError as error:
             if needs_operator(error):
-                self._pausing.pause(error)
+                self._pause.pause(error)
             raise
         return outcome
 
@@ -217,7 +217,7 @@ class Deliverer:
                 marker = marker.with_less_said(event)
 
     def _with_insight(self, marker: Marker, event: Event, lock: MarkerLock) -> Marker:
-        """The same with what it is to say beyond its own changes."""
+        """The same marker with its insight."""
         if self._insights is None:
             return marker
         try:
@@ -228,7 +228,7 @@ class Deliverer:
             return marker
 
     def _forget(self, marker: Marker) -> None:
-        """Others are not to speak of this marker any more."""
+        """Have other markers no longer name this one."""
         if self._insights is None:
             return
         try:
@@ -237,7 +237,7 @@ class Deliverer:
             get_logger("receiver.insight").exception("others may still speak of it", key=marker.key)
 
     def _look_again(self, key: str, lock: MarkerLock) -> tuple[Marker, Delivered]:
-        """Find out what the marker of this key is to say beyond its own changes, and have it say so."""
+        """Compute the insight of the marker of this key, and write it into its event."""
         marker = lock.known
         if self._insights is None:
             return marker, Delivered.UNCHANGED

@@ -1,4 +1,4 @@
-"""What is not known after a request without an answer that proves anything, and how long it is waited out."""
+"""Doubt after a request whose answer proves nothing: what is unknown, and how long to wait."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta

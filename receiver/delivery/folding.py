@@ -226,8 +226,8 @@ def _is_same_end(change: Change, listed: Change) -> bool:
 def _without_indirect(ordered: tuple[Change, ...]) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
     """The changes that decide what is shown, and those that only add metadata to it.
 
-    Where a marker is reported directly, an indirect end counts only as long as no direct one is known: what
-    was part of something has ended with it.
+    If a marker is reported directly, an indirect end counts only until a direct one is known: a part of
+    something has ended with it.
     """
     direct = [change for change in ordered if not change.is_indirect]
     if not any(_knows(change, "name") for change in direct):
@@ -275,7 +275,7 @@ def _known_start(ordered: Sequence[Change], ended_at: datetime | None) -> dateti
 
 
 def _with_its_length(event: Event, end: Change | None) -> Event:
-    """The event with words on how long it took that agree with its start and end, where it has both."""
+    """The event with words on how long it took that agree with its start and end, if it has both."""
     if end is None or end.lasted is None or event.description is None:
         return event
     if event.started_at is None or event.ended_at is None:

@@ -1,9 +1,9 @@
 """What a marker says beyond its own changes: looked up when it is delivered, and once more when that may have
 changed.
 
-A delivery notes its marker in the timeline and reads what is around it, in one round trip. Other markers that
-it concerns are planned to be looked at again. Such a second look is a job like any other, so it survives what
-deliveries survive; it changes nothing by itself. The verdict on a deploy is a second look, too.
+A delivery notes its marker in the timeline and reads what is around it, in one round trip. For other markers
+that are affected, it plans a second look. A second look is a job like any other, so it survives what
+deliveries survive; by itself it changes nothing. The verdict on a deploy is a second look, too.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from receiver.delivery.verdicts import FIGURES_PAUSE, SHARE, VerdictRules, Verdi
 from receiver.insight.annotation import MOST_NAMED, Insight, name_of, without_insight
 from receiver.insight.direct import has_the_latest
 from receiver.insight.history import concerned_by, previous_of
-from receiver.insight.records import Outcome, Record, listed_record, record_of, shares_scope
+from receiver.insight.records import DeployOutcome, Record, listed_record, record_of, shares_scope
 from receiver.insight.suspects import (
     CHANGES,
     WITHIN,
@@ -50,7 +50,7 @@ UNTIL_SECOND_LOOK: Final = timedelta(seconds=2)
 
 
 class Insights:
-    """Finds out what one account's markers say of each other."""
+    """Computes the insights of one account's markers."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Insights:
         self._verdicts = Verdicts(timeline, budget, clock, rules)
 
     def of(self, marker: Marker, event: Event, remembers_since: datetime) -> Insight | None:
-        """What to say of this marker, which shows this event; `None` if nothing.
+        """The insight of this marker, which shows this event; `None` if there is none.
 
         Reads and writes only if something of the event has changed since. Raises `RedisError`.
         """
@@ -90,7 +90,7 @@ class Insights:
         return insight.model_copy(update={"noted": noted})
 
     def second_look(self, marker: Marker, event: Event, remembers_since: datetime) -> Insight | None:
-        """What to say of it now. May ask the API, if enough of the budget is left.
+        """Its insight now. May ask the API, if enough of the budget is left.
 
         Raises `RedisError` and `EventsApiError`.
         """
@@ -131,7 +131,9 @@ class Insights:
             self._timeline.look_again([marker.key], due)
 
     def forget(self, marker: Marker) -> None:
-        """The marker is not shown any more: what speaks of it is looked at again. Raises `RedisError`."""
+        """Forget a marker that is no longer shown, and plan second looks at the markers that name it. Raises
+        `RedisError`.
+        """
         event = marker.sent or (marker.changes[-1].event if marker.changes else None)
         record = _record_of(marker, event) if event is not None else None
         if record is None or marker.insight is None:
@@ -192,7 +194,7 @@ class Insights:
         )
 
     def _periods(self, record: Record) -> tuple[Period, ...]:
-        """What a marker of this type has to know of."""
+        """The records that the insight of a marker of this type needs."""
         at = record.at
         if record.type is EventType.DEPLOYMENT:
             return (
@@ -213,7 +215,7 @@ class Insights:
     def _of_incident(self, record: Record, known: Insight, surroundings: Surroundings) -> Insight:
         """What changed before it; an incident that turned out to be part of another names nothing."""
         suspects: tuple[Mention, ...] = ()
-        if record.outcome is not Outcome.CALLED_OFF:
+        if record.outcome is not DeployOutcome.CALLED_OFF:
             suspects = suspects_of(record, surroundings.near)
         keys = tuple(mention.key for mention in suspects)
         if keys != tuple(mention.key for mention in known.suspects):
@@ -231,7 +233,7 @@ class Insights:
         if record.type is EventType.INCIDENT:
             is_known = insight is not None and insight.is_looked_up
             may_be_lost = record.started_at - WITHIN < remembers_since
-            return record.outcome is not Outcome.CALLED_OFF and not is_known and may_be_lost
+            return record.outcome is not DeployOutcome.CALLED_OFF and not is_known and may_be_lost
         is_known = insight is not None and (insight.previous is not None or insight.is_looked_up)
         may_be_lost = record.at - remembers_since < HISTORY_LIFETIME
         return record.history is not None and not is_known and may_be_lost
@@ -240,7 +242,7 @@ class Insights:
         return self._budget.seconds_until_share(SHARE) == 0
 
     def _look_up(self, record: Record) -> None:
-        """Ask the API for the deploys before this one: one request. What it filters by is checked here."""
+        """Ask the API for earlier deploys, with one request. The answer is filtered again here."""
         if record.type is EventType.INCIDENT:
             self._look_up_changes(record)
             return
@@ -283,7 +285,7 @@ def _key_of(event: StoredEvent) -> str:
 
 
 def _without_insight(event: StoredEvent) -> StoredEvent:
-    """The event by the name that it has without the word of a verdict."""
+    """The event with its name, without the word of a verdict."""
     try:
         own, _ = without_insight(event.as_event())
     except ValidationError:
@@ -292,7 +294,7 @@ def _without_insight(event: StoredEvent) -> StoredEvent:
 
 
 def _concerned(record: Record, surroundings: Surroundings) -> set[str]:
-    """The markers that may have to speak of this one now."""
+    """The markers that may have to name this one now."""
     incidents = {
         other.key
         for other in surroundings.near

@@ -5,9 +5,8 @@ from collections.abc import Callable
 from redis import Redis
 
 from receiver.datastore.keys import AccountKeys
-from receiver.delivery.marker_fields import FIELDS, values_of
 from receiver.delivery.marker_scripts import LOCK_LIFETIME, RELEASE_LOCK, LockReply, MarkerSave
-from receiver.delivery.markers import Marker
+from receiver.delivery.markers import FIELDS, Marker, values_of
 
 
 class MarkerBusy(Exception):

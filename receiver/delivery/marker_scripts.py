@@ -9,10 +9,10 @@ from typing import Final
 from redis import Redis
 
 from receiver.datastore.keys import LOCK_PREFIX, MARKER_LIFETIME, REMEMBERS_SINCE, AccountKeys
+from receiver.datastore.replication import run_replicated
 from receiver.datastore.replies import as_text
 from receiver.datastore.scripts.runner import Constant, Script
-from receiver.delivery.marker_fields import FIELDS, marker_of
-from receiver.delivery.markers import Marker
+from receiver.delivery.markers import FIELDS, Marker, marker_of
 from receiver.queue.queues import JOB_TIMEOUT
 
 LOCK_LIFETIME: Final = JOB_TIMEOUT + 30
@@ -94,4 +94,4 @@ class MarkerSave:
 
     def send_replicated(self, redis: Redis) -> bool:
         """As `send`; raises `Unreplicated` if a fail-over might lose it."""
-        return bool(SAVE_MARKER.run_replicated(redis, self.keys, self.arguments))
+        return bool(run_replicated(redis, SAVE_MARKER, self.keys, self.arguments))

@@ -18,7 +18,6 @@ from apitraffic_events.timestamps import now
 from receiver.datastore.keys import MARKER_LIFETIME, keys_of, names_as_json
 from receiver.datastore.replies import as_text
 from receiver.datastore.scripts.runner import Script
-from receiver.delivery.marker_fields import FIELDS, marker_of
 from receiver.delivery.marker_lock import MarkerBusy, MarkerLock
 from receiver.delivery.marker_scripts import (
     LOCK_MARKER,
@@ -28,7 +27,7 @@ from receiver.delivery.marker_scripts import (
     MarkerSave,
     marker_constants,
 )
-from receiver.delivery.markers import Marker
+from receiver.delivery.markers import FIELDS, Marker, marker_of
 
 
 class MarkerStore:

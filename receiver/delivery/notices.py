@@ -26,7 +26,7 @@ from receiver.routing import DEFAULT_ACCOUNT
 from receiver.wording import duration
 
 NEWS: Final = timedelta(days=1)
-"""What ended longer ago is no news: a sender sends its history again, or Redis has forgotten it."""
+"""Nothing is posted about what ended longer ago: its sender has sent it again, or Redis had forgotten it."""
 LATEST_VERDICT: Final = timedelta(days=2)
 """After the end of a deploy: figures are waited for, a day at most."""
 LATE: Final = timedelta(minutes=15)
@@ -41,7 +41,7 @@ FACTS: Final = (
 LINKS: Final = ("url", "run_url", "repository_url")
 LINK: Final = re.compile(r"https?://[^\s<>|]{1,500}")
 FOR_EVERYBODY: Final = re.compile(r"@(?=channel|here|everyone|all\b)", re.IGNORECASE)
-"""How chats call everybody in a room; a branch may be named so."""
+"""How chats address everybody in a room; a branch may have such a name."""
 WORD_JOINER: Final = "\u2060"
 
 
@@ -67,8 +67,8 @@ KINDS: Final[Mapping[NoticeType, NoticeKind]] = {
 class Notice:
     """One message to people.
 
-    `text` is plain, on a few lines of which the first says it all. `at` is when it happened. People are told
-    once of what has the same `id`. `facts` are for programs.
+    `text` is plain text on a few lines; the first is a summary. `at` is when it happened. Notices with the
+    same `id` are posted once. `facts` are for programs.
     """
 
     type: NoticeType
@@ -110,7 +110,7 @@ class Notice:
 
 
 def news_of(before: Event | None, marker: Marker, account: str | None, moment: datetime) -> Iterator[Notice]:
-    """What people are told of a marker that has been delivered and showed `before` until then."""
+    """The notices about a marker that has been delivered and showed `before` until then."""
     for notice in (failed_deploy(before, marker, account, moment), worse_verdict(marker, account, moment)):
         if notice is not None:
             yield notice
@@ -121,8 +121,8 @@ def failed_deploy(
 ) -> Notice | None:
     """Of a marker that shows a failed deploy now and did not show that failure `before`.
 
-    A later failure of the same deploy, run again, is another one. `None` if there is nothing to tell, or if
-    it failed so long ago that it is no news.
+    A later failure of the same deploy, run again, is another one. `None` if there is no failure, or if it was
+    too long ago.
     """
     ended_at, told = _failed_at(marker.sent), _failed_at(before)
     if marker.sent is None or ended_at is None or (told is not None and ended_at <= told):
@@ -137,7 +137,8 @@ def failed_deploy(
 def worse_verdict(marker: Marker, account: str | None, moment: datetime) -> Notice | None:
     """Of a deploy that has made things worse, by the verdict on the end that its marker shows.
 
-    It is told whenever the marker is delivered: the worker that found it out may have died before it told.
+    Returned whenever the marker is delivered, because the worker that judged it may have died before it
+    queued the notice.
     """
     verdict = marker.insight.verdict if marker.insight is not None else None
     if marker.sent is None or verdict is None or verdict.word is not Word.WORSE:
@@ -150,7 +151,7 @@ def worse_verdict(marker: Marker, account: str | None, moment: datetime) -> Noti
 
 
 def paused_line(account: str | None, since: datetime, reason: str) -> Notice:
-    """That the API refuses the token or the account since then."""
+    """That the API has refused the token or the account since then."""
     said = one_line(reason, LONGEST_REASON)
     text = (
         f"Markers are not delivered to ApiTraffic{_whose(account)}: {said}\nPlease {what_to_check(account)}."
@@ -160,7 +161,7 @@ def paused_line(account: str | None, since: datetime, reason: str) -> Notice:
 
 
 def resumed_line(account: str | None, since: datetime, moment: datetime) -> Notice:
-    """That the line which was paused since then goes on."""
+    """That delivery, which was paused since then, goes on."""
     length = duration(moment - since)
     text = f"Markers are delivered to ApiTraffic{_whose(account)} again, after {length}."
     facts: dict[str, JsonValue] = {

@@ -1,8 +1,8 @@
-"""Tells people: queues notices while markers are delivered, and posts them afterwards.
+"""Notices to people: queues them while markers are delivered, and posts them afterwards.
 
 Notices have a line of their own, as an account has (`receiver.config.accounts.NOTIFY`): queues, a pause, a
-budget and dead letters. So they are retried and given up as deliveries are, wait for none of them, and are
-posted while delivery is paused.
+budget and dead letters. So they are retried and given up as deliveries are, do not wait for deliveries, and
+are posted even while delivery is paused.
 
 Redis keys: `apitraffic:seen:notify:<id>`, for 14 days, and all that an account has; there, a notice is a
 marker, which has a `sid` once it has been posted.
@@ -24,6 +24,7 @@ from apitraffic_events.timestamps import now
 from receiver.config.notify import NoticeKind
 from receiver.config.settings import Settings
 from receiver.datastore.failures import explain
+from receiver.datastore.replication import run_replicated
 from receiver.delivery.budget import RequestBudget
 from receiver.delivery.marker_lock import MarkerBusy
 from receiver.delivery.marker_store import MarkerStore
@@ -46,7 +47,7 @@ class Told(Enum):
 
 
 def target_of(settings: Settings) -> NoticeTarget | None:
-    """Where notices are posted; `None` if nobody is to be told anything."""
+    """Where notices are posted; `None` if there is no address."""
     url, secret = settings.notices_to, settings.notify_secret
     if url is None:
         return None
@@ -69,14 +70,14 @@ class Notices:
     def tell(self, notice: Notice) -> None:
         """Queue the notice, unless that has been done before; call this before what it is about is acked.
 
-        Raises `RedisError`, or `Unreplicated` if a fail-over might lose it: then call it again. A Redis
-        without memory takes no notice. As it must be able to deliver nevertheless, that is only logged.
+        Raises `RedisError`, or `Unreplicated` if a fail-over might lose it: then call it again. If Redis is
+        out of memory, it does not take the notice. Deliveries must go on, so that is only logged.
         """
         if KINDS.get(notice.type) not in self._wanted:
             return
         call = self._enqueuer.call_for([notice.as_change()], is_logged=False)
         try:
-            call.script.run_replicated(self._redis, call.keys, call.arguments)
+            run_replicated(self._redis, call.script, call.keys, call.arguments)
         except OutOfMemoryError as error:
             get_logger("receiver.notify").error(
                 "a notice is lost", notice=notice.id, text=notice.text, reason=explain(error)

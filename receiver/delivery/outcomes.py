@@ -7,7 +7,7 @@ from receiver.events import Change, Effect
 
 ENDS = (Effect.CLOSE, Effect.POINT)
 FAILURES = frozenset({"failure", "failed", "error"})
-"""How senders call the outcome of a deploy that failed, as `metadata.status`."""
+"""The words for a failed deploy in `metadata.status`."""
 
 LISTED = "api"
 """The source of what was found in the API and not sent to us; its missing end may also mean a point."""
@@ -17,7 +17,7 @@ SAME_OUTCOME = {"failed": "failure", "canceled": "cancelled"}
 
 
 def moves(end: Change, later: Change) -> bool:
-    """Whether what was reported later takes the place of that end.
+    """Whether the later report replaces this end.
 
     A sender that reports another outcome of the same thing does: a deploy that succeeded has failed after
     all. The same outcome once more does not, or an end without one, or what another reporter says of an end

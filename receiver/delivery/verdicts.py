@@ -13,12 +13,12 @@ from receiver.delivery.markers import Marker
 from receiver.insight.annotation import Insight
 from receiver.insight.figures import FigureSource, NoFigures
 from receiver.insight.judging import UNTIL_FIGURES, disturbance, judged
-from receiver.insight.records import Outcome, Record, is_shown_everywhere
+from receiver.insight.records import DeployOutcome, Record, is_shown_everywhere
 from receiver.insight.timeline import Period, Timeline, around
 from receiver.insight.verdict import Thresholds, Verdict, Windows, Word, not_compared, windows_of
 
 SHARE: Final = 5
-"""One part in this many of the budget is left alone by what nobody waits for."""
+"""One part in this many of the budget is not used for requests that can wait."""
 FIGURES_PAUSE: Final = timedelta(minutes=5)
 """Between the first two attempts to read figures."""
 LONGEST_PAUSE: Final = timedelta(hours=1)
@@ -29,7 +29,7 @@ PATIENCE: Final = timedelta(hours=24)
 """For how long after a deploy's window figures are waited for."""
 SHORTEST: Final = timedelta(minutes=1)
 """The shortest window that a route may ask for."""
-ENDED: Final = frozenset({Outcome.SUCCEEDED, Outcome.FAILED})
+ENDED: Final = frozenset({DeployOutcome.SUCCEEDED, DeployOutcome.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Verdicts:
         self._has_said = False
 
     def due(self, record: Record, marker: Marker, insight: Insight | None) -> datetime | None:
-        """When the deploy is to be judged; `None` for never, or no more."""
+        """When the deploy is to be judged; `None` if never, or not again."""
         length = self._length(marker)
         if length is None or record.type is not EventType.DEPLOYMENT or record.outcome not in ENDED:
             return None
@@ -78,7 +78,7 @@ class Verdicts:
         return None if self._clock() > due + PATIENCE + 2 * LONGEST_PAUSE else due
 
     def next_look(self, record: Record, marker: Marker) -> datetime | None:
-        """When to look at it next, after a look at it now; `None` for never."""
+        """When to look at it next, after looking now; `None` if never."""
         due = self.due(record, marker, marker.insight)
         if due is None or due > self._clock():
             return due
@@ -88,9 +88,8 @@ class Verdicts:
         return self._clock() + max(pause, FIGURES_PAUSE)
 
     def judged(self, record: Record, marker: Marker, insight: Insight) -> Insight:
-        """With a verdict if one is due, for two requests of figures.
-
-        Without one if it has to wait, or if there are no figures. Raises `RedisError`.
+        """The insight with a verdict if one is due, which takes two requests for figures. Without one if it
+        has to wait, or if there are no figures. Raises `RedisError`.
         """
         if insight.verdict is not None and insight.verdict.ended_at == record.at:
             return self._corrected(record, marker, insight, insight.verdict)
@@ -114,7 +113,9 @@ class Verdicts:
 
     @property
     def reach(self) -> timedelta:
-        """How long before an incident a deploy may have ended that is judged by figures of its time."""
+        """How long before an incident a deploy may have ended so that its verdict uses figures of the
+        incident's time.
+        """
         return timedelta() if self._rules is None else 2 * max(self._rules.length, self._rules.longest)
 
     def periods(self, record: Record) -> tuple[Period, ...]:
@@ -131,7 +132,7 @@ class Verdicts:
         return (Period(EventType.DEPLOYMENT, first, last),) if first <= last else ()
 
     def disturbed(self, record: Record, near: Iterable[Record]) -> set[str]:
-        """The deploys nearby that have been judged without knowing of this marker, which arrived late."""
+        """The deploys nearby that were judged before this marker arrived, which disturbs their figures."""
         if self._rules is None:
             return set()
         usual, moment = self._rules.length, self._clock()
@@ -149,7 +150,7 @@ class Verdicts:
         }
 
     def _corrected(self, record: Record, marker: Marker, insight: Insight, verdict: Verdict) -> Insight:
-        """A verdict is taken back if something turns out to have happened in its windows."""
+        """Withdraws a verdict if something turns out to have happened in its windows."""
         length = self._length(marker)
         if length is None or verdict.word is Word.UNKNOWN:
             return insight
@@ -165,7 +166,7 @@ class Verdicts:
         return (self._rules.length if own is None else own) or None
 
     def _say(self, record: Record, error: NoFigures) -> None:
-        """What lasts is logged once, and not for each deploy."""
+        """A lasting problem is logged once, and not for each deploy."""
         if not (error.is_lasting and self._has_said):
             get_logger("receiver.insight").warning("no verdict", key=record.key, reason=str(error))
         self._has_said = self._has_said or error.is_lasting

@@ -138,7 +138,7 @@ def filters(client: EventsClient) -> Finding:
     try:
         newest = next(iter(client.list_page(EventFilter(), limit=1).records), None)
         if newest is None or newest.started_at is None:
-            return ok("api_filters", "cannot be told before the account has an event")
+            return ok("api_filters", "cannot be checked until the account has an event")
         began_at = newest.started_at
         later = EventFilter(started_from=began_at + A_DAY, started_to=began_at + 2 * A_DAY)
         while client.list_page(later, limit=1).is_worth_repeating:

@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
-from receiver.config.accounts import NOTIFY
 from receiver.doctor.findings import Finding, failure, of_account, ok, warning
 from receiver.monitoring.status import Pause, QueueStatus
 from receiver.queue.queues import account_of
@@ -28,7 +27,7 @@ def workers(found: QueueStatus) -> Finding:
     running = [worker for worker in found.workers if not has_ended_here(worker.name)]
     if running:
         return ok("workers", f"{len(running)} running")
-    waiting = sum(queue.waiting + queue.in_work + queue.to_retry for queue in found.queues)
+    waiting = sum(queue.pending for queue in found.queues)
     advice = "start one: apitraffic-events worker"
     if waiting:
         return failure("workers", f"none, but changes wait: {waiting}", advice)
@@ -69,7 +68,7 @@ def unknown_accounts(found: QueueStatus, known: Collection[str]) -> Iterator[Fin
     """Accounts whose changes wait although apitraffic.toml does not define them: no worker takes those."""
     for account in found.accounts:
         own = [queue for queue in found.queues if account_of(queue.name) == account.name]
-        waiting = sum(queue.waiting + queue.in_work + queue.to_retry for queue in own)
+        waiting = sum(queue.pending for queue in own)
         if waiting and account.name not in known:
             yield of_account(
                 account.name,
@@ -79,18 +78,6 @@ def unknown_accounts(found: QueueStatus, known: Collection[str]) -> Iterator[Fin
                     f"write [account.{account.name}] with its SID and token, and restart the workers",
                 ),
             )
-
-
-def notices(found: QueueStatus, *, are_posted: bool) -> Iterator[Finding]:
-    """Notices to people that wait although no worker posts any."""
-    own = [queue for queue in found.queues if account_of(queue.name) == NOTIFY]
-    waiting = sum(queue.waiting + queue.in_work + queue.to_retry for queue in own)
-    if waiting and not are_posted:
-        yield warning(
-            "notices",
-            f"there is no address to post notices to, and notices wait: {waiting}",
-            "set APITRAFFIC_NOTIFY_URL again, and restart the workers",
-        )
 
 
 def dead_letters(found: QueueStatus) -> Finding:

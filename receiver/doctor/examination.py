@@ -17,7 +17,7 @@ from receiver.config.settings import Settings
 from receiver.config.suspicions import suspicions
 from receiver.datastore.address import connect
 from receiver.datastore.failures import in_words
-from receiver.doctor import api, backlog, notify, reachability, secrets, storage, verdicts
+from receiver.doctor import api, backlog, notices, reachability, secrets, storage, verdicts
 from receiver.doctor.findings import Finding, FindingState, failure, of_account, ok, warning
 from receiver.errors import StorageUnavailable
 from receiver.monitoring.status import read_status
@@ -45,7 +45,7 @@ def examine(environ: Mapping[str, str], url: str | None, posts_notice: bool = Fa
     if url is not None:
         yield from reachability.receiver(url, settings)
     if posts_notice:
-        yield notify.posted(settings)
+        yield notices.posted(settings)
     yield from stored(settings)
     yield from account(settings, environ)
     for name in settings.account:
@@ -93,7 +93,7 @@ def in_redis(
         return
     yield from backlog.backlog(status, now())
     yield from backlog.unknown_accounts(status, accounts)
-    yield from backlog.notices(status, are_posted=are_notices_posted)
+    yield from notices.waiting(status, are_posted=are_notices_posted)
 
 
 def account(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Whether deploys can be judged: which figures there are, and whether they are of what was asked for."""
+"""Whether deploys can be judged: which figures there are, and whether filters of period and scope work."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,7 +20,7 @@ MOMENT: Final = timedelta(milliseconds=2)
 SETTLED: Final = timedelta(minutes=2)
 """How long ago the hour has ended: its figures do not change any more between two requests."""
 SUSPICIOUS: Final = 0.5
-"""An answer about next to nothing with so much of the hour's requests is one about something else."""
+"""The share of the hour's requests from which on the answer to an empty filter shows that it was ignored."""
 FEWEST: Final = 10
 """Requests in the hour, below which a filter cannot be checked."""
 NO_SUCH_BUCKET: Final = "bkt_doctor"
@@ -52,8 +52,8 @@ def of_api(source: ApiFigures, moment: datetime) -> Finding:
     if ignored:
         return warning(
             CHECK,
-            f"the API's metrics do not keep to the {' and the '.join(ignored)} asked for, so a verdict "
-            "would be of other traffic than the deploy's",
+            f"the API's metrics ignore the {' and the '.join(ignored)} of a request, so verdicts would be "
+            "about other traffic than the deploy's",
             f"ask ApiTraffic, set up [verdict.prometheus], {OR_OFF}",
         )
     missing = [
@@ -71,7 +71,7 @@ def of_api(source: ApiFigures, moment: datetime) -> Finding:
 
 
 def _ignored(source: ApiFigures, start: datetime, end: datetime, hour: Figures) -> list[str]:
-    """What of a request the API ignores, by its answers about next to nothing."""
+    """Which filters the API ignores, by its answers to filters that match next to nothing."""
     whole = hour.requests or 0
     if whole < FEWEST:
         return []

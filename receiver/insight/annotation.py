@@ -1,7 +1,7 @@
-"""What a marker says of others, and of the traffic: lines, metadata and a word in its name.
+"""What is added to an event beyond its sender's report: lines, metadata and a word in its name.
 
-`Insight` is what is known of one marker beyond its own changes. It is kept with the marker, and written into
-the event after folding. What the API shows is taken apart again if the marker itself was lost.
+`Insight` is what is known of one marker beyond its own changes. It is stored with the marker, and written
+into the event after folding. If Redis has lost the marker, it is read back from the event.
 """
 
 import re
@@ -26,7 +26,7 @@ LONGEST_NAME: Final = 120
 """Characters of another marker's name in a line."""
 
 JUDGED: Final = {Word.WORSE: " (worse)", Word.BETTER: " (better)"}
-"""What the name gets. It says nothing if there is nothing to see."""
+"""What is appended to the name; nothing for other verdicts."""
 VERBS: Final = {
     "Deploy ": "Roll back ",
     "Failed deploy ": "Failed rollback of ",
@@ -67,7 +67,7 @@ class Said(StrEnum):
 
     ALL = "all"
     WITHOUT_NAMES = "without names"
-    """Nothing that another marker is called: the API has refused an event with such words."""
+    """Without the names of other markers: the API has refused an event with them."""
     NOTHING = "nothing"
 
 
@@ -92,13 +92,13 @@ class Insight(Model):
     has_no_figures: bool = Field(default=False, exclude_if=_is_unused)
     """Whether there is nothing to judge the deploy by, now and later."""
     noted: str | None = Field(default=None, exclude_if=_is_unused)
-    """Names what the timeline remembers of the marker; another one means that the marker has changed."""
+    """The fingerprint of the marker's record in the timeline; if it differs, the marker has changed."""
     said: Said = Said.ALL
 
     def merged_with(self, other: "Insight | None") -> Self:
-        """The same for a marker that another one turns out to be; what is around it has to be read anew.
+        """The insight of two markers that turn out to be one. What is around it has to be read again.
 
-        A verdict that there could be none may be because of the other one, so it is given anew.
+        A verdict `unknown` may be due to the other one, so the deploy is judged again.
         """
         verdicts = (self.verdict, other.verdict if other is not None else None)
         told = (verdict for verdict in verdicts if verdict is not None and verdict.word is not Word.UNKNOWN)
@@ -110,7 +110,7 @@ class Insight(Model):
         return self.model_copy(update={"said": less})
 
     def to_be_said(self) -> "Insight":
-        """What of it is written into the event."""
+        """The part of it that is written into the event."""
         match self.said:
             case Said.ALL:
                 return self
@@ -122,7 +122,7 @@ class Insight(Model):
 
 
 def with_insight(event: Event, insight: Insight) -> Event:
-    """The event with what is known beyond it. A verdict is left out if the deploy's end has moved since."""
+    """The event with the insight added. A verdict is left out if the deploy's end has moved since."""
     insight = insight.to_be_said()
     verdict = insight.verdict
     if verdict is not None and verdict.ended_at != (event.ended_at or event.started_at):
@@ -141,9 +141,8 @@ def with_insight(event: Event, insight: Insight) -> Event:
 
 
 def without_insight(event: Event) -> tuple[Event, Verdict | None]:
-    """What `with_insight` was given, as far as it can be seen in an event of the API, and its verdict.
-
-    Only what metadata says that it is ours is taken for it. A name that says "Roll back" stays.
+    """The reverse of `with_insight`: the event without its insight, and its verdict. Only what the metadata
+    marks as ours is removed. A name that says "Roll back" stays.
     """
     if not KEYS & event.metadata.keys():
         return event, None
@@ -268,7 +267,7 @@ def _name_of(event: Event, insight: Insight, verdict: Verdict | None) -> str:
 
 
 def name_of(event: Event, previous: Previous | None) -> str:
-    """The name that is shown, but for the word of a verdict."""
+    """The name that is shown, without the word of a verdict."""
     is_rollback = previous is not None and previous.course is Course.ROLLBACK
     return _rolled_back(event, previous) if previous is not None and is_rollback else event.name
 

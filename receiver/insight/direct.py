@@ -1,20 +1,18 @@
 """What ran before a deploy whose event is created directly, without the receiver (docs/ci-plugins.md).
 
-Nothing is remembered there, so the answer is in the deploys that the API lists. The list is not trusted: the
-API may ignore what it was asked for. What cannot be told for certain is not told.
+No history is kept there, so the answer comes from the deploys that the API lists. The list is checked,
+because the API may ignore filters. If the answer is not certain, there is none.
 """
 
 import re
-from collections.abc import Sequence
-from datetime import datetime
-from itertools import pairwise
 from typing import Final
 
 from apitraffic_events.event import Event
+from apitraffic_events.filters import is_descending
 from apitraffic_events.records import EventPage, StoredEvent
 from receiver.insight.annotation import Insight, with_insight
 from receiver.insight.history import Previous, previous_of
-from receiver.insight.records import Outcome, listed_record, record_of
+from receiver.insight.records import DeployOutcome, listed_record, record_of
 
 OWN_NAMES: Final = ("marker_key", "joined_by")
 PREVIOUS_FACTS: Final = (
@@ -40,7 +38,7 @@ def previous_among(own: Event, page: EventPage, found: StoredEvent | None = None
         other = listed_record(event, event.sid)
         if other is None or other.history != record.history or _is_own(event, own, found):
             continue
-        if other.outcome is Outcome.SUCCEEDED and _is_beside(event, own):
+        if other.outcome is DeployOutcome.SUCCEEDED and _is_beside(event, own):
             return None
         history.append(other)
     return previous_of(record, history)
@@ -72,12 +70,7 @@ def has_the_latest(page: EventPage) -> bool:
         return True
     starts = [event.started_at for event in page.records]
     creations = [event.created_at for event in page.records]
-    return _is_descending(starts) or _is_descending(creations)
-
-
-def _is_descending(moments: Sequence[datetime | None]) -> bool:
-    known = [moment for moment in moments if moment is not None]
-    return len(known) == len(moments) and all(first >= second for first, second in pairwise(known))
+    return is_descending(starts) or is_descending(creations)
 
 
 def _is_own(event: StoredEvent, own: Event, found: StoredEvent | None) -> bool:

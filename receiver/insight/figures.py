@@ -85,12 +85,18 @@ class ApiFigures:
                 f"the API token may not read metrics; give it the scope {SCOPE}", is_lasting=True
             ) from error
         except NotFound as error:
-            what = "has no metrics" if bucket is None and environment is None else "has no metrics of these"
+            what = (
+                "has no metrics"
+                if bucket is None and environment is None
+                else "has no metrics for this bucket or environment"
+            )
             raise NoFigures(f"the API {what} ({error.message})", is_lasting=True) from error
         except Rejected as error:
-            raise NoFigures(f"the API refuses to say: {error.message}", is_lasting=True) from error
+            raise NoFigures(
+                f"the API refuses the request for metrics: {error.message}", is_lasting=True
+            ) from error
         except EventsApiError as error:
-            raise NoFigures(f"the API did not say: {error.message}", is_lasting=False) from error
+            raise NoFigures(f"the API did not return metrics: {error.message}", is_lasting=False) from error
         if summary.requests is None:
             raise NoFigures("the API's summary does not say how many requests there were", is_lasting=True)
         return Figures(summary.requests, summary.errors, summary.average_response_time, summary.error_kind)

@@ -1,8 +1,8 @@
 """Which version ran before a deploy, and whether the deploy went back to an earlier one.
 
-Pure functions of the deploys that are remembered of one subject in one environment. If they do not say it
-for certain, nothing is said: a repository may deploy several things to one environment, each by a workflow
-of its own.
+Pure functions of the deploys that are remembered of one subject in one environment. If the answer is not
+certain, there is none: a repository may deploy several things to one environment, each with a workflow of its
+own.
 """
 
 import re
@@ -12,12 +12,12 @@ from typing import Final
 
 from apitraffic_events.event import Instant, Model
 from receiver.insight.compare import compare_url
-from receiver.insight.records import Outcome, Record
+from receiver.insight.records import DeployOutcome, Record
 
 GOES_BACK: Final = re.compile(r"roll.?back|revert|restore|undo|promote|redeploy", re.IGNORECASE)
-"""How a workflow is called that deploys for other workflows what they have deployed before."""
+"""In the name of a workflow that redeploys what other workflows have deployed before."""
 SHORT: Final = 7
-"""Characters of a commit that tell it from others."""
+"""Characters of a commit that identify it."""
 
 
 class Course(StrEnum):
@@ -55,7 +55,7 @@ def previous_of(own: Record, history: Iterable[Record]) -> Previous | None:
         (
             record
             for record in _of_same_target(own, others)
-            if record.outcome is Outcome.SUCCEEDED and _order(record) < moment
+            if record.outcome is DeployOutcome.SUCCEEDED and _order(record) < moment
         ),
         key=_order,
     )
@@ -80,9 +80,8 @@ def previous_of(own: Record, history: Iterable[Record]) -> Previous | None:
 
 
 def concerned_by(own: Record, history: Iterable[Record]) -> Iterator[Record]:
-    """The other deploys of which `previous_of` may say something else because of this one.
-
-    There may be more of them than say something else: to find out exactly takes longer than to look again.
+    """The other deploys whose `previous_of` may change because of this one. It may return too many: to find
+    out exactly would take longer than to look at them again.
     """
     others = sorted((record for record in history if record.key != own.key), key=_order)
     if _may_tell_targets_apart(own, others):
@@ -99,7 +98,7 @@ def concerned_by(own: Record, history: Iterable[Record]) -> Iterator[Record]:
 
 
 def _may_tell_targets_apart(own: Record, others: Sequence[Record]) -> bool:
-    """Whether what was one target may be several because of this deploy, or may be acted for by others."""
+    """Whether this deploy may show that one target was several, or that others deploy for it."""
     if own.run_id is not None and any(record.run_id == own.run_id for record in others):
         return True
     is_new = own.track not in {record.track for record in others}
@@ -113,13 +112,15 @@ def _until_replaced(own: Record, later: Sequence[Record]) -> Iterator[Record]:
         may_replace = (
             record.track == own.track and None not in {record.job, own.job} and record.job == own.job
         )
-        if may_replace and record.outcome is Outcome.SUCCEEDED and _order(record) > _order(own):
+        if may_replace and record.outcome is DeployOutcome.SUCCEEDED and _order(record) > _order(own):
             return
 
 
 def _is_first_of_its_version(own: Record, others: Iterable[Record]) -> bool:
     return not any(
-        is_same_version(record, own) and record.outcome is Outcome.SUCCEEDED and record.at < own.started_at
+        is_same_version(record, own)
+        and record.outcome is DeployOutcome.SUCCEEDED
+        and record.at < own.started_at
         for record in others
     )
 
@@ -132,13 +133,13 @@ def _of_that_version(own: Record, later: Sequence[Record]) -> set[str]:
         is_same = is_same_version(record, own)
         if is_same or not was_replaced:
             concerned.add(record.key)
-        if record.outcome is Outcome.SUCCEEDED:
+        if record.outcome is DeployOutcome.SUCCEEDED:
             was_replaced = not is_same
     return concerned
 
 
 def is_same_version(one: Record, other: Record) -> bool:
-    """Whether both deploy the same thing, as far as they say so for certain."""
+    """Whether both certainly deploy the same thing."""
     if one.commit and other.commit:
         length = min(len(one.commit), len(other.commit))
         return length >= SHORT and one.commit[:length] == other.commit[:length]
@@ -178,7 +179,9 @@ def _of_same_target(own: Record, others: Sequence[Record]) -> list[Record]:
 
 
 def _of_same_job(own: Record, others: Sequence[Record]) -> list[Record]:
-    """Without what other jobs deploy: side by side with this one, or each when it has something to."""
+    """Without the deploys of other jobs, which may run beside this one or whenever they have something to
+    deploy.
+    """
     runs: dict[str, set[str | None]] = {}
     for record in (own, *others):
         if record.run_id is not None and not _goes_back(record):

@@ -1,4 +1,4 @@
-"""From a deploy and what is known around it to a verdict."""
+"""Judges a deploy by the figures before and after it, and by what else happened then."""
 
 from collections.abc import Iterable
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What is remembered of one marker, so that others can be told what happened before and after them."""
+"""The record of one marker in the timeline, from which the insights of other markers are computed."""
 
 import re
 from collections.abc import Iterable
@@ -20,11 +20,11 @@ LINK_LIMIT: Final = 300
 REMEMBERED: Final = frozenset(
     {EventType.DEPLOYMENT, EventType.INCIDENT, EventType.CONFIG_CHANGE, EventType.SCALE}
 )
-"""Types of markers that explain others, or are explained by them."""
+"""Types of markers that insights are about."""
 
 
-class Outcome(StrEnum):
-    """How a deploy ended, as far as that matters to what runs afterwards."""
+class DeployOutcome(StrEnum):
+    """How a deploy ended, as far as that decides what runs afterwards."""
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -34,23 +34,24 @@ class Outcome(StrEnum):
 
 
 OUTCOMES: Final = {
-    **dict.fromkeys(("in_progress", "running", "started", "pending", "paused"), Outcome.RUNNING),
+    **dict.fromkeys(("in_progress", "running", "started", "pending", "paused"), DeployOutcome.RUNNING),
     **dict.fromkeys(
         ("success", "succeeded", "successful", "passed", "unstable", "warnings", "rolled_back"),
-        Outcome.SUCCEEDED,
+        DeployOutcome.SUCCEEDED,
     ),
     **dict.fromkeys(
-        ("failure", "failed", "error", "partial", "expired", "timed_out", "startup_failure"), Outcome.FAILED
+        ("failure", "failed", "error", "partial", "expired", "timed_out", "startup_failure"),
+        DeployOutcome.FAILED,
     ),
     **dict.fromkeys(
         ("cancelled", "canceled", "aborted", "rejected", "not_built", "merged", "unlabeled", "untyped"),
-        Outcome.CALLED_OFF,
+        DeployOutcome.CALLED_OFF,
     ),
 }
 """`metadata.status` as our sources and plugins write it. Any other word says nothing of what runs."""
 
 NOT_PRODUCTION: Final = re.compile(r"(stag|dev|test|qa\b|review|preview|sandbox|uat\b)", re.IGNORECASE)
-"""How the names of environments begin that are surely another one."""
+"""How names of environments begin that are certainly not production."""
 LIKE_PRODUCTION: Final = frozenset({"prod", "prd", "production", "live"})
 
 
@@ -68,7 +69,7 @@ class Record(Model):
     at: Instant
     started_at: Instant
     has_ended: bool = False
-    outcome: Outcome | None = None
+    outcome: DeployOutcome | None = None
     subject: str | None = None
     environment: str | None = None
     is_production: bool | None = None
@@ -154,7 +155,7 @@ def listed_record(event: StoredEvent, key: str, moment: datetime | None = None) 
 
 
 class Scoped(Protocol):
-    """What is shown on some charts, and may be of one environment."""
+    """Where an event is shown, and which environment it names, if any."""
 
     @property
     def buckets(self) -> tuple[str, ...]: ...
@@ -179,7 +180,7 @@ def is_shown_everywhere(record: Record) -> bool:
 
 
 def is_same_environment(one: str | None, other: str | None) -> bool:
-    """Also if one of them is not known. `prod` and `production` are the same to people."""
+    """True also if one of them is unknown. `prod` and `production` are the same."""
     if one is None or other is None:
         return True
     return _usual(one) == _usual(other)

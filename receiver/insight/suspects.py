@@ -1,6 +1,6 @@
 """What changed shortly before an incident, and which incidents began shortly after a change.
 
-Nothing is claimed but the order: the lines say what was when, and people draw the conclusion.
+Only the order is claimed: the lines say what happened when, and people draw the conclusion.
 """
 
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from apitraffic_events.event import EventType, Instant, Model
-from receiver.insight.records import Outcome, Record, shares_scope
+from receiver.insight.records import DeployOutcome, Record, shares_scope
 
 WITHIN: Final = timedelta(minutes=60)
 """How long before an incident a change is named, and after a change an incident."""
@@ -33,15 +33,15 @@ def suspects_of(incident: Record, records: Iterable[Record]) -> tuple[Mention, .
     Of several deploys that replaced each other, only the last was there when it began. A deploy that failed,
     or that had not ended by then, replaced none: it is named beside the one that was live.
 
-    A deploy that was under way when it began was no time before it. What was cancelled changed nothing. If
-    the incident does not say where it is, what changed outside production comes last.
+    A deploy that was under way when it began counts as at the same time. What was cancelled changed nothing.
+    If the incident does not say where it is, what changed outside production comes last.
     """
     found = [
         record
         for record in records
         if record.type in CHANGES
         and record.key != incident.key
-        and record.outcome is not Outcome.CALLED_OFF
+        and record.outcome is not DeployOutcome.CALLED_OFF
         and record.started_at <= incident.started_at
         and record.at > incident.started_at - WITHIN
         and shares_scope(record, incident)
@@ -99,11 +99,11 @@ def disturbances(
 
 
 def _is_deploy(record: Record) -> bool:
-    return record.type is EventType.DEPLOYMENT and record.outcome not in {None, Outcome.CALLED_OFF}
+    return record.type is EventType.DEPLOYMENT and record.outcome not in {None, DeployOutcome.CALLED_OFF}
 
 
 def _is_incident(record: Record) -> bool:
-    return record.type is EventType.INCIDENT and record.outcome is not Outcome.CALLED_OFF
+    return record.type is EventType.INCIDENT and record.outcome is not DeployOutcome.CALLED_OFF
 
 
 def _overlaps(record: Record, period: tuple[Instant, Instant]) -> bool:
@@ -117,7 +117,7 @@ def _without_replaced(changes: Iterable[Record], moment: Instant) -> list[Record
     for record in sorted(changes, key=lambda record: (record.at, record.key)):
         history = record.history
         target = (history, record.track, record.job) if history else record.key
-        if record.outcome is Outcome.SUCCEEDED and record.at <= moment:
+        if record.outcome is DeployOutcome.SUCCEEDED and record.at <= moment:
             live[target] = record
             tried.pop(target, None)
         else:

@@ -36,7 +36,7 @@ LONGEST_LOOK: Final = timedelta(minutes=3)
 MOST_NEAR: Final = 50
 """Of one type that are read before, and after, a moment."""
 MOST_PARSED: Final = 500
-"""Records that are kept as they were parsed, some kilobytes each."""
+"""Parsed records that are cached, some kilobytes each."""
 
 CONSTANTS: Final[Mapping[str, Constant]] = MappingProxyType(
     {
@@ -103,7 +103,7 @@ class Timeline:
         return self._run(record, "=", periods)
 
     def forget(self, record: Record) -> None:
-        """The marker is not shown any more; raises `RedisError`."""
+        """Forget a marker that is no longer shown; raises `RedisError`."""
         self._run(record, "", ())
 
     def add(self, records: Iterable[Record]) -> None:

@@ -1,7 +1,7 @@
 """Whether an API did better or worse after a deploy: two windows of figures, compared. Pure.
 
-The line says what was measured. The word goes beyond that, by thresholds that the user sets, and is `unknown`
-if a figure is missing that could change it.
+The line states what was measured. The word judges it by thresholds that the user sets, and is `unknown` if a
+missing figure could change it.
 """
 
 import math
@@ -68,7 +68,7 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """From which difference on the word is `worse` or `better`.
+    """The smallest differences that make the word `worse` or `better`.
 
     `errors_up` is in percentage points, `slower` in percent of the mean response time. A window with fewer
     than `fewest_requests` is not compared.
@@ -125,7 +125,7 @@ def judge(
 
 
 def not_compared(reason: str, length: timedelta, ended_at: datetime, *, place: str | None = None) -> Verdict:
-    """A verdict that says why there is none, such as `acme/api was deployed 4 min later`."""
+    """The verdict `unknown`, with the reason, such as `acme/api was deployed 4 min later`."""
     line = f"{_beginning(length, place)}: not compared, {one_line(reason, LONGEST_REASON)}"
     return _verdict(Word.UNKNOWN, line, ended_at)
 

@@ -16,8 +16,8 @@ from apitraffic_events.timestamps import format_timestamp, now
 from apitraffic_events.updates import closing, merge_metadata
 from receiver.delivery.asked_events import LOOK_BACK, event_named
 from receiver.delivery.scopes import Scopes, UnknownPlace
-from receiver.insight.asking import Question, answer
-from receiver.insight.questions import ScopeFilter
+from receiver.insight.nearby_events import ScopeFilter
+from receiver.insight.what_changed import Question, answer
 from receiver.mcp_server.arguments import (
     Arguments,
     CloseIncident,

@@ -11,8 +11,8 @@ from receiver.config.verdict import VerdictSection
 from receiver.delivery.asked_events import around_deploy
 from receiver.insight.figures import NoFigures, figure_source
 from receiver.insight.judging import UNTIL_FIGURES, disturbance, judged
-from receiver.insight.questions import told_verdict
-from receiver.insight.records import Outcome, Record, is_shown_everywhere, record_of
+from receiver.insight.nearby_events import told_verdict
+from receiver.insight.records import DeployOutcome, Record, is_shown_everywhere, record_of
 from receiver.insight.verdict import Thresholds, Verdict, Word, not_compared, windows_of
 from receiver.mcp_server.arguments import DeployVerdict
 from receiver.mcp_server.results import JUDGEMENT
@@ -62,7 +62,7 @@ class Judge:
                 verdict, origin = self._compared(client, deploy, length), FIGURES
             except NothingCompared as nothing:
                 reason, origin = str(nothing), NONE
-        ended_at = None if deploy.outcome is Outcome.RUNNING and not deploy.has_ended else deploy.at
+        ended_at = None if deploy.outcome is DeployOutcome.RUNNING and not deploy.has_ended else deploy.at
         return {
             "sid": event.sid,
             "name": event.name,
@@ -74,9 +74,9 @@ class Judge:
 
     def _compared(self, client: EventsClient, deploy: Record, length: timedelta) -> Verdict:
         """Raises `NothingCompared` and `EventsApiError`."""
-        if deploy.outcome is Outcome.CALLED_OFF:
+        if deploy.outcome is DeployOutcome.CALLED_OFF:
             raise NothingCompared("It was called off, so it changed nothing.")
-        if deploy.outcome is Outcome.RUNNING and not deploy.has_ended:
+        if deploy.outcome is DeployOutcome.RUNNING and not deploy.has_ended:
             raise NothingCompared("It has not ended yet.")
         due = deploy.at + length + UNTIL_FIGURES
         if now() < due:

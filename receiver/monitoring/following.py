@@ -55,7 +55,7 @@ class Following:
         outcomes = self._outcomes()
         if not is_first:
             return happened + [Happening(now(), OUTCOMES[state], entry) for _, entry, state in outcomes]
-        # Of what was accepted before, most has been delivered, and when is known no more.
+        # Most deliveries accepted before have been delivered, and the time is no longer known.
         earlier = [each for each in outcomes if each[2] is not JobState.GONE]
         ended = last_attempts(self.redis, [name for name, _, _ in earlier])
         happened += [

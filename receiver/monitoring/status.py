@@ -9,15 +9,13 @@ from datetime import datetime
 from typing import Any, Final
 
 from redis import Redis
-from redis.exceptions import RedisError
 
 from apitraffic_events.text import one_line
 from apitraffic_events.timestamps import now, parse_timestamp
 from receiver.config.accounts import NOTIFY
-from receiver.datastore.failures import explain
+from receiver.datastore.failures import redis_required
 from receiver.datastore.keys import keys_of
 from receiver.datastore.replies import as_text
-from receiver.errors import StorageUnavailable
 from receiver.queue.dead_letters import DeadLetters
 from receiver.queue.inspection import (
     WaitingJob,
@@ -51,6 +49,11 @@ class QueueState:
     in_work: int
     to_retry: int
     oldest_at: datetime | None
+
+    @property
+    def pending(self) -> int:
+        """Changes that have not been delivered or given up."""
+        return self.waiting + self.in_work + self.to_retry
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ class QueueStatus:
 
 def read_status(redis: Redis) -> QueueStatus:
     """Raises `StorageUnavailable` if Redis cannot be used."""
-    try:
+    with redis_required():
         names = known_accounts(redis)
         return QueueStatus(
             queues=_queues(redis),
@@ -122,8 +125,6 @@ def read_status(redis: Redis) -> QueueStatus:
             accounts=tuple(_account(redis, name) for name in names if name != NOTIFY),
             notices=_account(redis, NOTIFY) if NOTIFY in names else None,
         )
-    except RedisError as error:
-        raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
 
 def read_accounts(redis: Redis, configured: Iterable[str] = ()) -> tuple[AccountState, ...]:
@@ -131,12 +132,10 @@ def read_accounts(redis: Redis, configured: Iterable[str] = ()) -> tuple[Account
 
     Raises `StorageUnavailable` if Redis cannot be used.
     """
-    try:
+    with redis_required():
         names = sorted({*known_accounts(redis), *configured} - {NOTIFY})
         states = [_account(redis, name) for name in names]
         return (_account(redis, None), *states) if states else ()
-    except RedisError as error:
-        raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
 
 def _queues(redis: Redis) -> tuple[QueueState, ...]:

@@ -10,15 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from redis import Redis
-from redis.exceptions import RedisError
 
-from receiver.datastore.failures import explain
+from receiver.datastore.failures import redis_required
 from receiver.datastore.keys import AccountKeys, keys_of
 from receiver.datastore.replies import as_text
-from receiver.delivery.marker_fields import FIELDS, marker_of
 from receiver.delivery.marker_scripts import MOST_MERGES
-from receiver.delivery.markers import Marker
-from receiver.errors import StorageUnavailable
+from receiver.delivery.markers import FIELDS, Marker, marker_of
 from receiver.queue.dead_letters import DeadLetter, DeadLetters
 from receiver.queue.delivery_log import DELIVERIES, DeliveryLog, Entry
 from receiver.queue.enqueueing import SEEN_PREFIX
@@ -82,10 +79,8 @@ class Archive:
 
     def _delivery(self, source: str, delivery_id: str, entries: Sequence[Entry]) -> DeliveryStory | None:
         quarantined = Quarantine(self._redis).find(f"{source}:{delivery_id}")
-        try:
+        with redis_required():
             is_remembered = bool(self._redis.exists(f"{SEEN_PREFIX}{source}:{delivery_id}"))
-        except RedisError as error:
-            raise _unavailable(error) from error
         if not (is_remembered or entries or quarantined):
             return None
         pending = self._pending(source, delivery_id) if is_remembered else []
@@ -106,11 +101,9 @@ class Archive:
 
         At most one of each account, with the account's name.
         """
-        try:
+        with redis_required():
             found = ((account, self._marker(name, keys_of(account))) for account in self._accounts)
             return [(account, marker) for account, marker in found if marker is not None]
-        except RedisError as error:
-            raise _unavailable(error) from error
 
     def _marker(self, name: str, keys: AccountKeys) -> Marker | None:
         for _ in range(MOST_MERGES):
@@ -123,7 +116,3 @@ class Archive:
                 return None
             name = target
         return None
-
-
-def _unavailable(error: RedisError) -> StorageUnavailable:
-    return StorageUnavailable(f"Redis: {explain(error)}")

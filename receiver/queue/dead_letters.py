@@ -15,7 +15,6 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from redis import Redis
-from redis.exceptions import RedisError
 from rq import Queue
 from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.executions import ExecutionRegistry
@@ -26,11 +25,10 @@ from rq.utils import utcformat
 from apitraffic_events.event import Instant
 from apitraffic_events.text import INVISIBLE, one_line
 from apitraffic_events.timestamps import format_timestamp, now, parse_timestamp
-from receiver.datastore.failures import explain
+from receiver.datastore.failures import redis_required
 from receiver.datastore.keys import MARKER_LIFETIME, keys_of
 from receiver.datastore.replies import as_text
 from receiver.datastore.scripts.runner import Script
-from receiver.errors import StorageUnavailable
 from receiver.observability.trace_context import TRACEPARENT
 from receiver.queue.queues import UNEXPECTED_RETRIES, account_of, all_queues
 
@@ -215,33 +213,25 @@ class DeadLetters:
 
     @classmethod
     def of_all_accounts(cls, redis: Redis) -> Self:
-        try:
+        with redis_required():
             return cls(all_queues(redis))
-        except RedisError as error:
-            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
     def count(self) -> int:
-        try:
+        with redis_required():
             registries = (queue.failed_job_registry.key for queue in self._queues)
             return sum(self._redis.zcount(key, now().timestamp(), "+inf") for key in registries)
-        except RedisError as error:
-            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
     def __iter__(self) -> Iterator[DeadLetter]:
         """All of them, by the time at which they died."""
-        try:
+        with redis_required():
             of_each = [self._of_queue(queue) for queue in self._queues]
             yield from heapq.merge(*of_each, key=lambda letter: letter.death.at)
-        except RedisError as error:
-            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
     def find(self, name: str) -> DeadLetter | None:
-        try:
+        with redis_required():
             for queue in self._queues:
                 if self._redis.zscore(queue.failed_job_registry.key, name) is not None:
                     return next(self._load(queue, [name]), None)
-        except RedisError as error:
-            raise StorageUnavailable(f"Redis: {explain(error)}") from error
         return None
 
     def replay(self, letter: DeadLetter) -> bool:
@@ -267,10 +257,8 @@ class DeadLetters:
         ]
         if letter.traceparent is not None:
             arguments.append(queue.serializer.dumps({TRACEPARENT: letter.traceparent}))
-        try:
+        with redis_required():
             return bool(REPLAY_DEAD_LETTER.run(self._redis, keys, arguments))
-        except RedisError as error:
-            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
     def discard(self, letter: DeadLetter) -> bool:
         """Delete it with everything that RQ stores of it; returns as `replay` does."""
@@ -283,10 +271,8 @@ class DeadLetters:
             job.dependencies_key,
             ExecutionRegistry(job.id, self._redis).key,
         ]
-        try:
+        with redis_required():
             return bool(DISCARD_DEAD_LETTER.run(self._redis, keys, [letter.name]))
-        except RedisError as error:
-            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
     def _of_queue(self, queue: Queue) -> Iterator[DeadLetter]:
         """Sorted by the time at which RQ deletes them, a year after they died."""

@@ -1,10 +1,10 @@
-"""What became of each request that was, or claimed to be, a delivery: kept for people who look.
+"""The log of deliveries: what became of each request that was, or claimed to be, a delivery.
 
 Redis keys: `apitraffic:deliveries` and `apitraffic:refusals`, streams of the latest 10,000 and 1,000 entries,
 for three days. What is queued is noted by the script that queues it. The rest is noted by a thread, so that
 no answer waits for it; if Redis is away, or the process dies, the latest of these are lost.
 
-A refusal may come from anybody. So it has a stream of its own, where it pushes out no delivery.
+Anybody can cause refusals. So they have a stream of their own, and cannot displace deliveries.
 
 If the configuration says so, payloads of the latest deliveries are kept too: `apitraffic:payloads`, a stream.
 """
@@ -25,10 +25,9 @@ from redis.exceptions import RedisError
 
 from apitraffic_events.text import one_line
 from apitraffic_events.timestamps import now
-from receiver.datastore.failures import explain
+from receiver.datastore.failures import redis_required
 from receiver.datastore.replies import as_text
 from receiver.datastore.scripts.runner import Constant
-from receiver.errors import StorageUnavailable
 from receiver.events import Change, Delivery
 from receiver.routing import DEFAULT_ACCOUNT
 
@@ -238,29 +237,25 @@ class DeliveryLog:
         start = f"({entry_id}" if entry_id else oldest
         end = "+"
         found: list[Entry] = []
-        try:
+        with redis_required():
             # Backwards, by the command that users of Redis may send already.
             while items := self._redis.xrevrange(stream, end, start, count=BATCH):
                 entries = (Entry.from_item(*item) for item in items)
                 found += [entry for entry in entries if entry is not None]
                 end = f"({as_text(items[-1][0])}"
-        except RedisError as error:
-            raise StorageUnavailable(f"Redis: {explain(error)}") from error
         found.reverse()
         return found
 
     def payload(self, source: str, delivery_id: str) -> Delivery | None:
         """The delivery as it was received, without credentials, if its payload is still kept."""
         end = "+"
-        try:
+        with redis_required():
             while items := self._redis.xrevrange(PAYLOADS, end, "-", count=PAYLOADS_AT_ONCE):
                 for item_id, fields in items:
                     found = _delivery_from(as_text(item_id), fields or {})
                     if found is not None and (found.source, found.id) == (source, delivery_id):
                         return found
                 end = f"({as_text(items[-1][0])}"
-        except RedisError as error:
-            raise StorageUnavailable(f"Redis: {explain(error)}") from error
         return None
 
 

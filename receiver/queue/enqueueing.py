@@ -5,15 +5,18 @@ from collections.abc import Sequence
 from typing import Final
 
 from redis import Redis
-from redis.exceptions import RedisError
 from rq.job import Job
 from rq.utils import utcformat
 
 from apitraffic_events.timestamps import now
-from receiver.datastore.failures import explain
-from receiver.datastore.replication import READY, Unreplicated, replicas_of, write_replicated
+from receiver.datastore.replication import (
+    READY,
+    replicas_of,
+    replication_required,
+    run_replicated,
+    write_replicated,
+)
 from receiver.datastore.scripts.runner import Script, ScriptCall
-from receiver.errors import StorageUnavailable
 from receiver.events import Change
 from receiver.observability.trace_context import TRACEPARENT, carried
 from receiver.queue.delivery_log import DELIVERIES, LOG_CONSTANTS, entry_of
@@ -57,12 +60,8 @@ class Enqueuer:
         Raises `StorageUnavailable` if they may not have been stored.
         """
         call = self.call_for(changes)
-        try:
+        with replication_required():
             return bool(self._run(call))
-        except Unreplicated as error:
-            raise StorageUnavailable(str(error)) from error
-        except RedisError as error:
-            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
     def call_for(self, changes: Sequence[Change], *, is_logged: bool = True) -> ScriptCall:
         """The atomic step that queues the changes of one delivery, unless that has been done before.
@@ -101,17 +100,13 @@ class Enqueuer:
 
         A PING would also be answered by a replica, or by a Redis that has no memory left.
         """
-        try:
+        with replication_required():
             write_replicated(self._redis, lambda pipeline: pipeline.set(READY, 1, ex=60))
-        except Unreplicated as error:
-            raise StorageUnavailable(str(error)) from error
-        except RedisError as error:
-            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
     def _run(self, call: ScriptCall) -> object:
         """Run the script on this thread's own connection, which saves what a pool does around a command."""
         if self._is_replicated:
-            return call.script.run_replicated(self._redis, call.keys, call.arguments)
+            return run_replicated(self._redis, call.script, call.keys, call.arguments)
         redis: Redis | None = getattr(self._of_thread, "redis", None)
         if redis is None:
             redis = self._of_thread.redis = self._redis.client()  # type: ignore[no-untyped-call]

@@ -11,14 +11,12 @@ from enum import StrEnum
 from typing import Final
 
 from redis import Redis
-from redis.exceptions import RedisError
 from rq import SimpleWorker
 from rq.job import Job, JobStatus
 
 from apitraffic_events.timestamps import now, parse_timestamp
-from receiver.datastore.failures import explain
+from receiver.datastore.failures import redis_required
 from receiver.datastore.replies import as_text
-from receiver.errors import StorageUnavailable
 from receiver.queue.queues import JOB_TIMEOUT, all_queues
 
 BUSY: Final = "busy"
@@ -155,17 +153,10 @@ OF_RQ: Final = {
 
 def states_of(redis: Redis, names: Sequence[str]) -> dict[str, JobState]:
     """Job id -> where it is; raises `StorageUnavailable`."""
-    try:
-        with redis.pipeline(transaction=False) as pipeline:
-            for name in names:
-                pipeline.hget(Job.key_for(name), "status")
-            found = pipeline.execute()
-    except RedisError as error:
-        raise StorageUnavailable(f"Redis: {explain(error)}") from error
     words = {status.value: state for status, state in OF_RQ.items()}
     return {
         name: JobState.GONE if status is None else words.get(as_text(status), JobState.WAITING)
-        for name, status in zip(names, found, strict=True)
+        for name, status in _field_of_each(redis, names, "status").items()
     }
 
 
@@ -174,15 +165,17 @@ def last_attempts(redis: Redis, names: Sequence[str]) -> dict[str, datetime]:
 
     Raises `StorageUnavailable`.
     """
-    try:
-        with redis.pipeline(transaction=False) as pipeline:
-            for name in names:
-                pipeline.hget(Job.key_for(name), "ended_at")
-            found = pipeline.execute()
-    except RedisError as error:
-        raise StorageUnavailable(f"Redis: {explain(error)}") from error
-    times = {name: parse_timestamp(as_text(text)) for name, text in zip(names, found, strict=True) if text}
+    ended = _field_of_each(redis, names, "ended_at")
+    times = {name: parse_timestamp(as_text(text)) for name, text in ended.items() if text}
     return {name: at for name, at in times.items() if at is not None}
+
+
+def _field_of_each(redis: Redis, names: Sequence[str], field: str) -> dict[str, bytes | None]:
+    """Job id -> what its hash has there."""
+    with redis_required(), redis.pipeline(transaction=False) as pipeline:
+        for name in names:
+            pipeline.hget(Job.key_for(name), field)
+        return dict(zip(names, pipeline.execute(), strict=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,12 @@ from datetime import datetime
 from typing import Final, Self
 
 from redis import Redis
-from redis.exceptions import RedisError
 from structlog import get_logger
 
 from apitraffic_events.timestamps import format_timestamp, now, parse_timestamp
-from receiver.datastore.failures import explain
-from receiver.datastore.replication import Unreplicated
+from receiver.datastore.failures import redis_required
+from receiver.datastore.replication import replication_required, run_replicated
 from receiver.datastore.scripts.runner import Script
-from receiver.errors import StorageUnavailable
 from receiver.events import Delivery
 
 INDEX: Final = "apitraffic:quarantine"
@@ -89,39 +87,29 @@ class Quarantine:
         arguments += [delivery.received_at.timestamp(), len(body)]
         for name in FIELDS:
             arguments += [name, fields[name]]
-        try:
+        with replication_required():
             entry = f"{INDEX}:{delivery.source}:{delivery.id}"
-            dropped = int(KEEP_IN_QUARANTINE.run_replicated(self._redis, [INDEX, SIZES, entry], arguments))
-        except Unreplicated as error:
-            raise StorageUnavailable(str(error)) from error
-        except RedisError as error:
-            raise StorageUnavailable(f"Redis: {explain(error)}") from error
+            dropped = int(run_replicated(self._redis, KEEP_IN_QUARANTINE, [INDEX, SIZES, entry], arguments))
         if dropped:
             get_logger("receiver.quarantine").warning("quarantine is full; the oldest went", dropped=dropped)
         return dropped
 
     def count(self) -> int:
-        try:
+        with redis_required():
             return int(self._redis.zcount(INDEX, now().timestamp() - LIFETIME, "+inf"))
-        except RedisError as error:
-            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
     def __iter__(self) -> Iterator[Quarantined]:
         """All kept deliveries, the oldest first."""
-        try:
+        with redis_required():
             entries = [_text(entry) for entry in self._redis.zrange(INDEX, 0, -1)]
             for entry in entries:
                 found = self._load(entry)
                 if found is not None:
                     yield found
-        except RedisError as error:
-            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
     def find(self, name: str) -> Quarantined | None:
-        try:
+        with redis_required():
             return self._load(f"{INDEX}:{name}")
-        except RedisError as error:
-            raise StorageUnavailable(f"Redis: {explain(error)}") from error
 
     def _load(self, entry: str) -> Quarantined | None:
         values = self._redis.hmget(entry, FIELDS)
@@ -130,15 +118,12 @@ class Quarantine:
 
     def discard(self, name: str) -> None:
         entry = f"{INDEX}:{name}"
-        try:
-            # Not in a transaction, which a Redis whose memory is full would refuse.
-            with self._redis.pipeline(transaction=False) as pipeline:
-                pipeline.delete(entry)
-                pipeline.zrem(INDEX, entry)
-                pipeline.hdel(SIZES, entry)
-                pipeline.execute()
-        except RedisError as error:
-            raise StorageUnavailable(f"Redis: {explain(error)}") from error
+        # Not in a transaction, which a Redis whose memory is full would refuse.
+        with redis_required(), self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.delete(entry)
+            pipeline.zrem(INDEX, entry)
+            pipeline.hdel(SIZES, entry)
+            pipeline.execute()
 
 
 def _is_credential(header: str) -> bool:

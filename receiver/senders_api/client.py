@@ -24,6 +24,7 @@ from receiver.senders_api.webhooks import (
 TIMEOUTS: Final = (5.0, 30.0)
 """Seconds to wait for a connection and for a response."""
 MOST_ATTEMPTS: Final = 3
+"""How often a GET request is attempted."""
 BACKOFF: Final = Backoff(first=2.0, longest=8.0)
 LONGEST_PAUSE: Final = 60.0
 """Seconds that one request waits because of a rate limit."""
@@ -34,6 +35,7 @@ LONGEST_WORD: Final = 15
 """Characters; a secret has more."""
 
 ContentT = TypeVar("ContentT")
+Authorise = Callable[[requests.PreparedRequest], requests.PreparedRequest]
 
 
 class SenderClient:
@@ -47,7 +49,7 @@ class SenderClient:
         *,
         title: str,
         api_url: str,
-        authorise: Callable[[requests.PreparedRequest], requests.PreparedRequest],
+        authorise: Authorise,
         permission: str,
         headers: Mapping[str, str] | None = None,
         sleep: Callable[[float], None] = time.sleep,
@@ -56,13 +58,7 @@ class SenderClient:
         self.api_url = api_url.rstrip("/")
         self.permission = permission
         self._sleep = sleep
-        self._session = requests.Session()
-        self._session.mount("http://", HTTPAdapter(max_retries=0))
-        self._session.mount("https://", HTTPAdapter(max_retries=0))
-        agent = f"apitraffic-events/{version('apitraffic-events')}"
-        self._session.headers.update({"Accept": "application/json", "User-Agent": agent, **(headers or {})})
-        # As `auth`: requests replaces a plain header by credentials from a .netrc file.
-        self._session.auth = authorise
+        self._session = new_session(authorise, {"Accept": "application/json", **(headers or {})})
 
     def close(self) -> None:
         self._session.close()
@@ -168,6 +164,17 @@ class SenderClient:
                     f"see it; {self.permission}"
                 )
         raise SenderRejected(f"{self.title} refused the request: {status}{_reason_in(response)}")
+
+
+def new_session(authorise: Authorise, headers: Mapping[str, str]) -> requests.Session:
+    """A session that retries nothing by itself, and sends the credential that `authorise` adds."""
+    session = requests.Session()
+    session.mount("http://", HTTPAdapter(max_retries=0))
+    session.mount("https://", HTTPAdapter(max_retries=0))
+    session.headers.update({"User-Agent": f"apitraffic-events/{version('apitraffic-events')}", **headers})
+    # As `auth`: requests replaces a plain header by credentials from a .netrc file.
+    session.auth = authorise
+    return session
 
 
 def _status_of(response: requests.Response) -> str:

@@ -4,36 +4,35 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from http import HTTPStatus
-from importlib.metadata import version
 from typing import Any, Final, NoReturn, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import requests
 from pydantic import TypeAdapter, ValidationError
-from requests.adapters import HTTPAdapter
 
 from apitraffic_events.responses import retry_after_of
 from apitraffic_events.retrying import Backoff
 from apitraffic_events.text import one_line
 from apitraffic_events.timestamps import now
+from receiver.senders_api.client import (
+    BACKOFF,
+    LARGEST_PAGE,
+    LONGEST_MESSAGE,
+    MOST_ATTEMPTS,
+    TIMEOUTS,
+    new_session,
+)
 from receiver.senders_api.github_owners import Owner
 from receiver.senders_api.unanswered import no_answer
 from receiver.senders_api.webhooks import SenderError, SenderRefused, SenderUnavailable
 
 API_VERSION: Final = "2022-11-28"
-TIMEOUTS: Final = (5.0, 30.0)
-"""Seconds to wait for a connection and for a response."""
-LARGEST_PAGE: Final = "100"
-MOST_ATTEMPTS: Final = 3
-"""How often a GET request is attempted."""
-BACKOFF: Final = Backoff(first=2.0, longest=8.0)
 LONGEST_WAIT: Final = 300.0
 """Seconds that one run waits for rate limits in total. After that, the next run continues."""
 UNSPECIFIED_LIMIT: Final = Backoff(first=60.0, longest=LONGEST_WAIT)
 """What GitHub asks for if a response states no time: a minute, then twice as long each time."""
 PACE: Final = 1.0
 """Seconds between redeliveries after the first rate limit, as GitHub's best practices ask."""
-LONGEST_MESSAGE: Final = 300
 
 ItemT = TypeVar("ItemT")
 ContentT = TypeVar("ContentT")
@@ -83,18 +82,8 @@ class GitHubClient:
         self._waited = 0.0
         self._unspecified_limits = 0
         self._is_paced = False
-        self._session = requests.Session()
-        self._session.mount("http://", HTTPAdapter(max_retries=0))
-        self._session.mount("https://", HTTPAdapter(max_retries=0))
-        self._session.headers.update(
-            {
-                "Accept": "application/vnd.github+json",
-                "X-GitHub-Api-Version": API_VERSION,
-                "User-Agent": f"apitraffic-events/{version('apitraffic-events')}",
-            }
-        )
-        # As `auth`: requests replaces a plain header by credentials from a .netrc file.
-        self._session.auth = self._authorise
+        headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": API_VERSION}
+        self._session = new_session(self._authorise, headers)
 
     def close(self) -> None:
         self._session.close()
@@ -105,7 +94,7 @@ class GitHubClient:
             self._sleep(PACE)
 
     def _pages(self, path: str, items: TypeAdapter[list[ItemT]]) -> Iterator[list[ItemT]]:
-        query: dict[str, str] | None = {"per_page": LARGEST_PAGE}
+        query: dict[str, str] | None = {"per_page": str(LARGEST_PAGE)}
         asked: list[dict[str, str]] = []
         while query is not None and query not in asked:
             asked.append(query)

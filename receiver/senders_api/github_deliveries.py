@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import TypeAdapter
 
 from apitraffic_events.text import one_line
-from receiver.senders_api.github_client import LONGEST_MESSAGE, GitHubClient
+from receiver.senders_api.client import LONGEST_MESSAGE
+from receiver.senders_api.github_client import GitHubClient
 from receiver.senders_api.redelivery import ATTEMPTS, Attempt
 
 KEPT_BY_GITHUB_COM: Final = timedelta(days=3)

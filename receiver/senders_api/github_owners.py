@@ -1,7 +1,11 @@
 """Who has webhooks on GitHub, and what permission a token for them needs."""
 
+import re
 from dataclasses import dataclass
 from typing import Final
+
+REPOSITORY_NAME: Final = re.compile(r"[A-Za-z0-9_-]+/(?!\.{1,2}$)[A-Za-z0-9_.-]+")
+ORGANISATION_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from apitraffic_events.text import one_line
-from receiver.senders_api.github_client import LARGEST_PAGE, LONGEST_MESSAGE, GitHubClient
+from receiver.senders_api.client import LARGEST_PAGE, LONGEST_MESSAGE
+from receiver.senders_api.github_client import GitHubClient
 from receiver.senders_api.redelivery import ATTEMPTS
 from receiver.senders_api.webhooks import FoundWebhook, PingAnswer
 
@@ -85,7 +86,7 @@ class GitHubWebhooks(GitHubClient):
     def pings(self, hook_id: str) -> dict[int, PingAnswer]:
         """What the newest pings came to, by the number of the attempt; newest first."""
         path = self.owner.deliveries_path(int(hook_id))
-        response = self._call("GET", path, {"per_page": LARGEST_PAGE})
+        response = self._call("GET", path, {"per_page": str(LARGEST_PAGE)})
         attempts = self._read(response, path, ATTEMPTS)
         return {
             attempt.id: PingAnswer(

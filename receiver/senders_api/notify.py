@@ -91,7 +91,7 @@ class NoticeTarget:
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in TRANSIENT:
             return ServerFailed(said, status=status, retry_after=retry_after_of(response.headers))
         if status == HTTPStatus.GONE:
-            said = f"{said}: this address is gone and takes no notices any more"
+            said = f"{said}: this address no longer accepts notices"
         return Rejected(f"{said}; {CHECK}", code=REFUSED, status=status)
 
     def _reason_in(self, response: requests.Response) -> str:

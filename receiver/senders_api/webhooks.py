@@ -1,4 +1,4 @@
-"""What is the same in every sender's API for webhooks: what a webhook is like, and what a ping came to."""
+"""What all senders' APIs for webhooks share: errors, the webhook that was found, and the answer to a ping."""
 
 from dataclasses import dataclass
 

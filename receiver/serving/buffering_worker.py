@@ -20,7 +20,7 @@ from receiver.serving.budget import MemoryBudget
 from receiver.serving.closing_worker import ClosingWorker
 from receiver.serving.connection import REQUEST_TIMEOUT, Body, Connection, Exchange, Unacceptable
 from receiver.serving.heads import head_of
-from receiver.serving.refusals import FAILURE, NO_ROOM, TOO_LATE, TOO_MANY, Refusal
+from receiver.serving.responses import FAILURE, NO_ROOM, TOO_LATE, TOO_MANY, Refusal
 from receiver.web.admission import ADMITTED, HEAD, IncomingBody, Refused
 
 MOST_WAITING: Final = 256

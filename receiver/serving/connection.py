@@ -14,7 +14,7 @@ from gunicorn.workers.gthread import TConn  # type: ignore[import-untyped]
 
 from receiver.serving.budget import needed
 from receiver.serving.framing import Framing, MalformedBody, framing_of
-from receiver.serving.refusals import HEAD_TOO_LARGE, MALFORMED_BODY, MALFORMED_HEAD, Refusal, refusal_of
+from receiver.serving.responses import HEAD_TOO_LARGE, MALFORMED_BODY, MALFORMED_HEAD, Refusal, refusal_of
 
 REQUEST_TIMEOUT: Final = 20.0
 """Seconds from connecting (on a kept connection, from the first byte) to the last byte. Senders wait 10 s."""

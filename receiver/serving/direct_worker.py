@@ -20,8 +20,7 @@ from receiver.serving.budget import SMALL
 from receiver.serving.buffering_worker import CHECK_INTERVAL, TIME_TO_ANSWER, BufferingWorker
 from receiver.serving.connection import Connection, Exchange
 from receiver.serving.group_commit import GroupCommit, Loop
-from receiver.serving.refusals import FAILURE
-from receiver.serving.responses import ResponseWriter
+from receiver.serving.responses import FAILURE, ResponseWriter
 from receiver.serving.slow_sources import SlowSources
 from receiver.serving.tls_worker import TlsWorker
 from receiver.sources.not_translated import Ignored

@@ -22,7 +22,7 @@ from pydantic import Field, JsonValue
 from apitraffic_events.event import EventType
 from apitraffic_events.text import NAME_LIMIT, one_line, whole_line
 from receiver.events import Change, Delivery, Effect
-from receiver.sources.changes import change_of, present
+from receiver.sources.changes import change_of, labelled, present
 from receiver.sources.not_translated import Untranslatable
 from receiver.sources.payload import Payload, object_in
 from receiver.sources.request import MIB, Headers, Secrets, delivery_id
@@ -274,11 +274,7 @@ def _title(labels: dict[str, str], alert: Payload) -> str:
 
 
 def _facts(labels: dict[str, str]) -> dict[str, JsonValue]:
-    found = {
-        name: next((labels[each] for each in places if each in labels), None)
-        for name, places in FACTS.items()
-    }
-    return present(alertname=labels.get("alertname"), **found)
+    return present(alertname=labels.get("alertname")) | labelled(labels, FACTS)
 
 
 def _texts(payload: Payload, path: str) -> dict[str, str]:

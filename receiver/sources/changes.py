@@ -1,5 +1,6 @@
 """The change that a delivery makes, with the metadata that every event has."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -63,3 +64,12 @@ def marker_metadata(key: str, delivery: Delivery) -> dict[str, JsonValue]:
 def present(**metadata: JsonValue) -> dict[str, JsonValue]:
     """Metadata without missing values."""
     return {key: value for key, value in metadata.items() if value not in (None, "")}
+
+
+def labelled(labels: Mapping[str, str], places: Mapping[str, tuple[str, ...]]) -> dict[str, JsonValue]:
+    """Metadata from labels; `places` says which labels may hold each fact, the first that is there counts."""
+    facts = {
+        name: next((labels[each] for each in others if each in labels), None)
+        for name, others in places.items()
+    }
+    return present(**facts)

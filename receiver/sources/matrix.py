@@ -21,10 +21,10 @@ WORDS = {
 HEAD = """\
 # What becomes a marker
 
-Made by `make docs` from the sources' own tables; the tests keep it true.
+`make docs` generates this page from the sources' own tables; the tests compare them with recorded payloads.
 
-*Point* and *span* are the two ways to draw a deploy (`deployments` in apitraffic.toml); what is the same in
-both is said once. Where there is no type, the delivery is answered 200 and makes no marker. Events marked
+*Point* and *span* are the two ways to draw a deploy (`deployments` in apitraffic.toml); if both are the
+same, there is one entry. Events without a type are answered with 200 and make no marker. Events marked
 *opt-in* make none unless apitraffic.toml asks for them: `[<source>] events = ["…"]` names the events you
 want, as shell patterns, instead of the default ones.
 """

@@ -4,12 +4,31 @@ For senders that do not sign. All that is presented must be right: a right token
 wrong header.
 """
 
+import base64
 from collections.abc import Collection
 
-from receiver.sources.authorization import basic_password, bearer_token
 from receiver.sources.refusals import missing
 from receiver.sources.request import PATH_TOKEN, Headers
 from receiver.sources.signatures import ProvenByHeaders, Verification, matches_any
+
+
+def bearer_token(headers: Headers) -> str | None:
+    """https://www.rfc-editor.org/rfc/rfc6750#section-2.1"""
+    return _credentials(headers, "bearer")
+
+
+def basic_password(headers: Headers) -> str | None:
+    """The password alone; the user name proves nothing. https://www.rfc-editor.org/rfc/rfc7617#section-2"""
+    try:
+        decoded = base64.b64decode(_credentials(headers, "basic") or "", validate=True)
+    except ValueError:
+        return None
+    return decoded.partition(b":")[2].decode("utf-8", "surrogateescape") or None
+
+
+def _credentials(headers: Headers, wanted: str) -> str | None:
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    return credentials or None if scheme.lower() == wanted else None
 
 
 def presented_token_verification(headers: Headers, expected: Collection[bytes]) -> Verification | None:

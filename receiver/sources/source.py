@@ -130,7 +130,7 @@ def translate(source: Source[Any], delivery: Delivery, options: SourceOptions) -
     Raises `Ignored` if there is nothing to do, `Untranslatable` if it should have meant something, and
     `Invalid` if the response should tell its sender what is wrong.
     """
-    if delivery.event and not _is_wanted(source, delivery.event, options):
+    if delivery.event and not is_wanted(source, delivery.event, options):
         raise Ignored(_why_unwanted(source, delivery.event))
     try:
         translation = source.translate(delivery, options)
@@ -141,7 +141,8 @@ def translate(source: Source[Any], delivery: Delivery, options: SourceOptions) -
     return translation if isinstance(translation, Translation) else Translation(translation)
 
 
-def _is_wanted(source: Source[Any], event: str, options: SourceOptions) -> bool:
+def is_wanted(source: Source[Any], event: str, options: SourceOptions) -> bool:
+    """Whether events of this name are translated."""
     patterns = source.default_events if options.events is None else options.events
     return any(fnmatchcase(event, pattern) for pattern in patterns)
 

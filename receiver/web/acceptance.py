@@ -89,7 +89,7 @@ class Acceptance:
         )
 
     def _note(self, delivery: Delivery, status: str, outcome: Outcome) -> None:
-        """In the log that people look at. The script that queues a delivery notes that itself."""
+        """Record it in the log of deliveries. The script that queues a delivery records that itself."""
         if is_from_doctor(delivery.id):
             return
         if self._notes.keeps_payloads:

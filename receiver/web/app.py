@@ -23,9 +23,9 @@ from receiver.reception.tracing import delivery_store_type
 from receiver.web.acceptance import Acceptance
 from receiver.web.admission import Admission
 from receiver.web.answers import SECURITY_HEADERS
-from receiver.web.noting import Noting
 from receiver.web.operations import operations
 from receiver.web.problems import answer_with_problems
+from receiver.web.refusal_notes import RefusalNotes
 from receiver.web.request_ids import identify_requests
 from receiver.web.tracing import trace_requests_if_on
 from receiver.web.webhooks import webhooks
@@ -63,9 +63,11 @@ def create_app(settings: Settings | None = None, redis: Redis | None = None) -> 
     repeated_lines = app.extensions["repeated_lines"] = RepeatedLines()
     admission = app.extensions["admission"] = Admission(settings)
     notes = app.extensions["delivery_notes"] = DeliveryNotes(redis, settings.keep_payloads)
-    noting = Noting(notes, admission)
+    refusals = RefusalNotes(notes, admission)
     acceptance = app.extensions["acceptance"] = Acceptance(settings, metrics, notes)
-    app.register_blueprint(webhooks(admission, acceptance, Ingestor(store), metrics, repeated_lines, noting))
+    app.register_blueprint(
+        webhooks(admission, acceptance, Ingestor(store), metrics, repeated_lines, refusals)
+    )
     app.register_blueprint(operations(settings, store, metrics, Backlog(redis, store)))
     answer_with_problems(app, repeated_lines)
     app.after_request(_secured)

@@ -21,9 +21,9 @@ from receiver.sources.request import MIB
 from receiver.web.acceptance import LOGGER, READING, Acceptance, Reading
 from receiver.web.admission import ADMITTED, Admission, Head, IncomingBody, Refused, headers_of
 from receiver.web.answers import answer_to
-from receiver.web.noting import Noting
 from receiver.web.pings import is_from_doctor
 from receiver.web.problems import DETAILS, problem, response_of
+from receiver.web.refusal_notes import RefusalNotes
 
 RETRY_AFTER: Final = 30
 """Seconds after which a sender may try again if nothing could be stored."""
@@ -56,7 +56,7 @@ def webhooks(
     ingestor: Ingestor,
     metrics: ReceptionMetrics,
     repeated_lines: RepeatedLines,
-    noting: Noting,
+    refusals: RefusalNotes,
 ) -> Blueprint:
     blueprint = Blueprint("webhooks", __name__)
     log = get_logger(LOGGER)
@@ -65,7 +65,7 @@ def webhooks(
     @blueprint.post("/webhooks/<source_name>/<path_token>")
     def accept(**_in_path: str) -> Response:
         """What is in the path is read by `Admission`."""
-        reading = request.environ.get(READING) or _read(admission, acceptance, noting)
+        reading = request.environ.get(READING) or _read(admission, acceptance, refusals)
         g.delivery = reading.delivery
         outcome = g.outcome = ingestor.ingest(reading.delivery, reading.meaning)
         acceptance.conclude(reading, outcome, log.info)
@@ -91,7 +91,7 @@ def webhooks(
 
     @blueprint.errorhandler(Refused)
     def refused(error: Refused) -> Response:
-        noting.refusal(error)
+        refusals.refusal(error)
         if error.source is not None:
             # The reason is in our own words, and of each there is one line a second.
             kind = f"{error.source} {error.status.value} {error.fields.get('reason', '')}"
@@ -108,7 +108,7 @@ def webhooks(
     def invalid(error: Invalid) -> Response:
         source_name = str((request.view_args or {}).get("source_name"))
         if not _is_examined():
-            noting.invalid(error)
+            refusals.invalid(error)
             log.warning("invalid", source=source_name, status=422, reason=error.reason, **_facts(admission))
         errors = [asdict(item) for item in error.errors]
         return problem(HTTPStatus.UNPROCESSABLE_ENTITY, error.reason, members={"errors": errors})
@@ -116,14 +116,14 @@ def webhooks(
     return blueprint
 
 
-def _read(admission: Admission, acceptance: Acceptance, noting: Noting) -> Reading:
+def _read(admission: Admission, acceptance: Acceptance, refusals: RefusalNotes) -> Reading:
     """What the request says; raises `Refused`."""
     began = perf_counter()
     admitted = request.environ.get(ADMITTED) or admission.admit(Head.of_environ(request.environ))
     if isinstance(admitted, Refused):
         if admitted.status is not HTTPStatus.NOT_FOUND:
             raise admitted
-        noting.refusal(admitted)
+        refusals.refusal(admitted)
         raise NotFound
     _receive(admitted)
     return acceptance.read(admitted, began)

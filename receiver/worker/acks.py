@@ -1,4 +1,4 @@
-"""Acks of jobs that are done: what Redis is told of one, which is sent along with what is sent next."""
+"""Acks of jobs that are done. Each is sent together with the next script."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

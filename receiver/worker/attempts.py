@@ -58,7 +58,7 @@ class GivenUp(Exception):
 
 
 class Delivers(Protocol):
-    """What a `Deliverer` is, and a `Notifier`, to those who make attempts."""
+    """The interface of `Deliverer` and `Notifier` that attempts use."""
 
     def deliver(self, change: Change) -> Enum:
         """The result, in words; raises what `DeliveryAttempts` retries or gives up."""
@@ -179,7 +179,7 @@ class DeliveryAttempts:
         return GivenUp(words)
 
     def _record_death(self, job: Job, cause: Cause, error: Exception, message: str) -> None:
-        """Store with the job why it dies, before RQ moves it to the failed jobs.
+        """Store with the job why it is given up, before RQ moves it to the failed jobs.
 
         If this process died between the two, the job would still be in work, and another worker would take it
         over. Only its entry among the failed jobs makes a dead letter, and none is made without this record.

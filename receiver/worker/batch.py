@@ -42,7 +42,7 @@ class Batch:
         return min(LARGEST, max(self.threads, within_moment))
 
     def measured(self, jobs: int, seconds: float) -> None:
-        """So many jobs of a batch took so long."""
+        """Record that so many jobs of a batch took so many seconds."""
         self._seconds_per_job = max(seconds, 1e-6) / jobs
 
     def put(self, jobs: Sequence[Dequeued]) -> None:

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from apitraffic_events.timestamps import now
 from receiver.datastore.keys import keys_of
-from receiver.datastore.replication import Unreplicated
+from receiver.datastore.replication import Unreplicated, run_replicated
 from receiver.datastore.replies import as_text
 from receiver.datastore.scripts.runner import Script
 from receiver.delivery.marker_lock import MustWait
@@ -78,7 +78,7 @@ class DoubtNotes:
         keys = [*self._worker_keys, key_of_this_minute(), own.pause, own.budget]
         arguments = [now().timestamp(), len(doubts), len(saves) // len(doubts), *saves, *arguments_of(acks)]
         try:
-            done, replies = NOTE_DOUBTS.run_replicated(self._redis, keys, arguments)
+            done, replies = run_replicated(self._redis, NOTE_DOUBTS, keys, arguments)
         except BaseException as error:
             self._in_hand.put_back(acks)
             is_of_all = isinstance(error, RedisError | Unreplicated)

@@ -1,15 +1,24 @@
-"""Markers that are due by a sorted set in Redis: each becomes a job."""
+"""Markers that are due by a sorted set in Redis: each becomes a job.
+
+They are alerts that have not been reported for long, which are ended, and markers that need a second look
+because of what has happened around them since.
+"""
 
 import hashlib
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Final
 
 from redis import Redis
 from rq.job import Job
 from structlog import get_logger
 
-from apitraffic_events.timestamps import now
-from receiver.events import Change
+from apitraffic_events.event import ALREADY_CLEAN, Event, EventType
+from apitraffic_events.timestamps import format_timestamp, now
+from receiver.datastore.keys import keys_of
+from receiver.delivery.deliverer import SECOND_LOOK
+from receiver.delivery.markers import CHANGES
+from receiver.events import Change, DeliveryReference, Effect
 from receiver.queue.queues import delivery_queue, job_data_and_names, job_of, queue_name
 
 MOST_AT_ONCE: Final = 100
@@ -20,8 +29,8 @@ CLAIM_LIFETIME: Final = 60
 class DueMarkers:
     """Queues a job for each marker of one account that is due.
 
-    Several at once do no harm: such a job may be run more than once. A marker stays due until its job is
-    done, so nothing is lost if a worker dies.
+    Several may run at once: such a job may be run more than once. A marker stays due until its job is done,
+    so nothing is lost if a worker dies.
     """
 
     def __init__(
@@ -77,3 +86,58 @@ class DueMarkers:
         if self._said:
             get_logger("receiver.worker").info(self._said, key=key)
         return True
+
+
+SECOND_LOOK_CLAIM: Final = 5
+"""Seconds. Something else may have happened around the marker by then."""
+GIVEN_UP_AFTER: Final = timedelta(days=4)
+"""Longer than attempts are retried. A second look that has not been made by then is dropped."""
+
+
+def second_looks(redis: Redis, account: str | None = None) -> DueMarkers:
+    """Queues a second look at each marker for which one is due."""
+    keys = keys_of(account)
+
+    def look_at(key: str) -> Change | None:
+        planned = redis.zscore(keys.second_looks, key)
+        moment = now()
+        if planned is None or planned < (moment - GIVEN_UP_AFTER).timestamp():
+            return None
+        return Change(
+            key=key,
+            effect=Effect.UPDATE,
+            occurred_at=moment,
+            event=Event(type=EventType.CUSTOM, name="Second look"),
+            sets=(),
+            delivery=DeliveryReference(source=SECOND_LOOK, id=format_timestamp(moment), event="second look"),
+        )
+
+    return DueMarkers(
+        redis,
+        account,
+        keys.second_looks,
+        "second-look",
+        look_at,
+        is_urgent=False,
+        claim_lifetime=SECOND_LOOK_CLAIM,
+    )
+
+
+def alert_checks(redis: Redis, account: str | None = None) -> DueMarkers:
+    """Queues the last report of each alert that is due."""
+    keys = keys_of(account)
+
+    def last_report(key: str) -> Change | None:
+        kept = redis.hget(f"{keys.marker}{key}", "changes")
+        reports = CHANGES.validate_json(kept, context=ALREADY_CLEAN) if kept else ()
+        return reports[-1].model_copy(update={"key": key}) if reports else None
+
+    return DueMarkers(
+        redis,
+        account,
+        keys.alerts_to_check,
+        "alert-check",
+        last_report,
+        is_urgent=True,
+        said="no news of an alert",
+    )

@@ -1,4 +1,4 @@
-"""What a worker has in hand: the jobs that it has dequeued, their locks, and acks that are to be sent."""
+"""The jobs that a worker has dequeued, the locks of their markers, and the acks that are to be sent."""
 
 from collections import deque
 from collections.abc import Iterable, Sequence

@@ -15,9 +15,9 @@ from receiver.delivery.marker_store import MarkerStore
 from receiver.worker.attempts import GivenUp
 from receiver.worker.batch import Batch
 from receiver.worker.dequeued import Dequeued
-from receiver.worker.desks import Limit, Means
 from receiver.worker.job_queue import JobQueue
 from receiver.worker.quiet_worker import QuietWorker
+from receiver.worker.resources import AccountResources, Limit
 
 
 class JobRunner:
@@ -29,9 +29,9 @@ class JobRunner:
         self._job_queue = job_queue
         self._batch = batch
 
-    def run(self, dequeued: Dequeued, means: Means, limit: Limit) -> None:
+    def run(self, dequeued: Dequeued, resources: AccountResources, limit: Limit) -> None:
         """Run the job in this thread. Ack it, or let RQ deal with it; raises if Redis cannot be reached."""
-        budget, markers, run_job = means.budget, means.markers, means.run_job
+        budget, markers, run_job = resources.budget, resources.markers, resources.run_job
         if run_job is None:
             raise RuntimeError("the worker has not been told how to run jobs")
         began_at = now()

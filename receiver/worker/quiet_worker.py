@@ -1,4 +1,4 @@
-"""RQ's worker, less talkative: it says less often how it is, and outlasts a Redis that is away or full."""
+"""RQ's worker with fewer heartbeats, and made to survive a Redis that is unreachable or full."""
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta

@@ -7,8 +7,7 @@ from redis.exceptions import RedisError
 from structlog import get_logger
 
 from receiver.datastore.failures import explain
-from receiver.worker.alert_checks import alert_checks
-from receiver.worker.second_looks import second_looks
+from receiver.worker.due_markers import alert_checks, second_looks
 from receiver.worker.worker import DeliveryWorker
 
 SCHEDULE_INTERVAL: Final = 0.5

@@ -38,7 +38,7 @@ from receiver.observability.metrics import DeliveryMetrics
 from receiver.queue.queues import announce
 from receiver.senders_api.notify import NoticeTarget
 from receiver.worker.attempts import DeliveryAttempts
-from receiver.worker.desks import Desk, RunJob
+from receiver.worker.resources import RunJob, ThreadResources
 from receiver.worker.retry_clock import RetryClock
 from receiver.worker.wake_up import WakeUp
 from receiver.worker.worker import DeliveryWorker
@@ -89,19 +89,21 @@ def _run(redis: Redis, settings: Settings, metrics: DeliveryMetrics | None) -> N
         try:
             require_rights(redis)
             require_suitable_server(redis)
-            desks = {
+            resources = {
                 account: [
-                    Desk(budget, partial(_attempts, redis, settings, client, budget, metrics, tell))
+                    ThreadResources(
+                        budget, partial(_attempts, redis, settings, client, budget, metrics, tell)
+                    )
                     for budget, client in line
                 ]
                 for account, line in lines.items()
             }
             if target is not None:
-                desks[NOTIFY] = _notice_desks(redis, target)
+                resources[NOTIFY] = _notice_resources(redis, target)
                 for line in lines.values():
                     line[0][0].take_over_pause()
             told = None if target is None else target.host
-            _work(redis, lines[None][0][1].account_url, _in_threads(desks), stop, told)
+            _work(redis, lines[None][0][1].account_url, _by_thread(resources), stop, told)
         except RedisError as error:
             log.warning("Redis is away; trying again", reason=explain(error), in_s=RESTART_PAUSE)
         stop.wait(RESTART_PAUSE)
@@ -118,11 +120,11 @@ def _line_to(
     return [(each, events_client(settings.of_account(account), each)) for each in budgets]
 
 
-def _in_threads(desks: Mapping[str | None, Sequence[Desk]]) -> list[Desk]:
-    """A desk for each thread, which has those of the other accounts."""
+def _by_thread(resources: Mapping[str | None, Sequence[ThreadResources]]) -> list[ThreadResources]:
+    """Those of each thread, which have those of the other accounts."""
     return [
-        replace(own, accounts={name: of[number] for name, of in desks.items() if name is not None})
-        for number, own in enumerate(desks[None])
+        replace(own, accounts={name: of[number] for name, of in resources.items() if name is not None})
+        for number, own in enumerate(resources[None])
     ]
 
 
@@ -155,7 +157,7 @@ def _verdict_rules(settings: Settings, client: EventsClient) -> VerdictRules | N
     )
 
 
-def _notice_desks(redis: Redis, target: NoticeTarget) -> list[Desk]:
+def _notice_resources(redis: Redis, target: NoticeTarget) -> list[ThreadResources]:
     """For each thread what it posts notices with. The metrics are those of deliveries."""
     budget, turn = RequestBudget(redis, account=NOTIFY), threading.Lock()
     budgets = (budget, *(budget.for_another_thread() for _ in range(HELPERS)))
@@ -163,15 +165,17 @@ def _notice_desks(redis: Redis, target: NoticeTarget) -> list[Desk]:
     def attempts(budget: RequestBudget, markers: MarkerStore) -> RunJob:
         return DeliveryAttempts(Notifier(target, markers, budget, turn), account=NOTIFY).make
 
-    return [Desk(each, partial(attempts, each)) for each in budgets]
+    return [ThreadResources(each, partial(attempts, each)) for each in budgets]
 
 
-def _work(redis: Redis, api: str, desks: Sequence[Desk], stop: WakeUp, told: str | None) -> None:
+def _work(
+    redis: Redis, api: str, resources: Sequence[ThreadResources], stop: WakeUp, told: str | None
+) -> None:
     """Run an RQ worker until it ends; `stop` is set if that is because it was asked to.
 
     `told` is the host that notices to people are posted to.
     """
-    own, *others = desks
+    own, *others = resources
     for account in own.accounts:
         announce(redis, account)
     worker = DeliveryWorker(redis, own.budget, stop, own.accounts)

@@ -28,12 +28,12 @@ from receiver.delivery.marker_store import MarkerStore
 from receiver.queue.queues import JOB_TIMEOUT, delivery_queues
 from receiver.worker.batch import Batch
 from receiver.worker.dequeued import Dequeued
-from receiver.worker.desks import Desk, Means, RunJob
 from receiver.worker.helper import Helper
 from receiver.worker.job_queue import JobQueue
 from receiver.worker.job_runner import JobRunner
 from receiver.worker.quiet_worker import QuietWorker
 from receiver.worker.recovery import Recovery, worker_name
+from receiver.worker.resources import AccountResources, RunJob, ThreadResources
 from receiver.worker.wake_up import WakeUp
 
 WORKER_TTL: Final = 30
@@ -62,10 +62,10 @@ class DeliveryWorker(QuietWorker):
         redis: Redis,
         budget: RequestBudget,
         stop: WakeUp | None = None,
-        accounts: Mapping[str, Desk] | None = None,
+        accounts: Mapping[str, ThreadResources] | None = None,
     ) -> None:
         """`budget` counts the requests to the API. The worker sets `stop` when it is asked to stop, and does
-        not start if it is set already. `accounts` is as in `Desk`, for the worker's own thread.
+        not start if it is set already. `accounts` is as in `ThreadResources`, for the worker's own thread.
         """
         self._budget = budget
         self.accounts: tuple[str | None, ...] = (None, *(accounts or ()))
@@ -87,33 +87,33 @@ class DeliveryWorker(QuietWorker):
         self._runner = JobRunner(self, self._job_queue, self._batch)
         self._helpers: tuple[Helper, ...] = ()
         self.markers = self._marker_store()
-        self._means = self._means_of(accounts or {})
+        self._resources = self._of_accounts(accounts or {})
         self._suspension_checked_at = -math.inf
         self._began: float | None = None
         self._is_ending = False
         self.recoveries = tuple(Recovery(queue, self.name) for queue in queues)
 
-    def employ(self, desks: Sequence[Desk]) -> None:
-        """Also run jobs in a further thread for each of these desks."""
-        self._batch.threads = 1 + len(desks)
-        self._helpers = tuple(self._helper(desk, number) for number, desk in enumerate(desks))
+    def employ(self, helpers: Sequence[ThreadResources]) -> None:
+        """Also run jobs in a further thread for each of these."""
+        self._batch.threads = 1 + len(helpers)
+        self._helpers = tuple(self._helper(each, number) for number, each in enumerate(helpers))
 
-    def _helper(self, desk: Desk, number: int) -> Helper:
+    def _helper(self, own: ThreadResources, number: int) -> Helper:
         markers = self._marker_store()
-        means = self._means_of(desk.accounts)
-        means[None] = Means(desk.budget, markers, desk.attempts(markers))
+        resources = self._of_accounts(own.accounts)
+        resources[None] = AccountResources(own.budget, markers, own.attempts(markers))
 
         def run(dequeued: Dequeued, helper: Helper) -> None:
-            self._runner.run(dequeued, means[dequeued.account], helper.limited)
+            self._runner.run(dequeued, resources[dequeued.account], helper.limited)
 
         return Helper(f"delivery-{number}", self._batch, run, self._helper_has_nothing)
 
-    def _means_of(self, desks: Mapping[str, Desk]) -> dict[str | None, Means]:
-        means: dict[str | None, Means] = {}
-        for account, desk in desks.items():
+    def _of_accounts(self, accounts: Mapping[str, ThreadResources]) -> dict[str | None, AccountResources]:
+        resources: dict[str | None, AccountResources] = {}
+        for account, own in accounts.items():
             markers = self._marker_store(account)
-            means[account] = Means(desk.budget, markers, desk.attempts(markers))
-        return means
+            resources[account] = AccountResources(own.budget, markers, own.attempts(markers))
+        return resources
 
     def _marker_store(self, account: str | None = None) -> MarkerStore:
         return MarkerStore(
@@ -251,11 +251,11 @@ class DeliveryWorker(QuietWorker):
     def execute_job(self, job: Any, queue: Queue) -> None:
         """Run the jobs of the batch, beside the helpers. `job` is the first of them."""
         dequeued: Dequeued | None = job
-        own = Means(self._budget, self.markers, self.run_job)
+        own = AccountResources(self._budget, self.markers, self.run_job)
         began, number = time.perf_counter(), 0
         while dequeued is not None:
             self._began = time.monotonic()
-            self._runner.run(dequeued, self._means.get(dequeued.account, own), self._limited)
+            self._runner.run(dequeued, self._resources.get(dequeued.account, own), self._limited)
             self._began = None
             number += 1
             # Helpers may dequeue, too, and RQ's loop has other things to do.
@@ -287,6 +287,6 @@ class DeliveryWorker(QuietWorker):
 
     def _give_back(self, jobs: Sequence[Dequeued]) -> None:
         if jobs:
-            for budget in (self._budget, *(means.budget for means in self._means.values())):
+            for budget in (self._budget, *(each.budget for each in self._resources.values())):
                 budget.forget_counted()
             self._job_queue.give_back(jobs)

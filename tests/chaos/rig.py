@@ -105,14 +105,7 @@ class Rig:
 
     def events(self) -> list[dict[str, Any]]:
         """All that the API lists, all pages."""
-        events: list[dict[str, Any]] = []
-        page, has_more = 0, True
-        while has_more:
-            page += 1
-            answer = self.api.call("GET", f"/events?limit=100&page={page}").json()
-            events += answer["records"]
-            has_more = answer["hasMore"]
-        return events
+        return self.api.events()
 
     def waiting(self) -> dict[str, int]:
         """What is spooled, queued, in work or put off, at one moment; only what there is."""

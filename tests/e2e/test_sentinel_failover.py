@@ -61,14 +61,7 @@ class Load:
 
 
 def listed(api: LocalApi) -> Counter[str]:
-    keys: Counter[str] = Counter()
-    page, has_more = 0, True
-    while has_more:
-        page += 1
-        answer = api.call("GET", f"/events?limit=100&page={page}").json()
-        keys.update(event["metadata"]["marker_key"] for event in answer["records"])
-        has_more = answer["hasMore"]
-    return keys
+    return Counter(event["metadata"]["marker_key"] for event in api.events())
 
 
 @contextmanager

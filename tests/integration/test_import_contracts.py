@@ -1,8 +1,10 @@
 """`make lint` refuses an import that the architecture does not allow (CONTRIBUTING.md)."""
 
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +14,15 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LONGEST_CHAIN = 12
 """Packages, each importing from the next; a reader has to know all below the one that is changed."""
+HOMES = {
+    "rq": {"queue", "worker"},
+    "gunicorn": {"serving"},
+    "flask": {"web", "console"},
+    "mcp": {"mcp_server"},
+    "requests": {"cli", "console", "doctor", "observability", "senders_api", "worker"},
+}
+"""Engine -> the parts of `receiver` that may import it."""
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
 
 
 @pytest.fixture
@@ -44,6 +55,8 @@ def test_the_code_as_it_is_keeps_all_contracts(checkout: Path) -> None:
         ("receiver.monitoring.status", "flask"),
         ("receiver.cli.up.running", "opentelemetry"),
         ("receiver.doctor.api", "mcp"),
+        ("receiver.errors", "rq"),
+        ("receiver.events", "flask"),
         ("receiver.routing", "redis"),
         ("receiver.queue.queues", "receiver.worker.jobs"),
         ("receiver.sources.jenkins.builds", "receiver.sources.github.payload"),
@@ -58,18 +71,65 @@ def test_an_import_against_the_rules_is_refused(checkout: Path, module: str, imp
     assert f"{module} -> {imported} (l." in checked.stdout
 
 
+def names_in(folder: Path) -> set[str]:
+    """Its modules and packages."""
+    packages = {each.parent.name for each in folder.glob("*/__init__.py")}
+    return packages | {each.stem for each in folder.glob("*.py")} - {"__init__"}
+
+
+@pytest.mark.parametrize("engine", HOMES)
+def test_a_contract_keeps_an_engine_out_of_everything_but_its_home(engine: str) -> None:
+    """Also out of a package that is new: nobody has to remember to add it."""
+    (contract,) = [each for each in CONTRACTS if each.get("forbidden_modules") == [engine]]
+    kept_out = {name.removeprefix("receiver.") for name in contract["source_modules"]}
+    assert kept_out == names_in(ROOT / "receiver") - HOMES[engine]
+
+
+def test_no_sender_is_left_out_of_the_contract_that_keeps_them_apart() -> None:
+    (contract,) = [each for each in CONTRACTS if each["type"] == "independence"]
+    sources = ROOT / "receiver/sources"
+    senders = {each.parent.name for each in sources.glob("*/__init__.py")} - {
+        "forges"
+    }  # Gitea and Forgejo share it
+    assert set(contract["modules"]) == {f"receiver.sources.{name}" for name in senders}
+
+
 def package_of(module: str) -> str:
     """The client library is one package; the receiver is the packages and modules in it."""
     root, _, rest = module.partition(".")
     return root if root == "apitraffic_events" else f"{root}.{rest.partition('.')[0]}"
 
 
-def test_no_chain_of_packages_is_too_long() -> None:
+@cache
+def packages_below() -> dict[str, set[str]]:
+    """Package -> the packages that it imports from."""
     graph = grimp.build_graph("receiver", "apitraffic_events", cache_dir=None)
     below: dict[str, set[str]] = {}
     for module in graph.modules:
         imported = {package_of(each) for each in graph.find_modules_directly_imported_by(module)}
         below.setdefault(package_of(module), set()).update(imported - {package_of(module)})
+    return below
+
+
+def test_the_map_for_contributors_has_all_packages_each_above_what_it_imports() -> None:
+    rows = re.findall(
+        r"^\| (`(?:receiver|apitraffic_events)/.*?) \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE
+    )
+    names = [re.findall(r"`([^`]+)`", row) for row in rows]
+    shown = [[name.rstrip("/").removesuffix(".py").replace("/", ".") for name in row] for row in names]
+    place = {name: number for number, row in enumerate(shown) for name in row if name.count(".") <= 1}
+    below = packages_below()
+    assert set(place) == set(below) - {"receiver.", "receiver.__main__", "receiver.jobs"}
+    assert [
+        (package, imported)
+        for package, number in place.items()
+        for imported in below[package]
+        if place[imported] <= number
+    ] == []
+
+
+def test_no_chain_of_packages_is_too_long() -> None:
+    below = packages_below()
 
     @cache
     def longest_from(package: str) -> tuple[str, ...]:

@@ -1,13 +1,14 @@
 """What takes notices: a server on 127.0.0.1 that answers as it is told to, and keeps what it was sent."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
+
+from tests.support.serving import serving
 
 PATH: Final = "/services/T0001/B0001/xoxb-nobody-may-see-this"
 """Of the address, which is a secret."""
@@ -95,11 +96,5 @@ def running_chat() -> Iterator[Chat]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, chat))
     server.daemon_threads = True
     chat.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(server):
         yield chat
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

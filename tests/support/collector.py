@@ -1,6 +1,5 @@
 """A collector of traces: takes OTLP over HTTP and keeps what was sent, as bytes and decoded."""
 
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,6 +8,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from tests.support.serving import serving
 from tests.support.waiting import wait_until
 
 Value = str | int | bool | tuple[str, ...]
@@ -73,11 +73,5 @@ def _handler_for(bodies: list[bytes]) -> type[BaseHTTPRequestHandler]:
 @contextmanager
 def running_collector() -> Iterator[Collector]:
     collector = Collector()
-    thread = threading.Thread(target=collector.server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with serving(collector.server):
         yield collector
-    finally:
-        collector.server.shutdown()
-        thread.join()
-        collector.server.server_close()

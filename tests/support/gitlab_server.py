@@ -5,13 +5,14 @@ git comes to that repository by its configuration, not by HTTP.
 
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
+
+from tests.support.serving import serving
 
 PROJECT: Final = "acme/apitraffic"
 VERSION: Final = "1.0.0"
@@ -47,11 +48,5 @@ def serving_templates(folder: Path, templates: Path, home: Path) -> Iterator[str
     (home / ".gitconfig").write_text(
         f'[url "file://{repository}"]\n\tinsteadOf = http://{host}/{PROJECT}.git\n'
     )
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with serving(server):
         yield host
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -105,6 +105,17 @@ class LocalApi:
         address = f"{self.url}/accounts/{self.account_sid}{path}"
         return self._session.request(method, address, headers=headers, **kwargs)
 
+    def events(self) -> list[dict[str, Any]]:
+        """All events that it lists."""
+        events: list[dict[str, Any]] = []
+        page, has_more = 0, True
+        while has_more:
+            page += 1
+            answer = self.call("GET", f"/events?limit=100&page={page}").json()
+            events += answer["records"]
+            has_more = answer["hasMore"]
+        return events
+
     def create_many(self, events: Sequence[Mapping[str, Any]]) -> None:
         """As a POST of each would, in its file. The first is posted, and shows what the API adds."""
         if not events:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,8 @@ from urllib.parse import urlsplit
 
 from click.testing import Result
 from requests.structures import CaseInsensitiveDict
+
+from tests.support.serving import serving
 
 SECRET = "5ec2e7" * 10 + "abcd"
 """What the receiver has, and what a new secret is in these tests."""
@@ -104,11 +105,5 @@ def sender_server(answer: Callable[[Request], Answer]) -> Iterator[SenderServer]
     server = ThreadingHTTPServer(("127.0.0.1", port), partial(Handler, state))
     server.daemon_threads = True
     state.url = os.environ.get("CONNECT_PROXY_URL") or f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(server):
         yield state
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -56,14 +56,7 @@ class Stack:
 
     def events(self) -> list[dict[str, Any]]:
         """All events that the API lists."""
-        events: list[dict[str, Any]] = []
-        page, has_more = 0, True
-        while has_more:
-            page += 1
-            answer = self.api.call("GET", f"/events?limit=100&page={page}").json()
-            events += answer["records"]
-            has_more = answer["hasMore"]
-        return events
+        return self.api.events()
 
     def is_idle(self) -> bool:
         return is_idle(self.redis)

@@ -57,3 +57,8 @@ def test_it_is_called_by_the_digest_of_its_text(folder: Path) -> None:
     (folder / "plain.lua").write_text("return 1\n")
     script = Script("plain")
     assert script.digest == sha1(script.text.encode(), usedforsecurity=False).hexdigest()
+
+
+def test_no_script_is_a_string_in_python() -> None:
+    modules = Path(runner.__file__).parents[2].rglob("*.py")
+    assert [module for module in modules if re.search(r"redis\.p?call\(", module.read_text())] == []

@@ -10,11 +10,11 @@ from rich.text import Text
 
 from apitraffic_events.records import StoredEvent
 from receiver.cli import consoles
+from receiver.cli.consoles import wrapped
 from receiver.cli.error_messages import ErrorMessage
 from receiver.cli.events.tables import demo_table
 from receiver.cli.findings import printed
 from receiver.cli.tail.following import _print as print_happening
-from receiver.cli.wrapping import wrapped
 from receiver.doctor.findings import failure
 from receiver.monitoring.following import Happening
 from receiver.queue.delivery_log import Entry

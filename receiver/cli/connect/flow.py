@@ -18,8 +18,8 @@ from rich.text import Text
 
 from receiver.cli import consoles
 from receiver.cli.connect.stores import PLACES, Store, has_place, joined, newest, require_place
+from receiver.cli.consoles import print_wrapped
 from receiver.cli.exits import NotReachable, Refused
-from receiver.cli.wrapping import print_wrapped
 from receiver.config.settings import Settings
 from receiver.doctor.findings import Finding, FindingState
 from receiver.doctor.reachability import PINGS, answer_to_ping, health, is_private, signed_headers
@@ -135,7 +135,7 @@ def _show_plan(connection: Connection, wishes: Wishes) -> None:
 
 @contextmanager
 def showing_intent(connection: Connection, wishes: Wishes) -> Iterator[None]:
-    """If the sender cannot be asked what it has, print what is known without it; the error goes on."""
+    """If the sender cannot be reached, print what is known without it, and re-raise the error."""
     try:
         yield
     except SenderUnavailable:
@@ -228,7 +228,7 @@ def sender_problems() -> Iterator[None]:
 
 
 def wait_for_receiver(source: str, variable: str, secret: str, wishes: Wishes) -> None:
-    """Until the receiver accepts a ping of ours that is signed with this secret."""
+    """Wait until the receiver accepts a ping of ours that is signed with this secret."""
     has_said = False
     deadline = monotonic() + wishes.wait
     while True:

@@ -1,10 +1,8 @@
 """What `connect github` and `disconnect github` do."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from time import sleep
 from typing import Final
 
@@ -13,15 +11,14 @@ import click
 from apitraffic_events.timestamps import now
 from receiver.cli.connect import flow
 from receiver.cli.connect.tokens import token_of
-from receiver.cli.urls import path_in
+from receiver.cli.urls import organisation_named, repository_named
 from receiver.config.loading import load_what_is_right
 from receiver.senders_api.github_owners import Owner, organisation, repository
 from receiver.senders_api.github_webhooks import GitHubWebhooks, Hook, found
 from receiver.senders_api.webhooks import FoundWebhook, PingAnswer
 from receiver.sources.github import FEATURES, GITHUB, SECRET_VARIABLE, TRANSLATORS
+from receiver.sources.source import is_wanted
 
-REPOSITORY: Final = re.compile(r"[A-Za-z0-9_-]+/(?!\.{1,2}$)[A-Za-z0-9_.-]+")
-ORGANISATION: Final = re.compile(r"[A-Za-z0-9_-]+")
 NOT_FOR_HOOKS: Final = frozenset({"ping", "repository_dispatch"})
 """The first is always sent; the second reaches GitHub Apps only."""
 
@@ -112,20 +109,15 @@ def events_in_force() -> tuple[str, ...]:
     """The events that the receiver translates as it is configured here, and that a webhook can send."""
     settings, _ = load_what_is_right()
     options = settings.options_for(GITHUB)
-    patterns = GITHUB.default_events if options.events is None else options.events
     known = {feature.event for feature in FEATURES} & TRANSLATORS.keys() - NOT_FOR_HOOKS
-    return tuple(sorted(name for name in known if any(fnmatchcase(name, pattern) for pattern in patterns)))
+    return tuple(sorted(name for name in known if is_wanted(GITHUB, name, options)))
 
 
 def _owner(repository_name: str | None, organization: str | None, api_url: str) -> tuple[Owner, str]:
-    if (repository_name is None) == (organization is None):
-        raise click.UsageError("Give a repository, OWNER/NAME, or --organization ORG.")
-    if repository_name is not None:
-        repository_name = path_in(repository_name, api_url, levels=2)
-        if not REPOSITORY.fullmatch(repository_name):
-            raise click.UsageError(f"{repository_name!r} is not of the form OWNER/NAME.")
-        return repository(repository_name), repository_name
-    name = path_in(organization or "", api_url, levels=1)
-    if not ORGANISATION.fullmatch(name):
-        raise click.UsageError(f"--organization {name!r} is not an organisation's name.")
-    return organisation(name), name
+    if repository_name is not None and organization is None:
+        name = repository_named(repository_name, api_url)
+        return repository(name), name
+    if organization is not None and repository_name is None:
+        name = organisation_named(organization, api_url)
+        return organisation(name), name
+    raise click.UsageError("Give a repository, OWNER/NAME, or --organization ORG.")

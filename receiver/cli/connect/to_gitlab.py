@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from time import sleep
 from typing import Final
 
@@ -19,6 +18,7 @@ from receiver.config.loading import load_what_is_right
 from receiver.senders_api.gitlab import EVENTS_OF, GitLabWebhooks, Hook, found, ping_answer
 from receiver.senders_api.webhooks import FoundWebhook, PingAnswer, SenderNotFound
 from receiver.sources.gitlab import GITLAB, SIGNING_VARIABLE, TOKEN_VARIABLE
+from receiver.sources.source import is_wanted
 
 PATH: Final = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 SWITCH: Final = re.compile(r"[a-z_]+_events")
@@ -94,7 +94,7 @@ class GitLabConnection:
             newest = max((event.id for event in self.gitlab.newest_events(webhook)), default=0)
         except SenderNotFound:
             self.gitlab.test(webhook)
-            said = "sent; GitLab before 17.3 does not say what came of it"
+            said = "sent; GitLab before 17.3 does not report the result"
             return lambda: PingAnswer(is_accepted=True, said=said)
         self.gitlab.test(webhook)
         return lambda: ping_answer(self.gitlab.newest_events(webhook), newest)
@@ -140,11 +140,4 @@ def switches_in_force() -> tuple[str, ...]:
     """The switches of the events that the receiver translates as it is configured here."""
     settings, _ = load_what_is_right()
     options = settings.options_for(GITLAB)
-    patterns = GITLAB.default_events if options.events is None else options.events
-    return tuple(
-        sorted(
-            switch
-            for kind, switch in EVENTS_OF.items()
-            if any(fnmatchcase(kind, pattern) for pattern in patterns)
-        )
-    )
+    return tuple(sorted(switch for kind, switch in EVENTS_OF.items() if is_wanted(GITLAB, kind, options)))

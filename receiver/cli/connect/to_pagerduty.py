@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from time import sleep
 from typing import Final
 
@@ -21,6 +20,7 @@ from receiver.doctor.reachability import is_private
 from receiver.senders_api.pagerduty import ACCOUNT, PagerDutyWebhooks, Scope, Subscription, found
 from receiver.senders_api.webhooks import FoundWebhook, PingAnswer
 from receiver.sources.pagerduty import FEATURES, PAGERDUTY, SECRET_VARIABLE
+from receiver.sources.source import is_wanted
 
 ID: Final = re.compile(r"[PQ][A-Z0-9]{6,25}")
 COUNTED: Final = re.compile(r"^apitraffic_deliveries_total\{([^}]*)\} ([0-9.e+]+)$", re.MULTILINE)
@@ -88,7 +88,7 @@ class PagerDutyConnection:
         self.pagerduty.delete(found.id)
 
     def ping(self, webhook: str, *, is_new: bool) -> Callable[[], PingAnswer | None]:
-        """PagerDuty's API does not say what a ping came to, so look at the receiver's own counter."""
+        """PagerDuty's API does not report the result of a ping, so look at the receiver's own counter."""
         before = ignored_by(self.receiver_url)
         self.pagerduty.ping(webhook)
         if before is None:
@@ -226,6 +226,5 @@ def events_in_force() -> tuple[str, ...]:
     """The events that make or change markers with the configuration in force."""
     settings, _ = load_what_is_right()
     options = settings.options_for(PAGERDUTY)
-    patterns = PAGERDUTY.default_events if options.events is None else options.events
     known = {feature.event for feature in FEATURES if feature.type}
-    return tuple(sorted(name for name in known if any(fnmatchcase(name, pattern) for pattern in patterns)))
+    return tuple(sorted(name for name in known if is_wanted(PAGERDUTY, name, options)))

@@ -1,4 +1,4 @@
-"""The tokens with which the senders' APIs are asked."""
+"""The tokens for the senders' APIs."""
 
 import os
 

@@ -20,8 +20,8 @@ from receiver.config.settings import Settings
 from receiver.delivery.asked_events import LOOK_BACK, around_deploy, event_named
 from receiver.insight.figures import NoFigures, figure_source
 from receiver.insight.judging import UNTIL_FIGURES, disturbance, judged
-from receiver.insight.questions import told_verdict
-from receiver.insight.records import Outcome, Record, record_of
+from receiver.insight.nearby_events import told_verdict
+from receiver.insight.records import DeployOutcome, Record, record_of
 from receiver.insight.verdict import Thresholds, Verdict, Word, not_compared, windows_of
 from receiver.wording import duration
 
@@ -141,9 +141,9 @@ class DeployCheck:
         record = record_of(stored, stored.sid)
         if record is None or record.type is not EventType.DEPLOYMENT:
             raise NoVerdict(f"{stored.sid} is no deployment, so there is nothing to compare")
-        if record.outcome is Outcome.CALLED_OFF:
+        if record.outcome is DeployOutcome.CALLED_OFF:
             raise NoVerdict(f"{stored.sid} was called off, so there is nothing to compare")
-        if record.outcome is Outcome.RUNNING and not record.has_ended:
+        if record.outcome is DeployOutcome.RUNNING and not record.has_ended:
             raise _NotYet(f"{stored.sid} has not ended yet")
         return stored, record
 

@@ -24,8 +24,7 @@ from receiver.cli.events.output import as_json, details
 from receiver.cli.exits import NotConfigured, Problem
 from receiver.config.ci.detection import detect, known_systems
 from receiver.config.ci.job import CiJob
-from receiver.delivery.creation import Creation
-from receiver.delivery.earlier_deploys import earlier_deploys
+from receiver.delivery.creation import Creation, earlier_deploys
 
 SKIPPED: Final = "skipped"
 FAILED: Final = "failed"

@@ -12,7 +12,7 @@ from receiver.cli.options import timeout_option
 @timeout_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def command(**given: Any) -> None:
-    """Tell what became of a delivery, a marker or an event.
+    """Show what became of a delivery, a marker or an event.
 
     Give the id of a delivery (or SOURCE:ID), a marker's key or an event's SID. Shows when it was accepted,
     which changes became one marker, what waits or failed, and the event as the API has it now. Reads Redis

@@ -1,4 +1,4 @@
-"""What became of a delivery, a marker or an event, in one story."""
+"""What became of a delivery, a marker or an event."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -14,12 +14,12 @@ from apitraffic_events.records import StoredEvent
 from apitraffic_events.text import METADATA_TEXT_LIMIT, one_line
 from apitraffic_events.timestamps import format_timestamp, now
 from receiver.cli import consoles
+from receiver.cli.consoles import print_wrapped
 from receiver.cli.events.account import reading_session
 from receiver.cli.events.output import as_json as event_as_json
 from receiver.cli.events.output import details, safe_line
 from receiver.cli.exits import Problem
 from receiver.cli.storage import connected_redis
-from receiver.cli.wrapping import print_wrapped
 from receiver.config.settings import Settings
 from receiver.delivery.creation import MARKER_KEY
 from receiver.delivery.markers import Marker
@@ -146,7 +146,7 @@ def _of_event(told: MarkerStory) -> Iterator[Text]:
     elif told.problem:
         yield Text(f"  {one_line(told.problem, METADATA_TEXT_LIMIT)}")
     if told.marker is None:
-        yield Text("  This receiver has no marker of it: it was created directly, or long ago.")
+        yield Text("  This receiver has no marker for it: it was created directly, or long ago.")
 
 
 def _heading(word: str, name: str) -> Text:
@@ -167,9 +167,9 @@ def _of_delivery(delivery: DeliveryStory, *, has_marker: bool) -> Iterator[str]:
     for number, change in enumerate(delivery.pending, start=1):
         yield from _of_change(number, change)
     if delivery.is_remembered and not delivery.pending:
-        yield "  delivered: nothing of it waits"
+        yield "  delivered: no change is waiting"
         if not has_marker:
-            yield "  Its marker is no longer known by the delivery; give the marker's key or the event's SID."
+            yield "  The log no longer names its marker; give the marker's key or the event's SID."
 
 
 def _of_change(number: int, change: PendingChange) -> Iterator[str]:
@@ -210,9 +210,9 @@ def _unknown(name: str, story: Story) -> str:
     if problem := next((told.problem for told in story.markers if told.problem), None):
         return problem
     return (
-        f"Nothing is known of {one_line(name, METADATA_TEXT_LIMIT)!r}. Is it whole? A delivery that was "
-        "refused has no id here: see `apitraffic-events tail --status refused`. One that waits in a "
-        "receiver's spool is not known yet. Deliveries are remembered for 14 days, markers for 180."
+        f"Nothing is known of {one_line(name, METADATA_TEXT_LIMIT)!r}; check that it is complete. Refused "
+        "deliveries have no id here: see `apitraffic-events tail --status refused`. Deliveries in a "
+        "receiver's spool are not known yet. Deliveries are remembered for 14 days, markers for 180."
     )
 
 

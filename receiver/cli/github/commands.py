@@ -4,9 +4,9 @@ from typing import Any, Final
 
 import click
 
+from receiver.cli.connect.github import api_url_option
 from receiver.cli.times import TimeType
 
-GITHUB_COM: Final = "https://api.github.com"
 OUR_PATH: Final = "/webhooks/github"
 
 
@@ -35,13 +35,7 @@ OUR_PATH: Final = "/webhooks/github"
 @click.option(
     "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Redeliver at most this many."
 )
-@click.option(
-    "--api-url",
-    default=GITHUB_COM,
-    show_default=True,
-    envvar="GITHUB_API_URL",
-    help="For GitHub Enterprise Server, https://HOST/api/v3.",
-)
+@api_url_option
 @click.option("--dry-run", is_flag=True, help="Print what would be redelivered; request nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 def redeliver(**given: Any) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,7 +9,6 @@ from contextlib import contextmanager
 from datetime import datetime
 from time import sleep
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import click
 
@@ -21,7 +19,7 @@ from apitraffic_events.text import one_line
 from apitraffic_events.timestamps import format_timestamp, now
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.cli.github.commands import OUR_PATH
-from receiver.cli.urls import path_in
+from receiver.cli.urls import organisation_named, repository_named
 from receiver.senders_api import github_owners
 from receiver.senders_api.github_app import app_jwt
 from receiver.senders_api.github_client import GitHubError, GitHubRejected, GitHubUnavailable
@@ -31,8 +29,6 @@ from receiver.senders_api.redelivery import Decision, Plan, choose
 
 FAILURES_IN_A_ROW: Final = 3
 """After this many failed requests in a row, the rest is left to the next run."""
-REPOSITORY: Final = re.compile(r"[A-Za-z0-9_-]+/(?!\.{1,2}$)[A-Za-z0-9_.-]+")
-ORGANISATION: Final = re.compile(r"[A-Za-z0-9_-]+")
 LONGEST_FIELD: Final = 200
 
 
@@ -50,9 +46,7 @@ def redeliver(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    _check_api_url(api_url)
-    repository = repository and path_in(repository, api_url, levels=2)
-    owner = _owner(repository, organization, app=app)
+    owner = _owner(repository, organization, api_url, app=app)
     if (hook or url) and app:
         raise click.UsageError("An App has one webhook: leave out --hook and --url.")
     if hook and url:
@@ -102,30 +96,14 @@ def _carry_out(
             yield decision, "asked", ""
 
 
-def _owner(repository: str | None, organisation: str | None, *, app: bool) -> Owner:
+def _owner(repository: str | None, organisation: str | None, api_url: str, *, app: bool) -> Owner:
     if (repository is not None) + (organisation is not None) + app != 1:
         raise click.UsageError("Give one of --repository OWNER/NAME, --organization ORG and --app.")
     if repository is not None:
-        if not REPOSITORY.fullmatch(repository):
-            raise click.UsageError(f"--repository {repository!r} is not of the form OWNER/NAME.")
-        return github_owners.repository(repository)
+        return github_owners.repository(repository_named(repository, api_url))
     if organisation is not None:
-        if not ORGANISATION.fullmatch(organisation):
-            raise click.UsageError(f"--organization {organisation!r} is not an organisation's name.")
-        return github_owners.organisation(organisation)
+        return github_owners.organisation(organisation_named(organisation, api_url))
     return github_owners.APP
-
-
-def _check_api_url(api_url: str) -> None:
-    try:
-        parts = urlsplit(api_url)
-        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_address = False
-    if not is_address or parts.query or parts.fragment or "@" in parts.netloc:
-        raise click.UsageError("--api-url is not an address such as https://github.example.com/api/v3.")
-    if parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "::1", "localhost"}:
-        raise click.UsageError("--api-url begins with http://, which would show the token to the network.")
 
 
 def _start(since: datetime | None, moment: datetime, api_url: str) -> datetime:

@@ -16,13 +16,13 @@ from rich.text import Text
 from apitraffic_events.environment import DEFAULT_API_URL, read_variable
 from receiver.cli import consoles
 from receiver.cli.connect.stores import EnvFile, require_writable
+from receiver.cli.consoles import print_wrapped
 from receiver.cli.error_messages import reading
 from receiver.cli.failures import configuration_errors_in_words
 from receiver.cli.findings import printed
 from receiver.cli.init import DEFAULT_ENV_FILE, DEFAULT_REDIS, DEFAULT_URL
 from receiver.cli.init.questions import Answers
 from receiver.cli.urls import LOOPBACK, ReceiverUrl
-from receiver.cli.wrapping import print_wrapped
 from receiver.config.environment import CONFIG_VARIABLE, DEFAULT_CONFIG_FILE
 from receiver.config.template import template
 from receiver.doctor.examination import examine

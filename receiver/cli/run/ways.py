@@ -29,8 +29,7 @@ from receiver.cli.exits import Refused
 from receiver.cli.local_system import ACCOUNT, environment_for
 from receiver.config.account import events_client
 from receiver.config.account_settings import AccountSettings, load_account
-from receiver.delivery.creation import JOINED_BY, MARKER_KEY, Creation, Wanted
-from receiver.delivery.earlier_deploys import earlier_deploys
+from receiver.delivery.creation import JOINED_BY, MARKER_KEY, Creation, Wanted, earlier_deploys
 from receiver.delivery.scopes import Scopes
 from receiver.events import Effect
 from receiver.insight.direct import with_previous

@@ -44,7 +44,8 @@ STATUSES: Final = (
 @click.option(
     "--no-follow",
     is_flag=True,
-    help="Do not wait for more. What was delivered before is shown as accepted: the log has no time of it.",
+    help="Do not wait for more. Deliveries are then shown as accepted: the log does not record when they "
+    "were delivered.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 def command(**given: Any) -> None:

@@ -12,10 +12,10 @@ from rich.text import Text
 from apitraffic_events.text import METADATA_TEXT_LIMIT, one_line
 from apitraffic_events.timestamps import format_timestamp
 from receiver.cli import consoles
+from receiver.cli.consoles import print_wrapped
 from receiver.cli.exits import NotReachable
 from receiver.cli.storage import connected_redis
 from receiver.cli.watching import repeat
-from receiver.cli.wrapping import print_wrapped
 from receiver.errors import StorageUnavailable
 from receiver.monitoring.following import STATUSES, Following, Happening
 
@@ -61,7 +61,7 @@ def follow(
 ) -> None:
     if no_follow and "delivered" in statuses:
         raise click.UsageError(
-            "--no-follow has nothing that was delivered: the log has no time of it. Leave it out to see "
+            "--no-follow cannot show `delivered`, which the log does not record. Leave it out to see "
             "deliveries as they happen; `events list` shows what has been delivered."
         )
     wanted = Filter(sources, statuses, text)

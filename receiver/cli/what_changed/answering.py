@@ -21,9 +21,9 @@ from receiver.cli.events.output import as_json, how_long, is_open, safe_line, st
 from receiver.cli.exits import Refused
 from receiver.cli.tables import columns
 from receiver.delivery.asked_events import LOOK_BACK, event_named
-from receiver.insight.asking import Answer, Question, answer
-from receiver.insight.questions import Change, ScopeFilter
+from receiver.insight.nearby_events import NearbyEvent, ScopeFilter
 from receiver.insight.verdict import Word
+from receiver.insight.what_changed import Answer, Question, answer
 from receiver.wording import duration
 
 HEADINGS: Final = ("WHEN", "STARTED", "TYPE", "OUTCOME", "VERSIONS", "SID", "NAME", "VERDICT", "LINKS")
@@ -72,7 +72,7 @@ def tell(
 
 @dataclass(frozen=True, slots=True)
 class Printed:
-    """An answer for people. What is said of it as a whole goes to standard error."""
+    """An answer for people. Remarks about the whole answer go to standard error."""
 
     answer: Answer
     limit: int
@@ -132,7 +132,7 @@ def _either(kinds: list[str]) -> str:
     return " or ".join(filter(None, (", ".join(kinds[:-1]), kinds[-1])))
 
 
-def _table(changes: tuple[Change, ...], moment: datetime) -> Table:
+def _table(changes: tuple[NearbyEvent, ...], moment: datetime) -> Table:
     """For 80 columns or more."""
     table = Table(
         Column("When", no_wrap=True),
@@ -147,7 +147,7 @@ def _table(changes: tuple[Change, ...], moment: datetime) -> Table:
     return table
 
 
-def _when(change: Change, moment: datetime) -> Text:
+def _when(change: NearbyEvent, moment: datetime) -> Text:
     """How far away, and the time that this is measured to."""
     at = moment + change.near.offset if change.near.offset else change.event.started_at or moment
     shown = f"{at:%H:%M:%SZ}" if at.date() == moment.date() else f"{at:%Y-%m-%d %H:%MZ}"
@@ -155,7 +155,7 @@ def _when(change: Change, moment: datetime) -> Text:
     return Text.assemble((change.near.description, open_style), "\n", (shown, "dim"))
 
 
-def _lines(change: Change) -> Iterator[Text]:
+def _lines(change: NearbyEvent) -> Iterator[Text]:
     event = change.event
     yield Text(safe_line(event.name), style(event))
     lasts = how_long(event) if change.is_incident else ""
@@ -168,7 +168,7 @@ def _lines(change: Change) -> Iterator[Text]:
     yield Text(safe_line(event.sid), "dim")
 
 
-def _row(change: Change) -> tuple[str, ...]:
+def _row(change: NearbyEvent) -> tuple[str, ...]:
     event, verdict = change.event, change.verdict
     return (
         change.near.description,
@@ -183,5 +183,5 @@ def _row(change: Change) -> tuple[str, ...]:
     )
 
 
-def _links(change: Change) -> Iterator[str]:
+def _links(change: NearbyEvent) -> Iterator[str]:
     return (link for link in (change.compare_url, change.url) if link is not None)

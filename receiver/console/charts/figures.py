@@ -42,7 +42,7 @@ class Series:
         }
 
 
-class Figures(Protocol):
+class ChartFigures(Protocol):
     """Asks for the figures of a view. Never raises: `Series.problem` says what failed."""
 
     default_range: str

@@ -15,8 +15,6 @@ from typing import Any, Final
 from redis import Redis
 from redis.exceptions import NoScriptError
 
-from receiver.datastore.replication import replicas_of, write_replicated
-
 Constant = str | int | float | Sequence[str]
 
 FOLDER: Final = Path(__file__).parent
@@ -55,24 +53,6 @@ class Script:
             return redis.evalsha(self.digest, len(keys), *keys, *args)
         except NoScriptError:
             return redis.eval(self.text, len(keys), *keys, *args)
-
-    def run_replicated(
-        self, redis: Redis, keys: Sequence[str] = (), args: Sequence[str | bytes | float] = ()
-    ) -> Any:
-        """As `run`, and wait for the replicas: `receiver.datastore.replication` says what that means and
-        raises.
-        """
-        if not replicas_of(redis):
-            return self.run(redis, keys, args)
-        try:
-            (reply,) = write_replicated(
-                redis, lambda pipeline: pipeline.evalsha(self.digest, len(keys), *keys, *args)
-            )
-        except NoScriptError:
-            (reply,) = write_replicated(
-                redis, lambda pipeline: pipeline.eval(self.text, len(keys), *keys, *args)
-            )
-        return reply
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,57 @@
 
 import socket
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from receiver.local.events_api.app import EventsApi, create_app
-from receiver.local.events_api.one_write import ApiWorker
 from receiver.local.events_api.options import Options
+from receiver.serving.lingering_worker import LingeringWorker
 from receiver.serving.signals import SignalSafeApplication
 
 THREADS: Final = 8
 KEEP_ALIVE: Final = 75
 TIME_TO_STOP: Final = 3
 """Seconds, both."""
+
+
+class OneWrite:
+    """A socket that keeps what is sent first until more is sent, or until `flush`.
+
+    gunicorn writes head and body separately, and each write wakes the client.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._kept: bytes | None = b""
+
+    def sendall(self, data: bytes) -> None:
+        if self._kept == b"":
+            self._kept = data
+        else:
+            kept, self._kept = self._kept or b"", None
+            self._connection.sendall(kept + data)
+
+    def flush(self) -> None:
+        if self._kept:
+            kept, self._kept = self._kept, None
+            self._connection.sendall(kept)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
+class ApiWorker(LingeringWorker):
+    """Sends the answers of the local Events API, which are short."""
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        connection = conn.sock
+        conn.sock = joined = OneWrite(connection)
+        try:
+            keeps_open = super().handle_request(req, conn)
+            joined.flush()
+        finally:
+            conn.sock = connection
+        return keeps_open
 
 
 class Server(SignalSafeApplication):

@@ -25,6 +25,7 @@ from pydantic.alias_generators import to_camel
 
 from receiver.local.events_api.errors import FieldProblem, invalid
 from receiver.local.events_api.timestamps import format_timestamp, normalise_timestamp
+from receiver.local.events_api.validation import moments_in
 
 Interval = Literal["hour", "day", "week", "month"]
 INTERVALS: Final[tuple[str, ...]] = get_args(Interval)
@@ -151,13 +152,7 @@ class Traffic:
 def read_wanted(query: Mapping[str, str]) -> Wanted:
     """Raises ApiError with 422."""
     problems: list[FieldProblem] = []
-    moments: dict[str, str | None] = {"startDate": None, "endDate": None}
-    for field in moments:
-        if field in query:
-            try:
-                moments[field] = normalise_timestamp(query[field])
-            except ValueError as error:
-                problems.append({"field": field, "message": str(error)})
+    moments = moments_in(query, ("startDate", "endDate"), problems)
     interval = query.get("interval", "day")
     if interval not in INTERVALS:
         problems.append({"field": "interval", "message": f"must be one of {', '.join(INTERVALS)}"})

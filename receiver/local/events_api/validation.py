@@ -1,7 +1,7 @@
 """Validates what clients send: the bodies of create and update, and the query of the lists."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal, TypeVar, cast, get_args
@@ -150,6 +150,20 @@ def _problem(error: Mapping[str, Any]) -> FieldProblem:
     return {"field": field, "message": str(error["msg"]).removeprefix("Value error, ")}
 
 
+def moments_in(
+    query: Mapping[str, str], fields: Iterable[str], problems: list[FieldProblem]
+) -> dict[str, str | None]:
+    """These times of the query, in the API's form; what is wrong with them is added to `problems`."""
+    moments: dict[str, str | None] = dict.fromkeys(fields)
+    for field in moments:
+        if field in query:
+            try:
+                moments[field] = normalise_timestamp(query[field])
+            except ValueError as error:
+                problems.append({"field": field, "message": str(error)})
+    return moments
+
+
 def read_filter(query: Mapping[str, str], parameters: Parameters | None = PARAMETERS) -> EventFilter:
     """Read the filters of the event list; `None` stands for a list without any. Raises ApiError with 422.
 
@@ -162,13 +176,7 @@ def read_filter(query: Mapping[str, str], parameters: Parameters | None = PARAME
     event_type = query.get(parameters.type)
     if event_type is not None and event_type not in EVENT_TYPES:
         problems.append({"field": parameters.type, "message": f"must be one of {', '.join(EVENT_TYPES)}"})
-    moments: dict[str, str | None] = {parameters.started_from: None, parameters.started_to: None}
-    for field in moments:
-        if field in query:
-            try:
-                moments[field] = normalise_timestamp(query[field])
-            except ValueError as error:
-                problems.append({"field": field, "message": str(error)})
+    moments = moments_in(query, (parameters.started_from, parameters.started_to), problems)
     if problems:
         raise invalid(problems)
     return EventFilter(

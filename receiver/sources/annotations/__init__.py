@@ -17,7 +17,7 @@ from pydantic import JsonValue
 from apitraffic_events.event import EventType
 from apitraffic_events.text import NAME_LIMIT, one_line
 from receiver.events import Change, Delivery, Effect
-from receiver.sources.changes import change_of, present
+from receiver.sources.changes import change_of, labelled, present
 from receiver.sources.not_translated import Invalid, ItemError, Untranslatable
 from receiver.sources.payload import Payload, object_in
 from receiver.sources.presented_tokens import presented_token_refusal, presented_token_verification
@@ -164,15 +164,11 @@ def _changed(payload: Payload, delivery: Delivery) -> Change:
 def _shown(payload: Payload, text: str) -> dict[str, Any]:
     tags = _tags(payload)
     labels = dict(pair for tag in tags if (pair := _pair(tag)))
-    facts = {
-        name: next((labels[each] for each in places if each in labels), None)
-        for name, places in FACTS.items()
-    }
     name, *more = [line for line in text.splitlines() if one_line(line, NAME_LIMIT)] or [text]
     data = payload.value("data")
     details = [*more, *([data] if isinstance(data, str) else [])]
     is_cut = len(name.strip()) > NAME_LIMIT
-    metadata: dict[str, JsonValue] = {"tags": [*tags], "labels": {**labels}, **present(**facts)}
+    metadata: dict[str, JsonValue] = {"tags": [*tags], "labels": {**labels}, **labelled(labels, FACTS)}
     return {
         "type": _type(tags),
         "name": name,

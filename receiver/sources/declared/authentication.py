@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from receiver.sources.authorization import basic_password, bearer_token
+from receiver.sources.presented_tokens import basic_password, bearer_token
 from receiver.sources.refusals import missing
 from receiver.sources.request import PATH_TOKEN, Headers
 from receiver.sources.signatures import (

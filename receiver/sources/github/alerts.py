@@ -1,4 +1,5 @@
-"""GitHub's security alerts as incidents, where asked for. Of a leaked secret nothing is copied but its kind.
+"""GitHub's security alerts as incidents, if the configuration asks for them. Only the kind of a leaked secret
+is copied.
 
 https://docs.github.com/en/webhooks/webhook-events-and-payloads#dependabot_alert
 https://docs.github.com/en/webhooks/webhook-events-and-payloads#secret_scanning_alert

@@ -1,4 +1,4 @@
-"""Changes of a repository's settings on GitHub, where asked for.
+"""Changes of a repository's settings on GitHub, if the configuration asks for them.
 
 https://docs.github.com/en/webhooks/webhook-events-and-payloads#repository_ruleset
 """

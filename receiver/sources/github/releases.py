@@ -1,4 +1,4 @@
-"""What is published on GitHub: releases, and where asked for tags and packages.
+"""What is published on GitHub: releases and, if the configuration asks for them, tags and packages.
 
 https://docs.github.com/en/webhooks/webhook-events-and-payloads#release
 """

@@ -14,49 +14,31 @@ from pydantic import JsonValue
 
 from apitraffic_events.text import one_line
 from receiver.events import Change, Delivery
-from receiver.sources.authorization import basic_password, bearer_token
-from receiver.sources.jenkins.bodies import cloud_event, event_and_facts, payload_in, why_unknown
 from receiver.sources.jenkins.builds import build_key, job_name, pull_request_of
 from receiver.sources.jenkins.deploys import FEATURES, deploy
 from receiver.sources.jenkins.options import Options
 from receiver.sources.jenkins.phases import PHASES, effect_of
-from receiver.sources.not_translated import Ignored, Untranslatable
-from receiver.sources.payload import Payload
-from receiver.sources.refusals import missing
-from receiver.sources.request import MIB, PATH_TOKEN, Headers, Secrets, delivery_id
-from receiver.sources.signatures import ProvenByHeaders, Verification, matches_any
+from receiver.sources.not_translated import Ignored, NotTranslated, Untranslatable
+from receiver.sources.payload import VALUE_LIMIT, Payload
+from receiver.sources.presented_tokens import presented_token_refusal, presented_token_verification
+from receiver.sources.request import MIB, Headers, Secrets, delivery_id
+from receiver.sources.signatures import Verification
 from receiver.sources.source import Source
+
+CLOUD_EVENT_PREFIX: Final = "org.jenkinsci."
+
 
 SECRET_VARIABLE: Final = "JENKINS_WEBHOOK_TOKEN"  # noqa: S105 - the variable's name, not its value
 
 
 def verification(headers: Headers, secrets: Secrets, _received_at: datetime) -> Verification | None:
-    """All that is presented must be right: a right token in the path does not rescue a wrong header."""
-    presented = []
-    if "authorization" in headers:
-        presented.append(bearer_token(headers) or basic_password(headers))
-    if PATH_TOKEN in headers:
-        presented.append(headers[PATH_TOKEN])
-    matches = [matches_any(token, secrets.get(SECRET_VARIABLE, ())) for token in presented]
-    return ProvenByHeaders() if matches and all(matches) else None
+    return presented_token_verification(headers, secrets.get(SECRET_VARIABLE, ()))
 
 
 def explain_refusal(headers: Headers, _body_start: bytes) -> str:
     """Why `verify` may have refused this request."""
-    header, in_path = headers.get("authorization"), headers.get(PATH_TOKEN)
-    if not header and not in_path:
-        return missing(
-            "Authorization and a token in the path are",
-            "jenkins",
-            headers,
-            "add one of them in the plugin's settings",
-        )
-    if header is not None and bearer_token(headers) is None and basic_password(headers) is None:
-        return (
-            "Authorization is malformed: it should be Bearer and the token, or Basic with it as the password"
-        )
-    where = " and ".join(name for name, value in (("Authorization", header), ("the path", in_path)) if value)
-    return f"the token in {where} matches no token in {SECRET_VARIABLE}"
+    advice = "add one of them in the plugin's settings"
+    return presented_token_refusal(headers, "jenkins", SECRET_VARIABLE, advice)
 
 
 def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
@@ -64,11 +46,11 @@ def receive(headers: Headers, body: bytes, received_at: datetime) -> Delivery:
 
     The result belongs to it, since a pipeline may announce its end itself and fail afterwards.
     """
-    event, identity = cloud_event(headers.get("ce-type", "")), body
+    event, identity = _cloud_event(headers.get("ce-type", "")), body
     content: dict[str, JsonValue] | None = None
     with suppress(Untranslatable):
-        content = payload_in(body).content
-        told, payload = event_and_facts(Payload(content))
+        content = _payload_in(body).content
+        told, payload = _event_and_facts(Payload(content))
         event = event or told
         result = payload.text("build.status")
         told_of = " ".join(part for part in (build_key(payload), event, result) if part)
@@ -89,9 +71,11 @@ def translate(delivery: Delivery, options: Options) -> tuple[Change, ...]:
     if delivery.event and phase is None:
         raise Ignored(f"Jenkins event {delivery.event!r} is not one that becomes a marker")
     content = delivery.content
-    _, payload = event_and_facts(Payload(content) if isinstance(content, dict) else payload_in(delivery.body))
+    _, payload = _event_and_facts(
+        Payload(content) if isinstance(content, dict) else _payload_in(delivery.body)
+    )
     if phase is None:
-        raise why_unknown(payload)
+        raise _why_unknown(payload)
     job = job_name(payload)
     if not options.deploys(job):
         raise Ignored(
@@ -107,6 +91,40 @@ def translate(delivery: Delivery, options: Options) -> tuple[Change, ...]:
     if effect is None:
         raise Ignored(f"phase {delivery.event!r} makes no marker: {phase.value}")
     return (deploy(payload, delivery, options, job, effect),)
+
+
+def _cloud_event(cloud_event_type: str) -> str:
+    """Without the prefix that all of the plugin's types have."""
+    return one_line(cloud_event_type, VALUE_LIMIT).removeprefix(CLOUD_EVENT_PREFIX)
+
+
+def _payload_in(body: bytes) -> Payload:
+    """Raises `Untranslatable` for all but a JSON object."""
+    if body.lstrip().startswith(b"<"):
+        raise Untranslatable("the body is XML; choose JSON as the format of the job's notification endpoint")
+    return Payload.from_json(body)
+
+
+def _event_and_facts(payload: Payload) -> tuple[str, Payload]:
+    """The event that a body is about, and what it says of it.
+
+    The CloudEvents plugin names the event in a header, but a broker on the way may put all into an envelope.
+    """
+    data = payload.value("data")
+    if payload.text("specversion") and isinstance(data, dict):
+        return _cloud_event(payload.text("type") or ""), Payload(data)
+    return (payload.text("build.phase", "event") or "").lower(), payload
+
+
+def _why_unknown(payload: Payload) -> NotTranslated:
+    """What to raise if the body names no event."""
+    if payload.value("configFile") is not None:
+        # Holds a job's whole configuration, perhaps with secrets, and so must not be kept either.
+        return Ignored("a job's configuration is not one that becomes a marker")
+    return Untranslatable(
+        "build.phase is missing from the payload, and event too; is it the Notification, Outbound WebHook "
+        "or CloudEvents plugin that sends it?"
+    )
 
 
 JENKINS: Final = Source(

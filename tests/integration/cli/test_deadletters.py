@@ -17,8 +17,7 @@ from rq import SimpleWorker
 from rq.job import Job
 
 from apitraffic_events.timestamps import format_timestamp, now
-from receiver.cli.deadletters.letters import table
-from receiver.cli.deadletters.outcomes import NO_WORKER
+from receiver.cli.deadletters.letters import NO_WORKER, table
 from receiver.datastore.address import connect
 from receiver.events import is_urgent
 from receiver.queue.dead_letters import Cause, DeadLetter, DeadLetters, Death

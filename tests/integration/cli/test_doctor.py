@@ -3,7 +3,6 @@
 import json
 import re
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -30,6 +29,7 @@ from tests.support.disks import fill
 from tests.support.github import received
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.programs import REPOSITORY
+from tests.support.serving import serving
 from tests.support.stack import Stack, running_stack
 
 SECRETS = {
@@ -262,7 +262,7 @@ class TestApi:
     ) -> None:
         found = doctor(**account(api))["api_filters"]
         assert found["state"] == "ok"
-        assert "before the account has an event" in found["found"]
+        assert "until the account has an event" in found["found"]
 
     @pytest.mark.parametrize(
         ("faults", "toml", "state", "words"),
@@ -271,8 +271,8 @@ class TestApi:
             ([], "[verdict]\nenabled = false", "ok", "off, as [verdict] says"),
             (["metrics=403"], "", "warning", "give it the scope metrics:read"),
             (["metrics=404"], "", "warning", "the API has no metrics"),
-            (["metrics=503"], "", "warning", "the API did not say"),
-            (["unfiltered"], "", "warning", "not keep to the period and the bucket and the environment"),
+            (["metrics=503"], "", "warning", "the API did not return metrics"),
+            (["unfiltered"], "", "warning", "ignore the period and the bucket and the environment"),
             (
                 [],
                 PROMETHEUS_AWAY,
@@ -540,11 +540,5 @@ def http_server(
         def log_message(self, *_arguments: Any) -> None: ...
 
     server = HTTPServer(("127.0.0.1", 0), Answering)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v1"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(server) as url:
+        yield f"{url}/v1"

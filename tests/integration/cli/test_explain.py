@@ -43,7 +43,7 @@ def test_delivery_key_and_sid_tell_the_same_story(run: Command, system: Stack) -
     told = run("explain", "the-second", environment=system.environment)
     assert told.exit_code == 0, told.output
     assert "Delivery the-second of github\n  2" in told.stdout
-    assert "Z accepted\n  delivered: nothing of it waits" in told.stdout
+    assert "Z accepted\n  delivered: no change is waiting" in told.stdout
     assert f"Marker {key}\n" in told.stdout
     assert "> " in told.stdout
     assert "github deployment_status the-second" in told.stdout
@@ -144,7 +144,7 @@ def test_tail_shows_when_a_change_was_last_tried(run: Command, system: Stack) ->
 def test_tail_says_that_it_cannot_show_what_was_delivered_before(run: Command, system: Stack) -> None:
     result = run("tail", "--no-follow", "--status", "delivered", environment=system.environment)
     assert result.exit_code == 2
-    assert "the log has no time of it" in result.stderr
+    assert "which the log does not record" in result.stderr
 
 
 def test_tail_filters(run: Command, system: Stack) -> None:

@@ -3,7 +3,6 @@
 import base64
 import json
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ import pytest
 from click.testing import Result
 
 from tests.support.command import Command
+from tests.support.serving import serving
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 TOKEN = "ghp_a-token-nobody-may-see"
@@ -167,13 +167,8 @@ def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHub]:
     state.deliveries[REPOSITORY_HOOK] = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, state))
     server.daemon_threads = True
-    state.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield state
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server) as state.url:
+        yield state
 
 
 Redeliver = Callable[..., Result]
@@ -465,8 +460,8 @@ def test_a_missing_credential_is_named(
         (("--repository", "a/b"), ("--since", "999999w"), "'999999w' is not a time; write"),
         (("--repository", "a/b"), ("--limit", "0"), "--limit"),
         (("--repository", "a/b"), ("--api-url", "http://github.acme.test/api/v3"), "show the token"),
-        (("--repository", "a/b"), ("--api-url", "https://u:p@github.acme.test"), "is not an address"),
-        (("--repository", "a/b"), ("--api-url", "https://[x"), "is not an address"),
+        (("--repository", "a/b"), ("--api-url", "https://u:p@github.acme.test"), "without a user name"),
+        (("--repository", "a/b"), ("--api-url", "https://[x"), "Write an https URL"),
     ],
 )
 def test_wrong_use_exits_with_2(

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from apitraffic_events.timestamps import format_timestamp, now
 from receiver.cli import consoles
-from receiver.insight import asking
+from receiver.insight import what_changed
 from tests.support.command import Command
 from tests.support.local_api import LocalApi, running_local_api
 
@@ -233,7 +233,7 @@ def test_more_events_than_are_read_are_not_passed_over_in_silence(
 ) -> None:
     for minute in range(3):
         create(api, "Failover", minute, "scale")
-    monkeypatch.setattr(asking, "MOST_LOOKED_AT", 2)
+    monkeypatch.setattr(what_changed, "MOST_LOOKED_AT", 2)
     assert "too many events to read all of them" in ask(at(0)).stderr
     assert json.loads(ask(at(0), "--json").stdout)["complete"] is False
 

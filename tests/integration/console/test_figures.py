@@ -10,7 +10,7 @@ import responses
 
 from receiver.config.console import ChartsSection
 from receiver.console.charts.own_requests import OwnRequests, Sample, read
-from receiver.console.charts.prometheus import PrometheusFigures
+from receiver.console.charts.prometheus import PrometheusCharts
 from receiver.console.view import View
 from tests.support.prometheus import running_prometheus
 
@@ -40,12 +40,12 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-def figures(url: str, **section: Any) -> PrometheusFigures:
+def figures(url: str, **section: Any) -> PrometheusCharts:
     usual = {
         "throughput": "sum(rate(requests_total[5m]))",
         "response_time": "sum(rate(seconds_total[5m])) / sum(rate(requests_total{service='checkout'}[5m]))",
     }
-    return PrometheusFigures(ChartsSection.model_validate({"prometheus": url, **usual, **section}))
+    return PrometheusCharts(ChartsSection.model_validate({"prometheus": url, **usual, **section}))
 
 
 def test_requests_a_second_and_milliseconds_come_a_point_a_minute(url: str) -> None:
@@ -91,7 +91,16 @@ def test_credentials_of_a_netrc_file_are_not_sent(tmp_path: Path, monkeypatch: p
 def test_a_prometheus_that_is_away_is_said_in_words() -> None:
     series = figures("http://127.0.0.1:9").of(VIEW, None)
     assert series.problem is not None
-    assert "cannot be reached" in series.problem
+    assert "`throughput` in [charts] failed: no answer: it refuses connections" in series.problem
+
+
+@responses.activate
+def test_what_answers_without_being_a_prometheus_is_said_in_words() -> None:
+    """Also if its JSON is nested too deeply to be read."""
+    responses.post("http://prometheus.test/api/v1/query_range", body="[" * 100_000)
+    series = figures("http://prometheus.test").of(VIEW, None)
+    assert series.problem is not None
+    assert "failed: what answers is no Prometheus" in series.problem
 
 
 class TestOwnRequests:

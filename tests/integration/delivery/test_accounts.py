@@ -34,11 +34,11 @@ from receiver.queue.enqueueing import Enqueuer
 from receiver.queue.queues import delivery_queues
 from receiver.reception.delivery_store import DeliveryStore
 from receiver.reception.quarantine import Quarantine
-from receiver.worker.alert_checks import alert_checks
 from receiver.worker.attempts import DeliveryAttempts
 from receiver.worker.batch import LARGEST
-from receiver.worker.desks import Desk, RunJob
+from receiver.worker.due_markers import alert_checks
 from receiver.worker.job_queue import JobQueue
+from receiver.worker.resources import RunJob, ThreadResources
 from receiver.worker.worker import DeliveryWorker
 from tests.support.changes import at, change
 from tests.support.command import Command
@@ -90,13 +90,15 @@ class Account:
         self.clients.append(client)
         return client
 
-    def desk(self, redis: Redis, account: str | None, metrics: DeliveryMetrics | None = None) -> Desk:
+    def resources(
+        self, redis: Redis, account: str | None, metrics: DeliveryMetrics | None = None
+    ) -> ThreadResources:
         budget = RequestBudget(redis, account=account)
 
         def attempts(client: EventsClient, markers: MarkerStore) -> RunJob:
             return DeliveryAttempts(Deliverer(client, markers, budget, settle=SETTLE), metrics, account).make
 
-        return Desk(budget, partial(attempts, self.client(budget)))
+        return ThreadResources(budget, partial(attempts, self.client(budget)))
 
     def names(self) -> list[str]:
         return sorted(
@@ -135,16 +137,18 @@ def accounts(apis: Mapping[str | None, LocalApi]) -> Iterator[Accounts]:
 def worker_of(
     redis: Redis, accounts: Accounts, *, helpers: int = 0, metrics: DeliveryMetrics | None = None
 ) -> DeliveryWorker:
-    def desk() -> Desk:
-        default = accounts[None].desk(redis, None, metrics)
-        others = {name: of.desk(redis, name, metrics) for name, of in accounts.items() if name is not None}
-        return Desk(default.budget, default.attempts, others)
+    def resources() -> ThreadResources:
+        default = accounts[None].resources(redis, None, metrics)
+        others = {
+            name: of.resources(redis, name, metrics) for name, of in accounts.items() if name is not None
+        }
+        return ThreadResources(default.budget, default.attempts, others)
 
-    own = desk()
+    own = resources()
     worker = DeliveryWorker(redis, own.budget, accounts=own.accounts)
     worker.run_job = own.attempts(worker.markers)
     if helpers:
-        worker.employ([desk() for _ in range(helpers)])
+        worker.employ([resources() for _ in range(helpers)])
     return worker
 
 

@@ -18,7 +18,7 @@ from receiver.delivery.budget import RequestBudget
 from receiver.delivery.deliverer import Delivered, Deliverer
 from receiver.delivery.marker_store import MarkerStore
 from receiver.queue.queues import URGENT, change_in, delivery_queue
-from receiver.worker.alert_checks import alert_checks
+from receiver.worker.due_markers import alert_checks
 from tests.support.alerts import change_of_case, firing, moment, resolved
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.redis import long_in_use, running_redis

@@ -21,9 +21,9 @@ from receiver.queue.queues import delivery_queue, delivery_queues
 from receiver.queue.throughput import delivered_in_last_hour
 from receiver.worker.attempts import DeliveryAttempts
 from receiver.worker.dequeued import Dequeued
-from receiver.worker.desks import Desk, RunJob
 from receiver.worker.job_queue import JobQueue
 from receiver.worker.recovery import Recovery
+from receiver.worker.resources import RunJob, ThreadResources
 from receiver.worker.worker import DeliveryWorker
 from tests.support.changes import at, change
 from tests.support.local_api import LocalApi, running_local_api
@@ -116,8 +116,11 @@ def worker_of(redis: Redis, client: EventsClient, helpers: int = 0) -> DeliveryW
     budget = RequestBudget(redis)
     worker = DeliveryWorker(redis, budget)
     worker.run_job = attempts(client, worker.markers, budget)
-    budgets = [budget.for_another_thread() for _ in range(helpers)]
-    worker.employ([Desk(each, lambda store, each=each: attempts(client, store, each)) for each in budgets])  # type: ignore[misc]  # a default argument
+
+    def resources(budget: RequestBudget) -> ThreadResources:
+        return ThreadResources(budget, lambda markers: attempts(client, markers, budget))
+
+    worker.employ([resources(budget.for_another_thread()) for _ in range(helpers)])
     return worker
 
 

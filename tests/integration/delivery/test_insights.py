@@ -29,7 +29,7 @@ from receiver.insight.verdict import Thresholds
 from receiver.queue.queues import change_in, delivery_queue, marker_names_of_job
 from receiver.sources.github import GITHUB
 from receiver.sources.source import translate
-from receiver.worker.second_looks import second_looks
+from receiver.worker.due_markers import second_looks
 from tests.support import alerts, github
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.redis import long_in_use, running_redis

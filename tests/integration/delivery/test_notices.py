@@ -45,7 +45,7 @@ from receiver.reception.delivery_store import DeliveryStore
 from receiver.reception.quarantine import Quarantine
 from receiver.senders_api.notify import NoticeTarget
 from receiver.worker.attempts import DeliveryAttempts
-from receiver.worker.desks import Desk, RunJob
+from receiver.worker.resources import RunJob, ThreadResources
 from receiver.worker.worker import DeliveryWorker
 from tests.support.changes import KEY, change
 from tests.support.chat import PATH, Chat, running_chat
@@ -167,7 +167,7 @@ def worker_of(redis: Redis, chat: Chat, client: EventsClient | None = None) -> D
 
     budget = RequestBudget(redis, account=NOTIFY)
     own = RequestBudget(redis)
-    worker = DeliveryWorker(redis, own, accounts={NOTIFY: Desk(budget, notices)})
+    worker = DeliveryWorker(redis, own, accounts={NOTIFY: ThreadResources(budget, notices)})
     if client is not None:
         deliverer = Deliverer(client, worker.markers, own, settle=SETTLE, tell=notices_of(redis).tell)
         worker.run_job = DeliveryAttempts(deliverer).make
@@ -545,7 +545,7 @@ class TestDoctor:
         chat.will_answer(410, "channel_is_archived")
         found = self.examined(run, "--notify", APITRAFFIC_NOTIFY_URL=chat.url)["notify"]
         assert found["state"] == "failure"
-        assert "410 (channel_is_archived): this address is gone" in found["found"]
+        assert "410 (channel_is_archived): this address no longer accepts notices" in found["found"]
         assert self.examined(run, "--notify")["notify"]["state"] == "warning"
 
     def test_sees_notices_that_nobody_posts(self, redis: Redis) -> None:

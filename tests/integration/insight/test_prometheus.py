@@ -2,7 +2,6 @@
 
 import http.server
 import json
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -13,6 +12,7 @@ from receiver.config.verdict import VerdictPrometheus
 from receiver.insight.figures import NoFigures, PrometheusFigures
 from receiver.insight.verdict import Figures
 from tests.support.prometheus import running_prometheus
+from tests.support.serving import serving
 
 DEPLOYED: Final = datetime(2026, 11, 28, 12, tzinfo=UTC)
 QUARTER: Final = timedelta(minutes=15)
@@ -134,12 +134,8 @@ class Answering(http.server.BaseHTTPRequestHandler):
 def test_a_token_is_sent_and_a_refusal_is_told_from_a_failure(
     status: int, is_lasting: bool, said: str
 ) -> None:
-    with http.server.HTTPServer(("127.0.0.1", 0), Answering) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        settings = VerdictPrometheus.model_validate(
-            {"url": f"http://127.0.0.1:{server.server_port}/{status}", **QUERIES}
-        )
+    with serving(http.server.HTTPServer(("127.0.0.1", 0), Answering)) as url:
+        settings = VerdictPrometheus.model_validate({"url": f"{url}/{status}", **QUERIES})
         with pytest.raises(NoFigures, match=said) as failure:
             before(PrometheusFigures(settings, "tok_1"))
-        server.shutdown()
     assert failure.value.is_lasting is is_lasting

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
+from time import perf_counter
 from types import FrameType
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
@@ -21,11 +22,12 @@ from receiver.datastore.address import connect
 from receiver.queue.queues import delivery_queue
 from receiver.sources.github import FORM
 from receiver.sources.signing import SENDERS
+from receiver.web.admission import Head
 from receiver.web.app import create_app
 from tests.support.github import SECRET, deployment_status, signed
 
-WAY_IN: Final = ("web", "translation", "sources", "routing", "reception", "queue")
-"""As docs/architecture.md has it, from the WSGI call on. `translation` only calls the two after it."""
+WAY_IN: Final = ("serving", "web", "translation", "sources", "routing", "reception", "queue")
+"""As docs/architecture.md has it; the test itself is `serving`. `translation` only calls the two after it."""
 SECRETS: Final = {sender.secret_name: SECRET for sender in SENDERS.values()}
 SAMPLES: Final = Path(__file__).parents[3] / "receiver/local/samples"
 PARSES: Final = ("JSONDecoder.decode", "from_json", "SchemaValidator.validate_json")
@@ -43,6 +45,18 @@ class Sent(NamedTuple):
     def post(self, client: Client) -> None:
         answer = client.post(f"/webhooks/{self.source}", data=self.body, headers=self.headers)
         assert (answer.status_code, answer.get_json()["changes"]) == (202, 1)
+
+    def go_directly(self, client: Client) -> None:
+        """What `DirectWorker` calls, up to the script that it has run."""
+        parts = client.application.extensions  # type: ignore[attr-defined]  # a Flask application
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        body = parts["admission"].admit(Head("POST", f"/webhooks/{self.source}", headers, "127.0.0.1"))
+        body.add(self.body)
+        body.finish()
+        reading = parts["acceptance"].read(body, perf_counter())
+        call = parts["delivery_store"].call_to_store(reading.meaning.changes)
+        sys.setprofile(None)
+        assert call.script.run(parts["redis"], call.keys, call.arguments) == 1
 
 
 def deployment() -> Sent:
@@ -125,7 +139,10 @@ def package_of(frame: FrameType | None) -> str | None:
     return package if first == "receiver" and package in WAY_IN else None
 
 
-def test_a_delivery_passes_each_package_once_and_never_goes_back_up(client: Client) -> None:
+@pytest.mark.parametrize("way", [Sent.post, Sent.go_directly], ids=["application", "direct"])
+def test_a_delivery_passes_each_package_once_and_never_goes_back_up(
+    client: Client, way: Callable[[Sent, Client], None]
+) -> None:
     steps: list[tuple[str, str]] = []
 
     def see(name: str, frame: FrameType) -> None:
@@ -133,25 +150,28 @@ def test_a_delivery_passes_each_package_once_and_never_goes_back_up(client: Clie
         caller = frame.f_back
         while caller is not None and package_of(caller) is None:
             caller = caller.f_back
-        left = package_of(caller)
-        if entered and left and entered != left:
+        left = package_of(caller) or "serving"
+        if entered and entered != left:
             steps.append((left, entered))
 
     sent = deployment()
     with every_call(see):
-        sent.post(client)
+        way(sent, client)
     assert all(WAY_IN.index(left) < WAY_IN.index(entered) for left, entered in steps)
-    passed = [package for package, _ in groupby(entered for _, entered in steps if entered != "translation")]
-    assert passed == ["sources", "routing", "reception", "queue"]
+    below_web = [entered for _, entered in steps if entered not in {"web", "translation"}]
+    assert [package for package, _ in groupby(below_web)] == ["sources", "routing", "reception", "queue"]
 
 
+@pytest.mark.parametrize("way", [Sent.post, Sent.go_directly], ids=["application", "direct"])
 @pytest.mark.parametrize("make", DELIVERIES.values(), ids=DELIVERIES)
-def test_json_is_parsed_once_and_written_once(client: Client, make: Callable[[], Sent]) -> None:
+def test_json_is_parsed_once_and_written_once(
+    client: Client, make: Callable[[], Sent], way: Callable[[Sent, Client], None]
+) -> None:
     calls: Counter[str] = Counter()
     sent = make()
     with every_call(lambda name, _frame: calls.update([name])):
-        sent.post(client)
-    assert calls["Ingestor.ingest"] == 1
+        way(sent, client)
+    assert calls["Acceptance.read"] == calls["Enqueuer.call_for"] == 1
     assert [calls[name] for name in PARSES if calls[name]] == [1]
     assert [calls[name] for name in WRITES if calls[name]] == [1]
     assert [name for name in CONVERSIONS if calls[name]] == []

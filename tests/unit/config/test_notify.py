@@ -127,7 +127,7 @@ def test_an_address_without_tls_is_warned_about_unless_it_is_near(url: str, is_w
 @pytest.mark.parametrize("toml", ['[notify]\nevents = ["paused"]\n', ""])
 def test_settings_without_an_address_are_probably_a_mistake(toml: str) -> None:
     environ = {} if toml else {"APITRAFFIC_NOTIFY_SECRET": SECRET}
-    assert warnings(toml, **environ) == ["nobody is told anything: there is no address to post notices to"]
+    assert warnings(toml, **environ) == ["no notices are posted: there is no address to post them to"]
 
 
 def test_no_account_and_no_sender_may_have_the_name() -> None:

@@ -228,8 +228,16 @@ class TestWrongValues:
                 "APITRAFFIC_API_URL holds a user name or password",
             ),
             ("APITRAFFIC_API_URL", "https://[::1", "APITRAFFIC_API_URL"),
-            ("APITRAFFIC_API_URL", "https://api.test:port/v1", "APITRAFFIC_API_URL Port could not be cast"),
-            ("APITRAFFIC_API_URL", "https://api.test:99999/v1", "APITRAFFIC_API_URL Port out of range"),
+            (
+                "APITRAFFIC_API_URL",
+                "https://api.test:port/v1",
+                "APITRAFFIC_API_URL is not an http or https URL with a valid host and port",
+            ),
+            (
+                "APITRAFFIC_API_URL",
+                "https://api.test:99999/v1",
+                "APITRAFFIC_API_URL is not an http or https URL with a valid host and port",
+            ),
             (
                 "APITRAFFIC_API_URL",
                 "https://api.test/v1?token=hunter2",

@@ -5,8 +5,7 @@ from pydantic import ValidationError
 
 from receiver.config.console import ConsoleSection
 from receiver.console.access import Access, is_from_our_page, is_loopback
-from receiver.console.attempts import MOST_OF_ALL, MOST_OF_ONE, WINDOW, LoginAttempts
-from receiver.console.sessions import Sessions
+from receiver.console.sessions import MOST_OF_ALL, MOST_OF_ONE, WINDOW, LoginAttempts, Sessions
 
 TOKEN = "0123456789abcdef-console"
 PROXIED = ConsoleSection.model_validate(

@@ -6,7 +6,7 @@ from typing import Any
 from apitraffic_events import StoredEvent
 from receiver.console.known_events import Known
 from receiver.console.markers import marker_of
-from receiver.console.surroundings import Other, Surroundings
+from receiver.console.surroundings import EventSurroundings, Other
 from receiver.insight.annotation import Insight
 from receiver.insight.history import Course, Previous
 from receiver.insight.suspects import Mention
@@ -42,17 +42,17 @@ STORY = known(V1, FLAG, V2, INCIDENT, AGAIN)
 
 
 def test_of_what_was_posted_directly_the_known_events_say_it() -> None:
-    around = Surroundings.of(V2, None, STORY)
+    around = EventSurroundings.of(V2, None, STORY)
     assert around.before == Other("v1.0", sid=V1.sid)
     assert around.earlier == "10 min"
     assert around.compare_url == f"https://github.com/acme/shop/compare/{'1' * 40}...{'2' * 40}"
     assert around.changed == (Other(FLAG.name, sid=FLAG.sid),)
     assert around.incidents == (Other(INCIDENT.name, "4 min later", INCIDENT.sid),)
-    assert Surroundings.of(AGAIN, None, STORY).course is Course.ROLLBACK
+    assert EventSurroundings.of(AGAIN, None, STORY).course is Course.ROLLBACK
 
 
 def test_an_incident_says_what_changed_before_it() -> None:
-    suspects = Surroundings.of(INCIDENT, None, STORY).suspects
+    suspects = EventSurroundings.of(INCIDENT, None, STORY).suspects
     assert [(one.when, one.sid) for one in suspects] == [
         ("4 min before", V2.sid),
         ("9 min before", FLAG.sid),
@@ -66,7 +66,7 @@ def test_what_the_receiver_remembers_counts_and_is_linked_if_the_console_knows_i
         changed=(Mention(key="gone", name="A flag", url="https://flags/1", at=NOON),),
         changed_count=5,
     )
-    around = Surroundings.of(V2, insight, known(there, V1, FLAG, INCIDENT))
+    around = EventSurroundings.of(V2, insight, known(there, V1, FLAG, INCIDENT))
     assert around.before == Other("v0.9", sid=there.sid)
     assert around.changed == (Other("A flag", url="https://flags/1"),)
     assert around.more == "and 4 more"
@@ -75,12 +75,12 @@ def test_what_the_receiver_remembers_counts_and_is_linked_if_the_console_knows_i
 
 def test_more_may_have_changed_than_the_console_has_read() -> None:
     told = {"previous_version": "v0.1", "previous_deployed_at": "2025-12-01T00:00:00Z"}
-    around = Surroundings.of(deploy(10, "v2.0", "2", **told), None, STORY)
+    around = EventSurroundings.of(deploy(10, "v2.0", "2", **told), None, STORY)
     assert around.before == Other("v0.1")
     assert around.more == "perhaps more"
 
 
 def test_an_event_that_has_to_do_with_nothing_says_nothing() -> None:
-    assert Surroundings.of(V1, None, known(V1)).is_empty
-    assert Surroundings.of(event(0, "custom"), None, STORY).is_empty
-    assert Surroundings.of(StoredEvent(sid="evt_1", type="deployment"), None, Known()).is_empty
+    assert EventSurroundings.of(V1, None, known(V1)).is_empty
+    assert EventSurroundings.of(event(0, "custom"), None, STORY).is_empty
+    assert EventSurroundings.of(StoredEvent(sid="evt_1", type="deployment"), None, Known()).is_empty

@@ -8,7 +8,7 @@ import pytest
 from apitraffic_events.event import Event, EventType
 from apitraffic_events.records import StoredEvent
 from receiver.insight.annotation import without_insight
-from receiver.insight.records import Outcome, Record, listed_record, record_of
+from receiver.insight.records import DeployOutcome, Record, listed_record, record_of
 
 AT = datetime(2026, 1, 10, 10, 0, tzinfo=UTC)
 
@@ -47,7 +47,7 @@ def test_of_a_deploy_everything_that_tells_it_from_others_is_kept() -> None:
         "at": AT + timedelta(minutes=5),
         "started_at": AT,
         "has_ended": True,
-        "outcome": Outcome.SUCCEEDED,
+        "outcome": DeployOutcome.SUCCEEDED,
         "subject": "acme/shop",
         "environment": "production",
         "is_production": True,
@@ -93,23 +93,23 @@ def test_a_version_is_exact_if_it_names_one_for_good(
 @pytest.mark.parametrize(
     ("status", "outcome"),
     [
-        ("success", Outcome.SUCCEEDED),
-        ("Succeeded", Outcome.SUCCEEDED),
-        ("UNSTABLE", Outcome.SUCCEEDED),
-        ("failed", Outcome.FAILED),
-        ("error", Outcome.FAILED),
-        ("timed_out", Outcome.FAILED),
-        ("startup_failure", Outcome.FAILED),
-        ("partial", Outcome.FAILED),
-        ("canceled", Outcome.CALLED_OFF),
-        ("rejected", Outcome.CALLED_OFF),
-        ("in_progress", Outcome.RUNNING),
+        ("success", DeployOutcome.SUCCEEDED),
+        ("Succeeded", DeployOutcome.SUCCEEDED),
+        ("UNSTABLE", DeployOutcome.SUCCEEDED),
+        ("failed", DeployOutcome.FAILED),
+        ("error", DeployOutcome.FAILED),
+        ("timed_out", DeployOutcome.FAILED),
+        ("startup_failure", DeployOutcome.FAILED),
+        ("partial", DeployOutcome.FAILED),
+        ("canceled", DeployOutcome.CALLED_OFF),
+        ("rejected", DeployOutcome.CALLED_OFF),
+        ("in_progress", DeployOutcome.RUNNING),
         ("published", None),
         ("", None),
         (True, None),
     ],
 )
-def test_the_words_of_all_senders_are_understood(status: object, outcome: Outcome | None) -> None:
+def test_the_words_of_all_senders_are_understood(status: object, outcome: DeployOutcome | None) -> None:
     record = record_of(event(metadata={"status": status}), "key")
     assert record is not None
     assert record.outcome is outcome

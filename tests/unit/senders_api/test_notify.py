@@ -98,7 +98,7 @@ class TestWhatFollowsFromAnAnswer:
 
     def test_an_address_that_is_gone_is_called_so(self, chat: Chat) -> None:
         error = failure(chat, 410, "channel_is_archived")
-        assert "410 (channel_is_archived): this address is gone" in error.message
+        assert "410 (channel_is_archived): this address no longer accepts notices" in error.message
 
     @pytest.mark.parametrize("status", [408, 425, 500, 502, 503])
     def test_a_failure_is_tried_again(self, chat: Chat, status: int) -> None:

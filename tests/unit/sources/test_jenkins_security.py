@@ -97,8 +97,8 @@ def test_a_right_header_does_not_rescue_a_wrong_token_in_the_path() -> None:
         ({"authorization": f"Digest {RIGHT}"}, "Authorization is malformed"),
         ({"authorization": RIGHT}, "Authorization is malformed"),
         ({"authorization": "", PATH_TOKEN: RIGHT}, "Authorization is malformed"),
-        ({"authorization": basic(WRONG)}, "the token in Authorization matches no token"),
-        ({PATH_TOKEN: WRONG}, "the token in the path matches no token"),
+        ({"authorization": basic(WRONG)}, "the token in Authorization matches no secret"),
+        ({PATH_TOKEN: WRONG}, "the token in the path matches no secret"),
         (
             {"authorization": f"Bearer {WRONG}", PATH_TOKEN: RIGHT},
             "the token in Authorization and the path matches",

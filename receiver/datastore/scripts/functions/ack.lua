@@ -29,7 +29,7 @@ local function ack_all(worker, executions, delivered, args, at)
         done[index] = is_done and 1 or 0
         if is_first_time then
             first, seconds = first + 1, seconds + args[at + 2]
-            -- A second look at a marker (receiver/worker/second_looks.py) delivers nothing that anybody has sent.
+            -- A second look at a marker (receiver/worker/due_markers.py) delivers nothing that anybody has sent.
             delivery_count = delivery_count + (string.find(args[at + 1], 'second-look-', 1, true) == 1 and 0 or 1)
         end
         at = behind

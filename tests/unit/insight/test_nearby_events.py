@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from apitraffic_events.records import StoredEvent
+from receiver.insight.nearby_events import NearbyEvent, ScopeFilter, histories, nearby_event_of, told_verdict
 from receiver.insight.nearness import Near
-from receiver.insight.questions import Change, ScopeFilter, change_of, histories, told_verdict
 
 NOON = datetime(2026, 1, 10, 12, 0, tzinfo=UTC)
 LINE = "15 min after: errors 0.3 % → 2.1 %, mean response 145 → 310 ms, 1.2 k requests"
@@ -27,8 +27,8 @@ def deploy(minute: int, **facts: Any) -> StoredEvent:
     return event(minute, metadata=known | facts)
 
 
-def change(of: StoredEvent, *others: StoredEvent) -> Change:
-    return change_of(Near(of, timedelta()), histories((of, *others)))
+def change(of: StoredEvent, *others: StoredEvent) -> NearbyEvent:
+    return nearby_event_of(Near(of, timedelta()), histories((of, *others)))
 
 
 def test_the_versions_are_those_before_and_since() -> None:

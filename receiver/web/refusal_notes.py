@@ -1,4 +1,4 @@
-"""Notes in the log of deliveries what is refused."""
+"""Records refused requests in the log of deliveries."""
 
 from http import HTTPStatus
 from typing import Final
@@ -13,8 +13,8 @@ from receiver.web.admission import Admission, Refused, headers_of
 SOURCE_OFF: Final = "the source is off: none of its secrets is set"
 
 
-class Noting:
-    """For the request that Flask is answering."""
+class RefusalNotes:
+    """About the request that Flask is answering."""
 
     def __init__(self, notes: DeliveryNotes, admission: Admission) -> None:
         self._notes = notes

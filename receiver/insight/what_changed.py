@@ -1,4 +1,4 @@
-"""What happened around a moment: the events are read from the API, with a few requests, and put in order."""
+"""What happened around a moment: reads the events from the API, with a few requests, and orders them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,15 +11,15 @@ from apitraffic_events.event import EventType
 from apitraffic_events.filters import EventFilter
 from apitraffic_events.records import StoredEvent
 from apitraffic_events.timestamps import format_timestamp
+from receiver.insight.nearby_events import NearbyEvent, ScopeFilter, histories, nearby_event_of
 from receiver.insight.nearness import nearest
-from receiver.insight.questions import Change, ScopeFilter, change_of, histories
 
 MOST_LOOKED_AT: Final = 500
-"""Events of the period, and incidents before it, that are read at most: of each, five requests."""
+"""Most events of the period, and most incidents before it, that are read: five requests for each."""
 LONGEST_INCIDENT: Final = timedelta(days=7)
 """How long before the period an incident may have begun."""
 LATEST_DEPLOYS: Final = 100
-"""Deploys up to the end of the period that are read with one request: what ran before, and what took long."""
+"""Deploys up to the end of the period, read with one request: for what ran before, and for long deploys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Answer:
     """`changes` are the nearest first. `is_complete` is false if there were too many events to read."""
 
     question: Question
-    changes: tuple[Change, ...]
+    changes: tuple[NearbyEvent, ...]
     is_complete: bool
 
     @property
@@ -92,7 +92,7 @@ def answer(client: EventsClient, question: Question) -> Answer:
     near = nearest(events.values(), question.moment, question.within)
     return Answer(
         question,
-        tuple(change_of(one, history) for one in near),
+        tuple(nearby_event_of(one, history) for one in near),
         is_complete=max(len(found), len(incidents)) <= MOST_LOOKED_AT,
     )
 
@@ -128,7 +128,7 @@ def _latest_deploys(client: EventsClient, question: Question) -> tuple[StoredEve
     return page.records
 
 
-def _as_json(change: Change, event_as_json: Callable[[StoredEvent], dict[str, Any]]) -> dict[str, Any]:
+def _as_json(change: NearbyEvent, event_as_json: Callable[[StoredEvent], dict[str, Any]]) -> dict[str, Any]:
     previous, verdict = change.previous, change.verdict
     return {
         "when": change.near.description,

@@ -17,7 +17,7 @@ Limit = Callable[[str], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class ThreadResources:
     """What one thread needs to run jobs: a budget and what makes attempts, with a marker store of its own.
 
     `accounts` has the same for each account in apitraffic.toml, by its name.
@@ -25,12 +25,12 @@ class Desk:
 
     budget: RequestBudget
     attempts: Callable[[MarkerStore], RunJob]
-    accounts: "Mapping[str, Desk]" = field(default_factory=dict)
+    accounts: "Mapping[str, ThreadResources]" = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
-    """By what one thread runs the jobs of one account."""
+class AccountResources:
+    """What one thread needs to run the jobs of one account."""
 
     budget: RequestBudget
     markers: MarkerStore

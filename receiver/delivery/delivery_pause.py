@@ -11,7 +11,7 @@ from receiver.delivery.notices import Notice, paused_line, resumed_line
 from receiver.delivery.retries import PAUSE_WHEN_REFUSED, what_to_check
 
 
-class Pausing:
+class DeliveryPause:
     """Pauses and resumes delivery to one account for all workers; `tell` is as in `Deliverer`."""
 
     def __init__(
@@ -30,7 +30,7 @@ class Pausing:
                 advice=what_to_check(self._budget.account),
                 **self._of_account,
             )
-        # At each refusal: the worker that paused may have died before it told of it.
+        # At each refusal, because the worker that paused may have died before it queued the notice.
         if self._tell is not None and (since := self._budget.paused_since()) is not None:
             self._tell(paused_line(self._budget.account, since, str(error)))
 

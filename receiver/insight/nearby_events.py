@@ -1,7 +1,7 @@
 """What is known of an event that was near a moment: how it ended, what ran before it, what it did. Pure.
 
-What the receiver has written into an event counts first: it knew more than the events that are read here.
-Events that a plugin has posted directly say nothing of others, so that is found out from their neighbours.
+What the receiver has written into an event takes precedence, because it knew more than the events that are
+read here. Events that a plugin has posted directly have no insight, so it is computed from their neighbours.
 """
 
 import re
@@ -29,7 +29,7 @@ COURSES: Final = {Course.ROLLBACK: " (rollback)", Course.REDEPLOY: " (again)"}
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class NearbyEvent:
     """An event near a moment, and what is known of it beyond its own fields.
 
     `outcome` is empty if nothing says how it ended. `version` and `previous` are those of a deploy. `url` is
@@ -113,7 +113,7 @@ def record_for(event: StoredEvent) -> Record | None:
     return listed_record(event, key_of(event), event.created_at)
 
 
-def change_of(near: Near, history: Mapping[str, Sequence[Record]]) -> Change:
+def nearby_event_of(near: Near, history: Mapping[str, Sequence[Record]]) -> NearbyEvent:
     """`history` has the deploys that are known, as `histories` sorts them."""
     event = near.event
     record = record_for(event) if event.type == EventType.DEPLOYMENT else None
@@ -123,7 +123,7 @@ def change_of(near: Near, history: Mapping[str, Sequence[Record]]) -> Change:
         is_back = previous is not None and previous.course is Course.ROLLBACK
         version = (previous.version_now if previous and is_back else None) or record.version
     links = (_link(event.metadata.get(name)) for name in ("url", "run_url"))
-    return Change(
+    return NearbyEvent(
         near=near,
         outcome=_outcome(event),
         version=version,
@@ -134,7 +134,7 @@ def change_of(near: Near, history: Mapping[str, Sequence[Record]]) -> Change:
 
 
 def insight_of(event: StoredEvent, others: Iterable[StoredEvent], since: datetime) -> Insight:
-    """What these events say of this one, as far as they go back: all that began `since` then.
+    """The insight of this event, computed from these events, which are all that began since `since`.
 
     For an event of which the receiver remembers nothing, such as one that a plugin has posted directly.
     """
