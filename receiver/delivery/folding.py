@@ -120,7 +120,7 @@ class _Folding:
     """The end that the next one is measured by: it may have reported the same outcome as the one shown."""
 
     def take(self, change: Change) -> None:
-        if self.event is None and change.sets is not None and change.effect is Effect.UPDATE:
+        if self.event is None and _is_part(change):
             self.waiting.append(change)
             if _calls_off(change):
                 self.decided = change
@@ -230,7 +230,7 @@ def _without_indirect(ordered: tuple[Change, ...]) -> tuple[tuple[Change, ...], 
     something has ended with it.
     """
     direct = [change for change in ordered if not change.is_indirect]
-    if not any(_knows(change, "name") for change in direct):
+    if not any(_knows(change, "name") and not _is_part(change) for change in direct):
         return ordered, ()
     is_ended = any(change.effect is Effect.POINT or end_of(change) is not None for change in direct)
 
@@ -290,6 +290,11 @@ def _ended(event: Event, change: Change) -> Event:
         ended_at = ended_at or change.occurred_at
         ended_at = max(ended_at, event.started_at or ended_at)
     return event.model_copy(update={"ended_at": ended_at})
+
+
+def _is_part(change: Change) -> bool:
+    """Whether it makes no marker by itself."""
+    return change.effect is Effect.UPDATE and change.sets is not None
 
 
 def _knows(change: Change, field: str) -> bool:

@@ -377,6 +377,11 @@ class TestExamples:
         event = folded(indirect("point", 5, name="By the build", started_at=at(5)), part)
         assert event.name == "By the build"
 
+    def test_an_update_that_is_reported_directly_hides_no_indirect_marker(self) -> None:
+        build = indirect("open", 1, name="By the build", started_at=at(1))
+        renamed = change("update", 4, source="events", sets=("name",), name="By hand")
+        assert folded(build, renamed).name == "By hand"
+
     def test_the_words_say_the_length_that_the_span_has(self) -> None:
         closed = change(
             "close",
