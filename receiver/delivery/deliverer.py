@@ -177,6 +177,9 @@ class Deliverer:
         marker = known.with_only(shown) if shown else known.with_change(change)
         desired = fold(marker.changes)
         if desired is None and is_called_off(marker.changes):
+            if marker.sid is not None:
+                # The answer may be lost, and the marker reopened: then nobody else has deleted the event.
+                lock.save(replace(marker, sent=None))
             return self._withdraw(marker)
         if desired is None:
             return marker, Delivered.AWAITING_OPENING
@@ -198,8 +201,8 @@ class Deliverer:
     ) -> tuple[Marker, Delivered]:
         """Make the API show this event, with the marker's insight; `known` is as in `EventRequests`.
 
-        If it `reads`, what somebody has written into the event since stays. So it does if that has happened
-        before.
+        If it `reads`, what somebody has written into the event since stays. It also stays if that is known to
+        have happened before.
 
         If the API refuses what is added to it, such as words of another marker, it is shown without.
         """
@@ -212,12 +215,16 @@ class Deliverer:
                 if update is None:
                     return marker, Delivered.UNCHANGED
                 self._doubts.require_settled(marker)
-                if reads or marker.is_edited:
+                # After a lost answer, words of ours that we do not know to be shown would look like an edit.
+                if (reads and not marker.is_in_doubt) or marker.is_edited:
                     marker, update = self._finder.beside_edits(marker, shown, update)
                 if update is None:
                     return replace(marker.settled(), sent=shown), Delivered.UNCHANGED
-                marker, is_there = self._requests.update(marker, shown, update, known, lock)
-                return marker, Delivered.UPDATED if is_there else Delivered.DELETED
+                updated, is_there = self._requests.update(marker, shown, update, known, lock)
+                if is_there or marker.sent is not None:
+                    return updated, Delivered.UPDATED if is_there else Delivered.DELETED
+                # It was withdrawn.
+                marker = replace(marker, sid=None)
             except (EventRefused, Rejected) as error:
                 if marker.insight is None or shown == event:
                     raise

@@ -12,6 +12,7 @@ from apitraffic_events.event import Event
 from apitraffic_events.records import EventUpdate, StoredEvent
 from receiver.delivery.doubt import Doubts
 from receiver.delivery.edits import beside_edits, is_edited
+from receiver.delivery.folding import fold
 from receiver.delivery.lookup import (
     anywhere,
     events_of,
@@ -61,7 +62,7 @@ class EventFinder:
         if stored is not None:
             shown = stored.as_event()
             event, verdict = without_insight(shown)
-            if not _is_indirect_report(event, marker.changes):
+            if not (_is_as_sent(shown, known) or _is_indirect_report(event, marker.changes)):
                 known = known.with_change(_listed(stored, event, marker.key, marker.changes))
             if verdict is not None and known.insight is None:
                 known = replace(known, insight=Insight(verdict=verdict))
@@ -85,7 +86,9 @@ class EventFinder:
             return None
         shown = stored.as_event()
         event, _ = without_insight(shown)
-        if _summary(shown) == _summary(marker.sent) or _is_indirect_report(event, marker.changes):
+        # The last answer may have been lost, so that the event shows already what is to be sent.
+        ours = (marker.sent, marker.annotated(fold(marker.changes) or marker.sent))
+        if _summary(shown) in map(_summary, ours) or _is_indirect_report(event, marker.changes):
             return None
         listed = _listed(stored, event, marker.key, marker.changes)
         return replace(marker.with_change(listed), sent=shown)
@@ -124,6 +127,18 @@ def _listed(stored: StoredEvent, event: Event, key: str, changes: Sequence[Chang
         ),
         delivery=DeliveryReference(source=LISTED, id=stored.sid, event="look-up"),
     )
+
+
+def _is_as_sent(shown: Event, known: Marker) -> bool:
+    """Whether the event is what an attempt without an answer has made of these changes, and says no more.
+
+    Such as a start that stands in for one that nobody has named yet. Names of places were sent as SIDs.
+    """
+    sent = fold(known.changes)
+    if sent is None:
+        return False
+    places = {"buckets": sent.buckets, "environments": sent.environments}
+    return shown.model_copy(update=places).to_api() == known.annotated(sent).to_api()
 
 
 def _is_indirect_report(event: Event, changes: Sequence[Change]) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import filterfalse, pairwise
+from itertools import filterfalse
 
 from apitraffic_events.event import ALREADY_CLEAN, Event
 from apitraffic_events.records import EventUpdate
@@ -48,41 +48,17 @@ def in_order(changes: Iterable[Change]) -> tuple[Change, ...]:
     )
 
 
-def condensed(changes: tuple[Change, ...]) -> tuple[Change, ...]:
-    """One change fewer, with the same meaning if possible: two updates in a row become one.
-
-    `changes` are in order. If no two updates follow each other, the second change is dropped: a marker that
-    was closed and reopened that often keeps its opening and its latest history. No name of the marker is
-    lost, because its event may be listed under any of them.
-    """
-    for index, (older, newer) in enumerate(pairwise(changes)):
-        is_mergeable = older.effect is newer.effect is Effect.UPDATE and older.sets == newer.sets
-        # What calls a marker off counts at its own moment.
-        if is_mergeable and not (older.is_final or newer.is_final):
-            event = newer.event.model_copy(
-                update={
-                    "metadata": older.event.metadata | newer.event.metadata,
-                    "description": newer.event.description or older.event.description,
-                    "started_at": older.event.started_at or newer.event.started_at,
-                    "ended_at": older.event.ended_at or newer.event.ended_at,
-                }
-            )
-            merged = newer.model_copy(update={"event": event, "remark": newer.remark or older.remark})
-            return (*changes[:index], _with_names_of(merged, older), *changes[index + 2 :])
-    return (_with_names_of(changes[0], changes[1]), *changes[2:])
-
-
 def fold(changes: Iterable[Change]) -> Event | None:
     """The event that these changes of one marker add up to.
 
     The opening decides the start; without one, the first start that a change names. A closing that does not
     know its start names none. The latest outcome by the sender's clock decides the end and the text
     (`moves`); one that is repeated changes neither. An update that knows the whole event stands in for a
-    missing opening; one that knows only some fields waits for it. A point is the end of a span if another
-    sender reports the same deploy as a span. What is reported indirectly (`Change.is_indirect`) gives way to
-    what others report, what only stands in for a field that a change does not know to what anyone says of it,
-    and what a look-up has found to what was accepted. Remarks become a trail below the description, whenever
-    they were made.
+    missing opening; those that know only some fields wait for it, and the latest of them counts. A point is
+    the end of a span if another sender reports the same deploy as a span. What is reported indirectly
+    (`Change.is_indirect`) gives way to what others report, what only stands in for a field that a change does
+    not know to what anyone says of it, and what a look-up has found to what was accepted. Remarks become a
+    trail below the description, whenever they were made.
     """
     known = _with_listed_as_base(in_order(changes))
     deciding, beside = _without_indirect(known)
@@ -93,13 +69,29 @@ def fold(changes: Iterable[Change]) -> Event | None:
     event = folding.event
     if event is None:
         return None
-    for part in (*folding.waiting, *beside):
+    for part in beside:
         folding.add(part)
     event = folding.event or event
     if event.started_at is None:
         event = event.model_copy(update={"started_at": _known_start(ordered, event.ended_at)})
     told = (*(with_covered_failure(change, ordered, folding.shown) for change in known),)
     return _with_trail(_with_its_length(event, folding.shown), told)
+
+
+def is_ended(ordered: Iterable[Change]) -> bool:
+    """Whether changes in this order leave a marker that is shown and has ended."""
+    folding = _Folding()
+    for change in ordered:
+        folding.take(change)
+    return folding.shown is not None
+
+
+def end_of(change: Change) -> datetime | None:
+    """When that ended which it reports as a span; `None` if it reports no end."""
+    if change.effect is Effect.CLOSE:
+        return change.event.ended_at or change.occurred_at
+    is_ended = change.effect is Effect.UPDATE and _knows(change, "ended_at")
+    return change.event.ended_at if is_ended else None
 
 
 def is_called_off(changes: Iterable[Change]) -> bool:
@@ -128,7 +120,7 @@ class _Folding:
     """The end that the next one is measured by: it may have reported the same outcome as the one shown."""
 
     def take(self, change: Change) -> None:
-        if self.event is None and change.sets is not None and change.effect is Effect.UPDATE:
+        if self.event is None and _is_part(change):
             self.waiting.append(change)
             if _calls_off(change):
                 self.decided = change
@@ -136,7 +128,7 @@ class _Folding:
         match change.effect:
             case Effect.UPDATE if self.decided is None:
                 self.event = self._write(change)
-                if change.event.ended_at is not None and _knows(change, "ended_at"):
+                if end_of(change) is not None:
                     self._end(change)
             case Effect.OPEN | Effect.REOPEN if (
                 self.decided is None
@@ -167,9 +159,13 @@ class _Folding:
             self.unsaid -= said.keys()
 
     def _write(self, change: Change) -> Event:
-        """The event with what this change knows of it."""
+        """The event with what this change knows over it, and what has waited for the event below it."""
         self.unsaid = frozenset(name for name in self.unsaid if not _knows(change, name))
-        return _over(self.event, change)
+        self.event = _over(self.event, change)
+        while self.waiting:
+            # The latest first, because what is said already stays.
+            self.add(self.waiting.pop())
+        return self.event
 
     def _end(self, change: Change) -> None:
         """End what this change has written."""
@@ -209,9 +205,11 @@ def _as_base(listed: Change, accepted: Sequence[Change]) -> Change:
     if is_stand_in_name(event.name):
         unknown |= FACTS | {"name"}
         unknown |= {"description"} if event.description is None else set()
-    if any(change.effect is Effect.CLOSE and _is_same_end(change, listed) for change in accepted):
-        # That is the end that was found.
-        event, effect, at = event.model_copy(update={"ended_at": None}), Effect.OPEN, event.started_at or at
+    if any(_is_same_end(change, listed) for change in accepted):
+        # That is the end that was found. A start at the same moment only stood in for one.
+        is_span = event.started_at is not None and event.started_at < at
+        effect, at = Effect.OPEN, event.started_at or at
+        event = event.model_copy(update={"ended_at": None, "started_at": at if is_span else None})
     openings = [change.occurred_at for change in accepted if change.effect is Effect.OPEN]
     if effect is Effect.OPEN and openings:
         event, at = event.model_copy(update={"started_at": None}), min(at, *openings)
@@ -220,9 +218,9 @@ def _as_base(listed: Change, accepted: Sequence[Change]) -> Change:
     return listed.model_copy(update={"event": event, "effect": effect, "occurred_at": at, "sets": sets})
 
 
-def _is_same_end(closing: Change, listed: Change) -> bool:
-    ended_at = closing.event.ended_at or closing.occurred_at
-    return listed.event.ended_at is not None and abs(ended_at - listed.event.ended_at) < ONE_MOMENT
+def _is_same_end(change: Change, listed: Change) -> bool:
+    one, other = end_of(change), listed.event.ended_at
+    return one is not None and other is not None and abs(one - other) < ONE_MOMENT
 
 
 def _without_indirect(ordered: tuple[Change, ...]) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
@@ -231,13 +229,10 @@ def _without_indirect(ordered: tuple[Change, ...]) -> tuple[tuple[Change, ...], 
     If a marker is reported directly, an indirect end counts only until a direct one is known: a part of
     something has ended with it.
     """
-    direct = [change for change in ordered if not change.is_indirect and _knows(change, "name")]
-    if not direct:
+    direct = [change for change in ordered if not change.is_indirect]
+    if not any(_knows(change, "name") and not _is_part(change) for change in direct):
         return ordered, ()
-    is_ended = any(
-        change.effect in ENDS or (change.effect is Effect.UPDATE and change.event.ended_at is not None)
-        for change in direct
-    )
+    is_ended = any(change.effect is Effect.POINT or end_of(change) is not None for change in direct)
 
     def decides(change: Change) -> bool:
         return not change.is_indirect or (change.effect in ENDS and not is_ended)
@@ -255,7 +250,8 @@ def _points_as_ends(ordered: tuple[Change, ...]) -> tuple[Change, ...]:
     ]
     if not spans:
         return ordered
-    began_at = next((change.event.started_at for change in spans if change.event.started_at), None)
+    starts = (change.event.started_at for change in spans if _knows(change, "started_at"))
+    began_at = next(filter(None, starts), None)
     return tuple(
         _as_closing(change, began_at) if change.effect is Effect.POINT else change for change in ordered
     )
@@ -271,10 +267,11 @@ def _as_closing(point: Change, began_at: datetime | None) -> Change:
 
 
 def _known_start(ordered: Sequence[Change], ended_at: datetime | None) -> datetime:
-    """The first start that one of the changes names, not later than the end; else when the first happened."""
+    """The first start that one of the changes names; else when the first happened. Never after the end."""
     starts = (change.event.started_at for change in ordered if _knows(change, "started_at"))
     known = (start for start in starts if start and (ended_at is None or start <= ended_at))
-    return next(known, ordered[0].occurred_at)
+    first = ordered[0].occurred_at
+    return next(known, first if ended_at is None else min(first, ended_at))
 
 
 def _with_its_length(event: Event, end: Change | None) -> Event:
@@ -287,16 +284,17 @@ def _with_its_length(event: Event, end: Change | None) -> Event:
     return event.model_copy(update={"description": event.description.replace(said, true, 1)})
 
 
-def _with_names_of(change: Change, other: Change) -> Change:
-    _, *aliases = dict.fromkeys((*change.names, *other.names))
-    return change.model_copy(update={"aliases": tuple(aliases)})
-
-
 def _ended(event: Event, change: Change) -> Event:
     ended_at = change.event.ended_at
     if change.effect is not Effect.POINT:
-        ended_at = max(ended_at or change.occurred_at, event.started_at or change.occurred_at)
+        ended_at = ended_at or change.occurred_at
+        ended_at = max(ended_at, event.started_at or ended_at)
     return event.model_copy(update={"ended_at": ended_at})
+
+
+def _is_part(change: Change) -> bool:
+    """Whether it makes no marker by itself."""
+    return change.effect is Effect.UPDATE and change.sets is not None
 
 
 def _knows(change: Change, field: str) -> bool:
@@ -306,6 +304,8 @@ def _knows(change: Change, field: str) -> bool:
 def _over(older: Event | None, change: Change) -> Event:
     """The newer text and scope, as far as the change knows them, with the older start and all metadata."""
     newer = change.event
+    if not _knows(change, "started_at"):
+        newer = newer.model_copy(update={"started_at": None})
     if older is None:
         return newer
     kept = {name: getattr(older, name) for name in UPDATABLE if not _knows(change, name)}

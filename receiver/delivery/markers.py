@@ -13,7 +13,8 @@ from pydantic import TypeAdapter
 from apitraffic_events.event import ALREADY_CLEAN, Event
 from apitraffic_events.timestamps import format_timestamp, parse_timestamp
 from receiver.datastore.replies import as_text
-from receiver.delivery.folding import condensed, in_order
+from receiver.delivery.condensing import condensed
+from receiver.delivery.folding import in_order
 from receiver.delivery.outcomes import LISTED
 from receiver.events import Change
 from receiver.insight.annotation import Insight, with_insight
@@ -26,10 +27,11 @@ MOST_CHANGES: Final = 50
 class Marker:
     """One marker.
 
-    `sid` and `sent` are what the API has, as far as is known. `is_in_doubt` says that an attempt to create or
-    update the event has begun and its result is not known: the API may have carried it out.
-    `unanswered_since` is when a request began, or was answered, that the API may still carry out: there was
-    no answer, or one that proves nothing. `looked_at` is when the event was last looked for in vain since.
+    `sid` and `sent` are what the API has, as far as is known. A `sid` without `sent` is of an event that is
+    being deleted, because the marker was called off. `is_in_doubt` says that an attempt to create or update
+    the event has begun and its result is not known: the API may have carried it out. `unanswered_since` is
+    when a request began, or was answered, that the API may still carry out: there was no answer, or one that
+    proves nothing. `looked_at` is when the event was last looked for in vain since.
     """
 
     key: str

@@ -186,6 +186,50 @@ def test_what_was_lost_and_then_closed_is_one_event(
     assert event.ended_at == START + timedelta(minutes=6)
 
 
+def test_what_was_lost_and_is_found_again_says_nothing_new(
+    deliverer: Deliverer, client: EventsClient, api: LocalApi
+) -> None:
+    """An end without a start is shown as a moment. The start is named after the event was found."""
+    api.set_faults(["POST:dropx1"])
+    with pytest.raises(Unreachable):
+        deliverer.deliver(change(Effect.CLOSE, 5, "without a start", started_at=None))
+    knowing = change(Effect.CLOSE, 5, "with a start", started_at=START + timedelta(minutes=1))
+    assert deliverer.deliver(knowing) is Delivered.FOUND
+    (event,) = client.iter_events()
+    assert event.started_at == START + timedelta(minutes=1)
+    assert event.ended_at == START + timedelta(minutes=5)
+
+
+def test_an_indirect_report_of_which_the_answer_was_lost_still_gives_way_to_a_direct_one(
+    deliverer: Deliverer, client: EventsClient, api: LocalApi, clock: Clock
+) -> None:
+    """What it has written into the event is not taken for what somebody else has written there."""
+    deliverer.deliver(change(Effect.OPEN, metadata={"marker_key": KEY, "status": "in_progress"}))
+    build = change(Effect.CLOSE, 5, "the build").model_copy(update={"is_indirect": True})
+    api.set_faults(["PATCH:dropx1"])
+    with pytest.raises(Unreachable):
+        deliverer.deliver(build)
+    until_settled(deliverer, build, clock)
+    deliverer.deliver(change(Effect.CLOSE, 6, "the deploy", name="Deploy by the pipeline"))
+    (event,) = client.iter_events()
+    assert (event.name, event.ended_at) == ("Deploy by the pipeline", START + timedelta(minutes=6))
+
+
+def test_what_is_reopened_is_shown_again_if_the_answer_to_its_deletion_was_lost(
+    deliverer: Deliverer, client: EventsClient, api: LocalApi, clock: Clock
+) -> None:
+    """That it is gone does not mean that a person has deleted it."""
+    deliverer.deliver(change(Effect.CLOSE, 5, started_at=None))
+    api.set_faults(["DELETE:dropx1"])
+    off = change(Effect.UPDATE, 4, ended_at=START + timedelta(minutes=4))
+    with pytest.raises(Unreachable):
+        deliverer.deliver(off.model_copy(update={"is_final": True, "sets": ("ended_at",)}))
+    assert not list(client.iter_events())
+    assert deliverer.deliver(change(Effect.REOPEN, 6)) is Delivered.CREATED
+    (event,) = client.iter_events()
+    assert event.ended_at is None
+
+
 def test_an_attempt_that_never_arrived_is_made_again(
     deliverer: Deliverer, client: EventsClient, api: LocalApi, clock: Clock
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 
 from apitraffic_events.client import EventsClient
-from apitraffic_events.errors import RateLimited
+from apitraffic_events.errors import RateLimited, Unreachable
 from apitraffic_events.event import Event, EventType
 from apitraffic_events.filters import EventFilter
 from apitraffic_events.records import EventPage, EventUpdate, StoredEvent
@@ -640,6 +640,23 @@ def test_what_a_person_has_written_stays_when_the_sender_reports_more(line: Line
         "Database is full; Ada is on it.",
         "4 min before: Deploy acme/shop v2.4.0 to production (https://github.com/acme/shop/actions/runs/60)",
         "Resolved after 6 min by ada.",
+    ]
+
+
+def test_what_a_lost_answer_left_in_an_event_is_nobodys_edit(line: Line) -> None:
+    """The update was carried out, so the event shows words of ours that we do not know to be shown."""
+    opened = incident(64, 1842, description="Triggered by checkout-api.")
+    line.deliver(V1, opened)
+    line.api.set_faults(["PATCH:dropx1"])
+    with pytest.raises(Unreachable):
+        line.deliver(incident(70, 1842, Effect.UPDATE, started=64, description="Acknowledged by ada."))
+    line.now += timedelta(minutes=2)
+    line.deliver(V2)
+    line.look_again()
+    line.deliver(incident(71, 1842, Effect.CLOSE, status="resolved", started=64, description="Resolved."))
+    assert line.description_of(opened.key) == [
+        "Resolved.",
+        "4 min before: Deploy acme/shop v2.4.0 to production (https://github.com/acme/shop/actions/runs/60)",
     ]
 
 

@@ -85,6 +85,26 @@ def test_what_was_called_off_stays_so_however_many_updates_follow() -> None:
     assert fold(remembered(off, *more, CLOSED).changes) is None
 
 
+def test_what_ended_it_and_the_first_word_after_the_end_stay_however_many_updates_follow() -> None:
+    merged = change("update", 4, name="Merged", ended_at=at(4))
+    words = [
+        change("update", 5 + number, name="Late words", metadata={"report": str(number)})
+        for number in range(MOST_CHANGES * 2)
+    ]
+    found = fold(remembered(OPENED, merged, *words).changes)
+    assert found == fold([OPENED, merged, *words])
+    assert found is not None
+    assert (found.name, found.ended_at, found.metadata) == ("Merged", at(4), {"report": "0"})
+
+
+def test_a_remark_is_shown_with_its_own_time_however_many_updates_follow() -> None:
+    found = fold(
+        remembered(OPENED, change("update", 2, remark="Ben: looking"), *updates(60, after=3)).changes
+    )
+    assert found is not None
+    assert found.description == "10:02 UTC Ben: looking"
+
+
 @pytest.mark.parametrize("effects", [("update",), ("close", "reopen")])
 def test_no_name_of_the_marker_is_forgotten_however_many_changes_follow(effects: tuple[str, ...]) -> None:
     named = [change(effects[0], 1, key="by another key")]
