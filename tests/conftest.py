@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import structlog
 
 import receiver.queue  # noqa: F401 - before tests import rq, which reads the prefix of its keys once
 from tests.support.disks import CannotMount, small_disk
@@ -32,6 +33,9 @@ UNIT: Final = Path(__file__).parent / "unit"
 
 def pytest_configure() -> None:
     heed_signals_in_children()
+    # By default, structlog prints a traceback with all local variables, which takes a second.
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -21,8 +21,8 @@ BEFORE = 30
 AFTER = 30
 LIMIT = 1_500
 SENDERS = 3
-PACE = 0.02
-"""Seconds between two deliveries of a sender; a few hundred are under way while the master changes."""
+PACE = 0.05
+"""Seconds between two deliveries of a sender; some hundred are under way while the master changes."""
 
 
 class Load:
