@@ -1,5 +1,6 @@
 """RQ's commands reach a worker as long as it runs, whatever its Redis did meanwhile."""
 
+import logging
 import socket
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import structlog
 from redis.exceptions import NoPermissionError, OutOfMemoryError, ResponseError
 from rq.command import send_command
 from structlog.testing import capture_logs
@@ -70,8 +72,12 @@ def worker(redis: RedisProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wor
 
 @pytest.fixture
 def logs() -> Iterator[Logs]:
+    """Of all levels; a command that an earlier test has run may have left lower ones out."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG))
     with capture_logs() as logs:
         yield logs
+    structlog.configure(**before)
 
 
 @contextmanager
