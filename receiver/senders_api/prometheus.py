@@ -28,6 +28,10 @@ class QueryFailed(Exception):
         self.is_lasting = is_lasting
 
 
+class ServerFailed(QueryFailed):
+    """The query need not be wrong: nothing answers at the URL, or what answers does not talk of the query."""
+
+
 class Prometheus:
     """Keeps no connection: a few queries are asked after a deploy, or while somebody looks at a chart.
 
@@ -79,7 +83,7 @@ class Prometheus:
             raise QueryFailed(f"it did not answer within {ANSWER_WITHIN:g} s", is_lasting=False) from None
         except requests.RequestException as error:
             # The error's own message may hold the URL of a proxy, with its password.
-            raise QueryFailed(what_happened(error), is_lasting=False) from None
+            raise ServerFailed(what_happened(error), is_lasting=False) from None
         try:
             content = answer.json()
         except (ValueError, RecursionError):
@@ -89,7 +93,7 @@ class Prometheus:
         data = content.get("data") if isinstance(content, dict) else None
         result = data.get("result") if isinstance(data, dict) else None
         if not isinstance(data, dict) or not isinstance(result, list):
-            raise QueryFailed("what answers is no Prometheus", is_lasting=True)
+            raise ServerFailed("what answers is no Prometheus", is_lasting=True)
         return data.get("resultType"), result
 
     def _authorise(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -105,7 +109,8 @@ class Prometheus:
         said = content.get("error") if isinstance(content, dict) else None
         reason = one_line(str(said or f"HTTP {status}"), LONGEST_REASON)
         is_passing = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in MAY_PASS
-        return QueryFailed(reason, is_lasting=not is_passing)
+        kind = QueryFailed if said and not answer.is_redirect else ServerFailed
+        return kind(reason, is_lasting=not is_passing)
 
 
 def _only(result: list[Any]) -> dict[str, Any] | None:
@@ -116,9 +121,9 @@ def _only(result: list[Any]) -> dict[str, Any] | None:
 
 
 def _sample(sample: Any) -> tuple[float, float] | None:
-    """`[time, "value"]`; `None` if that is no finite number, as the `NaN` of a division by nothing."""
+    """`[time, "value"]`; `None` if these are no finite numbers, as the `NaN` of a division by nothing."""
     try:
         at, value = float(sample[0]), float(sample[1])
     except (TypeError, ValueError, IndexError, KeyError):
         return None
-    return (at, value) if math.isfinite(value) else None
+    return (at, value) if math.isfinite(at) and math.isfinite(value) else None

@@ -6,7 +6,7 @@ from typing import Final
 from receiver.config.console import ChartsSection
 from receiver.console.charts.figures import Series, grid, on_grid, step_for
 from receiver.console.view import View
-from receiver.senders_api.prometheus import Prometheus, QueryFailed
+from receiver.senders_api.prometheus import Prometheus, QueryFailed, ServerFailed
 
 ORIGIN: Final = "Prometheus"
 IF_REFUSED: Final = "put a proxy before Prometheus that adds the credentials"
@@ -44,7 +44,7 @@ class PrometheusCharts:
             except QueryFailed as failure:
                 problems.append(str(failure))
             found.append(on_grid(points, start, step, count) if points else [])
-        problem = " ".join(problems) or None
+        problem = " ".join(dict.fromkeys(problems)) or None
         return Series(ORIGIN, start, step, found[0], found[1], scope=scope, problem=problem)
 
     def _ask(
@@ -53,6 +53,11 @@ class PrometheusCharts:
         """Each point is the query's value at the end of its step, whose mean it is meant to be."""
         try:
             found = self._server.values(query, start + step, start + count * step, step)
+        except ServerFailed as failure:
+            raise QueryFailed(
+                f"No figures from Prometheus: {failure}; is `prometheus` in [charts] right?",
+                is_lasting=failure.is_lasting,
+            ) from failure
         except QueryFailed as failure:
             raise QueryFailed(
                 f"The query `{name}` in [charts] failed: {failure}.", is_lasting=failure.is_lasting

@@ -89,18 +89,36 @@ def test_credentials_of_a_netrc_file_are_not_sent(tmp_path: Path, monkeypatch: p
 
 
 def test_a_prometheus_that_is_away_is_said_in_words() -> None:
-    series = figures("http://127.0.0.1:9").of(VIEW, None)
-    assert series.problem is not None
-    assert "`throughput` in [charts] failed: no answer: it refuses connections" in series.problem
+    """Once, and with what to check; the queries are not blamed."""
+    assert figures("http://127.0.0.1:9").of(VIEW, None).problem == (
+        "No figures from Prometheus: no answer: it refuses connections; is `prometheus` in [charts] right?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"body": "[" * 100_000}, "what answers is no Prometheus"),
+        ({"body": "<html>", "status": 200}, "what answers is no Prometheus"),
+        ({"body": "<html>", "status": 404}, "HTTP 404"),
+        ({"status": 302, "headers": {"Location": "https://login.test"}}, "HTTP 302"),
+    ],
+)
+@responses.activate
+def test_what_answers_without_being_a_prometheus_is_said_in_words(answer: dict[str, Any], said: str) -> None:
+    """Also if its JSON is nested too deeply to be read."""
+    responses.post("http://prometheus.test/api/v1/query_range", **answer)
+    assert figures("http://prometheus.test").of(VIEW, None).problem == (
+        f"No figures from Prometheus: {said}; is `prometheus` in [charts] right?"
+    )
 
 
 @responses.activate
-def test_what_answers_without_being_a_prometheus_is_said_in_words() -> None:
-    """Also if its JSON is nested too deeply to be read."""
-    responses.post("http://prometheus.test/api/v1/query_range", body="[" * 100_000)
+def test_a_point_without_a_time_is_left_out() -> None:
+    body = '{"status": "success", "data": {"resultType": "matrix", "result": [{"values": [[NaN, "1"]]}]}}'
+    responses.post("http://prometheus.test/api/v1/query_range", body=body)
     series = figures("http://prometheus.test").of(VIEW, None)
-    assert series.problem is not None
-    assert "failed: what answers is no Prometheus" in series.problem
+    assert (series.throughput, series.problem) == ([], None)
 
 
 class TestOwnRequests:
