@@ -44,8 +44,8 @@ STATUSES: Final = (
 @click.option(
     "--no-follow",
     is_flag=True,
-    help="Do not wait for more. Deliveries are then shown as accepted: the log does not record when they "
-    "were delivered.",
+    help="Do not wait for more. What has been delivered is shown as accepted: the log does not record when "
+    "that was.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 def command(**given: Any) -> None:
