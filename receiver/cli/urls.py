@@ -60,10 +60,10 @@ def repository_named(text: str, api_url: str) -> str:
 
 
 def organisation_named(text: str, api_url: str) -> str:
-    """An organisation on GitHub; raises `click.UsageError`."""
+    """An organisation on GitHub, given by `--organization`; raises `click.UsageError`."""
     name = path_in(text, api_url, levels=1)
     if not ORGANISATION_NAME.fullmatch(name):
-        raise click.UsageError(f"{name!r} is not an organisation's name.")
+        raise click.UsageError(f"--organization {name!r} is not an organisation's name.")
     return name
 
 

@@ -452,7 +452,7 @@ def test_a_missing_credential_is_named(
         (("--repository", "shop"), (), "is not of the form OWNER/NAME"),
         (("--repository", "acme/.."), (), "is not of the form OWNER/NAME"),
         (("--repository", "acme/shop?x"), (), "is not of the form OWNER/NAME"),
-        (("--organization", "a/b"), (), "is not an organisation's name"),
+        (("--organization", "a/b"), (), "--organization 'a/b' is not an organisation's name"),
         (("--app",), ("--hook", "1"), "An App has one webhook"),
         (("--repository", "a/b"), ("--hook", "1", "--url", "x"), "Give --hook or --url"),
         (("--repository", "a/b"), ("--since", "soon"), "'soon' is not a time; write"),

@@ -402,7 +402,7 @@ def test_a_variable_that_is_set_needs_no_file(connect: Call, server: SenderServe
     [
         (("--url", "ftp://x"), "Write an http or https URL"),
         (("--api-url", "http://github.example.com"), "would show the token to the network"),
-        (("--organization", "a/b"), "is not an organisation's name"),
+        (("--organization", "a/b"), "--organization 'a/b' is not an organisation's name"),
         (("--toml", "x.toml", "--secret-file", "y"), "Give one of --env-file"),
     ],
 )
