@@ -77,7 +77,7 @@ class Insights:
         if record is None:
             if known is not None:
                 self.forget(marker)
-            return None
+            return Insight().after_edits(*known.unanswered) if known is not None and known.is_edited else None
         noted = _digest(record)
         if known is not None and known.noted == noted:
             return known

@@ -62,7 +62,10 @@ class Marker:
 
     def settled(self) -> Self:
         """The same, with nothing left that the API may still do."""
-        return replace(self, is_in_doubt=False, unanswered_since=None, looked_at=None)
+        insight = self.insight
+        if insight is not None and insight.unanswered:
+            insight = insight.model_copy(update={"unanswered": ()})
+        return replace(self, is_in_doubt=False, unanswered_since=None, looked_at=None, insight=insight)
 
     def in_doubt(self, since: datetime | None) -> Self:
         """The same after a request whose result is not known, and which may be carried out after `since`."""

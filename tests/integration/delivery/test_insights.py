@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 
 from apitraffic_events.client import EventsClient
-from apitraffic_events.errors import RateLimited, Unreachable
+from apitraffic_events.errors import RateLimited, ServerFailed, Unreachable
 from apitraffic_events.event import Event, EventType
 from apitraffic_events.filters import EventFilter
 from apitraffic_events.records import EventPage, EventUpdate, StoredEvent
@@ -658,6 +658,81 @@ def test_what_a_lost_answer_left_in_an_event_is_nobodys_edit(line: Line) -> None
         "Resolved.",
         "4 min before: Deploy acme/shop v2.4.0 to production (https://github.com/acme/shop/actions/runs/60)",
     ]
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+def test_an_edit_stays_if_the_answer_to_the_update_that_found_it_is_lost(line: Line, is_done: bool) -> None:
+    opened = incident(64, 1842, description="Triggered by checkout-api.")
+    line.deliver(V1, opened)
+    edit(line, opened.key, "Triggered by checkout-api.", "Ada is on it.")
+    line.deliver(V2)
+    line.api.set_faults(["PATCH:dropx1" if is_done else "PATCH:status=503x1"])
+    with pytest.raises((Unreachable, ServerFailed)):
+        line.look_again()
+    line.now += timedelta(minutes=2)
+    line.deliver(look_at(opened.key))
+    assert line.description_of(opened.key) == [
+        "Triggered by checkout-api.",
+        "Ada is on it.",
+        "4 min before: Deploy acme/shop v2.4.0 to production (https://github.com/acme/shop/actions/runs/60)",
+    ]
+
+
+def test_what_a_lost_answer_left_beside_an_edit_goes_with_the_next_report(line: Line) -> None:
+    opened = incident(64, 1842, description="Triggered by checkout-api.")
+    line.deliver(V1, opened)
+    edit(line, opened.key, "Triggered by checkout-api.", "Ada is on it.")
+    line.deliver(V2)
+    line.look_again()
+    line.api.set_faults(["PATCH:dropx1"])
+    report = incident(70, 1842, Effect.UPDATE, started=64, description="Acknowledged.", status="acknowledged")
+    report = report.model_copy(update={"event": report.event.model_copy(update={"name": "#1842 (ack)"})})
+    with pytest.raises(Unreachable):
+        line.deliver(report)
+    line.now += timedelta(minutes=2)
+    line.deliver(incident(71, 1842, Effect.CLOSE, status="resolved", started=64, description="Resolved."))
+    line.deliver(report)
+    event = line.shown()[opened.key]
+    assert (event.name, event.metadata["status"]) == (opened.event.name, "resolved")
+    assert line.description_of(opened.key) == [
+        "Ada is on it.",
+        "4 min before: Deploy acme/shop v2.4.0 to production (https://github.com/acme/shop/actions/runs/60)",
+        "Resolved.",
+    ]
+
+
+def test_an_edit_stays_if_an_indirect_report_follows(line: Line) -> None:
+    line.deliver(V1, V2)
+    facts = line.shown()[V2.key].metadata | {"ticket": "INC-7"}
+    edit(line, V2.key, *WHAT_V2_SAYS, "Hotfix. Ada", name="The bad one", metadata=facts)
+    line.deliver(incident(64, 1842))
+    line.look_again()
+    line.deliver(
+        V2.model_copy(
+            update={
+                "is_indirect": True,
+                "delivery": DeliveryReference(source="github", id="indirect", event="x"),
+                "event": V2.event.model_copy(update={"metadata": V2.event.metadata | {"attempt": 2}}),
+            }
+        )
+    )
+    event = line.shown()[V2.key]
+    assert event.name == "The bad one"
+    assert (event.metadata["ticket"], event.metadata["attempt"]) == ("INC-7", 2)
+    assert line.description_of(V2.key) == [*WHAT_V2_SAYS, "Hotfix. Ada", f"4 min {BEGAN}"]
+
+
+def test_an_edit_stays_if_the_event_becomes_of_a_type_that_has_no_insight(line: Line) -> None:
+    opened = incident(64, 1842, description="Triggered by checkout-api.")
+    line.deliver(V1, opened)
+    edit(line, opened.key, "Triggered by checkout-api.", "Ada is on it.")
+    line.deliver(V2)
+    line.look_again()
+    for minute, type_ in ((66, EventType.CUSTOM), (67, EventType.INCIDENT)):
+        report = incident(minute, 1842, Effect.UPDATE, started=64)
+        event = report.event.model_copy(update={"type": type_})
+        line.deliver(report.model_copy(update={"event": event}))
+        assert "Ada is on it." in line.description_of(opened.key)
 
 
 class TestVerdict:
