@@ -955,6 +955,16 @@ class TestVerdict:
         line.look_again()
         assert line.description_of(V2.key)[-1] == LINE
 
+    def test_it_does_not_say_of_what_turns_out_to_have_ended_that_it_had_not(self, line: Line) -> None:
+        line.deliver(V2, LONG)
+        line.look_again()
+        assert line.description_of(V2.key)[-1].endswith("acme/api began 30 min earlier and had not ended")
+        line.deliver(ended(LONG, 55))
+        line.look_again()
+        assert line.description_of(V2.key)[-1] == (
+            "15 min after: not compared, acme/api was deployed 5 min earlier"
+        )
+
     def test_what_else_disturbed_it_is_said_then(self, line: Line) -> None:
         line.deliver(V2, incident(70, 7), deploy(75, "v9", C3, repository="acme/api"))
         line.look_again()
