@@ -173,6 +173,9 @@ class Deliverer:
             known = self._merged(known, other, lock)
         is_found = False
         if known.sid is None:
+            if known.is_in_doubt and known.insight is not None:
+                # A second look meanwhile has found no event to write into.
+                known = replace(known, insight=known.insight.to_be_noted_again())
             known, is_found = self._finder.look_up(known, lock, *(shown or (change,)))
         marker = known.with_only(shown) if shown else known.with_change(change)
         desired = fold(marker.changes)

@@ -22,6 +22,8 @@ from receiver.wording import duration
 
 MOST_NAMED: Final = 3
 """Changes of the configuration that a deploy names; the others are counted."""
+AGAIN: Final = "again"
+"""In place of a fingerprint, of which it is none."""
 MOST_UNANSWERED: Final = 5
 """Updates without an answer, one after another, of which it is remembered what they may have made."""
 LONGEST_NAME: Final = 120
@@ -119,6 +121,10 @@ class Insight(Model):
         events = [event for event in self.unanswered if event not in unanswered]
         update = {"is_edited": True, "unanswered": (*events, *unanswered)[-MOST_UNANSWERED:]}
         return self.model_copy(update=update)
+
+    def to_be_noted_again(self) -> Self:
+        """The same, to be computed again at the next delivery, whether the marker has changed or not."""
+        return self.model_copy(update={"noted": AGAIN})
 
     def with_less(self) -> Self:
         """The same, but less of it is written into the event."""

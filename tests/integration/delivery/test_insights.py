@@ -735,6 +735,20 @@ def test_an_edit_stays_if_the_event_becomes_of_a_type_that_has_no_insight(line: 
         assert "Ada is on it." in line.description_of(opened.key)
 
 
+def test_what_turns_out_otherwise_while_a_creation_has_no_answer_is_not_said(line: Line) -> None:
+    line.deliver(V1)
+    line.api.set_faults(["POST:dropx1"])
+    with pytest.raises(Unreachable):
+        line.deliver(V2)
+    line.deliver(deploy(30, "v2.3.5", C3))
+    line.look_again()
+    line.now += timedelta(minutes=2)
+    line.deliver(V2)
+    line.look_again()
+    said = f"Before: v2.3.5, deployed 30 min earlier. {COMPARE}/{C3}...{C2}"
+    assert line.description_of(V2.key) == [WHAT_V2_SAYS[0], said]
+
+
 class TestVerdict:
     """A deploy says some time after its end what it did to the API's traffic."""
 
@@ -793,6 +807,20 @@ class TestVerdict:
             "Changed since then: Feature flag late turned on (https://flags.test/late)",
             LINE,
         ]
+
+    @pytest.mark.parametrize("is_done", [False, True])
+    def test_it_is_given_though_it_was_due_while_the_creation_had_no_answer(
+        self, line: Line, is_done: bool
+    ) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        line.api.set_faults(["POST:dropx1" if is_done else "POST:status=503x1"])
+        with pytest.raises((Unreachable, ServerFailed)):
+            line.deliver(V2)
+        line.look_again()
+        line.now += timedelta(minutes=2)
+        line.deliver(V2)
+        line.look_again()
+        assert line.description_of(V2.key)[-1] == LINE
 
     def test_another_deploy_in_the_window_is_said_and_costs_no_figures(self, line: Line) -> None:
         line.api.set_traffic(BETTER_BEFORE)
