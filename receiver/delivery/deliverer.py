@@ -182,7 +182,8 @@ class Deliverer:
         if desired is None and is_called_off(marker.changes):
             if marker.sid is not None:
                 # The answer may be lost, and the marker reopened: then nobody else has deleted the event.
-                lock.save(replace(marker, sent=None))
+                insight = marker.insight and marker.insight.to_be_noted_again()
+                lock.save(replace(marker, sent=None, insight=insight))
             return self._withdraw(marker)
         if desired is None:
             return marker, Delivered.AWAITING_OPENING

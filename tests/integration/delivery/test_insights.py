@@ -993,6 +993,17 @@ class TestVerdict:
             "15 min after: not compared, acme/api was deployed 5 min earlier"
         )
 
+    def test_what_was_deleted_without_an_answer_disturbs_it_once_it_is_there_again(self, line: Line) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        line.deliver(LONG)
+        line.api.set_faults(["DELETE:dropx1"])
+        with pytest.raises(Unreachable):
+            line.deliver(never_began(LONG))
+        minute_later = LONG.occurred_at + timedelta(minutes=1)
+        line.deliver(LONG.model_copy(update={"effect": Effect.REOPEN, "occurred_at": minute_later}), V2)
+        line.look_again()
+        assert line.description_of(V2.key)[-1].endswith("acme/api began 30 min earlier and had not ended")
+
     def test_what_else_disturbed_it_is_said_then(self, line: Line) -> None:
         line.deliver(V2, incident(70, 7), deploy(75, "v9", C3, repository="acme/api"))
         line.look_again()
