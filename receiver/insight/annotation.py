@@ -114,7 +114,10 @@ class Insight(Model):
         verdicts = (verdict for insight in known for verdict in (insight.verdict, insight.compared))
         told = (verdict for verdict in verdicts if verdict is not None and verdict.word is not Word.UNKNOWN)
         update = {"verdict": next(told, None), "compared": None, "noted": None}
-        return self.model_copy(update={**update, "is_edited": any(insight.is_edited for insight in known)})
+        merged = self.model_copy(update=update)
+        if not any(insight.is_edited for insight in known):
+            return merged
+        return merged.after_edits(*(event for insight in known for event in insight.unanswered))
 
     def after_edits(self, *unanswered: Event) -> Self:
         """The same of an event that somebody has changed, with what may have been made of it since."""

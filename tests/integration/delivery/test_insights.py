@@ -701,6 +701,32 @@ def test_what_a_lost_answer_left_beside_an_edit_goes_with_the_next_report(line: 
     ]
 
 
+def test_what_was_sent_between_two_attempts_to_merge_is_nobodys_edit(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = incident(63, 1842, Effect.UPDATE, started=64).model_copy(update={"sets": ("source",)})
+    other = incident(65, 1843, started=64, description="Disk full.")
+    line.deliver(part, other)
+    edit(line, other.key, "Disk full.", "Ada is on it.")
+    line.deliver(V2)
+    line.look_again()
+    both = incident(67, 1842, Effect.UPDATE, started=64, description="Both.")
+    both = both.model_copy(update={"aliases": (other.key,)})
+    with monkeypatch.context() as patch, pytest.raises(ConnectionError):
+        patch.setattr(MarkerStore, "forget", fail_to_forget)
+        line.deliver(both)
+    line.deliver(incident(66, 1843, Effect.UPDATE, started=64, description="Disk fuller."))
+    line.deliver(both)
+    line.look_again()
+    (event,) = (event for event in line.shown().values() if event.type == EventType.INCIDENT)
+    said = (event.description or "").splitlines()
+    assert [words for words in said if " before: " not in words] == ["Ada is on it.", "Both."]
+
+
+def fail_to_forget(*_: object, **__: object) -> None:
+    raise ConnectionError
+
+
 def test_an_edit_stays_if_an_indirect_report_follows(line: Line) -> None:
     line.deliver(V1, V2)
     facts = line.shown()[V2.key].metadata | {"ticket": "INC-7"}
