@@ -712,9 +712,10 @@ def test_what_was_sent_between_two_attempts_to_merge_is_nobodys_edit(
     line.look_again()
     both = incident(67, 1842, Effect.UPDATE, started=64, description="Both.")
     both = both.model_copy(update={"aliases": (other.key,)})
-    with monkeypatch.context() as patch, pytest.raises(ConnectionError):
+    with monkeypatch.context() as patch:
         patch.setattr(MarkerStore, "forget", fail_to_forget)
-        line.deliver(both)
+        with pytest.raises(ConnectionError):
+            line.deliver(both)
     line.deliver(incident(66, 1843, Effect.UPDATE, started=64, description="Disk fuller."))
     line.deliver(both)
     line.look_again()
