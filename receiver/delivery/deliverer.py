@@ -327,8 +327,8 @@ class Deliverer:
             elif other.sid == marker.sid:
                 # An earlier merge was saved but not finished; the other may have sent something since.
                 merged = replace(merged, is_in_doubt=True)
-                if merged.insight is not None and merged.is_edited and other.sent is not None:
-                    merged = replace(merged, insight=merged.insight.after_edits(other.sent))
+                if merged.insight is not None and other.sent is not None:
+                    merged = replace(merged, insight=merged.insight.with_unanswered(other.sent))
             elif other.sid is not None:
                 with suppress(NotFound):
                     self._client.delete_event(other.sid)

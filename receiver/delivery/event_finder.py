@@ -87,7 +87,7 @@ class EventFinder:
         shown = stored.as_event()
         event, _ = without_insight(shown)
         # The last answer may have been lost, so that the event shows already what is to be sent.
-        ours = (marker.sent, marker.annotated(fold(marker.changes) or marker.sent))
+        ours = (marker.sent, *marker.unanswered, marker.annotated(fold(marker.changes) or marker.sent))
         if _summary(shown) in map(_summary, ours) or _is_indirect_report(event, marker.changes):
             return None
         listed = _listed(stored, event, marker.key, marker.changes)
@@ -108,12 +108,11 @@ class EventFinder:
             stored = self._client.get_event(marker.sid)
         except NotFound:
             return marker, update  # That is found once more by whoever sends the update.
-        unanswered = marker.insight.unanswered if marker.insight is not None else ()
-        if not is_edited(stored, sent, *unanswered, shown):
+        if not is_edited(stored, sent, *marker.unanswered, shown):
             return marker, update
         if marker.insight is not None:
-            marker = replace(marker, insight=marker.insight.after_edits())
-        return marker, beside_edits(update, (sent, *unanswered), shown, stored)
+            marker = replace(marker, insight=marker.insight.model_copy(update={"is_edited": True}))
+        return marker, beside_edits(update, (sent, *marker.unanswered), shown, stored)
 
 
 def _listed(stored: StoredEvent, event: Event, key: str, changes: Sequence[Change]) -> Change:

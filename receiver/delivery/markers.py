@@ -49,6 +49,11 @@ class Marker:
         """Whether somebody is known to have changed the event in ApiTraffic."""
         return self.insight is not None and self.insight.is_edited
 
+    @property
+    def unanswered(self) -> tuple[Event, ...]:
+        """What updates without an answer may have made of the event, as far as that matters."""
+        return self.insight.unanswered if self.insight is not None else ()
+
     def annotated(self, event: Event) -> Event:
         """The event with what the marker says beyond its own changes."""
         return with_insight(event, self.insight) if self.insight is not None else event

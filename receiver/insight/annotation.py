@@ -103,7 +103,7 @@ class Insight(Model):
     is_edited: bool = Field(default=False, exclude_if=_is_unused)
     """Whether somebody has changed the event in ApiTraffic: it is read before each update from then on."""
     unanswered: tuple[Event, ...] = Field(default=(), exclude_if=_is_unused)
-    """What updates without an answer may have made of an event that somebody has changed: words of ours."""
+    """What updates without an answer may have made of the event, if others may have changed it, too."""
 
     def merged_with(self, other: "Insight | None") -> Self:
         """The insight of two markers that turn out to be one. What is around it has to be read again.
@@ -115,15 +115,13 @@ class Insight(Model):
         told = (verdict for verdict in verdicts if verdict is not None and verdict.word is not Word.UNKNOWN)
         update = {"verdict": next(told, None), "compared": None, "noted": None}
         merged = self.model_copy(update=update)
-        if not any(insight.is_edited for insight in known):
-            return merged
-        return merged.after_edits(*(event for insight in known for event in insight.unanswered))
+        merged = merged.with_unanswered(*(event for insight in known for event in insight.unanswered))
+        return merged.model_copy(update={"is_edited": any(insight.is_edited for insight in known)})
 
-    def after_edits(self, *unanswered: Event) -> Self:
-        """The same of an event that somebody has changed, with what may have been made of it since."""
-        events = [event for event in self.unanswered if event not in unanswered]
-        update = {"is_edited": True, "unanswered": (*events, *unanswered)[-MOST_UNANSWERED:]}
-        return self.model_copy(update=update)
+    def with_unanswered(self, *added: Event) -> Self:
+        """The same, with what the event may have become since."""
+        events = [event for event in self.unanswered if event not in added]
+        return self.model_copy(update={"unanswered": (*events, *added)[-MOST_UNANSWERED:]})
 
     def to_be_noted_again(self) -> Self:
         """The same, to be computed again at the next delivery, whether the marker has changed or not."""

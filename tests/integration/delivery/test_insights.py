@@ -724,6 +724,24 @@ def test_what_was_sent_between_two_attempts_to_merge_is_nobodys_edit(
     assert [words for words in said if " before: " not in words] == ["Ada is on it.", "Both."]
 
 
+def test_what_a_lost_answer_left_of_an_indirect_report_is_no_direct_one(line: Line) -> None:
+    indirect = {"is_indirect": True, "lasted": None}
+    begun = began(deploy(60, "v2.4.0", C2, "in_progress")).model_copy(update=indirect)
+    line.deliver(begun)
+    line.api.set_faults(["PATCH:dropx1"])
+    failed = ended(deploy(60, "v2.4.0", C2, "failure").model_copy(update=indirect), 62, "failure")
+    with pytest.raises(Unreachable):
+        line.deliver(failed)
+    line.now += timedelta(minutes=2)
+    succeeded = ended(V2.model_copy(update=indirect), 70)
+    succeeded = succeeded.model_copy(
+        update={"delivery": DeliveryReference(source="github", id="again", event="x")}
+    )
+    line.deliver(succeeded, failed)
+    event = line.shown()[V2.key]
+    assert (event.name, event.metadata["status"]) == (V2.event.name, "success")
+
+
 def fail_to_forget(*_: object, **__: object) -> None:
     raise ConnectionError
 
