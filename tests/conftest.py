@@ -23,12 +23,15 @@ MOST_WORKERS: Final = 12
 """More would start more servers than they save time."""
 LONGEST: Final = frozenset(
     Path(__file__).parent / name
-    for name in ("browser/test_console.py", "e2e/test_story.py", "e2e/test_up_and_demo.py")
+    for name in (
+        *("browser/test_console.py", "e2e/test_story.py", "e2e/test_up_and_demo.py"),
+        *("integration/hardening/test_unsigned_load.py", "integration/observability/test_traces.py"),
+        *("integration/redis/test_acl.py", "unit/reception/test_full_disk.py"),
+    )
 )
-"""Their tests take ten seconds or more each, so they go first: at the end, all would wait for one of them."""
-
+"""Their tests wait for several seconds each, so they go first: at the end, all would wait for one of them."""
 UNIT: Final = Path(__file__).parent / "unit"
-"""Its tests start nothing and wait for nothing."""
+"""Most of its tests start nothing and wait for nothing."""
 
 
 def pytest_configure() -> None:
@@ -54,10 +57,14 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.freeze()
 
 
+def is_quick(item: pytest.Item) -> bool:
+    return item.path.is_relative_to(UNIT) and item.path not in LONGEST
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path not in LONGEST)
     if processes := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
-        items[:] = mixed(items, processes, lambda item: item.path.is_relative_to(UNIT))
+        items[:] = mixed(items, processes, is_quick)
 
 
 @pytest.fixture

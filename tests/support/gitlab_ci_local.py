@@ -168,6 +168,8 @@ class GitLabProject:
                 "PATH": self._path,
                 "HOME": str(self.home),
                 "TMPDIR": os.environ.get("TMPDIR", "/tmp"),  # noqa: S108 - the fallback is the system's
+                # Its megabytes of JavaScript are compiled once, and not at each of some eighty starts.
+                "NODE_COMPILE_CACHE": str(Path(self._program).resolve().parents[2] / ".cache/node"),
             },
             capture_output=True,
             text=True,
