@@ -173,13 +173,17 @@ class Deliverer:
             known = self._merged(known, other, lock)
         is_found = False
         if known.sid is None:
+            if known.is_in_doubt and known.insight is not None:
+                # A second look meanwhile has found no event to write into.
+                known = replace(known, insight=known.insight.to_be_noted_again())
             known, is_found = self._finder.look_up(known, lock, *(shown or (change,)))
         marker = known.with_only(shown) if shown else known.with_change(change)
         desired = fold(marker.changes)
         if desired is None and is_called_off(marker.changes):
             if marker.sid is not None:
                 # The answer may be lost, and the marker reopened: then nobody else has deleted the event.
-                lock.save(replace(marker, sent=None))
+                insight = marker.insight and marker.insight.to_be_noted_again()
+                lock.save(replace(marker, sent=None, insight=insight))
             return self._withdraw(marker)
         if desired is None:
             return marker, Delivered.AWAITING_OPENING
@@ -323,6 +327,8 @@ class Deliverer:
             elif other.sid == marker.sid:
                 # An earlier merge was saved but not finished; the other may have sent something since.
                 merged = replace(merged, is_in_doubt=True)
+                if merged.insight is not None and other.sent is not None:
+                    merged = replace(merged, insight=merged.insight.with_unanswered(other.sent))
             elif other.sid is not None:
                 with suppress(NotFound):
                     self._client.delete_event(other.sid)

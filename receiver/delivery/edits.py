@@ -4,7 +4,7 @@ The API replaces a description, a name and all metadata as a whole. So what it s
 sent last, line by line and name by name, and only our own differences are made. Pure functions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any, Final
 
 from pydantic import JsonValue
@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from apitraffic_events.event import Event
 from apitraffic_events.records import EventUpdate, StoredEvent
 from apitraffic_events.text import DESCRIPTION_LIMIT, NAME_LIMIT, one_line, paragraphs
-from receiver.insight.annotation import KEYS, bare_name
+from receiver.insight.annotation import KEYS, bare_name, word_in
 
 EDITED: Final = {"name", "description", "metadata"}
 """Fields in which people write beside us."""
@@ -30,59 +30,68 @@ def is_edited(stored: StoredEvent, *ours: Event) -> bool:
     )
 
 
-def beside_edits(update: EventUpdate, sent: Event, desired: Event, stored: StoredEvent) -> EventUpdate | None:
+def beside_edits(
+    update: EventUpdate, sent: Sequence[Event], desired: Event, stored: StoredEvent
+) -> EventUpdate | None:
     """The update without what would undo somebody's edit; `None` if nothing is left of it.
 
-    `update` makes `desired` of `sent`, what we sent last; `stored` is what the API shows now.
+    `update` makes `desired` of what we sent last. After lost answers, that is any of `sent`. `stored` is what
+    the API shows now.
     """
     changed: dict[str, Any] = update.model_dump(exclude=EDITED, exclude_unset=True)
-    if "name" in update.model_fields_set and _is_our_name(stored.name, sent, desired):
-        changed["name"] = desired.name
+    if "name" in update.model_fields_set:
+        changed["name"] = _name(sent, desired.name, stored.name)
     if "description" in update.model_fields_set:
-        text = _description(sent.description or "", desired.description or "", stored.description or "")
-        changed |= {} if text is None else {"description": text}
+        changed["description"] = _description(sent, desired.description or "", stored.description or "")
     if "metadata" in update.model_fields_set:
-        changed["metadata"] = _metadata(sent.metadata, desired.metadata, stored.metadata)
+        changed["metadata"] = _metadata(sent, desired, stored)
     changed = {
         name: value for name, value in changed.items() if name not in EDITED or value != getattr(stored, name)
     }
     return EventUpdate.model_validate(changed) if changed else None
 
 
-def _is_our_name(name: str, sent: Event, desired: Event) -> bool:
-    """Also with the word of a verdict that was given since."""
-    ours = {bare_name(event.name) for event in (sent, desired)}
-    return bare_name(one_line(name, NAME_LIMIT)) in ours
+def _name(sent: Sequence[Event], desired: str, stored: str) -> str:
+    """A name that somebody has given stays, but not the word of a verdict in it that is not so any more."""
+    if bare_name(one_line(stored, NAME_LIMIT)) in {bare_name(desired), *(bare_name(e.name) for e in sent)}:
+        return desired
+    word, ours = word_in(stored), {word_in(event.name) for event in sent}
+    if not word or word not in ours:
+        return stored
+    return one_line(bare_name(stored), NAME_LIMIT - len(word_in(desired))) + word_in(desired)
 
 
-def _description(sent: str, desired: str, stored: str) -> str | None:
-    """What is shown, without the lines that are not to be there any more, and with those that are new.
-
-    `None` if that is more than there is room for.
+def _description(sent: Sequence[Event], desired: str, stored: str) -> str:
+    """What is shown, without our lines that are not to be there any more, and with the new ones that there is
+    room for.
     """
     shown = paragraphs(stored)
-    if shown in {sent, desired}:
+    if shown in {desired, *(event.description or "" for event in sent)}:
         return desired
-    before, after = sent.splitlines(), desired.splitlines()
-    kept = [line for line in stored.splitlines() if paragraphs(line) not in {*before} - {*after}]
-    new = [line for line in after if line not in before and line not in shown.splitlines()]
-    text = "\n".join((*kept, *new))
-    return text if len(text) <= DESCRIPTION_LIMIT else None
-
-
-def _metadata(
-    sent: Mapping[str, JsonValue], desired: Mapping[str, JsonValue], stored: Mapping[str, JsonValue]
-) -> dict[str, JsonValue]:
-    """What is shown, with our differences. What somebody has changed stays, unless only we know it."""
-    merged = dict(stored)
-    for name in {*sent, *desired}:
-        is_ours = name in KEYS or stored.get(name) == sent.get(name)
-        if sent.get(name) == desired.get(name) or not is_ours:
+    before, after = [(event.description or "").splitlines() for event in sent], desired.splitlines()
+    gone = {line for lines in before for line in lines} - {*after}
+    text = "\n".join(line for line in stored.splitlines() if paragraphs(line) not in gone)
+    for line in after:
+        # What was surely shown and is not any more, somebody has removed.
+        if line in shown.splitlines() or all(line in lines for lines in before):
             continue
-        if name in desired:
-            merged[name] = desired[name]
+        longer = f"{text}\n{line}" if text else line
+        text = longer if len(longer) <= DESCRIPTION_LIMIT else text
+    return text
+
+
+def _metadata(sent: Sequence[Event], desired: Event, stored: StoredEvent) -> dict[str, JsonValue]:
+    """What is shown, with our differences. What somebody has changed stays, unless only we know it."""
+    merged = dict(stored.metadata)
+    for name in {name for event in (*sent, desired) for name in event.metadata}:
+        before, value = [event.metadata.get(name) for event in sent], desired.metadata.get(name)
+        is_ours = name in KEYS or stored.metadata.get(name) in before
+        if not is_ours or all(known == value for known in before):
+            continue
+        if name in desired.metadata:
+            merged[name] = value
         else:
             merged.pop(name, None)
-    if MARKER_KEY in desired:
-        merged[MARKER_KEY] = desired[MARKER_KEY]
+    if MARKER_KEY in desired.metadata:
+        merged[MARKER_KEY] = desired.metadata[MARKER_KEY]
     return merged

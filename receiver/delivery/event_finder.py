@@ -87,11 +87,12 @@ class EventFinder:
         shown = stored.as_event()
         event, _ = without_insight(shown)
         # The last answer may have been lost, so that the event shows already what is to be sent.
-        ours = (marker.sent, marker.annotated(fold(marker.changes) or marker.sent))
+        ours = (marker.sent, *marker.unanswered, marker.annotated(fold(marker.changes) or marker.sent))
         if _summary(shown) in map(_summary, ours) or _is_indirect_report(event, marker.changes):
             return None
         listed = _listed(stored, event, marker.key, marker.changes)
-        return replace(marker.with_change(listed), sent=shown)
+        # What was sent last shows which words are somebody's edit.
+        return replace(marker.with_change(listed), sent=marker.sent if marker.is_edited else shown)
 
     def beside_edits(
         self, marker: Marker, shown: Event, update: EventUpdate
@@ -107,11 +108,11 @@ class EventFinder:
             stored = self._client.get_event(marker.sid)
         except NotFound:
             return marker, update  # That is found once more by whoever sends the update.
-        if not is_edited(stored, sent, shown):
+        if not is_edited(stored, sent, *marker.unanswered, shown):
             return marker, update
         if marker.insight is not None:
             marker = replace(marker, insight=marker.insight.model_copy(update={"is_edited": True}))
-        return marker, beside_edits(update, sent, shown, stored)
+        return marker, beside_edits(update, (sent, *marker.unanswered), shown, stored)
 
 
 def _listed(stored: StoredEvent, event: Event, key: str, changes: Sequence[Change]) -> Change:

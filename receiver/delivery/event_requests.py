@@ -15,6 +15,7 @@ from receiver.delivery.lookup import was_surely_not_done
 from receiver.delivery.marker_lock import MarkerLock
 from receiver.delivery.markers import Marker
 from receiver.delivery.retries import EventRefused
+from receiver.insight.annotation import Insight
 
 NO_SUCH_EVENT: Final = "evt_none"
 """An event that does not exist. Asked to update it, the API says so, or that the token may not."""
@@ -51,6 +52,10 @@ class EventRequests:
             raise ValueError("only a marker with a SID can be updated")
         # Until the answer has arrived, it is not known what the API shows: the next attempt sends everything.
         before = replace(known, sid=marker.sid, sent=marker.sent)
+        if marker.is_edited or any(change.is_indirect for change in marker.changes):
+            # The next attempt must know our words from somebody's edit, and from a direct report.
+            insight = (known.insight or Insight()).with_unanswered(desired)
+            before = replace(before, insight=insight.model_copy(update={"is_edited": marker.is_edited}))
         request = Request(before, lock, self._clock)
         is_there = True
         try:

@@ -77,7 +77,8 @@ class Insights:
         if record is None:
             if known is not None:
                 self.forget(marker)
-            return None
+            kept = Insight(is_edited=marker.is_edited, unanswered=marker.unanswered)
+            return kept if kept != Insight() else None
         noted = _digest(record)
         if known is not None and known.noted == noted:
             return known

@@ -49,6 +49,11 @@ class Marker:
         """Whether somebody is known to have changed the event in ApiTraffic."""
         return self.insight is not None and self.insight.is_edited
 
+    @property
+    def unanswered(self) -> tuple[Event, ...]:
+        """What updates without an answer may have made of the event, as far as that matters."""
+        return self.insight.unanswered if self.insight is not None else ()
+
     def annotated(self, event: Event) -> Event:
         """The event with what the marker says beyond its own changes."""
         return with_insight(event, self.insight) if self.insight is not None else event
@@ -62,7 +67,10 @@ class Marker:
 
     def settled(self) -> Self:
         """The same, with nothing left that the API may still do."""
-        return replace(self, is_in_doubt=False, unanswered_since=None, looked_at=None)
+        insight = self.insight
+        if insight is not None and insight.unanswered:
+            insight = insight.model_copy(update={"unanswered": ()})
+        return replace(self, is_in_doubt=False, unanswered_since=None, looked_at=None, insight=insight)
 
     def in_doubt(self, since: datetime | None) -> Self:
         """The same after a request whose result is not known, and which may be carried out after `since`."""

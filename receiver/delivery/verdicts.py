@@ -110,10 +110,10 @@ class Verdicts:
         other = self._disturber(record, length, named)
         if other is None:
             return self._compared(record, marker, insight, length) if told is None or named else insight
-        # As it was when it was still running is so, too.
+        # As it was when it was still running is so, too, unless it had ended by then.
+        states = (other, *(_before(other) if other.at >= record.at else ()))
         given = [
-            not_compared(what_happened(record, state), length, record.at, by=other.key)
-            for state in (other, *_before(other))
+            not_compared(what_happened(record, state), length, record.at, by=other.key) for state in states
         ]
         if told in given:
             return insight

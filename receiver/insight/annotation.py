@@ -22,6 +22,10 @@ from receiver.wording import duration
 
 MOST_NAMED: Final = 3
 """Changes of the configuration that a deploy names; the others are counted."""
+AGAIN: Final = "again"
+"""In place of a fingerprint, of which it is none."""
+MOST_UNANSWERED: Final = 5
+"""Updates without an answer, one after another, of which it is remembered what they may have made."""
 LONGEST_NAME: Final = 120
 """Characters of another marker's name in a line."""
 
@@ -98,6 +102,8 @@ class Insight(Model):
     said: Said = Said.ALL
     is_edited: bool = Field(default=False, exclude_if=_is_unused)
     """Whether somebody has changed the event in ApiTraffic: it is read before each update from then on."""
+    unanswered: tuple[Event, ...] = Field(default=(), exclude_if=_is_unused)
+    """What updates without an answer may have made of the event, if others may have changed it, too."""
 
     def merged_with(self, other: "Insight | None") -> Self:
         """The insight of two markers that turn out to be one. What is around it has to be read again.
@@ -108,7 +114,18 @@ class Insight(Model):
         verdicts = (verdict for insight in known for verdict in (insight.verdict, insight.compared))
         told = (verdict for verdict in verdicts if verdict is not None and verdict.word is not Word.UNKNOWN)
         update = {"verdict": next(told, None), "compared": None, "noted": None}
-        return self.model_copy(update={**update, "is_edited": any(insight.is_edited for insight in known)})
+        merged = self.model_copy(update=update)
+        merged = merged.with_unanswered(*(event for insight in known for event in insight.unanswered))
+        return merged.model_copy(update={"is_edited": any(insight.is_edited for insight in known)})
+
+    def with_unanswered(self, *added: Event) -> Self:
+        """The same, with what the event may have become since."""
+        events = [event for event in self.unanswered if event not in added]
+        return self.model_copy(update={"unanswered": (*events, *added)[-MOST_UNANSWERED:]})
+
+    def to_be_noted_again(self) -> Self:
+        """The same, to be computed again at the next delivery, whether the marker has changed or not."""
+        return self.model_copy(update={"noted": AGAIN})
 
     def with_less(self) -> Self:
         """The same, but less of it is written into the event."""
@@ -274,6 +291,11 @@ def bare_name(name: str) -> str:
     for word in JUDGED.values():
         name = name.removesuffix(word)
     return name
+
+
+def word_in(name: str) -> str:
+    """The word of a verdict as it is appended to this name; empty if there is none."""
+    return next((word for word in JUDGED.values() if name.endswith(word)), "")
 
 
 def name_of(event: Event, previous: Previous | None) -> str:

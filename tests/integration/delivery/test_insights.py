@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 
 from apitraffic_events.client import EventsClient
-from apitraffic_events.errors import RateLimited, Unreachable
+from apitraffic_events.errors import RateLimited, ServerFailed, Unreachable
 from apitraffic_events.event import Event, EventType
 from apitraffic_events.filters import EventFilter
 from apitraffic_events.records import EventPage, EventUpdate, StoredEvent
@@ -660,6 +660,140 @@ def test_what_a_lost_answer_left_in_an_event_is_nobodys_edit(line: Line) -> None
     ]
 
 
+@pytest.mark.parametrize("is_done", [False, True])
+def test_an_edit_stays_if_the_answer_to_the_update_that_found_it_is_lost(line: Line, is_done: bool) -> None:
+    opened = incident(64, 1842, description="Triggered by checkout-api.")
+    line.deliver(V1, opened)
+    edit(line, opened.key, "Triggered by checkout-api.", "Ada is on it.")
+    line.deliver(V2)
+    line.api.set_faults(["PATCH:dropx1" if is_done else "PATCH:status=503x1"])
+    with pytest.raises((Unreachable, ServerFailed)):
+        line.look_again()
+    line.now += timedelta(minutes=2)
+    line.deliver(look_at(opened.key))
+    assert line.description_of(opened.key) == [
+        "Triggered by checkout-api.",
+        "Ada is on it.",
+        "4 min before: Deploy acme/shop v2.4.0 to production (https://github.com/acme/shop/actions/runs/60)",
+    ]
+
+
+def test_what_a_lost_answer_left_beside_an_edit_goes_with_the_next_report(line: Line) -> None:
+    opened = incident(64, 1842, description="Triggered by checkout-api.")
+    line.deliver(V1, opened)
+    edit(line, opened.key, "Triggered by checkout-api.", "Ada is on it.")
+    line.deliver(V2)
+    line.look_again()
+    line.api.set_faults(["PATCH:dropx1"])
+    report = incident(70, 1842, Effect.UPDATE, started=64, description="Acknowledged.", status="acknowledged")
+    report = report.model_copy(update={"event": report.event.model_copy(update={"name": "#1842 (ack)"})})
+    with pytest.raises(Unreachable):
+        line.deliver(report)
+    line.now += timedelta(minutes=2)
+    line.deliver(incident(71, 1842, Effect.CLOSE, status="resolved", started=64, description="Resolved."))
+    line.deliver(report)
+    event = line.shown()[opened.key]
+    assert (event.name, event.metadata["status"]) == (opened.event.name, "resolved")
+    assert line.description_of(opened.key) == [
+        "Ada is on it.",
+        "4 min before: Deploy acme/shop v2.4.0 to production (https://github.com/acme/shop/actions/runs/60)",
+        "Resolved.",
+    ]
+
+
+def test_what_was_sent_between_two_attempts_to_merge_is_nobodys_edit(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = incident(63, 1842, Effect.UPDATE, started=64).model_copy(update={"sets": ("source",)})
+    other = incident(65, 1843, started=64, description="Disk full.")
+    line.deliver(part, other)
+    edit(line, other.key, "Disk full.", "Ada is on it.")
+    line.deliver(V2)
+    line.look_again()
+    both = incident(67, 1842, Effect.UPDATE, started=64, description="Both.")
+    both = both.model_copy(update={"aliases": (other.key,)})
+    with monkeypatch.context() as patch:
+        patch.setattr(MarkerStore, "forget", fail_to_forget)
+        with pytest.raises(ConnectionError):
+            line.deliver(both)
+    line.deliver(incident(66, 1843, Effect.UPDATE, started=64, description="Disk fuller."))
+    line.deliver(both)
+    line.look_again()
+    (event,) = (event for event in line.shown().values() if event.type == EventType.INCIDENT)
+    said = (event.description or "").splitlines()
+    assert [words for words in said if " before: " not in words] == ["Ada is on it.", "Both."]
+
+
+def test_what_a_lost_answer_left_of_an_indirect_report_is_no_direct_one(line: Line) -> None:
+    indirect = {"is_indirect": True, "lasted": None}
+    begun = began(deploy(60, "v2.4.0", C2, "in_progress")).model_copy(update=indirect)
+    line.deliver(begun)
+    line.api.set_faults(["PATCH:dropx1"])
+    failed = ended(deploy(60, "v2.4.0", C2, "failure").model_copy(update=indirect), 62, "failure")
+    with pytest.raises(Unreachable):
+        line.deliver(failed)
+    line.now += timedelta(minutes=2)
+    succeeded = ended(V2.model_copy(update=indirect), 70)
+    succeeded = succeeded.model_copy(
+        update={"delivery": DeliveryReference(source="github", id="again", event="x")}
+    )
+    line.deliver(succeeded, failed)
+    event = line.shown()[V2.key]
+    assert (event.name, event.metadata["status"]) == (V2.event.name, "success")
+
+
+def fail_to_forget(*_: object, **__: object) -> None:
+    raise ConnectionError
+
+
+def test_an_edit_stays_if_an_indirect_report_follows(line: Line) -> None:
+    line.deliver(V1, V2)
+    facts = line.shown()[V2.key].metadata | {"ticket": "INC-7"}
+    edit(line, V2.key, *WHAT_V2_SAYS, "Hotfix. Ada", name="The bad one", metadata=facts)
+    line.deliver(incident(64, 1842))
+    line.look_again()
+    line.deliver(
+        V2.model_copy(
+            update={
+                "is_indirect": True,
+                "delivery": DeliveryReference(source="github", id="indirect", event="x"),
+                "event": V2.event.model_copy(update={"metadata": V2.event.metadata | {"attempt": 2}}),
+            }
+        )
+    )
+    event = line.shown()[V2.key]
+    assert event.name == "The bad one"
+    assert (event.metadata["ticket"], event.metadata["attempt"]) == ("INC-7", 2)
+    assert line.description_of(V2.key) == [*WHAT_V2_SAYS, "Hotfix. Ada", f"4 min {BEGAN}"]
+
+
+def test_an_edit_stays_if_the_event_becomes_of_a_type_that_has_no_insight(line: Line) -> None:
+    opened = incident(64, 1842, description="Triggered by checkout-api.")
+    line.deliver(V1, opened)
+    edit(line, opened.key, "Triggered by checkout-api.", "Ada is on it.")
+    line.deliver(V2)
+    line.look_again()
+    for minute, type_ in ((66, EventType.CUSTOM), (67, EventType.INCIDENT)):
+        report = incident(minute, 1842, Effect.UPDATE, started=64)
+        event = report.event.model_copy(update={"type": type_})
+        line.deliver(report.model_copy(update={"event": event}))
+        assert "Ada is on it." in line.description_of(opened.key)
+
+
+def test_what_turns_out_otherwise_while_a_creation_has_no_answer_is_not_said(line: Line) -> None:
+    line.deliver(V1)
+    line.api.set_faults(["POST:dropx1"])
+    with pytest.raises(Unreachable):
+        line.deliver(V2)
+    line.deliver(deploy(30, "v2.3.5", C3))
+    line.look_again()
+    line.now += timedelta(minutes=2)
+    line.deliver(V2)
+    line.look_again()
+    said = f"Before: v2.3.5, deployed 30 min earlier. {COMPARE}/{C3}...{C2}"
+    assert line.description_of(V2.key) == [WHAT_V2_SAYS[0], said]
+
+
 class TestVerdict:
     """A deploy says some time after its end what it did to the API's traffic."""
 
@@ -718,6 +852,20 @@ class TestVerdict:
             "Changed since then: Feature flag late turned on (https://flags.test/late)",
             LINE,
         ]
+
+    @pytest.mark.parametrize("is_done", [False, True])
+    def test_it_is_given_though_it_was_due_while_the_creation_had_no_answer(
+        self, line: Line, is_done: bool
+    ) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        line.api.set_faults(["POST:dropx1" if is_done else "POST:status=503x1"])
+        with pytest.raises((Unreachable, ServerFailed)):
+            line.deliver(V2)
+        line.look_again()
+        line.now += timedelta(minutes=2)
+        line.deliver(V2)
+        line.look_again()
+        assert line.description_of(V2.key)[-1] == LINE
 
     def test_another_deploy_in_the_window_is_said_and_costs_no_figures(self, line: Line) -> None:
         line.api.set_traffic(BETTER_BEFORE)
@@ -879,6 +1027,27 @@ class TestVerdict:
         line.deliver(ended(LONG, 40))
         line.look_again()
         assert line.description_of(V2.key)[-1] == LINE
+
+    def test_it_does_not_say_of_what_turns_out_to_have_ended_that_it_had_not(self, line: Line) -> None:
+        line.deliver(V2, LONG)
+        line.look_again()
+        assert line.description_of(V2.key)[-1].endswith("acme/api began 30 min earlier and had not ended")
+        line.deliver(ended(LONG, 55))
+        line.look_again()
+        assert line.description_of(V2.key)[-1] == (
+            "15 min after: not compared, acme/api was deployed 5 min earlier"
+        )
+
+    def test_what_was_deleted_without_an_answer_disturbs_it_once_it_is_there_again(self, line: Line) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        line.deliver(LONG)
+        line.api.set_faults(["DELETE:dropx1"])
+        with pytest.raises(Unreachable):
+            line.deliver(never_began(LONG))
+        minute_later = LONG.occurred_at + timedelta(minutes=1)
+        line.deliver(LONG.model_copy(update={"effect": Effect.REOPEN, "occurred_at": minute_later}), V2)
+        line.look_again()
+        assert line.description_of(V2.key)[-1].endswith("acme/api began 30 min earlier and had not ended")
 
     def test_what_else_disturbed_it_is_said_then(self, line: Line) -> None:
         line.deliver(V2, incident(70, 7), deploy(75, "v9", C3, repository="acme/api"))

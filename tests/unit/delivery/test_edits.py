@@ -31,7 +31,7 @@ def stored(of: Event = SENT, **fields: Any) -> StoredEvent:
 def updated(shown: StoredEvent, desired: Event = LATER) -> EventUpdate | None:
     update = difference(SENT, desired)
     assert update is not None
-    return beside_edits(update, SENT, desired, shown)
+    return beside_edits(update, (SENT,), desired, shown)
 
 
 def test_what_nobody_has_edited_becomes_what_is_desired() -> None:
@@ -82,6 +82,51 @@ def test_a_name_that_somebody_has_given_stays(name: str, becomes: str | None) ->
     assert update is not None
     assert update.name == becomes
     assert ("name" in update.model_fields_set) is (becomes is not None)
+
+
+def test_a_line_that_is_not_so_any_more_goes_though_there_is_no_room_for_the_new_one() -> None:
+    full = f"{SENT.description}\n{'x' * (DESCRIPTION_LIMIT - len(SENT.description or '') - 1)}"
+    later = LATER.model_copy(update={"description": f"Succeeded.\nBefore: v1.\n15 min after: {'y' * 100}"})
+    update = updated(stored(description=full), later)
+    assert update is not None
+    assert update.description == full.replace("15 min after: the same.\n", "")
+
+
+@pytest.mark.parametrize(
+    ("said", "desired", "becomes"),
+    [
+        (" (worse)", " (better)", "The bad one (better)"),
+        (" (worse)", "", "The bad one"),
+        ("", "", None),
+    ],
+)
+def test_the_word_of_a_verdict_in_a_name_that_somebody_has_given_follows_the_verdict(
+    said: str, desired: str, becomes: str | None
+) -> None:
+    sent = SENT.model_copy(update={"name": f"Deploy shop{said}"})
+    later = LATER.model_copy(update={"name": f"Deploy shop{desired}"})
+    update = difference(sent, later)
+    assert update is not None
+    update = beside_edits(update, (sent,), later, stored(name="The bad one (worse)"))
+    assert update is not None
+    assert update.name == becomes
+
+
+def test_what_an_update_without_an_answer_has_made_is_nobodys_edit() -> None:
+    lost = Event(
+        type=EventType.DEPLOYMENT,
+        name="Failed deploy shop",
+        description="Failed.\nBefore: v1.",
+        metadata={"marker_key": "k", "status": "failure"},
+    )
+    shown = stored(lost, description=f"{lost.description}\nAda", metadata={**lost.metadata, "ticket": 7})
+    update = difference(None, LATER)
+    assert update is not None
+    update = beside_edits(update, (SENT, lost), LATER, shown)
+    assert update is not None
+    assert update.name == LATER.name
+    assert update.description == "Before: v1.\nAda\nSucceeded.\n15 min after: worse."
+    assert update.metadata == {**LATER.metadata, "ticket": 7}
 
 
 def test_facts_that_somebody_has_added_or_changed_stay() -> None:
