@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 import requests
+from redis import Redis
 
 from receiver.datastore.address import connect
 from tests.support.github import SECRET, deployment_status, post
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.programs import Program
 from tests.support.sentinel import PASSWORD, RedisGroup, running_group
-from tests.support.stack import is_idle
+from tests.support.stack import SETTLE, is_idle
 from tests.support.waiting import wait_until
 
 BEFORE = 30
@@ -67,7 +68,10 @@ def listed(api: LocalApi) -> Counter[str]:
 @contextmanager
 def running(folder: Path, group: RedisGroup, api: LocalApi) -> Iterator[tuple[list[Program], list[Program]]]:
     """Three receivers and three workers, each receiver with a spool of its own as on a host of its own."""
+    configuration = folder / "apitraffic.toml"
+    configuration.write_text(f"[delivery]\nsettle = {SETTLE}\n")
     environment = {
+        "APITRAFFIC_CONFIG": str(configuration),
         "REDIS_URL": group.url,
         "GITHUB_WEBHOOK_SECRET": SECRET,
         "APITRAFFIC_API_URL": api.url,
@@ -112,18 +116,24 @@ def test_what_was_accepted_is_listed_exactly_once_when_the_master_dies(tmp_path:
             wait_until(lambda: len(load.accepted) >= seen + AFTER, "the load to go on", 30)
         finally:
             load.stop()
-        logs = "\n".join(program.log()[-1500:] for program in (*receivers, *workers))
+        logs = "\n".join(program.log()[-1500:] for program in receivers)
         wait_until(lambda: not any(spooled(url) for url in urls), f"the spools to drain\n{logs}", 30)
         redis = connect(group.url)
         wait_until(
             lambda: is_idle(redis) and sum(listed(api).values()) >= len(load.accepted),
-            f"{len(load.accepted)} markers\n{logs}",
+            lambda: describe(redis, api, load, workers),
             60,
         )
         redis.close()
         assert listed(api) == Counter(f"github:deployment:{number}" for number in load.accepted)
         assert load.errors == []
         assert PASSWORD not in "".join(program.log() for program in (*receivers, *workers))
+
+
+def describe(redis: Redis, api: LocalApi, load: Load, workers: list[Program]) -> str:
+    logs = "\n".join(worker.log()[-1500:] for worker in workers)
+    counts = f"{sum(listed(api).values())} of {len(load.accepted)} markers are listed"
+    return f"{counts}, the queue is {'' if is_idle(redis) else 'not '}empty\n{logs}"
 
 
 def spooled(url: str) -> int:
