@@ -31,7 +31,7 @@ from receiver.datastore.address import connect
 from receiver.datastore.keys import AccountKeys
 from receiver.datastore.replies import as_text
 from receiver.delivery.budget import RequestBudget
-from receiver.delivery.deliverer import SECOND_LOOK, Deliverer
+from receiver.delivery.deliverer import Deliverer
 from receiver.delivery.insights import Insights
 from receiver.delivery.marker_store import MarkerStore
 from receiver.delivery.verdicts import VerdictRules
@@ -41,6 +41,7 @@ from receiver.insight.timeline import Timeline
 from receiver.insight.verdict import Thresholds
 from receiver.sources.github import GITHUB
 from receiver.sources.source import translate
+from receiver.worker.due_markers import second_look_at
 from tests.support.github import SAMPLE, received
 from tests.support.local_api import running_local_api
 from tests.support.redis import long_in_use, running_redis
@@ -91,7 +92,7 @@ class Month:
             if at > moment:
                 return
             self.now = max(self.now, at)
-            self._deliverer.deliver(_look_at(key, self.now))
+            self._deliverer.deliver(second_look_at(key, self.now))
 
 
 def happenings(
@@ -148,17 +149,6 @@ def _made(key: str, type_: EventType, at: datetime, environment: str) -> Change:
         occurred_at=at,
         event=Event(type=type_, name=f"Something happened: {key}", started_at=at, metadata=metadata),
         delivery=DeliveryReference(source="events", id=key, event="event"),
-    )
-
-
-def _look_at(key: str, at: datetime) -> Change:
-    return Change(
-        key=key,
-        effect=Effect.UPDATE,
-        occurred_at=at,
-        event=Event(type=EventType.CUSTOM, name="Second look"),
-        sets=(),
-        delivery=DeliveryReference(source=SECOND_LOOK, id="look", event="second look"),
     )
 
 

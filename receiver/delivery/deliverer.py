@@ -40,11 +40,9 @@ OUR_MISTAKES: Final = (ArithmeticError, AttributeError, LookupError, TypeError, 
 """Errors in our own code or data. An insight that fails with one must not stop the delivery."""
 SECOND_LOOK: Final = "insight"
 """The source of changes that only ask for a marker to be looked at again (`receiver.delivery.insights`)."""
-
-
 MOST_REQUESTS: Final = 3
-"""That a second look makes if it has the choice: after two for figures, none is left to read the event before
-it is updated."""
+"""A second look reads the event before it updates it, unless that takes more requests than this: after two
+for figures, it does not."""
 
 
 class Delivered(Enum):
@@ -281,7 +279,7 @@ class Deliverer:
             # Before the update: what the API was asked for is not asked for again.
             lock.save(marker)
             try:
-                # What people write into an event is not to be lost, and nobody waits for this.
+                # What people write into an event must not be lost, and a second look may take its time.
                 reads = self._client.requests_made - made_before + 2 <= MOST_REQUESTS
                 marker, outcome = self._show(marker, event, marker, lock, reads=reads)
             except (EventRefused, Rejected) as error:

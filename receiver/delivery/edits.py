@@ -1,4 +1,4 @@
-"""What people have written into an event since we wrote it: it stays, and what is new is said beside it.
+"""Keeping what people have written into an event since we last wrote it, beside our own changes.
 
 The API replaces a description, a name and all metadata as a whole. So what it shows is compared with what was
 sent last, line by line and name by name, and only our own differences are made. Pure functions.

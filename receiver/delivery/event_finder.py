@@ -107,7 +107,7 @@ class EventFinder:
         try:
             stored = self._client.get_event(marker.sid)
         except NotFound:
-            return marker, update  # That is found once more by whoever sends the update.
+            return marker, update  # The update is answered the same, which says that it was deleted.
         if not is_edited(stored, sent, *marker.unanswered, shown):
             return marker, update
         if marker.insight is not None:

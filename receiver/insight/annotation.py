@@ -90,7 +90,7 @@ class Insight(Model):
     """Those that name this marker among what changed before them."""
     verdict: Verdict | None = None
     compared: Verdict | None = Field(default=None, exclude_if=_is_unused)
-    """The verdict that was taken back because something else had happened: that may be called off in turn."""
+    """The verdict taken back because something else had happened; it returns if that is called off."""
     is_partial: bool = Field(default=False, exclude_if=_is_unused)
     """Whether there may have been more changes of the configuration than are remembered."""
     is_looked_up: bool = Field(default=False, exclude_if=_is_unused)

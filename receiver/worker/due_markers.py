@@ -6,7 +6,7 @@ because of what has happened around them since.
 
 import hashlib
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from redis import Redis
@@ -94,6 +94,18 @@ GIVEN_UP_AFTER: Final = timedelta(days=4)
 """Longer than attempts are retried. A second look that has not been made by then is dropped."""
 
 
+def second_look_at(key: str, moment: datetime) -> Change:
+    """The change that asks for a second look at the marker of this key, and says nothing itself."""
+    return Change(
+        key=key,
+        effect=Effect.UPDATE,
+        occurred_at=moment,
+        event=Event(type=EventType.CUSTOM, name="Second look"),
+        sets=(),
+        delivery=DeliveryReference(source=SECOND_LOOK, id=format_timestamp(moment), event="second look"),
+    )
+
+
 def second_looks(redis: Redis, account: str | None = None) -> DueMarkers:
     """Queues a second look at each marker for which one is due."""
     keys = keys_of(account)
@@ -103,14 +115,7 @@ def second_looks(redis: Redis, account: str | None = None) -> DueMarkers:
         moment = now()
         if planned is None or planned < (moment - GIVEN_UP_AFTER).timestamp():
             return None
-        return Change(
-            key=key,
-            effect=Effect.UPDATE,
-            occurred_at=moment,
-            event=Event(type=EventType.CUSTOM, name="Second look"),
-            sets=(),
-            delivery=DeliveryReference(source=SECOND_LOOK, id=format_timestamp(moment), event="second look"),
-        )
+        return second_look_at(key, moment)
 
     return DueMarkers(
         redis,

@@ -30,7 +30,7 @@ from receiver.insight.verdict import Thresholds
 from receiver.queue.queues import change_in, delivery_queue, marker_names_of_job
 from receiver.sources.github import GITHUB
 from receiver.sources.source import translate
-from receiver.worker.due_markers import second_looks
+from receiver.worker.due_markers import second_look_at, second_looks
 from tests.support import alerts, github
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.redis import long_in_use, running_redis
@@ -105,14 +105,7 @@ class Line:
 
 
 def look_at(key: str) -> Change:
-    return Change(
-        key=key,
-        effect=Effect.UPDATE,
-        occurred_at=NOW,
-        event=Event(type=EventType.CUSTOM, name="Second look"),
-        sets=(),
-        delivery=DeliveryReference(source="insight", id="look", event="second look"),
-    )
+    return second_look_at(key, NOW)
 
 
 @pytest.fixture
