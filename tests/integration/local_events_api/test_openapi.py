@@ -14,8 +14,16 @@ from werkzeug.test import TestResponse
 from receiver.local.events_api.openapi import describe
 from receiver.local.events_api.options import Options
 from tests.support.local_api import LocalApi, running_local_api
+from tests.support.properties import RANDOM_EXAMPLES
 
-SEEDED = {"seed": 1, "generation": {"max-examples": 12, "deterministic": True, "database": "none"}}
+SEEDED = {
+    "seed": 1,
+    "generation": {
+        "max-examples": RANDOM_EXAMPLES or 8,
+        "deterministic": not RANDOM_EXAMPLES,
+        "database": "none",
+    },
+}
 
 Call = Callable[..., TestResponse]
 Checked = TypeVar("Checked", bound=Callable[..., None])
