@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint audit sbom format bench chaos fuzz properties matrix container proxies docs assets gitlab owner wheel mirror lock clean
+.PHONY: help demo up test test-units test-programs lint audit sbom format bench chaos fuzz properties matrix container proxies docs assets gitlab owner wheel mirror lock clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,7 +22,19 @@ up: $(VENV)/.runtime ## Run receiver, worker, Redis and (without a token) a loca
 	@$(BIN)/apitraffic-events up
 
 test: $(VENV)/.dev ## Run the tests (TESTS=… for some of them)
+ifdef TESTS
 	@$(BIN)/pytest -n auto --dist worksteal $(TESTS)
+else
+	@$(MAKE) --no-print-directory --jobs=2 test-units test-programs
+endif
+
+# Ten thousand tests that start nothing: to hand each of them to a process of its own costs more than to run it.
+# What they print is shown at once, at their end, for the other tests print as well.
+test-units: $(VENV)/.dev
+	@$(BIN)/pytest --quiet tests/unit > $(VENV)/test-units.log 2>&1; code=$$?; cat $(VENV)/test-units.log; exit $$code
+
+test-programs: $(VENV)/.dev
+	@$(BIN)/pytest -n auto --dist loadfile tests/browser tests/e2e tests/plugins tests/integration
 
 lint: $(VENV)/.dev ## Check style, types, and what is unsafe in code and workflows
 	@$(BIN)/ruff check .

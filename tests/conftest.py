@@ -9,30 +9,28 @@ from typing import Final
 
 import pytest
 import structlog
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 import receiver.queue  # noqa: F401 - before tests import rq, which reads the prefix of its keys once
 from tests.support.disks import CannotMount, small_disk
-from tests.support.order import mixed
 from tests.support.processes import heed_signals_in_children
 from tests.support.redis import running_redis
 from tests.support.stack import Stack, running_stack
 
 WORKERS_PER_CORE: Final = 2.5
-"""Tests of several programs wait for one of them for most of their time. With three, processor time was never
-idle, but what the processes took from each other cost more."""
+"""Tests of several programs wait for one of them for most of their time."""
 MOST_WORKERS: Final = 12
 """More would start more servers than they save time."""
-LONGEST: Final = frozenset(
-    Path(__file__).parent / name
-    for name in (
-        *("browser/test_console.py", "e2e/test_story.py", "e2e/test_up_and_demo.py"),
-        *("integration/hardening/test_unsigned_load.py", "integration/observability/test_traces.py"),
-        *("integration/redis/test_acl.py", "unit/reception/test_full_disk.py"),
-    )
+LONGEST: Final = (
+    *("e2e/test_story.py", "plugins/test_gitlab_template.py", "plugins/test_jenkins_deployments.py"),
+    *("plugins/test_gitlab_script.py", "plugins/test_github_action.py", "e2e/test_delivery_survives.py"),
+    *("e2e/test_up_and_demo.py", "plugins/test_github_deployments.py", "e2e/test_batch_survives.py"),
+    *("integration/hardening/test_unsigned_load.py", "e2e/test_readme.py", "browser/test_console.py"),
 )
-"""Their tests wait for several seconds each, so they go first: at the end, all would wait for one of them."""
-UNIT: Final = Path(__file__).parent / "unit"
-"""Most of its tests start nothing and wait for nothing."""
+"""They take half a minute or more, so they go first: at the end, all would wait for one of them."""
+JVM_FILES: Final = ("tests/plugins/test_jenkins_", "tests/plugins/test_vectors.py")
+"""They run pipelines in a JVM, whose start takes as much processor time as a hundred of these."""
 
 
 def pytest_configure() -> None:
@@ -58,14 +56,24 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.freeze()
 
 
-def is_quick(item: pytest.Item) -> bool:
-    return item.path.is_relative_to(UNIT) and item.path not in LONGEST
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path not in LONGEST)
-    if processes := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
-        items[:] = mixed(items, processes, is_quick)
+    turns = {Path(__file__).parent / name: turn for turn, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: turns.get(item.path, len(turns)))
+
+
+class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """One process runs all tests of a file, which share what they start; one runs all that needs the JVM."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "JVM" if file.startswith(JVM_FILES) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile | None:
+    if config.getvalue("dist") != "loadfile":
+        return None
+    config.option.loadscopereorder = False  # the longest first, not those with most tests
+    return ByFile(config, log)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import json
 import pkgutil
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -168,6 +169,14 @@ def test_every_make_target_in_a_document_exists(path: Path) -> None:
     for command in re.findall(r"(?:^\$ |^|`)make ([^`\n#]+)", text, flags=re.MULTILINE):
         for target in re.findall(r"(?:^| )([a-z]+)(?= |$)", command.split("=")[0].strip()):
             assert target in targets, command
+
+
+def test_make_test_runs_every_folder_that_pytest_does() -> None:
+    configured = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    commands = re.findall(r"^\t@.*/pytest (.*)", makefile, flags=re.MULTILINE)
+    run = {word for command in commands for word in command.split() if word.startswith("tests/")}
+    assert run >= set(configured["tool"]["pytest"]["ini_options"]["testpaths"])
 
 
 def test_every_page_that_the_code_names_exists() -> None:
