@@ -21,9 +21,12 @@ demo: $(VENV)/.runtime ## Start everything here, send signed deliveries, show th
 up: $(VENV)/.runtime ## Run receiver, worker, Redis and (without a token) a local Events API; Ctrl-C stops
 	@$(BIN)/apitraffic-events up
 
+# For the tests' temporary files.
+IN_MEMORY = TMPDIR="$$($(BIN)/python -m tests.support.disks)"
+
 test: $(VENV)/.dev ## Run the tests (TESTS=… for some of them)
 ifdef TESTS
-	@$(BIN)/pytest -n auto --dist worksteal $(TESTS)
+	@$(IN_MEMORY) $(BIN)/pytest -n auto --dist worksteal $(TESTS)
 else
 	@$(MAKE) --no-print-directory --jobs=2 test-units test-programs
 endif
@@ -31,10 +34,10 @@ endif
 # Ten thousand tests that start nothing: to hand each of them to a process of its own costs more than to run it.
 # What they print is shown at once, at their end, for the other tests print as well.
 test-units: $(VENV)/.dev
-	@$(BIN)/pytest --quiet tests/unit > $(VENV)/test-units.log 2>&1; code=$$?; cat $(VENV)/test-units.log; exit $$code
+	@$(IN_MEMORY) $(BIN)/pytest --quiet tests/unit > $(VENV)/test-units.log 2>&1; code=$$?; cat $(VENV)/test-units.log; exit $$code
 
 test-programs: $(VENV)/.dev
-	@$(BIN)/pytest -n auto --dist loadfile tests/browser tests/e2e tests/plugins tests/integration
+	@$(IN_MEMORY) $(BIN)/pytest -n auto --dist loadfile tests/browser tests/e2e tests/plugins tests/integration
 
 lint: $(VENV)/.dev ## Check style, types, and what is unsafe in code and workflows
 	@$(BIN)/ruff check .

@@ -1,11 +1,19 @@
-"""A disk that a test can fill: a small file system of its own, in memory."""
+"""The disks that tests use, all in memory.
+
+`python -m tests.support.disks` prints the folder for the files of a whole run.
+"""
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
+SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - pytest makes a folder in it that only this user may read
+ROOM_FOR_A_RUN: Final = 1024**3
+"""Bytes; what one writes at most at any time is a quarter of it."""
 PIECE = b"\0" * 512
 
 
@@ -32,6 +40,23 @@ def small_disk(folder: Path, mebibytes: int = 2) -> Iterator[Path]:
         subprocess.run([*prefix, "umount", "-l", str(folder)], check=True)
 
 
+def folder_for_temporary_files() -> Path:
+    """In memory: on a disk, a run waits some 70,000 times until Redis or SQLite have synced it.
+
+    Elsewhere if TMPDIR says so, if there is not enough room, or if programs may not be run from there, which
+    many containers forbid.
+    """
+    if "TMPDIR" in os.environ:
+        return Path(tempfile.gettempdir())
+    try:
+        found = os.statvfs(SHARED_MEMORY)
+    except OSError:
+        return Path(tempfile.gettempdir())
+    fits = found.f_bavail * found.f_frsize >= ROOM_FOR_A_RUN
+    forbids = found.f_flag & (os.ST_RDONLY | os.ST_NOEXEC)
+    return SHARED_MEMORY if fits and not forbids else Path(tempfile.gettempdir())
+
+
 def fill(folder: Path) -> Path:
     """Fill the disk of this folder to the last byte; returns the file that does."""
     filler = folder / "filler"
@@ -42,3 +67,7 @@ def fill(folder: Path) -> Path:
         except OSError:
             return filler
     return filler
+
+
+if __name__ == "__main__":
+    print(folder_for_temporary_files())  # noqa: T201 - for the Makefile
