@@ -23,6 +23,7 @@ from apitraffic_events.timestamps import now
 from receiver.delivery.budget import BudgetExhausted, RequestBudget
 from receiver.delivery.delivery_pause import DeliveryPause
 from receiver.delivery.doubt import Doubts
+from receiver.delivery.edits import says_another_verdict
 from receiver.delivery.episodes import with_report
 from receiver.delivery.event_finder import EventFinder
 from receiver.delivery.event_requests import EventRequests
@@ -40,9 +41,6 @@ OUR_MISTAKES: Final = (ArithmeticError, AttributeError, LookupError, TypeError, 
 """Errors in our own code or data. An insight that fails with one must not stop the delivery."""
 SECOND_LOOK: Final = "insight"
 """The source of changes that only ask for a marker to be looked at again (`receiver.delivery.insights`)."""
-MOST_REQUESTS: Final = 3
-"""A second look reads the event before it updates it, unless that takes more requests than this: after two
-for figures, it does not."""
 
 
 class Delivered(Enum):
@@ -204,7 +202,7 @@ class Deliverer:
         """Make the API show this event, with the marker's insight; `known` is as in `EventRequests`.
 
         If it `reads`, what somebody has written into the event since stays. It also stays if that is known to
-        have happened before.
+        have happened before, and if a report changes what is said of the verdict.
 
         If the API refuses what is added to it, such as words of another marker, it is shown without.
         """
@@ -217,8 +215,8 @@ class Deliverer:
                 if update is None:
                     return marker, Delivered.UNCHANGED
                 self._doubts.require_settled(marker)
-                # After a lost answer, words of ours that we do not know to be shown would look like an edit.
-                if (reads and not marker.is_in_doubt) or marker.is_edited:
+                ours = (marker.sent, *marker.unanswered)
+                if reads or marker.is_edited or says_another_verdict(shown, *ours):
                     marker, update = self._finder.beside_edits(marker, shown, update)
                 if update is None:
                     return replace(marker.settled(), sent=shown), Delivered.UNCHANGED
@@ -262,7 +260,7 @@ class Deliverer:
         marker = lock.known
         if self._insights is None:
             return marker, Delivered.UNCHANGED
-        planned, made_before = self._insights.begin_look(key), self._client.requests_made
+        planned = self._insights.begin_look(key)
         event = fold(marker.changes)
         if event is None or marker.sid is None:
             self._insights.looked(key, planned, marker, None, lock.remembers_since)
@@ -280,8 +278,7 @@ class Deliverer:
             lock.save(marker)
             try:
                 # What people write into an event must not be lost, and a second look may take its time.
-                reads = self._client.requests_made - made_before + 2 <= MOST_REQUESTS
-                marker, outcome = self._show(marker, event, marker, lock, reads=reads)
+                marker, outcome = self._show(marker, event, marker, lock, reads=True)
             except (EventRefused, Rejected) as error:
                 # It is no delivery, and a dead letter of it would help nobody.
                 get_logger("receiver.insight").warning("the API refuses it", reason=str(error), key=key)
