@@ -72,6 +72,13 @@ class EventRequests:
             raise
         return replace(marker.settled(), sent=desired), is_there
 
+    def delete(self, sid: str) -> None:
+        """Delete the event, unless that has been done."""
+        try:
+            self._client.delete_event(sid)
+        except NotFound:
+            self.require_account()
+
     def _send_update(self, sid: str, update: EventUpdate, request: Request) -> None:
         """Send the update, without the type if the API does not let that be changed: it is not documented."""
         is_about_type = "type" in update.model_fields_set

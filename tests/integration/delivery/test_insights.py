@@ -462,6 +462,22 @@ def test_each_episode_of_an_alert_is_an_incident_of_its_own(
     assert [event.metadata["suspects"] for event in episodes] == [[V2.event.name]] * 2
 
 
+def test_an_episode_that_is_being_deleted_is_not_shown_again_by_a_second_look(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It turned out to be part of the one before, and its deletion had no answer."""
+    monkeypatch.setattr(alerts, "moment", lambda minute: START + timedelta(minutes=float(minute)))
+    line.deliver(alerts.firing("64", "64"), alerts.resolved("70", "64", "69"), alerts.firing("80", "79"))
+    (part,) = (
+        key for key, event in line.shown().items() if event.started_at == START + timedelta(minutes=79)
+    )
+    line.api.set_faults(["DELETE:dropx1"])
+    with pytest.raises(Unreachable):
+        line.deliver(alerts.firing("72", "64"))
+    assert line.deliver(look_at(part)) == [Delivered.UNCHANGED]
+    assert part not in line.shown()
+
+
 def test_what_people_have_deleted_stays_deleted_and_costs_nothing_more(line: Line) -> None:
     line.deliver(V1, V2)
     line.client.delete_event(line.shown()[V2.key].sid)
