@@ -96,6 +96,8 @@ def check(case: schemathesis.Case[Any], api: LocalApi) -> None:
         "headers": {"Authorization": f"Bearer {api.token}"},
     }
     response = case.call(**sending)
+    if response.status_code == HTTPStatus.REQUEST_URI_TOO_LONG:
+        return  # gunicorn's answer; the API has not seen the request
     excluded: list[Any] = [positive_data_acceptance] if only_ends_before_it_starts(response) else []
     if only_its_headers_are_wrong(case):
         excluded.append(negative_data_rejection)
