@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import pytest
 import schemathesis
@@ -16,15 +16,14 @@ from receiver.local.events_api.options import Options
 from tests.support.local_api import LocalApi, running_local_api
 from tests.support.properties import RANDOM_EXAMPLES
 
-SEEDED = {
-    "seed": 1,
-    "generation": {
-        "max-examples": RANDOM_EXAMPLES or 8,
-        "deterministic": not RANDOM_EXAMPLES,
-        "database": "none",
-    },
-}
+# Random ones have no seed: it counts for more than "deterministic", and they would be the same each time.
+EXAMPLES: dict[str, Any] = (
+    {"generation": {"max-examples": RANDOM_EXAMPLES, "database": "none"}}
+    if RANDOM_EXAMPLES
+    else {"seed": 1, "generation": {"max-examples": 8, "deterministic": True, "database": "none"}}
+)
 
+LAST_DAYS: Final = {"0001-01-01", "9999-12-31"}
 Call = Callable[..., TestResponse]
 Checked = TypeVar("Checked", bound=Callable[..., None])
 
@@ -47,7 +46,7 @@ def wrapping_description() -> schemathesis.BaseSchema:
 
 def described(*, envelope: bool) -> schemathesis.BaseSchema:
     options = Options(data=Path("unused"), token="unused", envelope=envelope)
-    return schemathesis.openapi.from_dict(describe(options), config=schemathesis.Config.from_dict(SEEDED))
+    return schemathesis.openapi.from_dict(describe(options), config=schemathesis.Config.from_dict(EXAMPLES))
 
 
 def for_each_operation(path: str, description: str) -> Callable[[Checked], Checked]:
@@ -98,7 +97,10 @@ def check(case: schemathesis.Case[Any], api: LocalApi) -> None:
         "headers": {"Authorization": f"Bearer {api.token}"},
     }
     response = case.call(**sending)
-    excluded: list[Any] = [positive_data_acceptance] if only_ends_before_it_starts(response) else []
+    if response.status_code == HTTPStatus.REQUEST_URI_TOO_LONG:
+        return  # gunicorn's answer; the API has not seen the request
+    is_beyond_json_schema = only_ends_before_it_starts(response) or only_leaves_the_calendar(case, response)
+    excluded: list[Any] = [positive_data_acceptance] if is_beyond_json_schema else []
     if only_its_headers_are_wrong(case):
         excluded.append(negative_data_rejection)
     case.validate_response(
@@ -112,6 +114,15 @@ def only_ends_before_it_starts(response: schemathesis.Response) -> bool:
         return False
     details = response.json()["error"]["details"]
     return [problem["field"] for problem in details] == ["endedAt"] and "before" in details[0]["message"]
+
+
+def only_leaves_the_calendar(case: schemathesis.Case[Any], response: schemathesis.Response) -> bool:
+    """A time on the calendar's first or last day that in UTC is outside it. JSON Schema allows it."""
+    if response.status_code != HTTPStatus.UNPROCESSABLE_ENTITY:
+        return False
+    sent = {**(case.query or {}), **(case.body if isinstance(case.body, dict) else {})}
+    details = response.json()["error"]["details"]
+    return all(str(sent.get(problem["field"]))[:10] in LAST_DAYS for problem in details)
 
 
 def only_its_headers_are_wrong(case: schemathesis.Case[Any]) -> bool:
