@@ -29,6 +29,7 @@ from receiver.delivery.markers import Marker
 from receiver.delivery.notices import Notice, news_of
 from receiver.delivery.retries import EventRefused, is_refusal, needs_operator, pause_after
 from receiver.delivery.scopes import Scopes
+from receiver.delivery.verdicts import MOST_REQUESTS
 from receiver.events import Change, is_urgent
 
 OUR_MISTAKES: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, ResponseError)
@@ -190,12 +191,12 @@ class Deliverer:
         return marker, Delivered.FOUND if is_found else shown_as
 
     def _show(
-        self, marker: Marker, event: Event, known: Marker, lock: MarkerLock, *, reads: bool = False
+        self, marker: Marker, event: Event, known: Marker, lock: MarkerLock, *, reads: bool | None = None
     ) -> tuple[Marker, Delivered]:
         """Make the API show this event, with the marker's insight; `known` is as in `EventRequests`.
 
         If it `reads`, what somebody has written into the event since stays. It also stays if that is known to
-        have happened before, and if a report changes what is said of the verdict.
+        have happened before. If None, it reads if the verdict is not the one that was sent.
 
         If the API refuses what is added to it, such as words of another marker, it is shown without.
         """
@@ -212,8 +213,9 @@ class Deliverer:
                 if update is None:
                     return marker, Delivered.UNCHANGED
                 self._doubts.require_settled(marker)
-                ours = (marker.sent, *marker.unanswered)
-                if reads or marker.is_edited or says_another_verdict(shown, *ours):
+                if reads is None:
+                    reads = says_another_verdict(shown, marker.sent, *marker.unanswered)
+                if reads or marker.is_edited:
                     marker, update = self._finder.beside_edits(marker, shown, update)
                 if update is None:
                     return replace(marker.settled(), sent=shown), Delivered.UNCHANGED
@@ -254,7 +256,7 @@ class Deliverer:
         marker = lock.known
         if self._insights is None:
             return marker, Delivered.UNCHANGED
-        planned = self._insights.begin_look(key)
+        planned, made_before = self._insights.begin_look(key), self._client.requests_made
         event = fold(marker.changes)
         if event is None or marker.sent is None:
             self._insights.looked(key, planned, marker, None, lock.remembers_since)
@@ -272,7 +274,8 @@ class Deliverer:
             lock.save(marker)
             try:
                 # What people write into an event must not be lost, and a second look may take its time.
-                marker, outcome = self._show(marker, event, marker, lock, reads=True)
+                reads = self._client.requests_made - made_before + 2 <= MOST_REQUESTS
+                marker, outcome = self._show(marker, event, marker, lock, reads=reads)
             except (EventRefused, Rejected) as error:
                 # It is no delivery, and a dead letter of it would help nobody.
                 get_logger("receiver.insight").warning("the API refuses it", reason=str(error), key=key)

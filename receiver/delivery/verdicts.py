@@ -21,9 +21,9 @@ from receiver.insight.verdict import Thresholds, Word, not_compared, windows_of
 
 SHARE: Final = 5
 """One part in this many of the budget is not used for requests that can wait."""
-MOST_REQUESTS: Final = 4
-"""What the verdict on a deploy asks of the API if nothing fails: two requests for figures, one that reads the
-event, because the update would overwrite what somebody has written into it since, and the update.
+MOST_REQUESTS: Final = 3
+"""What a second look may ask of the API if nothing fails. It reads the event before it updates it, unless two
+requests for figures have left only one.
 """
 FIGURES_PAUSE: Final = timedelta(minutes=5)
 """Between the first two attempts to read figures."""
