@@ -1,7 +1,6 @@
 """Applying a change to the Events API: at most one event for each marker, whatever breaks on the way."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -11,18 +10,14 @@ from redis.exceptions import ResponseError
 from structlog import get_logger
 
 from apitraffic_events.client import EventsClient
-from apitraffic_events.errors import (
-    EventsApiError,
-    NotFound,
-    RateLimited,
-    Rejected,
-)
+from apitraffic_events.errors import EventsApiError, RateLimited, Rejected
 from apitraffic_events.event import Event
 from apitraffic_events.records import EventUpdate
 from apitraffic_events.timestamps import now
 from receiver.delivery.budget import BudgetExhausted, RequestBudget
 from receiver.delivery.delivery_pause import DeliveryPause
 from receiver.delivery.doubt import Doubts
+from receiver.delivery.edits import says_another_verdict
 from receiver.delivery.episodes import with_report
 from receiver.delivery.event_finder import EventFinder
 from receiver.delivery.event_requests import EventRequests
@@ -40,9 +35,6 @@ OUR_MISTAKES: Final = (ArithmeticError, AttributeError, LookupError, TypeError, 
 """Errors in our own code or data. An insight that fails with one must not stop the delivery."""
 SECOND_LOOK: Final = "insight"
 """The source of changes that only ask for a marker to be looked at again (`receiver.delivery.insights`)."""
-MOST_REQUESTS: Final = 3
-"""A second look reads the event before it updates it, unless that takes more requests than this: after two
-for figures, it does not."""
 
 
 class Delivered(Enum):
@@ -140,12 +132,15 @@ class Deliverer:
         `lock` is the alert's; its episodes are markers of their own. If a report is delivered again, without
         news since, the episode may have ended unseen.
         """
-        revision = with_report(report.key, lock.known.changes, report)
-        known = replace(lock.known, changes=revision.alert.reports)
+        revision = with_report(report.key, lock.known.changes, report, is_in_doubt=lock.known.is_in_doubt)
+        known = replace(lock.known.settled(), changes=revision.alert.reports)
+        if revision.gone:
+            # If a deletion fails, the next report may need the episode after all.
+            lock.save(lock.known.in_doubt(None))
         for key in revision.gone:
             with self._markers.locked((key,)) as own_lock:
                 marker, _ = self._finder.look_up(own_lock.known, own_lock)
-                own_lock.save(self._withdraw(marker)[0])
+                own_lock.save(self._withdraw(marker, own_lock)[0])
         # Before an event can be created: the next report must find the key that it has.
         lock.save(known)
         outcome = Delivered.UNCHANGED
@@ -178,11 +173,7 @@ class Deliverer:
         marker = known.with_only(shown) if shown else known.with_change(change)
         desired = fold(marker.changes)
         if desired is None and is_called_off(marker.changes):
-            if marker.sid is not None:
-                # The answer may be lost, and the marker reopened: then nobody else has deleted the event.
-                insight = marker.insight and marker.insight.to_be_noted_again()
-                lock.save(replace(marker, sent=None, insight=insight))
-            return self._withdraw(marker)
+            return self._withdraw(marker, lock)
         if desired is None:
             return marker, Delivered.AWAITING_OPENING
         desired = self._scopes.resolve(desired)
@@ -204,10 +195,14 @@ class Deliverer:
         """Make the API show this event, with the marker's insight; `known` is as in `EventRequests`.
 
         If it `reads`, what somebody has written into the event since stays. It also stays if that is known to
-        have happened before.
+        have happened before, and if a report changes what is said of the verdict.
 
         If the API refuses what is added to it, such as words of another marker, it is shown without.
         """
+        if marker.sid is not None and marker.sent is None:
+            # Its deletion had no answer, and could be carried out late.
+            self._requests.delete(marker.sid)
+            marker = replace(marker, sid=None)
         while True:
             shown = marker.annotated(event)
             try:
@@ -217,16 +212,13 @@ class Deliverer:
                 if update is None:
                     return marker, Delivered.UNCHANGED
                 self._doubts.require_settled(marker)
-                # After a lost answer, words of ours that we do not know to be shown would look like an edit.
-                if (reads and not marker.is_in_doubt) or marker.is_edited:
+                ours = (marker.sent, *marker.unanswered)
+                if reads or marker.is_edited or says_another_verdict(shown, *ours):
                     marker, update = self._finder.beside_edits(marker, shown, update)
                 if update is None:
                     return replace(marker.settled(), sent=shown), Delivered.UNCHANGED
                 updated, is_there = self._requests.update(marker, shown, update, known, lock)
-                if is_there or marker.sent is not None:
-                    return updated, Delivered.UPDATED if is_there else Delivered.DELETED
-                # It was withdrawn.
-                marker = replace(marker, sid=None)
+                return updated, Delivered.UPDATED if is_there else Delivered.DELETED
             except (EventRefused, Rejected) as error:
                 if marker.insight is None or shown == event:
                     raise
@@ -262,9 +254,9 @@ class Deliverer:
         marker = lock.known
         if self._insights is None:
             return marker, Delivered.UNCHANGED
-        planned, made_before = self._insights.begin_look(key), self._client.requests_made
+        planned = self._insights.begin_look(key)
         event = fold(marker.changes)
-        if event is None or marker.sid is None:
+        if event is None or marker.sent is None:
             self._insights.looked(key, planned, marker, None, lock.remembers_since)
             return marker, Delivered.UNCHANGED
         event = self._scopes.resolve(event)
@@ -280,24 +272,22 @@ class Deliverer:
             lock.save(marker)
             try:
                 # What people write into an event must not be lost, and a second look may take its time.
-                reads = self._client.requests_made - made_before + 2 <= MOST_REQUESTS
-                marker, outcome = self._show(marker, event, marker, lock, reads=reads)
+                marker, outcome = self._show(marker, event, marker, lock, reads=True)
             except (EventRefused, Rejected) as error:
                 # It is no delivery, and a dead letter of it would help nobody.
                 get_logger("receiver.insight").warning("the API refuses it", reason=str(error), key=key)
         self._insights.looked(key, planned, marker, event, lock.remembers_since)
         return marker, outcome
 
-    def _withdraw(self, marker: Marker) -> tuple[Marker, Delivered]:
+    def _withdraw(self, marker: Marker, lock: MarkerLock) -> tuple[Marker, Delivered]:
         """Show nothing of a marker that was called off: delete the event that it may have."""
         outcome = Delivered.CALLED_OFF
+        if marker.sid is not None:
+            lock.save(marker.being_deleted())
         self._forget(marker)
         if marker.sid is not None:
             outcome = Delivered.WITHDRAWN
-            try:
-                self._client.delete_event(marker.sid)
-            except NotFound:
-                self._requests.require_account()
+            self._requests.delete(marker.sid)
         return replace(marker.settled(), sid=None, sent=None, insight=None), outcome
 
     def _merged(self, marker: Marker, other_key: str, lock: MarkerLock) -> Marker:
@@ -328,8 +318,7 @@ class Deliverer:
                 if merged.insight is not None and other.sent is not None:
                     merged = replace(merged, insight=merged.insight.with_unanswered(other.sent))
             elif other.sid is not None:
-                with suppress(NotFound):
-                    self._client.delete_event(other.sid)
+                self._requests.delete(other.sid)
             lock.save(merged)
             self._markers.forget(other_key, in_favour_of=marker.key)
         return merged

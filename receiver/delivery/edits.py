@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from apitraffic_events.event import Event
 from apitraffic_events.records import EventUpdate, StoredEvent
 from apitraffic_events.text import DESCRIPTION_LIMIT, NAME_LIMIT, one_line, paragraphs
-from receiver.insight.annotation import KEYS, bare_name, word_in
+from receiver.insight.annotation import KEYS, VERDICT_LINE, bare_name, word_in
 
 EDITED: Final = {"name", "description", "metadata"}
 """Fields in which people write beside us."""
@@ -30,6 +30,16 @@ def is_edited(stored: StoredEvent, *ours: Event) -> bool:
     )
 
 
+def says_another_verdict(desired: Event, *sent: Event | None) -> bool:
+    """Whether its verdict is not that of each of these, which we may have sent. It may have none."""
+    said = _verdicts_in(desired)
+    return any(event is not None and _verdicts_in(event) != said for event in sent)
+
+
+def _verdicts_in(event: Event) -> list[str]:
+    return [line for line in (event.description or "").splitlines() if VERDICT_LINE.fullmatch(line)]
+
+
 def beside_edits(
     update: EventUpdate, sent: Sequence[Event], desired: Event, stored: StoredEvent
 ) -> EventUpdate | None:
@@ -38,7 +48,12 @@ def beside_edits(
     `update` makes `desired` of what we sent last. After lost answers, that is any of `sent`. `stored` is what
     the API shows now.
     """
-    changed: dict[str, Any] = update.model_dump(exclude=EDITED, exclude_unset=True)
+    changed: dict[str, Any] = {
+        name: value
+        for name, value in update.model_dump(exclude=EDITED, exclude_unset=True).items()
+        # After a lost answer, the update has all fields. Of these, only somebody else can have changed some.
+        if any(getattr(event, name) != getattr(desired, name) for event in sent)
+    }
     if "name" in update.model_fields_set:
         changed["name"] = _name(sent, desired.name, stored.name)
     if "description" in update.model_fields_set:

@@ -133,14 +133,16 @@ class Revision:
     gone: tuple[str, ...] = ()
 
 
-def with_report(key: str, known: Sequence[Change], report: Change) -> Revision:
+def with_report(key: str, known: Sequence[Change], report: Change, *, is_in_doubt: bool = False) -> Revision:
     """The alert with one more report; `known` are its `reports` as it was.
 
-    A report from before all that is remembered changes nothing.
+    A report from before all that is remembered changes nothing. If it `is_in_doubt` which episodes are shown,
+    all are shown anew.
     """
     ordered = _in_order(known)
     if _is_forgotten(ordered, report):
-        return Revision(Alert(key, tuple(_named(key, _split(ordered)))))
+        episodes = tuple(_named(key, _split(ordered)))
+        return Revision(Alert(key, episodes), episodes if is_in_doubt else ())
     before = {_identity(each): each.key for each in ordered}
     episodes = tuple(_named(key, _split(_in_order((*ordered, report)))))
     changed = {
@@ -152,8 +154,8 @@ def with_report(key: str, known: Sequence[Change], report: Change) -> Revision:
     }
     # One that was passed over by the next one may have ended unseen since. If the report is known already, an
     # attempt to show what it changes has failed.
-    is_repeated = _identity(report) in before
-    unseen = {each.key for each in episodes if is_repeated or (each.end is None and each != episodes[-1])}
+    shows_all = is_in_doubt or _identity(report) in before
+    unseen = {each.key for each in episodes if shows_all or (each.end is None and each != episodes[-1])}
     return Revision(
         Alert(key, episodes),
         tuple(each for each in episodes if each.key in changed | unseen),

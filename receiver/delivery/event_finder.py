@@ -104,13 +104,14 @@ class EventFinder:
         sent = marker.sent
         if marker.sid is None or sent is None:
             return marker, update
+        if marker.is_in_doubt and not (marker.unanswered or marker.is_edited):
+            # Version 0.1 did not save what it had sent without an answer, which would look like an edit.
+            return marker, update
         try:
             stored = self._client.get_event(marker.sid)
         except NotFound:
             return marker, update  # The update is answered the same, which says that it was deleted.
-        if not is_edited(stored, sent, *marker.unanswered, shown):
-            return marker, update
-        if marker.insight is not None:
+        if marker.insight is not None and is_edited(stored, sent, *marker.unanswered, shown):
             marker = replace(marker, insight=marker.insight.model_copy(update={"is_edited": True}))
         return marker, beside_edits(update, (sent, *marker.unanswered), shown, stored)
 

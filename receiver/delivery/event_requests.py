@@ -52,8 +52,8 @@ class EventRequests:
             raise ValueError("only a marker with a SID can be updated")
         # Until the answer has arrived, it is not known what the API shows: the next attempt sends everything.
         before = replace(known, sid=marker.sid, sent=marker.sent)
-        if marker.is_edited or any(change.is_indirect for change in marker.changes):
-            # The next attempt must know our words from somebody's edit, and from a direct report.
+        if marker.insight is not None or any(change.is_indirect for change in marker.changes):
+            # And it must know our words from somebody's edit, and from a direct report.
             insight = (known.insight or Insight()).with_unanswered(desired)
             before = replace(before, insight=insight.model_copy(update={"is_edited": marker.is_edited}))
         request = Request(before, lock, self._clock)
@@ -71,6 +71,13 @@ class EventRequests:
             self._raise_if_only_the_event_is_refused(error)
             raise
         return replace(marker.settled(), sent=desired), is_there
+
+    def delete(self, sid: str) -> None:
+        """Delete the event, unless that has been done."""
+        try:
+            self._client.delete_event(sid)
+        except NotFound:
+            self.require_account()
 
     def _send_update(self, sid: str, update: EventUpdate, request: Request) -> None:
         """Send the update, without the type if the API does not let that be changed: it is not documented."""

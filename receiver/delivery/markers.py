@@ -28,10 +28,11 @@ class Marker:
     """One marker.
 
     `sid` and `sent` are what the API has, as far as is known. A `sid` without `sent` is of an event that is
-    being deleted, because the marker was called off. `is_in_doubt` says that an attempt to create or update
-    the event has begun and its result is not known: the API may have carried it out. `unanswered_since` is
-    when a request began, or was answered, that the API may still carry out: there was no answer, or one that
-    proves nothing. `looked_at` is when the event was last looked for in vain since.
+    being deleted: before another one is created, its deletion has been answered. `is_in_doubt` says that an
+    attempt to create or update the event has begun and its result is not known: the API may have carried it
+    out. `unanswered_since` is when a request began, or was answered, that the API may still carry out: there
+    was no answer, or one that proves nothing. `looked_at` is when the event was last looked for in vain
+    since. The marker of an alert, which has no event, is in doubt while events of its episodes are deleted.
     """
 
     key: str
@@ -75,6 +76,10 @@ class Marker:
     def in_doubt(self, since: datetime | None) -> Self:
         """The same after a request whose result is not known, and which may be carried out after `since`."""
         return replace(self, is_in_doubt=True, unanswered_since=since, looked_at=None)
+
+    def being_deleted(self) -> Self:
+        """The same while its event is deleted. The answer may be lost, and the marker be shown again."""
+        return replace(self, sent=None, insight=self.insight and self.insight.to_be_noted_again())
 
     def with_change(self, *added: Change) -> Self:
         changes = in_order((*self.changes, *added))

@@ -21,6 +21,10 @@ from receiver.insight.verdict import Thresholds, Word, not_compared, windows_of
 
 SHARE: Final = 5
 """One part in this many of the budget is not used for requests that can wait."""
+MOST_REQUESTS: Final = 4
+"""What the verdict on a deploy asks of the API if nothing fails: two requests for figures, one that reads the
+event, because the update would overwrite what somebody has written into it since, and the update.
+"""
 FIGURES_PAUSE: Final = timedelta(minutes=5)
 """Between the first two attempts to read figures."""
 LONGEST_PAUSE: Final = timedelta(hours=1)

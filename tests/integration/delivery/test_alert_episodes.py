@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 
 from apitraffic_events.client import EventsClient
-from apitraffic_events.errors import Unreachable
+from apitraffic_events.errors import ServerFailed, Unreachable
 from apitraffic_events.event import EventType
 from apitraffic_events.timestamps import now
 from receiver.datastore.address import connect
@@ -187,3 +187,21 @@ def test_a_report_that_splits_an_episode_is_finished_after_a_failure_in_between(
         deliverer.deliver(ends)
     deliverer.deliver(ends)
     assert spans(client) == [(moment("09:59"), moment("10:08")), (moment("10:19"), None)]
+
+
+@pytest.mark.parametrize("fault", ["DELETE:dropx1", "DELETE:status=503x1"])
+def test_an_episode_that_seemed_to_be_part_of_another_is_shown_though_its_deletion_had_no_answer(
+    deliverer: Deliverer, client: EventsClient, api: LocalApi, fault: str
+) -> None:
+    """That it goes on makes one of two, and that it ended soon after two again."""
+    goes_on, ends_again = firing("10:12", "09:59"), resolved("10:15", "09:59", "10:14")
+    for report in (REPORTS[0], REPORTS[2], REPORTS[3]):
+        deliverer.deliver(report)
+    assert len(spans(client)) == 2
+    api.set_faults([fault])
+    with pytest.raises((ServerFailed, Unreachable)):
+        deliverer.deliver(goes_on)
+    deliverer.deliver(ends_again)
+    assert spans(client) == [(moment("09:59"), moment("10:08")), (moment("10:19"), None)]
+    deliverer.deliver(goes_on)
+    assert spans(client) == [(moment("09:59"), moment("10:14")), (moment("10:19"), None)]

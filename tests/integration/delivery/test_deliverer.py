@@ -230,6 +230,26 @@ def test_what_is_reopened_is_shown_again_if_the_answer_to_its_deletion_was_lost(
     assert event.ended_at is None
 
 
+def test_what_is_reopened_stays_though_its_deletion_is_carried_out_late(
+    deliverer: Deliverer, client: EventsClient, api: LocalApi
+) -> None:
+    """The event that is deleted late is not the one that is shown."""
+    deliverer.deliver(change(Effect.CLOSE, 5, started_at=None))
+    (called_off,) = client.iter_events()
+    api.set_faults(["DELETE:late=0.5x1"])
+    off = change(Effect.UPDATE, 4, ended_at=START + timedelta(minutes=4))
+    off = off.model_copy(update={"is_final": True, "sets": ("ended_at",)})
+    with pytest.raises(ServerFailed):
+        deliverer.deliver(off)
+    deliverer.deliver(change(Effect.REOPEN, 6))
+    wait_until(
+        lambda: called_off.sid not in {event.sid for event in client.iter_events()}, "the event is deleted"
+    )
+    deliverer.deliver(off)
+    (event,) = client.iter_events()
+    assert event.ended_at is None
+
+
 def test_an_attempt_that_never_arrived_is_made_again(
     deliverer: Deliverer, client: EventsClient, api: LocalApi, clock: Clock
 ) -> None:

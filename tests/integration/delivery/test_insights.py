@@ -22,7 +22,7 @@ from receiver.delivery.deliverer import Delivered, Deliverer
 from receiver.delivery.insights import Insights
 from receiver.delivery.marker_store import MarkerStore
 from receiver.delivery.retries import EventRefused
-from receiver.delivery.verdicts import VerdictRules
+from receiver.delivery.verdicts import MOST_REQUESTS, VerdictRules
 from receiver.events import Change, DeliveryReference, Effect
 from receiver.insight.figures import ApiFigures
 from receiver.insight.timeline import Timeline
@@ -462,6 +462,22 @@ def test_each_episode_of_an_alert_is_an_incident_of_its_own(
     assert [event.metadata["suspects"] for event in episodes] == [[V2.event.name]] * 2
 
 
+def test_an_episode_that_is_being_deleted_is_not_shown_again_by_a_second_look(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It turned out to be part of the one before, and its deletion had no answer."""
+    monkeypatch.setattr(alerts, "moment", lambda minute: START + timedelta(minutes=float(minute)))
+    line.deliver(alerts.firing("64", "64"), alerts.resolved("70", "64", "69"), alerts.firing("80", "79"))
+    (part,) = (
+        key for key, event in line.shown().items() if event.started_at == START + timedelta(minutes=79)
+    )
+    line.api.set_faults(["DELETE:dropx1"])
+    with pytest.raises(Unreachable):
+        line.deliver(alerts.firing("72", "64"))
+    assert line.deliver(look_at(part)) == [Delivered.UNCHANGED]
+    assert part not in line.shown()
+
+
 def test_what_people_have_deleted_stays_deleted_and_costs_nothing_more(line: Line) -> None:
     line.deliver(V1, V2)
     line.client.delete_event(line.shown()[V2.key].sid)
@@ -790,7 +806,7 @@ def test_what_turns_out_otherwise_while_a_creation_has_no_answer_is_not_said(lin
 class TestVerdict:
     """A deploy says some time after its end what it did to the API's traffic."""
 
-    def test_it_is_said_once_for_three_requests(self, line: Line) -> None:
+    def test_it_is_said_once_for_four_requests(self, line: Line) -> None:
         line.api.set_traffic(BETTER_BEFORE)
         before = line.api.number_of_requests()
         line.deliver(V1, V2)
@@ -802,8 +818,9 @@ class TestVerdict:
             "worse",
         )
         assert event.metadata["status"] == "success"
-        # Of both deploys the creation, two requests for figures and the update; two lists by this test.
-        assert line.api.number_of_requests() - before == 2 + 2 * 3 + 2
+        # Of both deploys the creation, two requests for figures, one that reads the event, and the update.
+        # This test lists the events twice.
+        assert line.api.number_of_requests() - before == 2 + 2 * MOST_REQUESTS + 2
         line.now += timedelta(days=2)
         assert line.look_again() == 0
 
@@ -844,6 +861,69 @@ class TestVerdict:
             "Hotfix. Ada",
             "Changed since then: Feature flag late turned on (https://flags.test/late)",
             LINE,
+        ]
+
+    @pytest.mark.parametrize(
+        ("other", "said"),
+        [(None, LINE), (incident(70, 7), "15 min after: not compared, an incident began 10 min later")],
+        ids=["compared", "unknown"],
+    )
+    def test_it_overwrites_no_edit_that_nobody_has_seen(
+        self, line: Line, other: Change | None, said: str
+    ) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        line.now = START + timedelta(minutes=71)
+        line.deliver(V1, V2, *([other] if other else []))
+        facts = line.shown()[V2.key].metadata | {"ticket": "INC-7"}
+        edit(line, V2.key, *WHAT_V2_SAYS, "Hotfix. Ada", metadata=facts)
+        line.now = NOW
+        line.look_again()
+        assert line.description_of(V2.key)[2:4] == ["Hotfix. Ada", said]
+        assert line.shown()[V2.key].metadata["ticket"] == "INC-7"
+
+    def test_one_that_is_given_after_all_overwrites_no_edit_either(self, line: Line) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        line.deliver(V1, V2, incident(70, 7))
+        line.look_again()
+        edit(line, V2.key, *WHAT_V2_SAYS, "Hotfix. Ada")
+        line.deliver(incident(72, 7, Effect.CLOSE, status="merged", started=70))
+        line.look_again()
+        assert line.description_of(V2.key) == [*WHAT_V2_SAYS, "Hotfix. Ada", LINE]
+
+    @pytest.mark.parametrize("fault", ["PATCH:dropx1", "PATCH:status=503x1"])
+    def test_it_overwrites_no_edit_that_was_made_after_its_answer_was_lost(
+        self, line: Line, fault: str
+    ) -> None:
+        line.api.set_traffic(BETTER_BEFORE)
+        line.deliver(V1)
+        line.look_again()
+        line.deliver(V2)
+        line.api.set_faults([fault])
+        with pytest.raises((Unreachable, ServerFailed)):
+            line.look_again()
+        edit(line, V2.key, *line.description_of(V2.key), "Hotfix. Ada", source="by hand")
+        line.now += timedelta(minutes=2)
+        line.deliver(look_at(V2.key))
+        event = line.shown()[V2.key]
+        assert sorted(line.description_of(V2.key)) == sorted([*WHAT_V2_SAYS, LINE, "Hotfix. Ada"])
+        assert (event.metadata["verdict"], event.source) == ("worse", "by hand")
+        assert event.name.endswith(" (worse)")
+
+    def test_it_overwrites_no_edit_if_a_report_comes_before_it_could_be_written(self, line: Line) -> None:
+        line.now = START + timedelta(minutes=71)
+        line.deliver(V1, V2, incident(70, 7))
+        line.look_again()
+        line.now = NOW
+        line.api.set_faults(["GET:status=503x1"])
+        with pytest.raises(ServerFailed):
+            line.deliver(look_at(V2.key))
+        edit(line, V2.key, *line.description_of(V2.key), "Hotfix. Ada")
+        event = V2.event.model_copy(update={"metadata": V2.event.metadata | {"attempt": 2}})
+        again = DeliveryReference(source="github", id="again", event="x")
+        line.deliver(V2.model_copy(update={"event": event, "delivery": again}))
+        assert line.description_of(V2.key)[-2:] == [
+            "Hotfix. Ada",
+            "15 min after: not compared, an incident began 10 min later",
         ]
 
     @pytest.mark.parametrize("is_done", [False, True])
@@ -1002,9 +1082,9 @@ class TestVerdict:
         line.look_again()
         assert line.shown()[V2.key].metadata["verdict"] == "unknown"
         line.deliver(called_off)
-        # Two for its figures if they are not known, otherwise one that reads the event, and the update. What
-        # the incident has named is updated, too.
-        needed = 2 if is_late else 3
+        # Two for its figures if they are not known, one that reads the event, and the update. What the
+        # incident has named is updated, too.
+        needed = MOST_REQUESTS - 2 if is_late else MOST_REQUESTS
         before = line.api.number_of_requests()
         line.look_again()
         others = 2 if other.event.type == EventType.INCIDENT else 0

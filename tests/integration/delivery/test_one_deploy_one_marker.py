@@ -284,6 +284,24 @@ def test_a_merge_that_was_saved_and_not_ended_keeps_the_event(
     assert {"webhook", "third_party", "plugin"} <= set(event.metadata)
 
 
+@pytest.mark.parametrize("fault", ["DELETE:dropx1", "DELETE:status=503x1"])
+@pytest.mark.parametrize("names", [(RUN,), (DEPLOYMENT,), (RUN, "run:8")])
+def test_a_merge_without_an_answer_to_the_deletion_makes_one_event_whatever_is_reported_before_the_retry(
+    deliverer: Deliverer, client: EventsClient, api: LocalApi, names: tuple[str, ...], fault: str
+) -> None:
+    for reporter in (PLUGIN, THIRD_PARTY, reported("neighbour", ("run:8",))):
+        deliverer.deliver(reporter)
+    api.set_faults([fault])
+    with pytest.raises((ServerFailed, Unreachable)):
+        deliverer.deliver(WEBHOOK)
+    deliverer.deliver(reported("between", names, "update", 6))
+    deliverer.deliver(WEBHOOK)
+    found = [event for event in client.iter_events() if "webhook" in event.metadata]
+    assert len(found) == 1
+    assert {"third_party", "plugin", "between"} <= set(found[0].metadata)
+    assert len([*client.iter_events()]) == (1 if "run:8" in names else 2)
+
+
 def test_what_a_merged_marker_was_also_known_as_leads_to_the_one_it_was_merged_into(
     deliverer: Deliverer, client: EventsClient
 ) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import pytest
 import schemathesis
@@ -23,6 +23,7 @@ EXAMPLES: dict[str, Any] = (
     else {"seed": 1, "generation": {"max-examples": 8, "deterministic": True, "database": "none"}}
 )
 
+LAST_DAYS: Final = {"0001-01-01", "9999-12-31"}
 Call = Callable[..., TestResponse]
 Checked = TypeVar("Checked", bound=Callable[..., None])
 
@@ -96,7 +97,10 @@ def check(case: schemathesis.Case[Any], api: LocalApi) -> None:
         "headers": {"Authorization": f"Bearer {api.token}"},
     }
     response = case.call(**sending)
-    excluded: list[Any] = [positive_data_acceptance] if only_ends_before_it_starts(response) else []
+    if response.status_code == HTTPStatus.REQUEST_URI_TOO_LONG:
+        return  # gunicorn's answer; the API has not seen the request
+    is_beyond_json_schema = only_ends_before_it_starts(response) or only_leaves_the_calendar(case, response)
+    excluded: list[Any] = [positive_data_acceptance] if is_beyond_json_schema else []
     if only_its_headers_are_wrong(case):
         excluded.append(negative_data_rejection)
     case.validate_response(
@@ -110,6 +114,15 @@ def only_ends_before_it_starts(response: schemathesis.Response) -> bool:
         return False
     details = response.json()["error"]["details"]
     return [problem["field"] for problem in details] == ["endedAt"] and "before" in details[0]["message"]
+
+
+def only_leaves_the_calendar(case: schemathesis.Case[Any], response: schemathesis.Response) -> bool:
+    """A time on the calendar's first or last day that in UTC is outside it. JSON Schema allows it."""
+    if response.status_code != HTTPStatus.UNPROCESSABLE_ENTITY:
+        return False
+    sent = {**(case.query or {}), **(case.body if isinstance(case.body, dict) else {})}
+    details = response.json()["error"]["details"]
+    return all(str(sent.get(problem["field"]))[:10] in LAST_DAYS for problem in details)
 
 
 def only_its_headers_are_wrong(case: schemathesis.Case[Any]) -> bool:

@@ -1,5 +1,6 @@
 """What a person has written into an event stays when it is updated."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from apitraffic_events.event import Event, EventType
 from apitraffic_events.records import EventUpdate, StoredEvent
 from apitraffic_events.text import DESCRIPTION_LIMIT
-from receiver.delivery.edits import beside_edits, is_edited
+from receiver.delivery.edits import beside_edits, is_edited, says_another_verdict
 from receiver.delivery.folding import difference
 
 SENT = Event(
@@ -127,6 +128,22 @@ def test_what_an_update_without_an_answer_has_made_is_nobodys_edit() -> None:
     assert update.name == LATER.name
     assert update.description == "Before: v1.\nAda\nSucceeded.\n15 min after: worse."
     assert update.metadata == {**LATER.metadata, "ticket": 7}
+
+
+def test_after_a_lost_answer_only_fields_that_it_may_have_changed_are_sent_again() -> None:
+    lost = SENT.model_copy(update={"ended_at": datetime(2026, 11, 29, 10, tzinfo=UTC)})
+    update = difference(None, SENT)
+    assert update is not None
+    by_hand = stored(lost, source="by hand")
+    assert beside_edits(update, (SENT, lost), SENT, by_hand) == EventUpdate(ended_at=None)
+
+
+@pytest.mark.parametrize("line", ["", "\n5 min after: not compared."])
+def test_a_verdict_that_one_of_two_events_has_not_is_another(line: str) -> None:
+    report = SENT.model_copy(update={"description": f"Failed.\nBefore: v1.\n15 min after: the same.{line}"})
+    assert says_another_verdict(report, SENT) is bool(line)
+    assert says_another_verdict(SENT, SENT, report) is bool(line)
+    assert not says_another_verdict(report, None)
 
 
 def test_facts_that_somebody_has_added_or_changed_stay() -> None:

@@ -182,6 +182,7 @@ def test_what_is_remembered_of_an_alert_is_bounded() -> None:
     assert len(known) <= MOST_EPISODES * 3
     forgotten = firing("00:01", "00:00")
     assert with_report(forgotten.key, known, forgotten).changed == ()
+    assert len(with_report(forgotten.key, known, forgotten, is_in_doubt=True).changed) == MOST_EPISODES
 
 
 def test_a_repeat_long_after_the_end_is_a_new_episode() -> None:
