@@ -23,18 +23,22 @@ up: $(VENV)/.runtime ## Run receiver, worker, Redis and (without a token) a loca
 
 # For the tests' temporary files.
 IN_MEMORY = TMPDIR="$$($(BIN)/python -m tests.support.disks)"
+UNITS_LOG := $(VENV)/test-units.log
 
 test: $(VENV)/.dev ## Run the tests (TESTS=… for some of them)
 ifdef TESTS
 	@$(IN_MEMORY) $(BIN)/pytest -n auto --dist worksteal $(TESTS)
 else
-	@$(MAKE) --no-print-directory --jobs=2 test-units test-programs
+	@$(MAKE) --no-print-directory --jobs=2 BESIDE=1 test-units test-programs || { code=$$?; \
+		echo "Unit tests ($(UNITS_LOG)):"; grep -E '^(FAILED|ERROR) ' $(UNITS_LOG) || tail -n 1 $(UNITS_LOG); exit $$code; }
 endif
 
 # Ten thousand tests that start nothing: to hand each of them to a process of its own costs more than to run it.
-# What they print is shown at once, at their end, for the other tests print as well.
+# Beside the other tests, which print as well, what they print is shown at once, at their end, without the dots.
 test-units: $(VENV)/.dev
-	@$(IN_MEMORY) $(BIN)/pytest --quiet tests/unit > $(VENV)/test-units.log 2>&1; code=$$?; cat $(VENV)/test-units.log; exit $$code
+	@$(IN_MEMORY) $(BIN)/pytest --quiet tests/unit $(if $(BESIDE),$(AT_ONCE))
+
+AT_ONCE = > $(UNITS_LOG) 2>&1; code=$$?; grep -vE '^[.FEsxX]+ +\[ *[0-9]+%\]$$' $(UNITS_LOG); exit $$code
 
 test-programs: $(VENV)/.dev
 	@$(IN_MEMORY) $(BIN)/pytest -n auto --dist loadfile tests/browser tests/e2e tests/plugins tests/integration

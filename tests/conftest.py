@@ -10,9 +10,9 @@ from typing import Final
 import pytest
 import structlog
 from xdist.remote import Producer
-from xdist.scheduler import LoadFileScheduling
 
 import receiver.queue  # noqa: F401 - before tests import rq, which reads the prefix of its keys once
+from tests.support.by_file import ByFile
 from tests.support.disks import CannotMount, small_disk
 from tests.support.processes import heed_signals_in_children
 from tests.support.redis import running_redis
@@ -29,8 +29,6 @@ LONGEST: Final = (
     *("integration/hardening/test_unsigned_load.py", "e2e/test_readme.py", "browser/test_console.py"),
 )
 """They take half a minute or more, so they go first: at the end, all would wait for one of them."""
-JVM_FILES: Final = ("tests/plugins/test_jenkins_", "tests/plugins/test_vectors.py")
-"""They run pipelines in a JVM, whose start takes as much processor time as a hundred of these."""
 
 
 def pytest_configure() -> None:
@@ -59,14 +57,6 @@ def pytest_collection() -> Generator[None, object, object]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     turns = {Path(__file__).parent / name: turn for turn, name in enumerate(LONGEST)}
     items.sort(key=lambda item: turns.get(item.path, len(turns)))
-
-
-class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
-    """One process runs all tests of a file, which share what they start; one runs all that needs the JVM."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = super()._split_scope(nodeid)
-        return "JVM" if file.startswith(JVM_FILES) else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile | None:

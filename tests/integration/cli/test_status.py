@@ -199,6 +199,7 @@ def test_it_looks_again_and_outlives_redis(tmp_path: Path) -> None:
         wait_until(lambda: latest()["redis"]["reachable"] is False, "a look without Redis")
         redis.start()
         wait_until(lambda: latest()["redis"]["reachable"] is True, "a look at Redis again")
+        wait_until(lambda: len(errors.read_text().splitlines()) == 2, "a word about it, which comes after it")
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 0
     away, back = errors.read_text().splitlines()
