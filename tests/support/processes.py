@@ -1,9 +1,10 @@
 """Programs that a test starts: how they take signals, and that they end."""
 
+import os
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,21 @@ def started(command: Sequence[str | Path], **options: Any) -> Iterator[subproces
             yield process
         finally:
             process.kill()
+
+
+def shown_on(controller: int) -> str:
+    """What programs have written to the terminal of this controller, until none has it open any more.
+
+    A terminal hands it over in pieces, and Linux says by an error that there are no more. This closes it.
+    """
+    shown = b""
+    with (
+        os.fdopen(controller, "rb", buffering=0) as reading,
+        suppress(OSError),
+    ):  # Linux' way to say "no more"
+        while piece := reading.read(65536):
+            shown += piece
+    return shown.decode()
 
 
 def _ignore(_number: int, _frame: object) -> None:

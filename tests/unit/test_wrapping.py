@@ -18,6 +18,7 @@ from receiver.cli.tail.following import _print as print_happening
 from receiver.doctor.findings import failure
 from receiver.monitoring.following import Happening
 from receiver.queue.delivery_log import Entry
+from tests.support.processes import shown_on
 
 ADDRESS = "https://hooks.example.com/" + "webhooks/" * 9
 WORDS = "the receiver's URL as senders will reach it is not the one that this machine can reach"
@@ -81,8 +82,7 @@ def test_an_error_breaks_at_words_on_a_terminal(monkeypatch: pytest.MonkeyPatch)
     with os.fdopen(program, "w") as error:
         monkeypatch.setattr("sys.stderr", error)
         ErrorMessage(click.ClickException(f"{WORDS} {ADDRESS}"), None).show()
-    shown = os.read(terminal, 4096).decode().splitlines()
-    os.close(terminal)
+    shown = shown_on(terminal).splitlines()
     assert shown[0].startswith("Error: the receiver's URL")
     assert shown[1].startswith("       ")
     assert shown[-1].strip() == ADDRESS

@@ -18,7 +18,7 @@ from apitraffic_events.timestamps import format_timestamp, now
 from tests.plugins.contract import NOT_CONFIGURED
 from tests.support.command import Command
 from tests.support.local_api import LocalApi, running_local_api
-from tests.support.processes import started
+from tests.support.processes import shown_on, started
 from tests.support.waiting import wait_until
 
 TOKEN = "a-token-nobody-may-see"
@@ -726,13 +726,6 @@ def on_a_terminal(*arguments: str, environment: dict[str, str], typed: str = "")
     ) as process:
         os.close(terminal)
         os.write(controller, typed.encode())
-        seen = b""
-        try:
-            while chunk := os.read(controller, 65536):
-                seen += chunk
-        except OSError:  # Linux' way to say that nobody has the terminal open any more
-            pass
-        finally:
-            os.close(controller)
+        shown = shown_on(controller)
         process.wait(timeout=20)
-    return seen.decode()
+    return shown

@@ -16,7 +16,7 @@ from receiver.queue.queues import delivery_queue
 from receiver.reception.quarantine import Quarantine
 from tests.support.command import Command
 from tests.support.github import deployment_status
-from tests.support.processes import started
+from tests.support.processes import shown_on, started
 from tests.support.stack import Stack, running_stack
 
 
@@ -128,13 +128,12 @@ def test_on_a_terminal_it_asks_for_the_event(run: Command, served: Stack) -> Non
         stderr=terminal,
         text=True,
     ) as process:
+        os.close(terminal)
         assert process.stdout is not None
         printed = process.stdout.read()
         assert process.wait(timeout=30) == 0
-    assert "The event's name at the sender [deployment_status]:" in os.read(master, 10_000).decode()
+    assert "The event's name at the sender [deployment_status]:" in shown_on(master)
     assert json.loads(printed.splitlines()[1])["status"] == "accepted"
-    os.close(master)
-    os.close(terminal)
 
 
 def quarantine(run: Command, served: Stack, *arguments: str) -> tuple[int, str]:
