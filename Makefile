@@ -33,7 +33,7 @@ else
 		echo "Unit tests ($(UNITS_LOG)):"; grep -E '^(FAILED|ERROR) ' $(UNITS_LOG) || tail -n 1 $(UNITS_LOG); exit $$code; }
 endif
 
-# Ten thousand tests that start nothing: to hand each of them to a process of its own costs more than to run it.
+# Ten thousand tests, nearly all of which start nothing: to hand one to another process costs as much as to run it.
 # Beside the other tests, which print as well, what they print is shown at once, at their end, without the dots.
 test-units: $(VENV)/.dev
 	@$(IN_MEMORY) $(BIN)/pytest --quiet tests/unit $(if $(BESIDE),$(AT_ONCE))

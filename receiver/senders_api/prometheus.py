@@ -29,7 +29,7 @@ class QueryFailed(Exception):
 
 
 class ServerFailed(QueryFailed):
-    """The query need not be wrong: nothing answers at the URL, or what answers does not talk of the query."""
+    """The query need not be wrong: nothing answers at the URL, or the answer says nothing about the query."""
 
 
 class Prometheus:

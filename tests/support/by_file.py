@@ -6,7 +6,7 @@ from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
 
 JVM_FILES: Final = ("tests/plugins/test_jenkins_", "tests/plugins/test_vectors.py")
-"""They run pipelines in a JVM, whose start takes as much processor time as a hundred of these."""
+"""They run pipelines in a JVM, which each process that runs some of them has to start."""
 
 
 class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types

@@ -38,10 +38,7 @@ def shown_on(controller: int) -> str:
     A terminal hands it over in pieces, and Linux says by an error that there are no more. This closes it.
     """
     shown = b""
-    with (
-        os.fdopen(controller, "rb", buffering=0) as reading,
-        suppress(OSError),
-    ):  # Linux' way to say "no more"
+    with os.fdopen(controller, "rb", buffering=0) as reading, suppress(OSError):
         while piece := reading.read(65536):
             shown += piece
     return shown.decode()

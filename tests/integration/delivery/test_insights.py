@@ -22,7 +22,7 @@ from receiver.delivery.deliverer import Delivered, Deliverer
 from receiver.delivery.insights import Insights
 from receiver.delivery.marker_store import MarkerStore
 from receiver.delivery.retries import EventRefused
-from receiver.delivery.verdicts import MOST_REQUESTS, VerdictRules
+from receiver.delivery.verdicts import VerdictRules
 from receiver.events import Change, DeliveryReference, Effect
 from receiver.insight.figures import ApiFigures
 from receiver.insight.timeline import Timeline
@@ -819,7 +819,7 @@ class TestVerdict:
         )
         assert event.metadata["status"] == "success"
         # Of both deploys the creation, two requests for figures and the update; two lists by this test.
-        assert line.api.number_of_requests() - before == 2 + 2 * MOST_REQUESTS + 2
+        assert line.api.number_of_requests() - before == 2 + 2 * 3 + 2
         line.now += timedelta(days=2)
         assert line.look_again() == 0
 
@@ -1067,7 +1067,7 @@ class TestVerdict:
         line.deliver(called_off)
         # Two for its figures if they are not known, otherwise one that reads the event, and the update. What
         # the incident has named is updated, too.
-        needed = 2 if is_late else MOST_REQUESTS
+        needed = 2 if is_late else 3
         before = line.api.number_of_requests()
         line.look_again()
         others = 2 if other.event.type == EventType.INCIDENT else 0

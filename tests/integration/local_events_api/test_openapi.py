@@ -20,7 +20,7 @@ from tests.support.properties import RANDOM_EXAMPLES
 EXAMPLES: dict[str, Any] = (
     {"generation": {"max-examples": RANDOM_EXAMPLES, "database": "none"}}
     if RANDOM_EXAMPLES
-    else {"seed": 1, "generation": {"max-examples": 8, "deterministic": True, "database": "none"}}
+    else {"seed": 1, "generation": {"max-examples": 12, "deterministic": True, "database": "none"}}
 )
 
 LAST_DAYS: Final = {"0001-01-01", "9999-12-31"}
